@@ -1,0 +1,151 @@
+//! The errors that callers can tell apart: each has one D-Bus name, one exit code of `iamctl` and
+//! one piece of advice. The daemon maps its typed errors to a [`Kind`] at its edges; `iamctl`
+//! maps a name back to the same [`Kind`].
+
+/// The prefix of every error's D-Bus name.
+pub const PREFIX: &str = "org.iamd1.Error.";
+
+macro_rules! kinds {
+    ($( $(#[doc = $doc:literal])* $kind:ident = $exit:expr, $advice:literal; )*) => {
+        /// What went wrong, as a caller can act on it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Kind { $( $(#[doc = $doc])* $kind, )* }
+
+        impl Kind {
+            /// Every kind, for tables and tests.
+            pub const ALL: &'static [Self] = &[$( Self::$kind, )*];
+
+            /// The last part of the D-Bus name, stable for ever.
+            pub const fn short_name(self) -> &'static str {
+                match self { $( Self::$kind => stringify!($kind), )* }
+            }
+
+            /// The exit code of `iamctl`.
+            pub const fn exit(self) -> Exit {
+                match self { $( Self::$kind => $exit, )* }
+            }
+
+            /// What to do next, in one sentence; empty where the message says it all.
+            pub const fn advice(self) -> &'static str {
+                match self { $( Self::$kind => $advice, )* }
+            }
+        }
+    };
+}
+
+/// The exit codes of `iamctl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed for another reason than those below.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The user has to sign in.
+    LoginRequired = 3,
+    /// The site's policy forbids it.
+    Denied = 4,
+    /// The daemon or the issuer cannot be reached.
+    Unreachable = 5,
+    /// Validity, scope or audience are not to be had.
+    NotToBeHad = 6,
+}
+
+kinds! {
+    /// No usable sign-in: never signed in, signed out, or the refresh token is dead.
+    LoginRequired = Exit::LoginRequired, "Sign in with:  iamctl login";
+    /// A device login is running and waits for the user.
+    LoginPending = Exit::LoginRequired, "Finish the running login:  iamctl login";
+    /// The device login ended because nobody answered in time.
+    LoginExpired = Exit::LoginRequired, "Start again with:  iamctl login";
+    /// The user, or somebody at the issuer, said no.
+    LoginDenied = Exit::Failed, "If that was a mistake, start again with:  iamctl login";
+    /// The login was cancelled from another terminal.
+    LoginCancelled = Exit::Failed, "Start again with:  iamctl login";
+    /// Somebody else signed in than the account belongs to.
+    IdentityMismatch = Exit::Denied, "Sign in as the person this account belongs to.";
+    /// The user has no account of that name.
+    NoSuchAccount = Exit::Failed, "See what there is with:  iamctl account list";
+    /// The issuer is not known to this site under that name.
+    NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
+    /// The site's policy forbids it.
+    DeniedByPolicy = Exit::Denied, "Ask the administrators of this site.";
+    /// polkit did not authorise the caller.
+    NotAuthorized = Exit::Denied, "This needs an administrator: run it as root, or ask one.";
+    /// The issuer is not listed by the site and custom issuers are off.
+    IssuerNotAllowed = Exit::Denied, "See what this site allows with:  iamctl issuer list";
+    /// The issuer's address is inside a private network and the site did not list it.
+    AddressNotPublic = Exit::Denied, "Only an administrator can allow issuers inside the site's network.";
+    /// The uid has as many accounts as the site allows.
+    TooManyAccounts = Exit::Denied, "Sign out of one that you no longer need:  iamctl logout NAME";
+    /// The uid has as many running logins as the site allows.
+    TooManyLogins = Exit::Denied, "Finish or cancel one first:  iamctl login --cancel NAME";
+    /// The uid has as many requests in flight as the site allows.
+    TooManyRequests = Exit::Denied, "Try again when the running requests are done.";
+    /// An argument is malformed.
+    InvalidArgument = Exit::Usage, "";
+    /// The issuer could not be reached or answered with a passing failure.
+    IssuerUnreachable = Exit::Unreachable, "Try again later; a login or token that is still valid keeps working.";
+    /// The issuer refused, for a reason that signing in again does not cure.
+    IssuerRefused = Exit::Failed, "See:  iamctl doctor";
+    /// The issuer's answer breaks the protocol.
+    IssuerMalformed = Exit::Failed, "Tell the administrators of the issuer; details:  iamctl doctor";
+    /// The issuer no longer accepts our client. The refresh token is kept.
+    ClientBroken = Exit::Failed, "Register anew and sign in with:  iamctl login --new-client";
+    /// The user has to do something at the issuer first, such as sign its acceptable use policy.
+    ActionNeeded = Exit::Failed, "Do at the issuer what it asks for, then try again.";
+    /// No token with that validity is to be had.
+    ValidityUnavailable = Exit::NotToBeHad, "Ask for less with --min-valid.";
+    /// The issuer does not grant these scopes to this sign-in.
+    ScopeUnavailable = Exit::NotToBeHad, "See what was granted with:  iamctl account show";
+    /// The issuer does not grant this audience.
+    AudienceUnavailable = Exit::NotToBeHad, "Ask for another one with --aud.";
+    /// The store cannot be read or written at the moment.
+    StoreUnavailable = Exit::Unreachable, "Try again; administrators see:  journalctl -u iamd";
+    /// The account's record does not open with the keys this node has.
+    AccountUnreadable = Exit::Failed, "Administrators: restore the key that is missing; see journalctl -u iamd";
+    /// The configuration has an error; the one in force stays.
+    ConfigurationInvalid = Exit::Failed, "Correct the file and reload again.";
+    /// The daemon does not answer. Only `iamctl` says this one.
+    DaemonUnreachable = Exit::Unreachable, "Administrators: systemctl status iamd";
+    /// A defect of ours.
+    Internal = Exit::Failed, "Please report this with the output of:  iamctl doctor";
+}
+
+impl Kind {
+    /// The D-Bus name, for example `org.iamd1.Error.LoginRequired`.
+    pub fn bus_name(self) -> String {
+        format!("{PREFIX}{}", self.short_name())
+    }
+
+    /// The kind with that D-Bus name.
+    pub fn from_bus_name(name: &str) -> Option<Self> {
+        let short = name.strip_prefix(PREFIX)?;
+        Self::ALL.iter().copied().find(|kind| kind.short_name() == short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_comes_back_from_its_name_and_has_a_failing_exit_code() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_bus_name(&kind.bus_name()), Some(*kind));
+            assert_ne!(kind.exit(), Exit::Done);
+        }
+        assert_eq!(Kind::from_bus_name("org.freedesktop.DBus.Error.Failed"), None);
+    }
+
+    #[test]
+    fn the_exit_codes_are_those_of_the_manual() {
+        assert_eq!(Exit::Usage as u8, 2);
+        assert_eq!(Kind::LoginRequired.exit() as u8, 3);
+        assert_eq!(Kind::DeniedByPolicy.exit() as u8, 4);
+        assert_eq!(Kind::DaemonUnreachable.exit() as u8, 5);
+        assert_eq!(Kind::ValidityUnavailable.exit() as u8, 6);
+    }
+}

@@ -1,0 +1,18 @@
+//! What crosses a boundary in iamd, each thing once.
+//!
+//! | boundary | module |
+//! |---|---|
+//! | `pam_iam.so` to `iamd`, over `/run/iamd/pam.sock` | [`pam`] |
+//! | any program to `iamd`, over D-Bus `org.iamd1` | [`bus`] |
+//! | errors: a D-Bus name, an exit code, a piece of advice | [`error`] |
+//! | files and directories | [`paths`] |
+//! | environment variables | [`variables`] |
+//!
+//! The documentation of these modules is the specification; both sides of each boundary use the
+//! same types, so that neither can drift.
+
+pub mod bus;
+pub mod error;
+pub mod pam;
+pub mod paths;
+pub mod variables;
