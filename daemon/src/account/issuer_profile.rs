@@ -1,0 +1,103 @@
+//! What the site says of an issuer. The configuration makes these; the issuer room reads them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{AudienceSet, ScopeSet};
+
+/// An issuer as the site wants it used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerProfile {
+    /// The short name at this site; for an issuer the site did not list, its host name.
+    pub name: String,
+    /// The name for people.
+    pub title: String,
+    /// The issuer identifier (OpenID Connect Discovery 1.0 §3).
+    pub url: Url,
+    /// Whether the site lists it. One that it does not list must be https at a public address.
+    pub listed: bool,
+    /// How it departs from the RFCs; `None`: find out from its metadata.
+    pub dialect: Option<Dialect>,
+    /// What a sign-in asks for.
+    pub scopes: ScopeSet,
+    /// The audiences of tokens, unless the account says otherwise.
+    pub audiences: AudienceSet,
+    /// How an audience is asked for; `None`: as the dialect does.
+    pub audience_parameter: Option<AudienceParameter>,
+    /// Whose client is used.
+    pub client: ClientPolicy,
+    /// The name a new client gets (RFC 7591 §2).
+    pub client_name: String,
+    /// A file with an initial access token for registration (RFC 7591 §1.2), root's.
+    pub initial_access_token_file: Option<PathBuf>,
+    /// Certificates to trust beside the system's: a PEM file or a directory of them.
+    pub ca: Option<PathBuf>,
+    /// Endpoints that replace or complete the issuer's metadata.
+    pub endpoints: Overrides,
+}
+
+/// How an issuer departs from the RFCs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// INDIGO IAM.
+    IndigoIam,
+    /// As written.
+    Rfc,
+}
+
+/// The request parameter that carries an audience. Never both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AudienceParameter {
+    /// `audience`, one parameter, space separated.
+    Audience,
+    /// `resource`, repeated (RFC 8707 §2): absolute URIs without a fragment.
+    Resource,
+}
+
+/// Whose client an account uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientPolicy {
+    /// One client for all users of the site, registered at first use.
+    PerSite,
+    /// One client per user, registered at first use.
+    PerUser,
+    /// The client the site configured.
+    Fixed(FixedClient),
+}
+
+/// A client that was registered by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixedClient {
+    /// `client_id`.
+    pub id: String,
+    /// A file with the secret, root's; none for a public client.
+    pub secret_file: Option<PathBuf>,
+    /// How it authenticates.
+    pub auth: super::ClientAuth,
+}
+
+/// Endpoints by hand (requirement 14).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// The discovery document itself.
+    pub configuration: Option<Url>,
+    /// Token endpoint.
+    pub token: Option<Url>,
+    /// Device authorization endpoint (RFC 8628 §3.1).
+    pub device_authorization: Option<Url>,
+    /// Registration endpoint (RFC 7591 §3).
+    pub registration: Option<Url>,
+    /// Revocation endpoint (RFC 7009).
+    pub revocation: Option<Url>,
+    /// Introspection endpoint (RFC 7662).
+    pub introspection: Option<Url>,
+    /// Key set (RFC 7517).
+    pub jwks: Option<Url>,
+    /// Userinfo endpoint.
+    pub userinfo: Option<Url>,
+}

@@ -1,0 +1,22 @@
+//! What an account is: the words every room shares, and the state machine. Pure: no I/O here.
+//!
+//! [`ports`] holds the traits by which the rooms reach each other without knowing each other.
+
+mod issuer_profile;
+mod names;
+pub mod ports;
+mod record;
+mod scope;
+mod state;
+mod time;
+
+pub use issuer_profile::{
+    AudienceParameter, ClientPolicy, Dialect, FixedClient, IssuerProfile, Overrides,
+};
+pub use names::{AccountKey, AccountName, NameError, Owner};
+pub use record::{
+    AccessToken, ClientAuth, ClientOwner, ClientRecord, Record, Rotation, Settings, Subject,
+};
+pub use scope::{AudienceSet, ScopeError, ScopeSet};
+pub use state::{Event, State};
+pub use time::UnixTime;

@@ -1,0 +1,215 @@
+//! What is kept of an account, a client and a user. Records are sealed before they leave the
+//! process; secrets inside have a type that zeroizes and prints nothing.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{AccountKey, AccountName, AudienceSet, Owner, ScopeSet, State, UnixTime};
+
+/// Everything that is kept of an account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its name.
+    pub name: AccountName,
+    /// The issuer's URL.
+    pub issuer: String,
+    /// Counts the writes of this record; part of what the seal binds.
+    pub generation: u64,
+    /// Where it stands.
+    pub state: State,
+    /// The client that the refresh token belongs to. Never mixed up: an issuer may destroy a
+    /// refresh token that another client presents.
+    pub client_owner: ClientOwner,
+    /// The `client_id` of that client, for people and as a check.
+    pub client_id: Option<String>,
+    /// What a sign-in asks for.
+    pub scopes_asked: ScopeSet,
+    /// What was granted, as the token response said.
+    pub scopes: ScopeSet,
+    /// What tokens are for.
+    pub audiences: AudienceSet,
+    /// Who signed in; the first sign-in binds it.
+    pub subject: Option<Subject>,
+    /// When the user signed in.
+    pub signed_in_at: Option<UnixTime>,
+    /// When the refresh token was last used.
+    pub refreshed_at: Option<UnixTime>,
+    /// When the refresh token ends, where known.
+    pub refresh_expires_at: Option<UnixTime>,
+    /// Whether the issuer replaces the refresh token.
+    pub rotation: Rotation,
+    /// Device logins in a row that nobody answered.
+    pub unanswered_logins: u32,
+    /// The refresh token.
+    #[serde(serialize_with = "expose_option", default)]
+    pub refresh_token: Option<SecretString>,
+    /// The access token for all granted scopes and the account's audiences.
+    #[serde(default)]
+    pub access_token: Option<AccessToken>,
+}
+
+impl Record {
+    /// An account that never signed in.
+    pub fn new(owner: Owner, name: AccountName, issuer: String, client_owner: ClientOwner) -> Self {
+        Self {
+            owner,
+            name,
+            issuer,
+            generation: 0,
+            state: State::New,
+            client_owner,
+            client_id: None,
+            scopes_asked: ScopeSet::default(),
+            scopes: ScopeSet::default(),
+            audiences: AudienceSet::default(),
+            subject: None,
+            signed_in_at: None,
+            refreshed_at: None,
+            refresh_expires_at: None,
+            rotation: Rotation::Unknown,
+            unanswered_logins: 0,
+            refresh_token: None,
+            access_token: None,
+        }
+    }
+
+    /// What identifies it.
+    pub fn key(&self) -> AccountKey {
+        AccountKey { uid: self.owner.uid, name: self.name.clone() }
+    }
+}
+
+/// An access token and what is known of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccessToken {
+    /// The token (RFC 6750).
+    #[serde(serialize_with = "expose")]
+    pub token: SecretString,
+    /// When it was issued, by our clock.
+    pub issued_at: UnixTime,
+    /// When it expires.
+    pub expires_at: UnixTime,
+    /// What it was granted.
+    pub scopes: ScopeSet,
+}
+
+/// Who signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// `sub`, which with the issuer identifies a person.
+    pub sub: String,
+    /// A name to show, without control characters.
+    pub name: Option<String>,
+}
+
+/// Whether an issuer replaces the refresh token when it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rotation {
+    /// Not seen yet.
+    Unknown,
+    /// The same one came back, or none.
+    Keeps,
+    /// A new one came.
+    Rotates,
+}
+
+/// Whose client it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientOwner {
+    /// The site's, registered by us.
+    Site,
+    /// This uid's, registered by us.
+    User(u32),
+    /// The site's, from the configuration; not kept in the store.
+    Fixed,
+}
+
+/// How a client authenticates at the token endpoint (RFC 7591 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// HTTP Basic, both parts form-encoded (RFC 6749 §2.3.1).
+    ClientSecretBasic,
+    /// In the body.
+    ClientSecretPost,
+    /// A public client.
+    None,
+}
+
+/// A registered client (RFC 7591 §3.2.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClientRecord {
+    /// Whose it is.
+    pub owner: ClientOwner,
+    /// The issuer's URL.
+    pub issuer: String,
+    /// Counts the writes of this record.
+    pub generation: u64,
+    /// `client_id`.
+    pub client_id: String,
+    /// `client_secret`.
+    #[serde(serialize_with = "expose_option", default)]
+    pub client_secret: Option<SecretString>,
+    /// When the secret ends; `None`: never.
+    pub client_secret_expires_at: Option<UnixTime>,
+    /// How it authenticates.
+    pub auth: ClientAuth,
+    /// `registration_access_token` (RFC 7592).
+    #[serde(serialize_with = "expose_option", default)]
+    pub registration_access_token: Option<SecretString>,
+    /// `registration_client_uri` (RFC 7592).
+    pub registration_client_uri: Option<String>,
+    /// The scopes it was registered with.
+    pub scopes: ScopeSet,
+    /// The grants it was registered with.
+    pub grant_types: Vec<String>,
+    /// When we registered it.
+    pub registered_at: UnixTime,
+}
+
+/// What a user decided for themself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// No notice at login.
+    pub notice_off: bool,
+    /// The default account, where it was chosen.
+    pub default_account: Option<AccountName>,
+}
+
+fn expose<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(secret.expose_secret())
+}
+
+fn expose_option<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => to.serialize_some(secret.expose_secret()),
+        None => to.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_and_its_debug_text_has_no_secret() {
+        let owner = Owner { uid: 1001, user: "alice".into() };
+        let mut record =
+            Record::new(owner, "wlcg".parse().unwrap(), "https://iss/".into(), ClientOwner::Site);
+        record.refresh_token = Some("canary-rt".to_owned().into());
+        record.access_token = Some(AccessToken {
+            token: "canary-at".to_owned().into(),
+            issued_at: UnixTime(1),
+            expires_at: UnixTime(2),
+            scopes: ScopeSet::default(),
+        });
+        let json = serde_json::to_string(&record).unwrap();
+        let back: Record = serde_json::from_str(&json).unwrap();
+        assert_eq!(back.refresh_token.as_ref().unwrap().expose_secret(), "canary-rt");
+        assert!(!format!("{back:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,208 @@
+//! Scopes and audiences as sets: their order and repetition mean nothing.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+/// A set of scope tokens (RFC 6749 §3.3).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ScopeSet(BTreeSet<String>);
+
+/// A set of audiences.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AudienceSet(BTreeSet<String>);
+
+/// Why a text is not a scope or an audience.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// A character outside RFC 6749 §3.3, or nothing at all.
+    #[error("\u{201c}{0}\u{201d} is not a scope: printable ASCII without space, '\"' and '\\'")]
+    Scope(String),
+    /// A path with `..` would mean another one at the issuer.
+    #[error("the path in scope \u{201c}{0}\u{201d} has '..' in it")]
+    Climbs(String),
+    /// A space, a control character or nothing at all.
+    #[error("\u{201c}{0}\u{201d} is not an audience: printable ASCII without space")]
+    Audience(String),
+    /// More than a request may carry.
+    #[error("more than {0} scopes or audiences in one request")]
+    TooMany(usize),
+}
+
+/// The most scopes or audiences in one set that a user asks for.
+pub(crate) const MOST: usize = 64;
+
+impl ScopeSet {
+    /// The set of the given scopes; each may itself be a space separated list.
+    ///
+    /// # Errors
+    /// The first that is not a scope, or too many.
+    pub fn parse<I, S>(scopes: I) -> Result<Self, ScopeError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<str>,
+    {
+        let mut set = BTreeSet::new();
+        for text in scopes {
+            for scope in text.as_ref().split(' ').filter(|s| !s.is_empty()) {
+                set.insert(checked_scope(scope)?);
+            }
+        }
+        if set.len() > MOST { Err(ScopeError::TooMany(MOST)) } else { Ok(Self(set)) }
+    }
+
+    /// The scopes of a reply: what is not a scope is left out, as is what exceeds any bound.
+    pub fn from_reply(text: &str) -> Self {
+        let scopes = text.split(' ').filter_map(|s| checked_scope(s).ok()).take(512);
+        Self(scopes.collect())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this very scope is in it.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.contains(scope)
+    }
+
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// This set without `scope`.
+    #[must_use]
+    pub fn without(&self, scope: &str) -> Self {
+        Self(self.0.iter().filter(|s| *s != scope).cloned().collect())
+    }
+
+    /// This set and `scope`.
+    #[must_use]
+    pub fn with(&self, scope: &str) -> Self {
+        let mut set = self.0.clone();
+        set.insert(scope.to_owned());
+        Self(set)
+    }
+
+    /// What is in this set and not in `granted`. Scopes that only steer the protocol
+    /// (`openid`, `offline_access`, `profile`, `email` and WLCG's `wlcg`) are not counted: some
+    /// issuers leave them out of a reply although nothing was denied.
+    #[must_use]
+    pub fn missing_from(&self, granted: &Self) -> Self {
+        const STEERING: [&str; 5] = ["openid", "offline_access", "profile", "email", "wlcg"];
+        let missing = self.0.difference(&granted.0).filter(|s| !STEERING.contains(&s.as_str()));
+        Self(missing.cloned().collect())
+    }
+
+    /// As a list.
+    pub fn to_vec(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl AudienceSet {
+    /// The set of the given audiences; each may itself be a space separated list.
+    ///
+    /// # Errors
+    /// The first that is not an audience, or too many.
+    pub fn parse<I, S>(audiences: I) -> Result<Self, ScopeError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<str>,
+    {
+        let mut set = BTreeSet::new();
+        for text in audiences {
+            for audience in text.as_ref().split(' ').filter(|s| !s.is_empty()) {
+                if !audience.bytes().all(|b| b.is_ascii_graphic()) || audience.len() > 512 {
+                    return Err(ScopeError::Audience(shown(audience)));
+                }
+                set.insert(audience.to_owned());
+            }
+        }
+        if set.len() > MOST { Err(ScopeError::TooMany(MOST)) } else { Ok(Self(set)) }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// As a list.
+    pub fn to_vec(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+impl fmt::Display for AudienceSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+    }
+}
+
+fn checked_scope(scope: &str) -> Result<String, ScopeError> {
+    let fits = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+    if scope.is_empty() || scope.len() > 512 || !scope.bytes().all(fits) {
+        return Err(ScopeError::Scope(shown(scope)));
+    }
+    let path = scope.split_once(':').map_or("", |(_, path)| path);
+    if path.split('/').any(|segment| segment == "..") {
+        return Err(ScopeError::Climbs(shown(scope)));
+    }
+    Ok(scope.to_owned())
+}
+
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_repetition_mean_nothing() {
+        let a = ScopeSet::parse(["openid storage.read:/", "openid"]).unwrap();
+        let b = ScopeSet::parse(["storage.read:/", "openid"]).unwrap();
+        assert_eq!(a, b);
+        assert_eq!(a.to_string(), "openid storage.read:/");
+    }
+
+    #[test]
+    fn what_is_not_a_scope_is_refused_by_name() {
+        for bad in ["a\"b", "a\\b", "a\u{1b}[31m", "ü", "a\nb"] {
+            assert!(matches!(ScopeSet::parse([bad]), Err(ScopeError::Scope(_))), "{bad:?}");
+        }
+        assert!(matches!(ScopeSet::parse(["storage.read:/a/../b"]), Err(ScopeError::Climbs(_))));
+        assert!(ScopeSet::parse(["storage.read:/a..b/"]).is_ok());
+        let many: Vec<_> = (0..65).map(|i| format!("s{i}")).collect();
+        assert_eq!(ScopeSet::parse(many), Err(ScopeError::TooMany(64)));
+    }
+
+    #[test]
+    fn steering_scopes_missing_from_a_reply_are_not_a_denial() {
+        let asked = ScopeSet::parse(["openid offline_access storage.read:/ compute.read"]).unwrap();
+        let granted = ScopeSet::from_reply("storage.read:/");
+        assert_eq!(asked.missing_from(&granted).to_vec(), ["compute.read"]);
+    }
+
+    #[test]
+    fn an_audience_with_a_control_character_is_refused() {
+        assert!(AudienceSet::parse(["https://se.example\r\nX: y"]).is_err());
+        assert_eq!(AudienceSet::parse(["b a", "a"]).unwrap().to_vec(), ["a", "b"]);
+    }
+}
