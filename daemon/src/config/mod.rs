@@ -1,1 +1,184 @@
-//! (being built)
+//! What the site decided: `iamd.toml` and the issuer files, typed and validated.
+//!
+//! A mistake is never guessed around: each is reported with file, line and key, all of them at
+//! once, and a configuration with a mistake is not used, neither at start nor at a reload.
+
+mod error;
+mod file;
+mod issuers;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use error::{ConfigError, Problem};
+
+use crate::account::IssuerProfile;
+
+/// Where the configuration is read from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// `iamd.toml`; absent means all defaults.
+    pub file: PathBuf,
+    /// The site's issuer files.
+    pub issuers: PathBuf,
+    /// The shipped issuer files; one of the site's of the same name hides the shipped one.
+    pub shipped_issuers: PathBuf,
+}
+
+impl Sources {
+    /// The paths of an installed system.
+    pub fn installed() -> Self {
+        use iamd_protocol::paths;
+        Self {
+            file: paths::CONFIG_FILE.into(),
+            issuers: paths::ISSUERS_DIR.into(),
+            shipped_issuers: paths::SHIPPED_ISSUERS_DIR.into(),
+        }
+    }
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The name of the cluster in notices and client names; the host name where none is given.
+    pub site_name: Option<String>,
+    /// Whom sessions and accounts are for.
+    pub users: Users,
+    /// Logins.
+    pub login: Login,
+    /// Access tokens.
+    pub tokens: TokenRules,
+    /// Sessions and their files.
+    pub sessions: SessionRules,
+    /// Bounds.
+    pub limits: Limits,
+    /// The store.
+    pub store: StoreKind,
+    /// The filter of log records, in the form of the environment filter of tracing.
+    pub log_filter: String,
+    /// The issuers the site allows, by short name.
+    pub issuers: BTreeMap<String, IssuerProfile>,
+    /// The one used when none is named.
+    pub default_issuer: Option<String>,
+    /// Whether users may name issuers that are not listed.
+    pub custom_issuers: bool,
+}
+
+/// Whom iamd serves.
+#[derive(Debug, Clone)]
+pub struct Users {
+    /// uids below this one get no session; uid 0 never unless this is 0.
+    pub min_uid: u32,
+    /// The PAM services whose sessions count.
+    pub services: Vec<String>,
+}
+
+/// Logins.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Whether an SSH login starts a device login when one is needed.
+    pub automatic: bool,
+    /// After so many device logins in a row that nobody answered, none is started by itself.
+    pub unanswered_limit: u32,
+    /// How long a PAM session may wait for an issuer's device code or a token.
+    pub answer_within: Duration,
+}
+
+/// Access tokens.
+#[derive(Debug, Clone)]
+pub struct TokenRules {
+    /// The part of a token's life after which it is renewed.
+    pub renew_at: f64,
+    /// A request that names no minimum is served with at least this validity.
+    pub min_valid: Duration,
+    /// How long before its end a refresh token's end is announced.
+    pub announce_ahead: Duration,
+}
+
+/// Sessions and their files.
+#[derive(Debug, Clone)]
+pub struct SessionRules {
+    /// How long token files stay after a user's last session.
+    pub grace: Duration,
+    /// Whether files stay for users who linger (loginctl enable-linger).
+    pub keep_for_lingering: bool,
+}
+
+/// Bounds. Each is answered with an error of its own.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Accounts per uid.
+    pub accounts: u32,
+    /// Running logins per uid.
+    pub logins: u32,
+    /// Requests in flight per uid.
+    pub requests: u32,
+    /// Bytes of an issuer's reply.
+    pub reply_bytes: usize,
+    /// Time for an issuer's reply.
+    pub reply_time: Duration,
+    /// Requests in flight per issuer.
+    pub issuer_requests: usize,
+    /// Bytes of a PAM frame.
+    pub frame_bytes: usize,
+}
+
+/// Which store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// SQLite inside the daemon.
+    Sqlite,
+}
+
+impl Config {
+    /// Reads and validates everything.
+    ///
+    /// # Errors
+    /// Every problem found, each with file, line and key.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let profiles = issuers::load(sources, &mut problems);
+        let text = match read(&sources.file) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(problem) => {
+                problems.push(problem);
+                String::new()
+            }
+        };
+        let config = file::build(&sources.file, &text, profiles, &mut problems);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+
+    /// The profile of the default issuer.
+    pub fn default_profile(&self) -> Option<&IssuerProfile> {
+        self.issuers.get(self.default_issuer.as_ref()?)
+    }
+
+    /// The listed issuer with that short name or URL (± one trailing slash).
+    pub fn issuer(&self, name_or_url: &str) -> Option<&IssuerProfile> {
+        let slashless = |text: &str| text.strip_suffix('/').unwrap_or(text).to_owned();
+        let wanted = slashless(name_or_url);
+        self.issuers.get(name_or_url).or_else(|| {
+            self.issuers.values().find(|profile| slashless(profile.url.as_str()) == wanted)
+        })
+    }
+}
+
+/// The text of a file, `None` where it is absent.
+fn read(path: &Path) -> Result<Option<String>, Problem> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Problem::of_file(path, format!("cannot be read: {error}"))),
+    }
+}

@@ -1,0 +1,101 @@
+//! A mistake in the configuration, and where it is.
+
+use std::{fmt, ops::Range, path::Path};
+
+/// All that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// The line, from 1; `None` when the file as a whole is meant.
+    pub line: Option<usize>,
+    /// The key with its table, for example `limits.accounts`.
+    pub key: Option<String>,
+    /// What is wrong and what would be right.
+    pub text: String,
+}
+
+impl Problem {
+    /// A mistake of the whole file.
+    pub(super) fn of_file(file: &Path, text: impl Into<String>) -> Self {
+        Self { file: file.display().to_string(), line: None, key: None, text: text.into() }
+    }
+
+    /// A mistake at a place of `source`.
+    pub(super) fn at(
+        file: &Path,
+        source: &str,
+        span: Option<Range<usize>>,
+        text: impl Into<String>,
+    ) -> Self {
+        let start = span.map(|span| span.start.min(source.len()));
+        Self {
+            file: file.display().to_string(),
+            line: start
+                .map(|at| source.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1),
+            key: start.and_then(|at| key_at(source, at)),
+            text: text.into(),
+        }
+    }
+
+    /// What the TOML reader complained about.
+    pub(super) fn from_toml(file: &Path, source: &str, error: &toml::de::Error) -> Self {
+        Self::at(file, source, error.span(), error.message())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {}", self.text.trim_end().replace('\n', " "))
+    }
+}
+
+/// The key whose line a byte offset is in, with the table it stands in.
+fn key_at(source: &str, at: usize) -> Option<String> {
+    let start = source[..floor(source, at)].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = source[start..].lines().next()?.trim();
+    let table = |line: &str| {
+        let name = line.strip_prefix('[')?.split(']').next()?.trim_matches('[').trim();
+        Some(name.to_owned())
+    };
+    if let Some(name) = table(line) {
+        return Some(name);
+    }
+    let key = line.split('=').next().map(str::trim).filter(|key| {
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.\"".contains(c))
+    })?;
+    let above = source[..start].lines().rev().find_map(|line| table(line.trim()));
+    Some(above.map_or_else(|| key.to_owned(), |name| format!("{name}.{key}")))
+}
+
+fn floor(source: &str, mut at: usize) -> usize {
+    while !source.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

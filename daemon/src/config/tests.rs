@@ -1,0 +1,145 @@
+//! Every kind of mistake, and what is said of it.
+
+use std::{fs, path::PathBuf};
+
+use super::*;
+
+const WLCG: &str = "name = \"wlcg\"\nurl = \"https://wlcg.example/\"\nscopes = [\"openid\"]\n";
+
+struct Site {
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn new(main: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for sub in ["site", "shipped"] {
+            fs::create_dir(dir.path().join(sub)).unwrap();
+        }
+        fs::write(dir.path().join("iamd.toml"), main).unwrap();
+        let site = Self { dir };
+        site.issuer("shipped/wlcg.toml", WLCG)
+    }
+
+    fn issuer(self, path: &str, text: &str) -> Self {
+        fs::write(self.dir.path().join(path), text).unwrap();
+        self
+    }
+
+    fn sources(&self) -> Sources {
+        let at = |name: &str| -> PathBuf { self.dir.path().join(name) };
+        Sources { file: at("iamd.toml"), issuers: at("site"), shipped_issuers: at("shipped") }
+    }
+
+    fn load(&self) -> Result<Config, String> {
+        let prefix = format!("{}/", self.dir.path().display());
+        Config::load(&self.sources()).map_err(|error| error.to_string().replace(&prefix, ""))
+    }
+}
+
+#[test]
+fn without_a_file_there_are_the_defaults() {
+    let site = Site::new("");
+    fs::remove_file(site.dir.path().join("iamd.toml")).unwrap();
+    let config = site.load().unwrap();
+    assert_eq!(config.limits.accounts, 16);
+    assert_eq!(config.limits.logins, 2);
+    assert_eq!(config.limits.requests, 64);
+    assert_eq!(config.sessions.grace, Duration::from_secs(900));
+    assert_eq!(config.users.services, ["sshd", "login"]);
+    assert!(config.default_issuer.is_none() && !config.custom_issuers);
+}
+
+#[test]
+fn r70_every_mistake_is_named_with_file_line_and_key() {
+    let cases = [
+        ("[limits]\naccount = 3\n", "iamd.toml:2: limits.account: unknown field `account`"),
+        ("[limits]\naccounts = 0\n", "iamd.toml:2: limits.accounts: must be between 1 and 1000"),
+        ("[sessions]\ngrace = 15\n", "iamd.toml:2: sessions.grace: invalid type: integer `15`"),
+        ("[sessions]\ngrace = \"soon\"\n", "expected a duration in quotes"),
+        ("[issuers]\n\ndefault = \"x\"\n", "iamd.toml:3: issuers.default: is not among"),
+        ("[issuers]\nallow = [\"wlcg\", \"y\"]\n", "iamd.toml:2: issuers.allow: no issuer file"),
+        ("[tokens]\nrenew_at = 2.0\n", "iamd.toml:2: tokens.renew_at: must be between 0.1"),
+        ("[store]\nkind = \"redis\"\n", "iamd.toml:2: store.kind: the only store"),
+        ("[site]\nname = \"a\\u001b[31m\"\n", "iamd.toml:2: site.name: must be printable ASCII"),
+        ("[login]\nanswer_within = \"5s\"\n", "iamd.toml:2: login.answer_within: must be between"),
+        ("[log]\nfilter = \"iamd=loud\"\n", "iamd.toml:2: log.filter:"),
+        ("[users]\nservices = [\"../sshd\"]\n", "iamd.toml:2: users.services: a PAM service"),
+        ("what is this", "iamd.toml:1"),
+        ("[limits]\naccounts = 1\naccounts = 2\n", "iamd.toml:3: limits.accounts: duplicate key"),
+    ];
+    for (text, expected) in cases {
+        let error = Site::new(text).load().unwrap_err();
+        assert!(error.contains(expected), "for {text:?} got: {error}");
+    }
+}
+
+#[test]
+fn mistakes_in_issuer_files_are_named_too() {
+    let cases = [
+        (
+            "name = \"other\"\nurl = \"https://a/\"\nscopes = []\n",
+            "site/cms.toml:1: name: must be the file's name",
+        ),
+        (
+            "name = \"cms\"\nurl = \"http://a/\"\nscopes = []\n",
+            "site/cms.toml:2: url: must begin with https://",
+        ),
+        ("name = \"cms\"\nurl = \"nonsense\"\nscopes = []\n", "site/cms.toml:2: url: relative URL"),
+        ("name = \"cms\"\nurl = \"https://u:p@a/\"\nscopes = []\n", "must not carry a user name"),
+        (
+            "name = \"cms\"\nurl = \"https://a/\"\nscopes = [\"a\\\"b\"]\n",
+            "site/cms.toml:3: scopes:",
+        ),
+        (
+            "name = \"cms\"\nurl = \"https://a/\"\nscopes = []\ndialect = \"iam\"\n",
+            "site/cms.toml:4: dialect: unknown variant",
+        ),
+        ("name = \"cms\"\nurl = \"https://a/\"\n", "missing field `scopes`"),
+        (
+            "name = \"cms\"\nurl = \"https://a/\"\nscopes = []\n[endpoints]\ntoken = \"ftp://a/\"\n",
+            "ftp://a/: must begin with https://",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = Site::new("").issuer("site/cms.toml", text).load().unwrap_err();
+        assert!(error.contains(expected), "for {text:?} got: {error}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let error = Site::new("[limits]\naccounts = 0\nlogins = 0\n")
+        .issuer("site/cms.toml", "name = \"x\"\nurl = \"https://a/\"\nscopes = []\n")
+        .load()
+        .unwrap_err();
+    assert_eq!(error.lines().count(), 3, "{error}");
+}
+
+#[test]
+fn the_sites_issuer_file_hides_the_shipped_one_and_an_empty_one_removes_it() {
+    let mine = WLCG.replace("wlcg.example", "mine.example");
+    let config = Site::new("").issuer("site/wlcg.toml", &mine).load().unwrap();
+    assert_eq!(config.issuers["wlcg"].url.host_str(), Some("mine.example"));
+    let config = Site::new("").issuer("site/wlcg.toml", "").load().unwrap();
+    assert!(config.issuers.is_empty());
+}
+
+#[test]
+fn an_issuer_is_found_by_name_and_by_url_with_and_without_the_slash() {
+    let config = Site::new("[issuers]\ndefault = \"wlcg\"\n").load().unwrap();
+    for text in ["wlcg", "https://wlcg.example/", "https://wlcg.example"] {
+        assert_eq!(config.issuer(text).unwrap().name, "wlcg");
+    }
+    assert!(config.issuer("https://wlcg.example//").is_none());
+    assert_eq!(config.default_profile().unwrap().name, "wlcg");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_not_a_default() {
+    let site = Site::new("");
+    fs::remove_file(site.dir.path().join("iamd.toml")).unwrap();
+    fs::create_dir(site.dir.path().join("iamd.toml")).unwrap();
+    let error = site.load().unwrap_err();
+    assert!(error.starts_with("iamd.toml: cannot be read"), "{error}");
+}
