@@ -1,0 +1,28 @@
+//! Login nodes that boot, for the end-to-end tests and the demo.
+//!
+//! A run owns everything it makes: a directory, a *hub* network namespace with a bridge, and per
+//! login node a network namespace, an overlay on one shared Debian root file system, and a
+//! systemd-nspawn that boots it. The issuer and the ssh client live in the hub. Nothing reaches
+//! the host's own network, and nothing is left when the run ends, however it ends.
+//!
+//! Start reading at [`world`]: it is what a test is given.
+
+pub mod ca;
+pub mod clock;
+pub mod command;
+pub mod error;
+pub mod ground;
+pub mod net;
+pub mod node;
+pub mod places;
+pub mod rootfs;
+pub mod run;
+pub mod ssh;
+pub mod sweep;
+pub mod world;
+
+pub use clock::eventually;
+pub use command::Output;
+pub use error::{Error, Result};
+pub use node::{Node, NodeSpec};
+pub use world::World;
