@@ -35,7 +35,7 @@ export function readConfig(environment, argument) {
     isIam,
     host: given.HOST || '127.0.0.1',
     port: wholeNumber(given, 'PORT', 0),
-    issuer: given.ISSUER || undefined,
+    issuer: issuerOf(given),
     certificate: readFileSync(required(given, 'CERT')),
     key: readFileSync(required(given, 'KEY')),
     rotate: oneOf(given, 'ROTATE', ['always', 'never', 'client'], isIam ? 'client' : 'always'),
@@ -66,6 +66,12 @@ export function issuerUrls(config, port) {
     announced: config.isIam ? `${bare}/` : asGiven,
     inTokens: config.isIam ? bare : asGiven,
   };
+}
+
+function issuerOf(given) {
+  if (!given.ISSUER) return undefined;
+  if (!Number(given.PORT)) throw new Error('ISSUER needs a PORT: who connects could not know it otherwise');
+  return given.ISSUER;
 }
 
 function required(given, name) {

@@ -1,5 +1,5 @@
-// The layers that make the provider behave like INDIGO IAM 1.12 (see facts in the module that each
-// layer lives in). They change what comes in before the provider sees it, and what goes out after.
+// The layers that make the provider behave like INDIGO IAM 1.12; each module says what it departs in.
+// They change a request before the provider sees it, and the reply after.
 import { changeDeviceAuthorization } from './iam_device.mjs';
 import { changeInspection } from './iam_inspection.mjs';
 import { serveClientAdministration, changeRegistration } from './iam_registration.mjs';

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { signIn } from './approve.mjs';
 import {
-  ADMIN_TOKEN, Client, basic, bearer, claims, makeCertificates, runScript, startScript,
+  ADMIN_TOKEN, Client, basic, bearer, claims, freePort, makeCertificates, runScript, startScript,
 } from './testbed.mjs';
 
 const SCOPES = 'openid offline_access profile wlcg wlcg.groups storage.read:/ storage.modify:/data';
@@ -372,10 +372,22 @@ describe('other options', () => {
     }
   });
 
+  test('an expired certificate and one for another name are refused, and ISSUER needs a PORT', async () => {
+    const variants = { expired: 'CERT_HAS_EXPIRED', 'wrong-name': 'ERR_TLS_CERT_ALTNAME_INVALID' };
+    for (const [variant, code] of Object.entries(variants)) {
+      runScript('ca.mjs', ['--dir', certificates.dir, '--cert', variant, `--${variant}`]);
+      const CERT = certificates.path(`${variant}.pem`);
+      const issuer = await startIssuer({ CERT, KEY: certificates.path(`${variant}.key`) });
+      await assert.rejects(new Client(issuer.words[0], ca).discover(), { code });
+      await issuer.stop();
+    }
+    await assert.rejects(startIssuer({ ISSUER: 'https://issuer.test/' }), /needs a PORT/);
+  });
+
   test('approve.mjs is a command with --resolve and an honest exit code', async () => {
     runScript('ca.mjs', ['--dir', certificates.dir, '--cert', 'named', '--san', 'issuer.test']);
     const environment = { CERT: certificates.path('named.pem'), KEY: certificates.path('named.key') };
-    const port = 20_000 + (process.pid % 10_000);
+    const port = await freePort();
     const name = `issuer.test:${port}`;
     const issuer = await startIssuer({ ...environment, PORT: port, ISSUER: `https://${name}/` });
     const op = new Client(issuer.words[0], ca);
@@ -390,6 +402,148 @@ describe('other options', () => {
     assert.equal(again.status, 1);
     assert.match(again.stderr, /used already/);
     await issuer.stop();
+  });
+});
+
+describe('the fault proxy', () => {
+  const site = { client_id: 'site', client_secret: 'site-secret' };
+  let issuer;
+  let proxy;
+  let op;
+  let direct;
+
+  before(async () => {
+    const [PORT, upstreamPort] = [await freePort(), await freePort()];
+    issuer = await startIssuer({ SHAPE: 'rfc', PORT: upstreamPort, ISSUER: `https://127.0.0.1:${PORT}/` });
+    const UPSTREAM = `https://127.0.0.1:${upstreamPort}/`;
+    const UPSTREAM_CA = certificates.path('ca.pem');
+    proxy = await startScript('proxy.mjs', { ...certificates.environment, PORT, UPSTREAM, UPSTREAM_CA });
+    op = new Client(proxy.words[0], ca);
+    direct = new Client(UPSTREAM, ca);
+  });
+  after(async () => {
+    await proxy.stop();
+    await issuer.stop();
+  });
+
+  async function rules(method, list) {
+    const body = list && JSON.stringify(list);
+    const reply = await fetch(proxy.words[1], { method, body, signal: AbortSignal.timeout(5000) });
+    return { status: reply.status, json: await reply.json() };
+  }
+
+  /** Sets one fault for the token endpoint and asks there. */
+  async function underFault(fault, options) {
+    assert.equal((await rules('PUT', [{ match: { path: '/token' }, fault }])).status, 200);
+    return ask(options);
+  }
+
+  function ask(options) {
+    const headers = basic(site);
+    return op.form('token', { grant_type: 'refresh_token', refresh_token: 'unknown' }, headers, options);
+  }
+
+  async function tokenRequests() {
+    const counts = (await direct.control('GET', 'counts')).json;
+    return counts['POST /token refresh_token'] ?? 0;
+  }
+
+  test('without rules it is the issuer, under the issuer\'s own URLs', async () => {
+    await rules('DELETE');
+    const metadata = await op.discover();
+    assert.equal(metadata.issuer, proxy.words[0]);
+    assert.equal((await ask()).json.error, 'invalid_grant');
+    assert.equal(await tokenRequests(), 1);
+    const device = (await op.startDevice(site, { scope: 'openid offline_access' })).json;
+    assert.equal(await signIn({ uri: device.verification_uri_complete, ca }), 'approved');
+    assert.equal((await op.redeem(site, device)).status, 200);
+  });
+
+  test('latency delays', async () => {
+    const start = Date.now();
+    assert.equal((await underFault({ latency: { ms: 300 } })).json.error, 'invalid_grant');
+    assert.ok(Date.now() - start >= 300);
+  });
+
+  test('blackhole never answers and does not forward', async () => {
+    const before = await tokenRequests();
+    await assert.rejects(underFault('blackhole', { timeout_ms: 400 }), /no answer/);
+    assert.equal(await tokenRequests(), before);
+  });
+
+  test('reset_before closes and the issuer does not know; reset_after closes and it does', async () => {
+    const before = await tokenRequests();
+    await assert.rejects(underFault('reset_before'), /ECONNRESET|hang up/);
+    assert.equal(await tokenRequests(), before);
+    await assert.rejects(underFault('reset_after'), /ECONNRESET|hang up/);
+    assert.equal(await tokenRequests(), before + 1);
+  });
+
+  test('status answers with code, body and headers', async () => {
+    const fault = { code: 429, body: { error: 'slow' }, headers: { 'retry-after': '7' } };
+    const reply = await underFault({ status: fault });
+    assert.deepEqual([reply.status, reply.json, reply.headers['retry-after']], [429, { error: 'slow' }, '7']);
+    const plain = await underFault({ status: { code: 503, body: 'busy', content_type: 'text/plain' } });
+    assert.deepEqual([plain.text, plain.headers['content-type']], ['busy', 'text/plain']);
+  });
+
+  test('"forward" lets the issuer do its work first', async () => {
+    const before = await tokenRequests();
+    await underFault({ status: { code: 502 } });
+    assert.equal(await tokenRequests(), before);
+    await underFault({ status: { code: 502, forward: true } });
+    assert.equal(await tokenRequests(), before + 1);
+  });
+
+  test('html, empty and redirect answer in place of the issuer', async () => {
+    const html = await underFault('html');
+    assert.deepEqual([html.status, html.headers['content-type']], [200, 'text/html']);
+    const empty = await underFault('empty');
+    assert.deepEqual([empty.status, empty.text], [200, '']);
+    const redirect = await underFault({ redirect: { location: 'https://evil.example/' } });
+    assert.deepEqual([redirect.status, redirect.headers.location], [302, 'https://evil.example/']);
+  });
+
+  test('truncate breaks off, slow_body drips, oversize floods', async () => {
+    await assert.rejects(underFault({ truncate: { bytes: 10 } }));
+    const start = Date.now();
+    assert.equal((await underFault({ slow_body: { bytes_per_s: 200 } })).json.error, 'invalid_grant');
+    assert.ok(Date.now() - start > 200);
+    const flood = await underFault({ oversize: { bytes: 3_000_000 } });
+    assert.equal(flood.text.length, 3_000_000);
+    assert.ok(flood.json.padding);
+  });
+
+  test('content_type and replace_json change the issuer\'s reply', async () => {
+    const typed = await underFault({ content_type: { value: 'text/plain' } });
+    assert.equal(typed.headers['content-type'], 'text/plain');
+    const set = { interval: 1 };
+    const edited = await underFault({ replace_json: { set, remove: ['error_description'] } });
+    assert.deepEqual(edited.json, { error: 'invalid_grant', interval: 1 });
+  });
+
+  test('nth, count and grant_type choose the requests, and the counters tell', async () => {
+    const hit = { status: { code: 500 } };
+    const list = [
+      { match: { path: '/token', nth: 2 }, fault: hit },
+      { match: { path: '/tok*', grant_type: 'device_code' }, fault: hit },
+      { match: { path: '/token', grant_type: 'refresh_token', nth: 3, count: 2 }, fault: hit },
+    ];
+    await rules('PUT', list);
+    const statuses = [];
+    for (let turn = 0; turn < 5; turn += 1) statuses.push((await ask()).status);
+    assert.deepEqual(statuses, [400, 500, 500, 500, 400]);
+    const counters = (await rules('GET')).json.map(({ matched, applied }) => [matched, applied]);
+    assert.deepEqual(counters, [[5, 1], [0, 0], [5, 2]]);
+  });
+
+  test('rules without sense are refused and the old ones stay', async () => {
+    await rules('PUT', [{ match: { path: '/x' }, fault: 'html' }]);
+    const match = { path: '/x' };
+    const wrong = [{}, [{}], [{ match, fault: 'nonsense' }], [{ match, fault: { latency: {} } }],
+      [{ match: { ...match, nht: 1 }, fault: 'html' }]];
+    for (const list of wrong) assert.equal((await rules('PUT', list)).status, 400);
+    assert.equal((await rules('GET')).json.length, 1);
   });
 });
 

@@ -1,6 +1,8 @@
 // What selftest.mjs needs to run real processes: a CA, an issuer, a proxy, and a small OAuth client.
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +31,16 @@ export function makeCertificates() {
 /** Runs a script of this folder to its end: {status, stdout, stderr}. */
 export function runScript(name, args) {
   return spawnSync(process.execPath, [join(HERE, name), ...args], { encoding: 'utf8', timeout: START_MS });
+}
+
+/** A port of loopback that was free a moment ago. */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 /** Starts a script of this folder and waits for its READY line, whose words are `words`. */
