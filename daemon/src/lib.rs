@@ -23,3 +23,4 @@ pub mod store;
 pub mod testing;
 pub mod token;
 pub mod token_file;
+pub mod users;

@@ -77,6 +77,9 @@ pub struct Prompt {
 pub trait Completion: Send + Sync + 'static {
     /// The client to sign in with.
     async fn client(&self) -> Result<ClientRecord, Failure>;
+    /// The issuer rejected this client before anything was signed in: another one, if the site
+    /// registers clients itself.
+    async fn replace_client(&self, rejected: &ClientRecord) -> Result<ClientRecord, Failure>;
     /// The tokens came: persist them before anything else. Gives who signed in, and remarks.
     async fn signed_in(
         &self,
@@ -258,8 +261,15 @@ impl Logins {
         tell: &watch::Sender<Progress>,
     ) -> Result<(ClientRecord, Tokens), Failure> {
         let Request { profile, scopes, audiences, .. } = request;
-        let client = completion.client().await?;
-        let device = self.issuers.authorize_device(profile, &client, scopes, audiences).await?;
+        let mut client = completion.client().await?;
+        let device = match self.issuers.authorize_device(profile, &client, scopes, audiences).await
+        {
+            Err(IssuerError::ClientRejected { .. }) => {
+                client = completion.replace_client(&client).await?;
+                self.issuers.authorize_device(profile, &client, scopes, audiences).await?
+            }
+            answer => answer?,
+        };
         let mut poller = Poller::new(device.interval, device.expires_in, self.clock.monotonic());
         tell.send_replace(Progress::Pending(self.prompt(&device)));
         let expired = || Failure::new(Kind::LoginExpired, "nobody approved the login in time");

@@ -18,6 +18,10 @@ impl Completion for Witness {
         Ok(client(ClientOwner::Site, &profile().url, 1))
     }
 
+    async fn replace_client(&self, _: &ClientRecord) -> Result<ClientRecord, Failure> {
+        Ok(client(ClientOwner::Site, &profile().url, 2))
+    }
+
     async fn signed_in(
         &self,
         _: &ClientRecord,
@@ -125,6 +129,18 @@ async fn r08_at_most_one_login_per_account_and_all_see_the_same_code() {
     assert_eq!(*first.borrow(), *second.borrow());
     assert_eq!(world.issuers.authorizations.load(SeqCst), 1);
     assert_eq!(world.logins.pending(&key("wlcg")).unwrap().user_code, "AB12CD");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_the_issuer_forgot_is_replaced_once() {
+    let world = world();
+    let rejected = || Err(IssuerError::ClientRejected { text: "unknown client".into() });
+    world.issuers.device_script.lock().unwrap().push_back(rejected());
+    let mut progress = world.start("a").unwrap();
+    progress.wait_for(|progress| matches!(progress, Progress::Pending(_))).await.unwrap();
+    world.issuers.device_script.lock().unwrap().extend([rejected(), rejected()]);
+    assert_eq!(failed(&world.end().await), Kind::ClientBroken);
+    assert_eq!(world.issuers.authorizations.load(SeqCst), 4);
 }
 
 #[tokio::test(start_paused = true)]
