@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use iamd_tests::command::{self, Output};
-use iamd_tests::{Node, World, eventually};
+use iamd_tests::{IssuerSpec, Node, World, eventually};
+
+use serde_json::json;
 
 use crate::case::{Case, Outcome};
 use crate::cases;
@@ -27,6 +29,7 @@ pub fn cases() -> Vec<Case> {
         a_forward_without_a_command_carries_bytes,
         two_nodes_do_not_touch_each_other,
         files_go_in_and_come_out_with_owner_and_mode,
+        the_issuer_is_reached_by_name_and_its_certificate_is_trusted,
     ]
 }
 
@@ -171,7 +174,7 @@ fn a_forward_without_a_command_carries_bytes(world: &World) -> Outcome {
     let banner = eventually("sshd's banner through the forward", Duration::from_secs(10), || {
         use std::io::Read;
         let mut banner = [0; 8];
-        let mut stream = world.ground().hub.connect(port)?;
+        let mut stream = world.ground().hub.connect(iamd_tests::net::HUB, port)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         stream.read_exact(&mut banner).map(|()| banner)
     })?;
@@ -203,5 +206,24 @@ fn files_go_in_and_come_out_with_owner_and_mode(world: &World) -> Outcome {
     node.put(path, 0o640, "bob", b"x\0y")?;
     assert_eq!(node.get(path)?, b"x\0y");
     assert_eq!(node.root_says(&format!("stat -c '%U %a' {path}"))?, "bob 640");
+    Ok(())
+}
+
+fn the_issuer_is_reached_by_name_and_its_certificate_is_trusted(world: &World) -> Outcome {
+    let issuer = world.start_issuer(IssuerSpec::new("own.test"))?;
+    let node = world.boot(world.spec("trusting").host_at("own.test", issuer.address()))?;
+    let seen = node.exec("curl -sS https://own.test/.well-known/openid-configuration")?.ok()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&seen.stdout)?;
+    assert_eq!(metadata["issuer"], issuer.url());
+    assert_eq!(issuer.count("GET /.well-known/openid-configuration")?, 1);
+    issuer.reset()?;
+    assert_eq!(issuer.count("GET /.well-known/openid-configuration")?, 0);
+    let rule = json!([{"match": {"path": "/jwk"}, "fault": {"status": {"code": 503}}}]);
+    let faults = issuer.faults(&rule)?;
+    let status = "curl -sS -o /dev/null -w '%{http_code}' https://own.test/jwk";
+    assert_eq!(node.root_says(status)?, "503");
+    assert_eq!(faults.counters()?[0]["applied"], 1);
+    drop(faults);
+    assert_eq!(node.root_says(status)?, "200");
     Ok(())
 }

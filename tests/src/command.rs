@@ -1,8 +1,10 @@
 //! Programs run to their end, with a limit: standard input in, both outputs, exit code and
 //! duration out.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -18,6 +20,8 @@ use crate::error::{Error, Result};
 /// tell the left-overs of a killed one.
 pub const TAG: &str = "IAMD_TEST_RUN";
 
+/// How often one who waits is told.
+const TELL: Duration = Duration::from_secs(10);
 /// How often a running program is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long outputs are read on after the end: a background child may hold them open for ever.
@@ -90,7 +94,7 @@ pub fn run(mut command: Command, stdin: &[u8], limit: Duration) -> Result<Output
     }
     let stdout = child.stdout.take().map(read_all);
     let stderr = child.stderr.take().map(read_all);
-    let status = wait(&mut child, start, limit)?;
+    let status = wait(&mut child, start, limit, true)?;
     let took = start.elapsed();
     let stdout = stdout.map(collect).unwrap_or_default();
     let stderr = stderr.map(collect).unwrap_or_default();
@@ -103,6 +107,38 @@ pub fn run(mut command: Command, stdin: &[u8], limit: Duration) -> Result<Output
             Err(Error::TimedOut { what: format!("`{line}`"), limit, hint })
         }
     }
+}
+
+/// Runs a command that takes long; `say` hears the last line it wrote, now and then.
+pub fn run_telling(
+    mut command: Command,
+    limit: Duration,
+    log: &Path,
+    say: &dyn Fn(&str),
+) -> Result<()> {
+    let line = describe(&command);
+    let out = File::create(log).map_err(Error::at(log))?;
+    let err = out.try_clone().map_err(Error::at(log))?;
+    command.process_group(0).stdin(Stdio::null()).stdout(out).stderr(err);
+    let start = clock::now();
+    let mut child = command.spawn().map_err(Error::io(line.clone()))?;
+    let said = || std::fs::read_to_string(log).unwrap_or_default();
+    for round in 1.. {
+        let until = limit.min(TELL * round);
+        if let Some(status) = wait(&mut child, start, until, until == limit)? {
+            if status.success() {
+                return Ok(());
+            }
+            return Err(Error::Failed { command: line, code: code(status), output: tail(&said()) });
+        }
+        if until == limit {
+            break;
+        }
+        let last = said().lines().last().unwrap_or_default().chars().take(70).collect::<String>();
+        say(&format!("{:>4} s  {last}", start.elapsed().as_secs()));
+    }
+    let hint = format!("; it said: {}", tail(&said()));
+    Err(Error::TimedOut { what: format!("`{line}`"), limit, hint })
 }
 
 /// Runs `command` for a minute at most and insists on exit code 0.
@@ -126,11 +162,19 @@ pub fn describe(command: &Command) -> String {
     line.chars().take(300).chain("…".chars()).collect()
 }
 
-/// Waits for the end; on the limit kills the group and answers `None`.
-fn wait(child: &mut Child, start: Instant, limit: Duration) -> Result<Option<ExitStatus>> {
+/// Waits for the end; on the limit, kills the group if told to, and answers `None`.
+fn wait(
+    child: &mut Child,
+    start: Instant,
+    limit: Duration,
+    end: bool,
+) -> Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait().map_err(Error::io("wait"))? {
             return Ok(Some(status));
+        }
+        if start.elapsed() >= limit && !end {
+            return Ok(None);
         }
         if start.elapsed() >= limit {
             if let Ok(pid) = i32::try_from(child.id()) {

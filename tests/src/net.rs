@@ -12,15 +12,16 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::command::{self, must};
+use crate::command::must;
 use crate::error::{Error, Result};
 use crate::run::Run;
 
-/// The hub's address, where the issuer listens.
+/// The hub's first address.
 pub const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
 /// The hub namespace.
@@ -28,6 +29,7 @@ pub const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 pub struct Hub {
     run: Arc<Run>,
     name: String,
+    servers: AtomicU8,
 }
 
 /// A node's place on the bridge.
@@ -46,7 +48,7 @@ impl Hub {
     pub fn new(run: Arc<Run>) -> Result<Hub> {
         let name = run.name("hub");
         ip(&["netns", "add", &name])?;
-        let hub = Hub { run, name };
+        let hub = Hub { run, name, servers: AtomicU8::new(1) };
         for words in [
             &["link", "set", "lo", "up"][..],
             &["link", "add", "br0", "type", "bridge"],
@@ -81,12 +83,26 @@ impl Hub {
         Ok(port)
     }
 
+    /// An address in the hub for one more server: 10.77.0.1, then .2, up to .10.
+    pub fn address(&self) -> Result<Ipv4Addr> {
+        let number = self.servers.fetch_add(1, Ordering::Relaxed);
+        let address = Ipv4Addr::new(10, 77, 0, number);
+        match number {
+            1 => Ok(address),
+            2..=10 => {
+                self.ip(&["addr", "add", &format!("{address}/24"), "dev", "br0"])?;
+                Ok(address)
+            }
+            _ => Err(Error::Wrong("the hub's ten addresses are taken".into())),
+        }
+    }
+
     /// A connection made inside the hub, from this process: a thread moves there for it.
-    pub fn connect(&self, port: u16) -> io::Result<TcpStream> {
+    pub fn connect(&self, address: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
         let namespace = File::open(self.path())?;
         let connecting = thread::spawn(move || {
             setns(&namespace, CloneFlags::CLONE_NEWNET)?;
-            TcpStream::connect(SocketAddrV4::new(HUB, port))
+            TcpStream::connect(SocketAddrV4::new(address, port))
         });
         connecting
             .join()
@@ -128,17 +144,12 @@ fn ip(words: &[&str]) -> Result<()> {
     let mut command = Command::new("ip");
     command.args(words);
     must(command).map(|_| ()).map_err(|error| match error {
-        Error::Failed { output, .. } if output.contains("not permitted") => Error::Unable(format!(
-            "`{}` was refused ({output}): network namespaces need root and, in a container, \
-             docker run --privileged",
-            command::describe(&ip_line(words))
-        )),
+        Error::Failed { command, output, .. } if output.contains("not permitted") => {
+            Error::Unable(format!(
+                "`{command}` was refused ({output}): network namespaces need root and, in a \
+                 container, docker run --privileged"
+            ))
+        }
         other => other,
     })
-}
-
-fn ip_line(words: &[&str]) -> Command {
-    let mut command = Command::new("ip");
-    command.args(words);
-    command
 }

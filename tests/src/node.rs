@@ -17,7 +17,7 @@ use crate::clock;
 use crate::command::{self, Output};
 use crate::error::{Error, Result};
 use crate::ground::Ground;
-use crate::net::{HUB, Port};
+use crate::net::Port;
 use crate::places;
 use crate::ssh::Ssh;
 use crate::sweep;
@@ -49,9 +49,9 @@ impl NodeSpec {
         NodeSpec { name: name.into(), number, hosts: Vec::new(), prepare: Vec::new() }
     }
 
-    /// With `host` in its /etc/hosts, at the hub's address.
-    pub fn host(mut self, host: &str) -> NodeSpec {
-        self.hosts.push((host.into(), HUB));
+    /// With `host` in its /etc/hosts, at `address`.
+    pub fn host_at(mut self, host: &str, address: Ipv4Addr) -> NodeSpec {
+        self.hosts.push((host.into(), address));
         self
     }
 

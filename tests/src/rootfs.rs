@@ -85,14 +85,14 @@ pub fn root(say: &dyn Fn(&str)) -> Result<PathBuf> {
     let _lock = Flock::lock(file, FlockArg::LockExclusive)
         .map_err(|(_, errno)| Error::errno("the root file system's lock")(errno))?;
     if !root.is_dir() {
-        say("building the node's Debian with debootstrap (once, about a minute and a half)");
-        build(&nodes.join("new"), &root)?;
+        say("building the node's Debian with debootstrap (once, one or two minutes)");
+        build(&nodes.join("new"), &root, say)?;
     }
     Ok(root)
 }
 
 /// Builds at `new`, then renames to `root`: a root that is there is whole.
-fn build(new: &Path, root: &Path) -> Result<()> {
+fn build(new: &Path, root: &Path, say: &dyn Fn(&str)) -> Result<()> {
     if new.exists() {
         fs::remove_dir_all(new).map_err(Error::at(new))?;
     }
@@ -100,7 +100,9 @@ fn build(new: &Path, root: &Path) -> Result<()> {
     // No mirror: debootstrap takes the one it was built with.
     debootstrap.args(["--variant=minbase", &format!("--include={}", PACKAGES.join(","))]);
     debootstrap.arg(SUITE).arg(new);
-    command::run(debootstrap, b"", Duration::from_secs(1200))?.ok()?;
+    let log = new.with_extension("log");
+    command::run_telling(debootstrap, Duration::from_secs(1200), &log, say)?;
+    say("making its users");
     let mut customise = Command::new("chroot");
     customise.arg(new).args(["/bin/sh", "-s"]).env("USERS", USERS.to_string());
     customise.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");

@@ -7,13 +7,17 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use crate::error::{Error, Result};
 use crate::ground::Ground;
+use crate::issuer::{Issuer, IssuerSpec};
 use crate::node::{Node, NodeSpec};
+use crate::product::Product;
 use crate::rootfs;
 
 /// What every test is given. `Sync`: tests run side by side.
 pub struct World {
     // Dropped in this order: nodes, then what they stand on.
     bare: OnceLock<std::result::Result<Node, Shared>>,
+    node: OnceLock<std::result::Result<Node, Shared>>,
+    issuer: OnceLock<std::result::Result<Issuer, Shared>>,
     ground: Arc<Ground>,
     users: AtomicU32,
     numbers: AtomicU8,
@@ -31,6 +35,8 @@ impl World {
         let ground = Ground::lay(&say)?;
         Ok(World {
             bare: OnceLock::new(),
+            node: OnceLock::new(),
+            issuer: OnceLock::new(),
             ground,
             users: AtomicU32::new(1),
             numbers: AtomicU8::new(1),
@@ -47,6 +53,26 @@ impl World {
     /// A node without the product, shared by all tests.
     pub fn bare(&self) -> Result<&Node> {
         share(&self.bare, || self.boot(self.spec("bare")))
+    }
+
+    /// A node with the product installed and its defaults, signing in at [`World::issuer`]; shared
+    /// by all tests. Use a user of your own ([`World::user`]); a test that stops or reconfigures
+    /// the daemon must run alone, or boot a node of its own.
+    pub fn node(&self) -> Result<&Node> {
+        share(&self.node, || {
+            let product = Product::new(self.issuer()?);
+            self.boot(product.on(self.spec("login1")))
+        })
+    }
+
+    /// The issuer at `https://issuer.test/`, in the shape of INDIGO IAM; shared by all tests.
+    pub fn issuer(&self) -> Result<&Issuer> {
+        share(&self.issuer, || self.start_issuer(IssuerSpec::new("issuer.test")))
+    }
+
+    /// Starts an issuer that belongs to the caller. Give it a host name of its own.
+    pub fn start_issuer(&self, spec: IssuerSpec) -> Result<Issuer> {
+        Issuer::start(&self.ground, spec)
     }
 
     /// A specification with the next free address; boot it with [`World::boot`].
