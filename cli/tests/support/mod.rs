@@ -1,0 +1,71 @@
+//! For the tests: a private bus, a daemon that says what a test tells it to say, and the built
+//! `iamctl` run against it.
+
+#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(unused_imports, reason = "likewise")]
+
+pub mod bus;
+pub mod samples;
+pub mod service;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+pub use bus::Bus;
+pub use service::{Fake, Script};
+
+/// What a run of `iamctl` left.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Run {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: i32,
+}
+
+/// `iamctl` with a clean environment, on the bus at that address.
+pub fn iamctl(address: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iamctl"));
+    command.args(args).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("LANG", "C.UTF-8").env("TERM", "xterm-256color").env("IAMD_BUS_ADDRESS", address);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Run {
+    let output = command.output().unwrap();
+    Run {
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap_or(-1),
+    }
+}
+
+/// Instants near `base` become `@+3600`, so that transcripts are the same at any time.
+pub fn stable_instants(text: &str, base: u64) -> String {
+    let mut stable = String::new();
+    let mut digits = String::new();
+    for c in text.chars().chain([' ']) {
+        if c.is_ascii_digit() {
+            digits.push(c);
+            continue;
+        }
+        match digits.parse::<u64>() {
+            Ok(at) if digits.len() == 10 && at.abs_diff(base) < 100 * 86_400 => {
+                let sign = if at < base { '-' } else { '+' };
+                stable.push_str(&format!("@{sign}{}", at.abs_diff(base)));
+            }
+            _ => stable.push_str(&digits),
+        }
+        digits.clear();
+        stable.push(c);
+    }
+    stable.pop();
+    stable
+}
+
+/// A file of this crate.
+pub fn file(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
