@@ -116,6 +116,7 @@ fn able() -> Result<()> {
         ("ip", "iproute2"),
         ("ssh", "openssh-client"),
         ("setpriv", "util-linux"),
+        ("node", "nodejs (20 or later)"),
     ] {
         if find(program).is_none() {
             return Err(Error::Unable(format!(
