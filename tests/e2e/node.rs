@@ -235,7 +235,7 @@ fn a_device_login_is_approved_and_its_token_verified(world: &World) -> Outcome {
     let forward = Forward::reserve(0)?;
     let port = forward.port();
     let issuer = world.start_issuer(IssuerSpec::new("demo.localhost").port(port))?;
-    forward.open(world.ground().clone(), issuer.address());
+    forward.open(world.ground(), issuer.address());
     let post = |path: &str, form: &str| -> Result<serde_json::Value, iamd_tests::Error> {
         let mut curl = std::process::Command::new("curl");
         let resolve = format!("demo.localhost:{port}:127.0.0.1");
