@@ -121,6 +121,19 @@ impl StoreVault {
         self.sealer.seen().note_removed(row);
         Ok(())
     }
+
+    /// Whatever it is now, readable or not: it is to go.
+    async fn discard(&self, row: &str) -> Result<(), VaultError> {
+        loop {
+            let Some(entry) = self.store.get(row).await.map_err(unavailable)? else {
+                return Ok(());
+            };
+            match self.remove(row, entry.revision).await {
+                Err(VaultError::Conflict) => {}
+                done => return done,
+            }
+        }
+    }
 }
 
 fn unavailable(error: StoreError) -> VaultError {
@@ -175,6 +188,14 @@ impl Vault for StoreVault {
         Ok(())
     }
 
+    async fn discard_account(&self, key: &AccountKey) -> Result<(), VaultError> {
+        self.journal.sync().await.map_err(unavailable)?;
+        let row = account_row(key);
+        self.discard(&row).await?;
+        self.forget_entries_of(&row).await;
+        Ok(())
+    }
+
     async fn lock(&self, on: LockOn) -> Result<Box<dyn Lock>, VaultError> {
         let name = match on {
             LockOn::Account(key) => account_row(&key),
@@ -225,16 +246,9 @@ impl Vault for StoreVault {
     }
 
     async fn remove_client(&self, owner: &ClientOwner, issuer: &str) -> Result<(), VaultError> {
-        let Some(row) = client_row(owner, issuer) else { return Ok(()) };
-        // Whatever it is now, readable or not: it is to go.
-        loop {
-            let Some(entry) = self.store.get(&row).await.map_err(unavailable)? else {
-                return Ok(());
-            };
-            match self.remove(&row, entry.revision).await {
-                Err(VaultError::Conflict) => {}
-                done => return done,
-            }
+        match client_row(owner, issuer) {
+            Some(row) => self.discard(&row).await,
+            None => Ok(()),
         }
     }
 
