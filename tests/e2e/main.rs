@@ -10,7 +10,7 @@ mod node;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use iamd_tests::World;
+use iamd_tests::{World, sweep};
 use libtest_mimic::{Arguments, Trial};
 
 use crate::case::Case;
@@ -39,5 +39,10 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Takes nodes and namespaces down, before the exit that would skip it.
     drop(world);
+    let left = sweep::left_of(std::process::id());
+    if !left.is_empty() {
+        eprintln!("e2e: the run left something behind: {}", left.join(", "));
+        return ExitCode::FAILURE;
+    }
     conclusion.exit_code()
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use iamd_tests::command::{self, Output};
+use iamd_tests::forward::Forward;
 use iamd_tests::{IssuerSpec, Node, World, eventually};
 
 use serde_json::json;
@@ -30,6 +31,7 @@ pub fn cases() -> Vec<Case> {
         two_nodes_do_not_touch_each_other,
         files_go_in_and_come_out_with_owner_and_mode,
         the_issuer_is_reached_by_name_and_its_certificate_is_trusted,
+        a_device_login_is_approved_and_its_token_verified,
     ]
 }
 
@@ -225,5 +227,41 @@ fn the_issuer_is_reached_by_name_and_its_certificate_is_trusted(world: &World) -
     assert_eq!(faults.counters()?[0]["applied"], 1);
     drop(faults);
     assert_eq!(node.root_says(status)?, "200");
+    Ok(())
+}
+
+/// The issuer as the demo has it: reached from this machine's loopback too.
+fn a_device_login_is_approved_and_its_token_verified(world: &World) -> Outcome {
+    let forward = Forward::reserve(0)?;
+    let port = forward.port();
+    let issuer = world.start_issuer(IssuerSpec::new("demo.localhost").port(port))?;
+    forward.open(world.ground(), issuer.address());
+    let post = |path: &str, form: &str| -> Result<serde_json::Value, iamd_tests::Error> {
+        let mut curl = std::process::Command::new("curl");
+        let resolve = format!("demo.localhost:{port}:127.0.0.1");
+        curl.args(["-sS", "--max-time", "20", "--resolve", &resolve, "--cacert"]);
+        curl.arg(world.ground().ca.certificate()).args(["--noproxy", "*", "-d", form]);
+        let said = command::must({
+            curl.arg(format!("{}{path}", issuer.url()));
+            curl
+        })?;
+        Ok(serde_json::from_slice(&said.stdout).unwrap_or_default())
+    };
+    let device =
+        post("devicecode", "client_id=site-public&scope=openid offline_access storage.read:/")?;
+    let text = |key: &str| device[key].as_str().unwrap_or_default().to_owned();
+    let form = format!(
+        "client_id=site-public&grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code={}",
+        text("device_code")
+    );
+    assert_eq!(post("token", &form)?["error"], "authorization_pending");
+    issuer.approve(&text("verification_uri"), &text("user_code"), "alice")?;
+    let token = post("token", &form)?["access_token"].as_str().unwrap_or_default().to_owned();
+    let claims = issuer.verify(&token)?;
+    assert_eq!(claims["scope"], "storage.read:/");
+    let (rest, last) = token.split_at(token.len() - 6);
+    let forged = format!("{rest}{}", last.chars().rev().collect::<String>());
+    assert!(forged == token || issuer.verify(&forged).is_err());
+    assert_eq!(issuer.count("POST /token device_code")?, 2);
     Ok(())
 }

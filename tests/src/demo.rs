@@ -17,6 +17,7 @@ use crate::node::Node;
 use crate::notice::Notice;
 use crate::product::Product;
 use crate::ssh::Session;
+use crate::sweep;
 use crate::world::World;
 
 /// A name that browsers and only they resolve to loopback by themselves (RFC 6761 §6.3); on the
@@ -37,7 +38,7 @@ pub fn run(auto: bool) -> Result<()> {
     let forward = Forward::reserve(PORT)?;
     let issuer = world.start_issuer(IssuerSpec::new(HOST).port(forward.port()))?;
     println!("    the issuer listens at {}", issuer.url());
-    forward.open(world.ground().clone(), issuer.address());
+    forward.open(world.ground(), issuer.address());
     let node = world.boot(Product::new(&issuer).on(world.spec("login1")))?;
     for unit in ["iamd", "ssh"] {
         println!("    {unit}: {}", node.root_says(&format!("systemctl is-active {unit}"))?);
@@ -71,6 +72,8 @@ pub fn run(auto: bool) -> Result<()> {
     drop(node);
     drop(issuer);
     drop(world);
+    let left = sweep::left_of(std::process::id());
+    check(left.is_empty(), &format!("something was left behind: {}", left.join(", ")))?;
     println!("    nothing is left running");
     println!("\nAll of it happened, in {} s.", start.elapsed().as_secs());
     Ok(())

@@ -30,10 +30,12 @@ impl Forward {
         self.port
     }
 
-    /// Carries connections from now on, for as long as the process lives.
-    pub fn open(self, ground: Arc<Ground>, address: Ipv4Addr) {
+    /// Carries connections from now on, for as long as the run lives; it does not keep it alive.
+    pub fn open(self, ground: &Arc<Ground>, address: Ipv4Addr) {
+        let ground = Arc::downgrade(ground);
         thread::spawn(move || {
             for near in self.listener.incoming().flatten() {
+                let Some(ground) = ground.upgrade() else { return };
                 if let Ok(far) = ground.hub.connect(address, self.port) {
                     let _ = carry(near, far);
                 }

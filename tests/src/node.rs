@@ -167,7 +167,7 @@ impl Node {
         let leader = machine.as_ref().map(|machine| machine.leader);
         let leader = leader.ok_or_else(|| Error::Wrong(format!("{} is off", self.name)))?;
         let mut command = self.ground.run.command("nsenter");
-        command.args(["-t", &leader.to_string(), "-m", "-u", "-i", "-n", "-p", "--"]);
+        command.args(["-t", &leader.to_string(), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--"]);
         command.args([
             "env",
             "-i",

@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -12,6 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::command;
 use crate::error::{Error, Result};
 use crate::places;
+use crate::sweep;
 
 const SUITE: &str = "bookworm";
 
@@ -94,16 +94,18 @@ pub fn root(say: &dyn Fn(&str)) -> Result<PathBuf> {
 /// Builds at `new`, then renames to `root`: a root that is there is whole.
 fn build(new: &Path, root: &Path, say: &dyn Fn(&str)) -> Result<()> {
     if new.exists() {
+        // Of a build that was interrupted, with /proc mounted in it.
+        sweep::unmount_below(new);
         fs::remove_dir_all(new).map_err(Error::at(new))?;
     }
-    let mut debootstrap = Command::new("debootstrap");
+    let mut debootstrap = command::tagged(std::process::id(), "debootstrap");
     // No mirror: debootstrap takes the one it was built with.
     debootstrap.args(["--variant=minbase", &format!("--include={}", PACKAGES.join(","))]);
     debootstrap.arg(SUITE).arg(new);
     let log = new.with_extension("log");
     command::run_telling(debootstrap, Duration::from_secs(1200), &log, say)?;
     say("making its users");
-    let mut customise = Command::new("chroot");
+    let mut customise = command::tagged(std::process::id(), "chroot");
     customise.arg(new).args(["/bin/sh", "-s"]).env("USERS", USERS.to_string());
     customise.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command::run(customise, CUSTOMISE.as_bytes(), Duration::from_secs(120))?.ok()?;

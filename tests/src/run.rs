@@ -4,14 +4,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::geteuid;
 
+use crate::clock;
 use crate::command;
 use crate::error::{Error, Result};
 use crate::places::RUNS;
@@ -19,6 +22,9 @@ use crate::sweep;
 
 /// What the run's directory may hold: nodes write there, and memory is fast and forgets.
 const SIZE: &str = "size=2g,mode=0755";
+
+/// Set when a signal ends the process.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// One run of the tests or the demo. Dropping it removes whatever its parts did not.
 #[derive(Debug)]
@@ -76,6 +82,10 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        if ENDING.load(Ordering::SeqCst) {
+            // Its parts fail because a signal ends them: no news, and the exit code is the signal's.
+            clock::pause(Duration::from_secs(60));
+        }
         sweep::clean(self.id);
         let _ = fs::remove_file(lock_file(self.id));
     }
@@ -116,6 +126,7 @@ fn able() -> Result<()> {
         ("ip", "iproute2"),
         ("ssh", "openssh-client"),
         ("setpriv", "util-linux"),
+        ("node", "nodejs (20 or later)"),
     ] {
         if find(program).is_none() {
             return Err(Error::Unable(format!(
@@ -172,6 +183,7 @@ fn end_on_signals(id: u32) -> Result<()> {
     signals.thread_block().map_err(Error::errno("blocking signals"))?;
     thread::spawn(move || {
         if let Ok(signal) = signals.wait() {
+            ENDING.store(true, Ordering::SeqCst);
             sweep::clean(id);
             let _ = fs::remove_file(lock_file(id));
             std::process::exit(128 + signal as i32);

@@ -39,6 +39,16 @@ pub fn clean(id: u32) {
     let _ = fs::remove_dir_all(dir_of(id));
 }
 
+/// What is there of run `id`, for a run that must have left nothing.
+pub fn left_of(id: u32) -> Vec<String> {
+    let processes = processes(id).into_iter().map(|pid| format!("process {pid}"));
+    let mounts = mount_points_below(&dir_of(id)).into_iter().map(|at| format!("mount {at:?}"));
+    let namespaces = namespaces(id).into_iter().map(|name| format!("network namespace {name}"));
+    let groups = cgroups(id).into_iter().map(|dir| format!("control group {dir:?}"));
+    let dir = Some(dir_of(id)).filter(|dir| dir.exists()).map(|dir| format!("{dir:?}"));
+    processes.chain(mounts).chain(namespaces).chain(groups).chain(dir).collect()
+}
+
 /// The processes of run `id`, by the variable they were started with.
 pub fn processes(id: u32) -> Vec<Pid> {
     let tag = format!("{TAG}={id}");
@@ -89,26 +99,30 @@ fn mount_points_below(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn remove_namespaces(id: u32) {
-    let Ok(entries) = fs::read_dir("/run/netns") else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&prefix_of(id)) {
-            let mut ip = Command::new("ip");
-            ip.args(["netns", "del", &name]);
-            let _ = command::must(ip);
-        }
+    for name in namespaces(id) {
+        let mut ip = Command::new("ip");
+        ip.args(["netns", "del", &name]);
+        let _ = command::must(ip);
     }
 }
 
+fn namespaces(id: u32) -> Vec<String> {
+    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(&prefix_of(id))).collect()
+}
+
 fn remove_cgroups(id: u32) {
-    for hierarchy in crate::node::cgroup_hierarchies() {
-        let Ok(entries) = fs::read_dir(hierarchy) else { continue };
-        for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&prefix_of(id)) {
-                remove_cgroup(&entry.path());
-            }
-        }
-    }
+    cgroups(id).iter().for_each(|dir| remove_cgroup(dir));
+}
+
+fn cgroups(id: u32) -> Vec<PathBuf> {
+    let hierarchies = crate::node::cgroup_hierarchies().into_iter();
+    let groups = hierarchies.flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
+    groups
+        .filter(|group| group.file_name().to_string_lossy().starts_with(&prefix_of(id)))
+        .map(|group| group.path())
+        .collect()
 }
 
 /// Removes a control group, its children first; it has no files of its own to remove.

@@ -17,7 +17,7 @@ use std::{
 
 use async_trait::async_trait;
 use iamd_protocol::error::Kind;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, RwLockReadGuard, watch};
 
 pub use poll::{Answer, Poller};
 
@@ -139,6 +139,7 @@ pub struct Request {
 
 struct Running {
     id: u64,
+    issuer: String,
     progress: watch::Receiver<Progress>,
     cancel: watch::Sender<bool>,
 }
@@ -149,6 +150,8 @@ pub struct Logins {
     clock: Arc<dyn Clock>,
     running: Mutex<HashMap<AccountKey, Running>>,
     counter: AtomicU64,
+    /// Held for reading while tokens may be on their way; for writing when all is over.
+    closing: RwLock<()>,
 }
 
 /// Too many logins of one uid are running.
@@ -159,7 +162,8 @@ impl Logins {
     /// None yet.
     pub fn new(issuers: Arc<dyn Issuers>, clock: Arc<dyn Clock>) -> Arc<Self> {
         let running = Mutex::default();
-        Arc::new(Self { issuers, clock, running, counter: AtomicU64::new(0) })
+        let closing = RwLock::new(());
+        Arc::new(Self { issuers, clock, running, counter: AtomicU64::new(0), closing })
     }
 
     /// Starts a login, or joins the one that is running for this account.
@@ -187,7 +191,8 @@ impl Logins {
         let (tell, progress) = watch::channel(Progress::Starting);
         let (cancel, cancelled) = watch::channel(false);
         let id = self.counter.fetch_add(1, Ordering::Relaxed);
-        let login = Running { id, progress: progress.clone(), cancel };
+        let issuer = request.profile.url.to_string();
+        let login = Running { id, issuer, progress: progress.clone(), cancel };
         running.insert(request.key.clone(), login);
         drop(running);
         let logins = Arc::clone(self);
@@ -207,6 +212,11 @@ impl Logins {
         self.lock().get(key).map(|login| login.progress.clone())
     }
 
+    /// The issuer of a login that is running, or ended just now.
+    pub fn issuer_of(&self, key: &AccountKey) -> Option<String> {
+        self.lock().get(key).map(|login| login.issuer.clone())
+    }
+
     /// What the user of a running login needs, without waiting.
     pub fn pending(&self, key: &AccountKey) -> Option<Prompt> {
         match &*self.of(key)?.borrow() {
@@ -222,6 +232,13 @@ impl Logins {
         let runs = !login.progress.borrow().is_over();
         login.cancel.send_replace(true);
         runs
+    }
+
+    /// Lets no poll begin any more and waits for those that may bring tokens to be kept.
+    pub async fn close(&self) {
+        let closed = self.closing.write().await;
+        // Never opened again: the daemon ends.
+        std::mem::forget(closed);
     }
 
     async fn run(
@@ -240,7 +257,7 @@ impl Logins {
             }
         };
         let result = match result {
-            Ok((client, tokens)) => completion.signed_in(&client, tokens).await,
+            Ok((client, tokens, _open)) => completion.signed_in(&client, tokens).await,
             Err(failure) => Err(failure),
         };
         match result {
@@ -259,7 +276,7 @@ impl Logins {
         request: &Request,
         completion: &dyn Completion,
         tell: &watch::Sender<Progress>,
-    ) -> Result<(ClientRecord, Tokens), Failure> {
+    ) -> Result<(ClientRecord, Tokens, RwLockReadGuard<'_, ()>), Failure> {
         let Request { profile, scopes, audiences, .. } = request;
         let mut client = completion.client().await?;
         let device = match self.issuers.authorize_device(profile, &client, scopes, audiences).await
@@ -281,10 +298,11 @@ impl Logins {
                 return Err(expired());
             };
             self.clock.sleep(at.saturating_duration_since(self.clock.monotonic())).await;
+            let open = self.closing.read().await;
             let answer =
                 self.issuers.poll_device(profile, &client, &device.device_code, audiences).await;
             let answer = match answer {
-                PollAnswer::Tokens(tokens) => return Ok((client, *tokens)),
+                PollAnswer::Tokens(tokens) => return Ok((client, *tokens, open)),
                 PollAnswer::Pending => Answer::Pending,
                 PollAnswer::SlowDown => Answer::SlowDown,
                 PollAnswer::Transient { error } => {

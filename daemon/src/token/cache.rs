@@ -18,17 +18,17 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// The token for exactly this wish, if it is valid for longer than `min_valid`.
+    /// The token for exactly this wish, if it is valid long enough.
     pub fn fresh(
         &self,
         key: &AccountKey,
         wanted: &Wanted,
         now: UnixTime,
-        min_valid: Duration,
+        validity: Validity,
     ) -> Option<AccessToken> {
         let tokens = self.lock();
         let token = tokens.get(key)?.get(wanted)?;
-        is_fresh(token, now, min_valid).then(|| token.clone())
+        validity.suffices(token, now).then(|| token.clone())
     }
 
     /// Keeps a token.
@@ -54,9 +54,30 @@ impl TokenCache {
     }
 }
 
-/// Whether a token is valid for longer than `min_valid`.
-pub fn is_fresh(token: &AccessToken, now: UnixTime, min_valid: Duration) -> bool {
-    token.expires_at > now && token.expires_at.after(now) >= min_valid
+/// How long a token has to be valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// At least so long, or there is no token (requirement 66).
+    AtLeast(Duration),
+    /// Nobody asked for a certain time: so long, or a third of its life where that is less.
+    Usual(Duration),
+}
+
+impl Default for Validity {
+    fn default() -> Self {
+        Self::AtLeast(Duration::ZERO)
+    }
+}
+
+impl Validity {
+    /// Whether this token will do.
+    pub fn suffices(self, token: &AccessToken, now: UnixTime) -> bool {
+        let least = match self {
+            Self::AtLeast(least) => least,
+            Self::Usual(usual) => usual.min(token.expires_at.after(token.issued_at) / 3),
+        };
+        token.expires_at > now && token.expires_at.after(now) >= least
+    }
 }
 
 #[cfg(test)]
@@ -86,12 +107,21 @@ mod tests {
         let cache = TokenCache::default();
         cache.put(&key(), &Wanted::default(), token("t", 100));
         let fresh = |now, min| {
-            let min = Duration::from_secs(min);
-            cache.fresh(&key(), &Wanted::default(), UnixTime(now), min).is_some()
+            let least = Validity::AtLeast(Duration::from_secs(min));
+            cache.fresh(&key(), &Wanted::default(), UnixTime(now), least).is_some()
         };
         assert!(fresh(40, 60));
         assert!(!fresh(41, 60));
         assert!(!fresh(100, 0));
+    }
+
+    #[test]
+    fn without_a_wish_a_short_lived_token_serves_for_two_thirds_of_its_life() {
+        let usual = Validity::Usual(Duration::from_secs(60));
+        assert!(usual.suffices(&token("t", 60), UnixTime(40)));
+        assert!(!usual.suffices(&token("t", 60), UnixTime(41)));
+        assert!(usual.suffices(&token("t", 3600), UnixTime(3540)));
+        assert!(!usual.suffices(&token("t", 3600), UnixTime(3541)));
     }
 
     #[test]
@@ -102,11 +132,11 @@ mod tests {
         }
         let count = (0..200).filter(|i| {
             let wish = wish(&format!("s{i}"));
-            cache.fresh(&key(), &wish, UnixTime(1), Duration::ZERO).is_some()
+            cache.fresh(&key(), &wish, UnixTime(1), Validity::default()).is_some()
         });
         assert_eq!(count.count(), MOST_PER_ACCOUNT);
-        assert!(cache.fresh(&key(), &wish("s199"), UnixTime(1), Duration::ZERO).is_some());
-        assert!(cache.fresh(&key(), &wish("s0"), UnixTime(1), Duration::ZERO).is_none());
+        assert!(cache.fresh(&key(), &wish("s199"), UnixTime(1), Validity::default()).is_some());
+        assert!(cache.fresh(&key(), &wish("s0"), UnixTime(1), Validity::default()).is_none());
     }
 
     #[test]
@@ -114,6 +144,6 @@ mod tests {
         let cache = TokenCache::default();
         cache.put(&key(), &wish("a"), token("t", 100));
         cache.forget(&key());
-        assert!(cache.fresh(&key(), &wish("a"), UnixTime(1), Duration::ZERO).is_none());
+        assert!(cache.fresh(&key(), &wish("a"), UnixTime(1), Validity::default()).is_none());
     }
 }

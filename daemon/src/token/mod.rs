@@ -14,13 +14,13 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture, future::Shared};
 
-pub use cache::{TokenCache, is_fresh};
+pub use cache::{TokenCache, Validity};
 pub use refresh::{Refreshed, Refresher};
 
 use crate::{
@@ -118,8 +118,8 @@ pub trait Publisher: Send + Sync + 'static {
 pub struct Ask {
     /// Scopes and audiences.
     pub wanted: Wanted,
-    /// The least validity.
-    pub min_valid: Duration,
+    /// How long it has to be valid.
+    pub validity: Validity,
     /// Even when a cached token would do.
     pub force_new: bool,
 }
@@ -144,7 +144,7 @@ pub struct Broker {
     cache: TokenCache,
     flights: Arc<Flights>,
     refresher: Arc<Refresher>,
-    publisher: Mutex<Option<Arc<dyn Publisher>>>,
+    publisher: Mutex<Option<Weak<dyn Publisher>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -170,13 +170,13 @@ impl Broker {
     }
 
     /// Who is told of new tokens.
-    pub fn publish_to(&self, publisher: Arc<dyn Publisher>) {
+    pub fn publish_to(&self, publisher: Weak<dyn Publisher>) {
         *self.publisher.lock().unwrap_or_else(PoisonError::into_inner) = Some(publisher);
     }
 
-    /// The cached token for this wish if it is valid for `min_valid`; never asks anybody.
+    /// The cached token for this wish if it is valid long enough; never asks anybody.
     pub fn cached(&self, key: &AccountKey, ask: &Ask) -> Option<AccessToken> {
-        self.cache.fresh(key, &ask.wanted, self.clock.wall(), ask.min_valid)
+        self.cache.fresh(key, &ask.wanted, self.clock.wall(), ask.validity)
     }
 
     /// Takes a token into the cache that a sign-in brought or the store had.
@@ -187,6 +187,18 @@ impl Broker {
     /// Forgets all tokens of an account.
     pub fn forget(&self, key: &AccountKey) {
         self.cache.forget(key);
+    }
+
+    /// Waits until no refresh is under way.
+    pub async fn landed(&self) {
+        loop {
+            let flight = {
+                let flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+                flights.values().next().cloned()
+            };
+            let Some(flight) = flight else { return };
+            let _ = flight.await;
+        }
     }
 
     /// A token that is valid for at least what was asked.
@@ -205,9 +217,11 @@ impl Broker {
             return Ok(Given { token, fresh_from_issuer: false });
         }
         let refreshed = self.flight(key, profile, ask).await?;
-        let left = refreshed.token.expires_at.after(self.clock.wall());
-        if left < ask.min_valid {
-            return Err(TokenError::Validity { got: left, asked: ask.min_valid });
+        if let Validity::AtLeast(asked) = ask.validity {
+            let got = refreshed.token.expires_at.after(self.clock.wall());
+            if got < asked {
+                return Err(TokenError::Validity { got, asked });
+            }
         }
         Ok(Given { token: refreshed.token.clone(), fresh_from_issuer: refreshed.asked })
     }
@@ -223,7 +237,7 @@ impl Broker {
         let (key, profile, ask) = (key.clone(), profile.clone(), ask.clone());
         // A task of its own: the refresh ends in order even when all who wait are gone.
         let task = tokio::spawn(async move {
-            let fresh_for = (!ask.force_new).then_some(ask.min_valid);
+            let fresh_for = (!ask.force_new).then_some(ask.validity);
             let slot = (key.clone(), ask.wanted.clone());
             let _landing = Landing { flights: Arc::clone(&broker.flights), slot };
             let result = broker.refresher.refresh(&key, &profile, &ask.wanted, fresh_for).await;
@@ -249,7 +263,7 @@ impl Broker {
         let is_base = wanted.scopes.is_none() && wanted.audiences == refreshed.record.audiences;
         if is_base {
             let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(publisher) = publisher {
+            if let Some(publisher) = publisher.and_then(|weak| weak.upgrade()) {
                 publisher.publish(&refreshed.record, &refreshed.token);
             }
         }

@@ -8,12 +8,11 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{TokenError, cache::is_fresh};
+use super::{TokenError, cache::Validity};
 use crate::{
     account::{
         AccessToken, AccountKey, ClientRecord, Event, IssuerProfile, Record, Rotation, State,
@@ -56,7 +55,7 @@ impl Refresher {
     }
 
     /// Gets a token for `wanted`. Where `fresh_for` is given and the store has such a token that
-    /// is valid for so long, because somebody else just got it, the issuer is not asked.
+    /// is valid long enough, because somebody else just got it, the issuer is not asked.
     ///
     /// Must run to its end once it has begun: the caller spawns it.
     ///
@@ -67,15 +66,15 @@ impl Refresher {
         key: &AccountKey,
         profile: &IssuerProfile,
         wanted: &Wanted,
-        fresh_for: Option<Duration>,
+        fresh_for: Option<Validity>,
     ) -> Result<Refreshed, TokenError> {
         let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         let Stored { value: record, revision } = self.current(key).await?;
         let is_base = wanted.scopes.is_none() && wanted.audiences == record.audiences;
         if is_base
-            && let Some(min_valid) = fresh_for
+            && let Some(validity) = fresh_for
             && let Some(token) = &record.access_token
-            && is_fresh(token, self.clock.wall(), min_valid)
+            && validity.suffices(token, self.clock.wall())
         {
             return Ok(Refreshed { token: token.clone(), record, asked: false });
         }

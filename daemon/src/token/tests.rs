@@ -118,7 +118,7 @@ async fn a_refresh_ends_in_order_when_everybody_who_asked_has_gone() {
 async fn r66_less_validity_than_asked_is_an_error_never_a_token() {
     let world = world();
     world.issuer_says(Ok(tokens("at", None, 60)));
-    let ask = Ask { min_valid: Duration::from_secs(600), ..Ask::default() };
+    let ask = Ask { validity: Validity::AtLeast(Duration::from_secs(600)), ..Ask::default() };
     let error = world.ask(ask).await.unwrap_err();
     let (got, asked) = (Duration::from_secs(60), Duration::from_secs(600));
     assert_eq!(error, TokenError::Validity { got, asked });
@@ -188,7 +188,7 @@ async fn a_second_node_does_not_refresh_a_token_that_is_fresh() {
     let (vault, issuers) = (world.vault.clone(), world.issuers.clone());
     let refresher = Refresher::new(vault, issuers, world.clock.clone());
     let other_node = Broker::new(refresher, world.clock.clone());
-    let ask = Ask { min_valid: Duration::from_secs(60), ..Ask::default() };
+    let ask = Ask { validity: Validity::Usual(Duration::from_secs(60)), ..Ask::default() };
     let given = other_node.token(&world.key, &profile(), &ask).await.unwrap();
     assert_eq!(text(&given), "at1");
     assert_eq!(world.issuers.refreshes.load(SeqCst), 1);
