@@ -109,7 +109,11 @@ impl StoreVault {
         value: &T,
         expected: Revision,
     ) -> Result<Revision, VaultError> {
-        let (sealed, generation) = self.sealer.seal_row(row, value, expected)?;
+        let store_now = match expected {
+            Revision::ABSENT => Some(self.store.list(row).await.map_err(unavailable)?.revision),
+            _ => None,
+        };
+        let (sealed, generation) = self.sealer.seal_row(row, value, store_now)?;
         let written = self.store.compare_and_swap(row, expected, Some(sealed)).await;
         let revision = written.map_err(unavailable)?;
         self.sealer.seen().note(row, generation);
