@@ -21,7 +21,7 @@ const LOCK_FILE: &str = "iamd.lock";
 #[derive(Debug, Clone)]
 pub struct StateDir {
     path: Arc<Path>,
-    _lock: Arc<File>,
+    _lock: Arc<Locked>,
 }
 
 impl StateDir {
@@ -54,7 +54,7 @@ impl StateDir {
                 .map_err(|e| StoreError::io(path, &e))?;
         }
         let lock = take_lock(&path.join(LOCK_FILE))?;
-        Ok(Self { path: path.into(), _lock: Arc::new(lock) })
+        Ok(Self { path: path.into(), _lock: Arc::new(Locked(lock)) })
     }
 
     /// Where it is.
@@ -71,6 +71,17 @@ impl StateDir {
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
         synced.map_err(|e| StoreError::io(&self.path, &e))
+    }
+}
+
+/// Unlocked by hand: a program that is being started has the descriptor too, until its exec.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // What fails here the kernel does when the last descriptor is closed.
+        drop(self.0.unlock());
     }
 }
 
