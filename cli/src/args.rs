@@ -6,6 +6,7 @@ mod text;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::duration;
+pub(crate) use text::ABOUT;
 
 /// Access tokens for the clusters you log in to.
 #[derive(Debug, Parser)]
@@ -13,7 +14,6 @@ use crate::duration;
     name = "iamctl",
     version,
     about = "Access tokens for the clusters you log in to",
-    long_about = text::ABOUT,
     before_help = text::EXAMPLES,
     after_help = text::AFTER,
     help_template = text::ROOT_TEMPLATE,
@@ -33,13 +33,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Sign in, or see the login that is running
-    #[command(long_about = text::LOGIN_ABOUT, before_help = text::LOGIN, help_template = text::TEMPLATE)]
+    #[command(before_help = text::LOGIN, after_help = text::LOGIN_ABOUT, help_template = text::TEMPLATE)]
     Login(Login),
     /// Sign out: revoke and forget the sign-in, remove the token file
     #[command(before_help = text::LOGOUT, help_template = text::TEMPLATE)]
     Logout(Logout),
     /// Print an access token
-    #[command(long_about = text::TOKEN_ABOUT, before_help = text::TOKEN, help_template = text::TEMPLATE)]
+    #[command(before_help = text::TOKEN, after_help = text::TOKEN_ABOUT, help_template = text::TEMPLATE)]
     Token(Token),
     /// Show accounts, tokens and the time they have left
     #[command(before_help = text::STATUS, help_template = text::TEMPLATE)]
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     #[command(subcommand, before_help = text::ISSUER, help_template = text::TEMPLATE)]
     Issuer(Issuer),
     /// Find out what is wrong, and how to put it right
-    #[command(long_about = text::DOCTOR_ABOUT, before_help = text::DOCTOR, help_template = text::TEMPLATE)]
+    #[command(before_help = text::DOCTOR, after_help = text::DOCTOR_ABOUT, help_template = text::TEMPLATE)]
     Doctor(Listing),
     /// Administer this node
     #[command(subcommand, before_help = text::ADMIN, help_template = text::TEMPLATE)]
@@ -79,7 +79,7 @@ pub(crate) struct Login {
     /// Tokens of this account are for this audience; may be given several times
     #[arg(long = "aud", value_name = "AUDIENCE")]
     pub(crate) audiences: Vec<String>,
-    /// Only when not signed in; else say nothing
+    /// Only when not signed in; else, or after --off, or with IAMD_NO_LOGIN set, say nothing
     #[arg(long)]
     pub(crate) if_needed: bool,
     /// Show where to sign in and return at once; the login goes on

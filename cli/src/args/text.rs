@@ -79,7 +79,7 @@ Examples:
   iamctl token --aud https://se.example.org  for one service
   iamctl token --min-valid 10m               valid for 10 minutes at least
   eval \"$(iamctl token --env)\"               for tools that read BEARER_TOKEN
-  curl -H @<(iamctl token --header) URL      without the token in the process list";
+  curl -H @<(iamctl token --header) URL      not seen in the process list";
 pub(crate) const STATUS: &str = "\
 Examples:
   iamctl status          for people

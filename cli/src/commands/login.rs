@@ -34,6 +34,10 @@ pub(super) fn run(args: &Login, context: &mut Context) -> Result<Exit, Failure> 
         return Ok(Exit::Done);
     }
     let client = context.client_within(if args.if_needed { IF_NEEDED_LIMIT } else { LIMIT })?;
+    // Who turned the notice off wants the profile script silent too.
+    if args.if_needed && !client.status()?.notice {
+        return Ok(Exit::Done);
+    }
     let options = LoginOptions {
         issuer: args.issuer.clone(),
         scopes: words(&args.scopes),

@@ -9,7 +9,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use iamd_protocol::error::{Exit, Kind};
 
 use crate::app::Context;
-use crate::args::{Cli, GenerateMan};
+use crate::args::{ABOUT, Cli, GenerateMan};
 use crate::failure::Failure;
 
 /// Writes the pages.
@@ -48,7 +48,15 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) {
 }
 
 fn manual(command: &Command) -> Man {
-    Man::new(command.clone()).manual("iamd").source(format!("iamd {}", env!("CARGO_PKG_VERSION")))
+    // The text below a command's help is its description. The first page has a listing there.
+    let below = command.get_after_help().or_else(|| command.get_about());
+    let description = match below {
+        Some(text) if command.get_name() != "iamctl" => text.to_string(),
+        _ => ABOUT.to_owned(),
+    };
+    Man::new(command.clone().long_about(description))
+        .manual("iamd")
+        .source(format!("iamd {}", env!("CARGO_PKG_VERSION")))
 }
 
 /// The page of one command.
@@ -76,7 +84,9 @@ fn page(command: &Command) -> Vec<u8> {
         let _ = man.render_subcommands_section(&mut page);
     }
     let mut rest = Roff::new();
-    for (heading, entries) in SECTIONS {
+    // Pages of single commands have the exit codes; the rest is in iamctl(1).
+    let sections = if command.get_name() == "iamctl" { SECTIONS } else { &SECTIONS[..1] };
+    for (heading, entries) in sections {
         rest.control("SH", [*heading]);
         for (term, text) in *entries {
             rest.control("TP", []);

@@ -36,19 +36,25 @@ pub(crate) fn wrap(text: &str, columns: usize) -> String {
 pub(crate) fn wrap_indented(text: &str, columns: usize, indent: usize) -> String {
     let room = columns.saturating_sub(indent).max(8);
     let mut wrapped = String::new();
-    let mut used = 0;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    let (mut used, mut spaces) = (0, 0);
+    for word in text.split(' ') {
+        if word.is_empty() {
+            // Of several spaces, as before a command to type.
+            spaces += 1;
+            continue;
+        }
         let length = word.chars().count();
-        if used > 0 && used + 1 + length > room {
+        if used > 0 && used + spaces + length > room {
             wrapped.push('\n');
             wrapped.extend(std::iter::repeat_n(' ', indent));
             used = 0;
         } else if used > 0 {
-            wrapped.push(' ');
-            used += 1;
+            wrapped.extend(std::iter::repeat_n(' ', spaces));
+            used += spaces;
         }
         wrapped.push_str(word);
         used += length;
+        spaces = 1;
     }
     wrapped
 }
@@ -79,6 +85,8 @@ mod tests {
         let url = "https://issuer.example.org/a/very/long/path/indeed";
         assert_eq!(wrap(&format!("open {url} now"), 20), format!("open\n{url}\nnow"));
         assert_eq!(wrap_indented("a b c d e f g h", 12, 4), "a b c d\n    e f g h");
+        assert_eq!(wrap("Sign in with:  iamctl login", 80), "Sign in with:  iamctl login");
+        assert_eq!(wrap("Sign in with:  iamctl login", 20), "Sign in with:\niamctl login");
     }
 
     #[test]

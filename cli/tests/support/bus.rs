@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// The bus; it ends with this value.
-pub struct Bus {
+pub(crate) struct Bus {
     daemon: Child,
-    pub address: String,
+    pub(crate) address: String,
     _directory: tempfile::TempDir,
 }
 
@@ -27,12 +27,12 @@ const CONFIGURATION: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D
 
 impl Bus {
     /// A bus that delivers everything.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with_policy("")
     }
 
     /// A bus whose policy refuses `Reload`.
-    pub fn refusing_reload() -> Self {
+    pub(crate) fn refusing_reload() -> Self {
         Self::with_policy(r#"<deny send_interface="org.iamd1.Admin" send_member="Reload"/>"#)
     }
 

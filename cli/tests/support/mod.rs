@@ -3,27 +3,30 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(unused_imports, reason = "likewise")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
-pub mod bus;
-pub mod samples;
-pub mod service;
+pub(crate) mod bus;
+pub(crate) mod samples;
+pub(crate) mod service;
+pub(crate) mod terminal;
+pub(crate) mod transcript;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-pub use bus::Bus;
-pub use service::{Fake, Script};
+pub(crate) use bus::Bus;
+pub(crate) use service::{Fake, Script};
 
 /// What a run of `iamctl` left.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Run {
-    pub stdout: String,
-    pub stderr: String,
-    pub code: i32,
+pub(crate) struct Run {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: i32,
 }
 
 /// `iamctl` with a clean environment, on the bus at that address.
-pub fn iamctl(address: &str, args: &[&str]) -> Command {
+pub(crate) fn iamctl(address: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_iamctl"));
     command.args(args).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -33,7 +36,7 @@ pub fn iamctl(address: &str, args: &[&str]) -> Command {
 }
 
 /// Runs a command to its end.
-pub fn run(command: &mut Command) -> Run {
+pub(crate) fn run(command: &mut Command) -> Run {
     let output = command.output().unwrap();
     Run {
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -43,7 +46,7 @@ pub fn run(command: &mut Command) -> Run {
 }
 
 /// Instants near `base` become `@+3600`, so that transcripts are the same at any time.
-pub fn stable_instants(text: &str, base: u64) -> String {
+pub(crate) fn stable_instants(text: &str, base: u64) -> String {
     let mut stable = String::new();
     let mut digits = String::new();
     for c in text.chars().chain([' ']) {
@@ -66,6 +69,6 @@ pub fn stable_instants(text: &str, base: u64) -> String {
 }
 
 /// A file of this crate.
-pub fn file(path: &str) -> PathBuf {
+pub(crate) fn file(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }

@@ -10,14 +10,14 @@ use iamd_protocol::bus::{
 use super::Script;
 
 /// Half a minute after now, so that spans of minutes read the same for the length of a test.
-pub fn base() -> u64 {
+pub(crate) fn base() -> u64 {
     #[allow(clippy::disallowed_methods, reason = "a test may ask what time it is")]
     let now = SystemTime::now();
     now.duration_since(UNIX_EPOCH).unwrap().as_secs() + 30
 }
 
 /// A token for the account `wlcg`.
-pub fn token(base: u64) -> TokenReply {
+pub(crate) fn token(base: u64) -> TokenReply {
     TokenReply {
         token: "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.c2ln".into(),
         expires_at: base + 3000,
@@ -30,7 +30,7 @@ pub fn token(base: u64) -> TokenReply {
 }
 
 /// A default account that is signed in, and another that has to be.
-pub fn accounts(base: u64) -> Vec<AccountInfo> {
+pub(crate) fn accounts(base: u64) -> Vec<AccountInfo> {
     let wlcg = AccountInfo {
         name: "wlcg".into(),
         is_default: true,
@@ -60,7 +60,7 @@ pub fn accounts(base: u64) -> Vec<AccountInfo> {
 }
 
 /// A login that waits for the user.
-pub fn pending(base: u64) -> LoginInfo {
+pub(crate) fn pending(base: u64) -> LoginInfo {
     LoginInfo {
         account: "wlcg".into(),
         issuer: "https://wlcg.example.org/".into(),
@@ -75,7 +75,7 @@ pub fn pending(base: u64) -> LoginInfo {
 }
 
 /// The same before the issuer has answered.
-pub fn starting(base: u64) -> LoginInfo {
+pub(crate) fn starting(base: u64) -> LoginInfo {
     LoginInfo {
         state: login_state::STARTING.into(),
         user_code: None,
@@ -87,7 +87,7 @@ pub fn starting(base: u64) -> LoginInfo {
 }
 
 /// The same when the user has approved.
-pub fn done(base: u64) -> LoginInfo {
+pub(crate) fn done(base: u64) -> LoginInfo {
     LoginInfo {
         state: login_state::DONE.into(),
         user_code: None,
@@ -100,7 +100,7 @@ pub fn done(base: u64) -> LoginInfo {
 }
 
 /// The same when it has failed.
-pub fn failed(base: u64, error: &str, message: &str) -> LoginInfo {
+pub(crate) fn failed(base: u64, error: &str, message: &str) -> LoginInfo {
     LoginInfo {
         state: login_state::FAILED.into(),
         error: Some(error.into()),
@@ -111,7 +111,7 @@ pub fn failed(base: u64, error: &str, message: &str) -> LoginInfo {
 }
 
 /// A daemon where all is well.
-pub fn script(base: u64) -> Script {
+pub(crate) fn script(base: u64) -> Script {
     Script {
         token: token(base),
         accounts: accounts(base),

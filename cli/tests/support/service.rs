@@ -17,41 +17,41 @@ use super::bus::Bus;
 
 /// What the daemon answers.
 #[derive(Default)]
-pub struct Script {
-    pub token: TokenReply,
-    pub accounts: Vec<AccountInfo>,
-    pub issuers: Vec<IssuerInfo>,
-    pub findings: Vec<Finding>,
-    pub users: Vec<UserInfo>,
-    pub sessions: Vec<SessionInfo>,
-    pub status: StatusReply,
-    pub logout: LogoutReply,
+pub(crate) struct Script {
+    pub(crate) token: TokenReply,
+    pub(crate) accounts: Vec<AccountInfo>,
+    pub(crate) issuers: Vec<IssuerInfo>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) users: Vec<UserInfo>,
+    pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) status: StatusReply,
+    pub(crate) logout: LogoutReply,
     /// The answer to `Login`; then what `LoginState` says, each after so long. When they are
     /// used up, `LoginState` waits as long as it may and repeats the last one.
-    pub login: LoginInfo,
-    pub states: VecDeque<(Duration, LoginInfo)>,
+    pub(crate) login: LoginInfo,
+    pub(crate) states: VecDeque<(Duration, LoginInfo)>,
     /// Methods that fail, with the error's name and message.
-    pub fail: BTreeMap<&'static str, (String, String)>,
+    pub(crate) fail: BTreeMap<&'static str, (String, String)>,
     /// Methods that never answer.
-    pub hang: Vec<&'static str>,
+    pub(crate) hang: Vec<&'static str>,
     /// The calls that came.
-    pub calls: Vec<String>,
+    pub(crate) calls: Vec<String>,
 }
 
 /// A running daemon on a bus of its own.
-pub struct Fake {
-    pub bus: Bus,
-    pub script: Arc<Mutex<Script>>,
+pub(crate) struct Fake {
+    pub(crate) bus: Bus,
+    pub(crate) script: Arc<Mutex<Script>>,
 }
 
 impl Fake {
     /// Starts bus and daemon.
-    pub fn start(script: Script) -> Self {
+    pub(crate) fn start(script: Script) -> Self {
         Self::on(Bus::start(), script)
     }
 
     /// Starts the daemon on that bus.
-    pub fn on(bus: Bus, script: Script) -> Self {
+    pub(crate) fn on(bus: Bus, script: Script) -> Self {
         let script = Arc::new(Mutex::new(script));
         let (ready, is_ready) = mpsc::channel();
         let address = bus.address.clone();
@@ -76,12 +76,12 @@ impl Fake {
     }
 
     /// The script, to change or to look at.
-    pub fn script(&self) -> MutexGuard<'_, Script> {
+    pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap()
     }
 
     /// The calls that came.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.script().calls.clone()
     }
 }

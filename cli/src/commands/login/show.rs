@@ -129,6 +129,13 @@ impl<'a> Display<'a> {
                 below.push((format!("  {label}  {bold}"), 8 + value.len()));
             }
         }
+        // Where there is no countdown, the code says how long it is good for.
+        let no_countdown = self.args.no_wait || !self.output.err.can_redraw();
+        if let (true, Some(at), Some((code, _))) =
+            (no_countdown, login.expires_at, below.last_mut())
+        {
+            code.push_str(&format!("     ({})", time::span(at.saturating_sub(clock::unix_now()))));
+        }
         let started = started_by(self.environment);
         let started = text::wrap(&started, columns);
         let height = |width: usize| width.div_ceil(columns.max(1)).max(1);
@@ -144,11 +151,6 @@ impl<'a> Display<'a> {
         }
         for line in qr.iter().chain(below.iter().map(|(line, _)| line)) {
             self.output.err.line(line);
-        }
-        let no_countdown = self.args.no_wait || !self.output.err.can_redraw();
-        if let Some(at) = login.expires_at.filter(|_| no_countdown) {
-            let left = time::span(at.saturating_sub(clock::unix_now()));
-            self.output.err.line(&format!("  Time  {left}"));
         }
         if qr.is_empty() {
             self.output.err.line("");

@@ -172,6 +172,6 @@ fn left_running(login: &LoginInfo, args: &Login) -> Failure {
     };
     let account = args.account.as_ref().map_or_else(String::new, |name| format!(" {name}"));
     Failure::new(Kind::LoginPending, message).advise(format!(
-        "See it again:  iamctl login{account}\n  End it:        iamctl login --cancel{account}"
+        "See it again:  iamctl login{account}    End it:  iamctl login --cancel{account}"
     ))
 }
