@@ -5,6 +5,7 @@
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
 mod case;
+mod installed;
 mod node;
 
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use crate::case::Case;
 const SIDE_BY_SIDE: usize = 8;
 
 fn all() -> Vec<Case> {
-    [node::cases()].concat()
+    [node::cases(), installed::cases()].concat()
 }
 
 fn main() -> ExitCode {
