@@ -79,15 +79,19 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let vault: Arc<dyn Vault> = Arc::new(vault);
     match vault.replay().await {
         Ok(0) => {}
-        Ok(count) => tracing::info!(count, "accounts were brought up to date from the journal"),
-        Err(error) => tracing::error!(%error, "the journal could not be replayed; it is kept"),
+        Ok(count) => {
+            tracing::info!(count, "{count} accounts were brought up to date from the journal")
+        }
+        Err(error) => {
+            tracing::error!(%error, "the journal could not be replayed; it is kept: {error}")
+        }
     }
     make_directory(Path::new(paths::USERS_DIR), 0o711)?;
     let ownership = Ownership::of_this_process();
     let files =
         Files::new(paths::USERS_DIR.into(), RUNTIME_DIRS.into(), ownership, Arc::clone(&random));
     if let Err(error) = files.sweep() {
-        tracing::warn!(%error, "left-over files could not be removed");
+        tracing::warn!(%error, "left-over files could not be removed: {error}");
     }
     let (sessions, events) = Sessions::new(
         runtime_dir.join("sessions"),
@@ -96,7 +100,12 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         Arc::clone(&random),
     );
     let restored = sessions.restore();
-    tracing::info!(?restored, "sessions taken up");
+    tracing::info!(
+        ?restored,
+        "sessions taken up: {} open, {} in their grace",
+        restored.open,
+        restored.in_grace
+    );
     let issuers = Arc::new(IssuerClient::new(Arc::clone(&clock), limits(&config)));
     let refresher = Refresher::new(Arc::clone(&vault), issuers.clone(), Arc::clone(&clock));
     let broker = Broker::new(refresher, Arc::clone(&clock));
@@ -131,7 +140,11 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         here.resume_users().await;
     });
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        "iamd {} is ready",
+        env!("CARGO_PKG_VERSION")
+    );
     until_stopped(&service, &sessions, &log).await?;
     tell(&[NotifyState::Stopping, NotifyState::Status("finishing requests at issuers")]);
     // What an issuer has answered must reach the disk: a refresh that runs is waited for.
@@ -185,7 +198,7 @@ async fn on_the_bus(service: Arc<Service>, clock: Arc<dyn Clock>) {
             }
             Err(error) if !told => {
                 told = true;
-                tracing::warn!(%error, "not on the bus yet; logins and token files go on without it");
+                tracing::warn!(%error, "not on the bus yet; logins and token files go on without it: {error}");
             }
             Err(_) => {}
         }
@@ -236,6 +249,6 @@ fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
 /// systemd is told; without systemd there is nobody to tell.
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd was not told");
+        tracing::debug!(%error, "systemd was not told: {error}");
     }
 }

@@ -62,14 +62,14 @@ impl PamSocket {
                     let (service, clock) = (Arc::clone(&service), Arc::clone(&clock));
                     tokio::spawn(async move {
                         if let Err(error) = converse(stream, &service, &*clock).await {
-                            tracing::info!(%error, "a PAM conversation ended early");
+                            tracing::info!(%error, "a PAM conversation ended early: {error}");
                         }
                         drop(place);
                     });
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: those that are open will close.
-                    tracing::warn!(%error, "the PAM socket cannot accept");
+                    tracing::warn!(%error, "the PAM socket cannot accept: {error}");
                     clock.sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -98,7 +98,7 @@ async fn converse(
         Request::Close(close) => service.close_session(close.session),
     };
     if let Reply::Refused { reason } = &reply {
-        tracing::warn!(%reason, "a session was refused");
+        tracing::warn!(%reason, "a session was refused: {reason}");
     }
     let bytes = pam::encode(&reply)?;
     tokio::select! {

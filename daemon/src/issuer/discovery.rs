@@ -138,7 +138,7 @@ impl IssuerClient {
                 Ok(metadata)
             }
             (Err(error), Some(old)) => {
-                tracing::debug!(issuer = profile.name, %error, "metadata not renewed");
+                tracing::debug!(issuer = profile.name, %error, "metadata not renewed: {error}");
                 known.renew_at = Some(now + AGAIN);
                 Ok(old)
             }

@@ -306,7 +306,7 @@ impl Logins {
                 PollAnswer::Pending => Answer::Pending,
                 PollAnswer::SlowDown => Answer::SlowDown,
                 PollAnswer::Transient { error } => {
-                    tracing::debug!(issuer = %profile.name, %error, "a poll failed for now");
+                    tracing::debug!(issuer = %profile.name, %error, "a poll failed for now: {error}");
                     let retry_after = match error {
                         IssuerError::Unreachable { retry_after, .. } => retry_after,
                         IssuerError::CircuitOpen { retry_in, .. } => Some(retry_in),

@@ -134,7 +134,7 @@ impl Keyring {
                 return Err(KeyringError::Missing { path: shown(&file), records });
             }
             keyring.keys.push(make(&sources.state_dir, random)?);
-            tracing::info!(path = %file.display(), "made a new key; back it up");
+            tracing::info!(path = %file.display(), "made a new key in {}; back it up", file.display());
         }
         Ok(keyring)
     }

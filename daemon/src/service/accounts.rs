@@ -83,7 +83,7 @@ impl Service {
             open: Vec::new(),
             unreadable: Vec::new(),
             settings: self.vault.settings(owner.uid).await.map(|s| s.value).unwrap_or_else(|error| {
-                tracing::warn!(uid = owner.uid, %error, "the settings of a user could not be read");
+                tracing::warn!(uid = owner.uid, %error, "the settings of a user could not be read: {error}");
                 Settings::default()
             }),
         };
@@ -106,7 +106,7 @@ impl Service {
                     },
                 ),
                 Err(VaultError::Unreadable { text }) => {
-                    tracing::error!(uid = owner.uid, account = %key.name, %text, "an account does not open");
+                    tracing::error!(uid = owner.uid, account = %key.name, %text, "an account does not open: {text}");
                     accounts.unreadable.push((key.name, text));
                 }
                 Err(error) => return Err(error.into()),

@@ -29,7 +29,7 @@ impl Service {
         self.note_administration(by, "reload", result.as_ref().err());
         match &result {
             Ok(()) => tracing::info!("the configuration was read again"),
-            Err(error) => tracing::error!(%error, "the configuration was not changed"),
+            Err(error) => tracing::error!(%error, "the configuration was not changed: {error}"),
         }
         result
     }

@@ -64,7 +64,7 @@ impl Service {
         if let Err(error) = self.vault.save_client(&client, revision).await {
             // Nobody would ever use it: do not leave it behind at the issuer.
             if let Err(failure) = self.issuers.deregister(profile, &client).await {
-                tracing::warn!(issuer = %profile.name, error = %failure, "a client that could not be kept stays registered");
+                tracing::warn!(issuer = %profile.name, error = %failure, "a client that could not be kept stays registered: {failure}");
             }
             return Err(vault(error));
         }

@@ -62,7 +62,7 @@ impl Service {
             Ok(Some(stored)) => stored.value,
             Ok(None) => return Next::Stop,
             Err(error) => {
-                tracing::warn!(uid = key.uid, account = %key.name, %error, "the account could not be read");
+                tracing::warn!(uid = key.uid, account = %key.name, %error, "the account could not be read: {error}");
                 *failures += 1;
                 return Next::Wait(renewal::backoff(*failures, None, self.jitter()));
             }
@@ -110,7 +110,7 @@ impl Service {
         let profile = match self.profile_of(record) {
             Ok(profile) => profile,
             Err(ServiceError { message, .. }) => {
-                tracing::warn!(uid = key.uid, account = %key.name, %message, "not renewed");
+                tracing::warn!(uid = key.uid, account = %key.name, %message, "not renewed: {message}");
                 return current.map_or(Next::Stop, |_| Next::Wait(left));
             }
         };
@@ -124,7 +124,7 @@ impl Service {
             Err(error) => {
                 *failures = failures.saturating_add(1);
                 let retry_after = error.passing();
-                tracing::info!(uid = key.uid, account = %key.name, %error, failures, "not renewed");
+                tracing::info!(uid = key.uid, account = %key.name, %error, failures, "not renewed: {error}");
                 let backoff = renewal::backoff(*failures, retry_after.flatten(), self.jitter());
                 // Back at the latest when the token ends, to take its file away.
                 let until_end = current.map(|_| left.max(Duration::from_secs(1)));

@@ -116,14 +116,14 @@ impl Presence {
                         }
                         Ok(LinkOutcome::Linked | LinkOutcome::NoRuntimeDirectory) => {}
                         Err(error) => {
-                            tracing::warn!(uid = key.uid, %error, "no link in the runtime directory")
+                            tracing::warn!(uid = key.uid, %error, "no link in the runtime directory: {error}")
                         }
                     }
                 }
                 FileState { path: Some(path), problem }
             }
             Err(error) => {
-                tracing::warn!(uid = key.uid, account = %key.name, %error, "the token file was not written");
+                tracing::warn!(uid = key.uid, account = %key.name, %error, "the token file was not written: {error}");
                 FileState { path: None, problem: Some(error.to_string()) }
             }
         };
@@ -159,7 +159,7 @@ impl Presence {
     fn remove(&self, key: &AccountKey) {
         lock(&self.written).remove(key);
         if let Err(error) = self.files.remove(key.uid, self.file_name(key).as_ref()) {
-            tracing::warn!(uid = key.uid, account = %key.name, %error, "a token file could not be removed");
+            tracing::warn!(uid = key.uid, account = %key.name, %error, "a token file could not be removed: {error}");
         }
     }
 
@@ -179,7 +179,7 @@ impl Presence {
         lock(&self.written).retain(|key, _| key.uid != uid);
         lock(&self.defaults).remove(&uid);
         if let Err(error) = self.files.remove_all(uid) {
-            tracing::warn!(uid, %error, "the files of a user could not be removed");
+            tracing::warn!(uid, %error, "the files of a user could not be removed: {error}");
         }
     }
 

@@ -83,7 +83,7 @@ impl Service {
             welcomed = welcome => match welcomed {
                 Ok(Welcome { serves: false, .. }) => opened.environment.clear(),
                 Ok(Welcome { notice, .. }) => opened.notice = notice,
-                Err(error) => tracing::error!(%error, "a session could not be prepared"),
+                Err(error) => tracing::error!(%error, "a session could not be prepared: {error}"),
             },
         }
         Reply::Opened(opened)
@@ -101,7 +101,7 @@ impl Service {
         let accounts = match self.accounts(owner).await {
             Ok(accounts) => accounts,
             Err(error) => {
-                tracing::warn!(uid = owner.uid, %error, "the accounts could not be read at login");
+                tracing::warn!(uid = owner.uid, %error, "the accounts could not be read at login: {error}");
                 return Welcome { serves: true, notice: None };
             }
         };
@@ -148,7 +148,7 @@ impl Service {
         match given {
             Ok(token) => self.presence.ensure_file(record, &token),
             Err(error) => {
-                tracing::info!(uid = key.uid, account = %key.name, %error, "no token at login");
+                tracing::info!(uid = key.uid, account = %key.name, %error, "no token at login: {error}");
             }
         }
     }
@@ -175,7 +175,7 @@ impl Service {
         let plan = match self.plan(owner, accounts, &named, &LoginOptions::default()) {
             Ok(plan) => plan,
             Err(error) => {
-                tracing::info!(uid = owner.uid, %error, "no login to offer");
+                tracing::info!(uid = owner.uid, %error, "no login to offer: {error}");
                 return None;
             }
         };
@@ -188,7 +188,7 @@ impl Service {
         let mut progress = match self.start_login(owner, &plan, None) {
             Ok(progress) => progress,
             Err(error) => {
-                tracing::info!(uid = owner.uid, %error, "no login was started");
+                tracing::info!(uid = owner.uid, %error, "no login was started: {error}");
                 return later;
             }
         };

@@ -44,7 +44,7 @@ impl Service {
                 // Nobody holds this refresh token now: end it at the issuer too.
                 let revoked = self.issuers.revoke(&request.profile, client, &refresh_token).await;
                 if let Err(error) = revoked {
-                    tracing::warn!(issuer = %request.profile.name, %error, "the tokens of a refused sign-in could not be revoked");
+                    tracing::warn!(issuer = %request.profile.name, %error, "the tokens of a refused sign-in could not be revoked: {error}");
                 }
                 return Err(failure);
             }
@@ -134,7 +134,7 @@ impl Service {
                     if let Some(entry) = journalled
                         && let Err(error) = self.vault.settle(entry).await
                     {
-                        tracing::warn!(%error, "a journal entry could not be settled");
+                        tracing::warn!(%error, "a journal entry could not be settled: {error}");
                     }
                     record.generation += 1;
                     return Ok((record, replaced, access_token));
@@ -157,7 +157,7 @@ impl Service {
             (Arc::clone(self), request.profile.clone(), client.clone());
         tokio::spawn(async move {
             if let Err(error) = service.issuers.revoke(&profile, &client, &replaced).await {
-                tracing::info!(issuer = %profile.name, %error, "the previous refresh token could not be revoked; it ends by itself");
+                tracing::info!(issuer = %profile.name, %error, "the previous refresh token could not be revoked; it ends by itself: {error}");
             }
         });
     }
@@ -190,7 +190,7 @@ impl Service {
             }
         };
         if let Err(error) = counted {
-            tracing::warn!(uid = owner.uid, %error, "an unanswered login could not be counted");
+            tracing::warn!(uid = owner.uid, %error, "an unanswered login could not be counted: {error}");
         }
     }
 }

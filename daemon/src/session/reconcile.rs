@@ -86,7 +86,7 @@ impl Sessions {
         let sessions = match tokio::time::timeout(LOGIND_WITHIN, logind.sessions()).await {
             Ok(Ok(sessions)) => sessions,
             Ok(Err(error)) => {
-                warn!(%error, "logind was not asked for sessions");
+                warn!(%error, "logind was not asked for sessions: {error}");
                 return 0;
             }
             Err(_) => {
@@ -125,7 +125,7 @@ impl Sessions {
 
     fn resumed(&self, added: Result<(), super::SessionError>) -> bool {
         if let Err(error) = &added {
-            warn!(%error, "a session is lost");
+            warn!(%error, "a session is lost: {error}");
         }
         added.is_ok()
     }

@@ -6,10 +6,10 @@ use nix::sys::{prctl, resource};
 /// Applies it. A failure is told and is no reason not to run: the unit holds too.
 pub(super) fn apply() {
     if let Err(error) = prctl::set_dumpable(false) {
-        tracing::warn!(%error, "the process stays dumpable");
+        tracing::warn!(%error, "the process stays dumpable: {error}");
     }
     if let Err(error) = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0) {
-        tracing::warn!(%error, "core files stay possible");
+        tracing::warn!(%error, "core files stay possible: {error}");
     }
 }
 

@@ -14,7 +14,7 @@ impl Handle {
         if let Some(handle) = &self.0
             && let Err(error) = handle.reload(self::filter(filter))
         {
-            tracing::warn!(%error, "the log filter was not changed");
+            tracing::warn!(%error, "the log filter was not changed: {error}");
         }
     }
 }

@@ -49,7 +49,7 @@ impl StateDir {
             return Err(unsafe_(path, what));
         }
         if found.mode() & 0o077 != 0 {
-            tracing::warn!(path = %path.display(), "others could read it; now 0700");
+            tracing::warn!(path = %path.display(), "{}: others could read it; now 0700", path.display());
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))
                 .map_err(|e| StoreError::io(path, &e))?;
         }
@@ -106,7 +106,7 @@ pub(crate) fn open_private(path: &Path) -> Result<File, StoreError> {
         return Err(unsafe_(path, "belongs to somebody else; chown it to root"));
     }
     if found.mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others had permissions on it; taken away");
+        tracing::warn!(path = %path.display(), "{}: others had permissions on it; taken away", path.display());
         let only_ours = fs::Permissions::from_mode(0o600);
         file.set_permissions(only_ours).map_err(|e| StoreError::io(path, &e))?;
     }
@@ -131,7 +131,7 @@ fn take_lock(path: &Path) -> Result<File, StoreError> {
         .and_then(|()| file.seek(SeekFrom::Start(0)))
         .and_then(|_| writeln!(file, "{}", std::process::id()));
     if let Err(error) = noted {
-        tracing::warn!(path = %path.display(), %error, "could not note our process id");
+        tracing::warn!(path = %path.display(), %error, "could not note our process id: {error}");
     }
     Ok(file)
 }

@@ -202,7 +202,7 @@ impl Refresher {
                     if let Some(Ok(entry)) = journalled
                         && let Err(error) = self.vault.settle(entry).await
                     {
-                        tracing::warn!(%error, "a journal entry could not be settled");
+                        tracing::warn!(%error, "a journal entry could not be settled: {error}");
                     }
                     return Ok(next);
                 }
@@ -237,11 +237,11 @@ impl Refresher {
         self.unsettled().insert(next.key(), next.clone());
         match journalled {
             None | Some(Ok(_)) => {
-                tracing::warn!(error = %failure, "the store did not take a refreshed account; kept aside");
+                tracing::warn!(error = %failure, "the store did not take a refreshed account, it is kept aside: {failure}");
                 Ok(next)
             }
             Some(Err(error)) => {
-                tracing::error!(%error, store = %failure, "a rotated refresh token is in memory only");
+                tracing::error!(%error, store = %failure, "a rotated refresh token is in memory only: {error}");
                 Err(error.into())
             }
         }
@@ -270,7 +270,7 @@ impl Refresher {
         if next.state != record.state
             && let Err(failure) = self.vault.save_account(&next, revision).await
         {
-            tracing::warn!(error = %failure, "the state of an account could not be written");
+            tracing::warn!(error = %failure, "the state of an account could not be written: {failure}");
         }
         error.into()
     }

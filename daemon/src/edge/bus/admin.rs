@@ -36,7 +36,7 @@ impl Admin {
         let allowed = match ask_polkit(header, connection, action).await {
             Ok(allowed) => allowed,
             Err(error) => {
-                tracing::warn!(%error, action, "polkit did not answer; refused");
+                tracing::warn!(%error, action, "polkit did not answer; refused: {error}");
                 false
             }
         };

@@ -26,7 +26,7 @@ impl BusError {
 
 impl From<zbus::Error> for BusError {
     fn from(error: zbus::Error) -> Self {
-        tracing::warn!(%error, "a bus call could not be served");
+        tracing::warn!(%error, "a bus call could not be served: {error}");
         Self::new(Kind::Internal, "the bus did not answer")
     }
 }

@@ -55,7 +55,7 @@ pub async fn serve(mut connection: Connection, service: Arc<Service>, clock: Arc
             clock.sleep(Duration::from_secs(1)).await;
             match connect(Builder::system(), &service).await {
                 Ok(connection) => break connection,
-                Err(error) => tracing::debug!(%error, "the bus is still away"),
+                Err(error) => tracing::debug!(%error, "the bus is still away: {error}"),
             }
         };
         tracing::info!("back on the bus");

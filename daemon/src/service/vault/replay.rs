@@ -168,7 +168,9 @@ impl StoreVault {
                 Ok(wrote) => written += usize::from(wrote),
                 Err(error @ VaultError::Unavailable { .. }) => return Err(error),
                 // Kept: it may open another day, with the key that is missing now.
-                Err(error) => tracing::error!(entry = entry.id, %error, "journal entry kept"),
+                Err(error) => {
+                    tracing::error!(entry = entry.id, %error, "journal entry kept: {error}")
+                }
             }
         }
         Ok(written)
@@ -196,12 +198,12 @@ impl StoreVault {
                 },
                 Verdict::Done => false,
                 Verdict::Superseded(why) => {
-                    tracing::warn!(account = %key, why, "journal entry dropped");
+                    tracing::warn!(account = %key, why, "journal entry of {key} dropped: {why}");
                     false
                 }
             };
             if wrote {
-                tracing::info!(account = %key, "written from the journal");
+                tracing::info!(account = %key, "{key} written from the journal");
             }
             self.journal.settle(entry.id).await.map_err(unavailable)?;
             return Ok(wrote);
@@ -215,7 +217,7 @@ impl StoreVault {
         let of_row = |e: &&Unsettled| split(&e.payload).is_some_and(|(of, _)| of == row);
         for entry in unsettled.iter().filter(of_row) {
             if let Err(error) = self.journal.settle(entry.id).await {
-                tracing::warn!(%error, "a journal entry of a removed account remains");
+                tracing::warn!(%error, "a journal entry of a removed account remains: {error}");
             }
         }
     }

@@ -193,7 +193,7 @@ impl Writer {
             && let Err(error) = self.file.rewrite(&live)
         {
             // The old file is whole and in use still; the next settled entry tries again.
-            tracing::warn!(%error, "the journal could not be made smaller");
+            tracing::warn!(%error, "the journal could not be made smaller: {error}");
         }
         Ok(())
     }
