@@ -60,26 +60,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
-/// Who named a URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NamedBy {
-    /// The site, in its configuration; or the user, where the issuer is not listed.
-    Configuration,
-    /// The issuer, in a reply.
-    Issuer,
-}
-
 /// Whether `url` may be asked on behalf of `profile`. Names are checked when they resolve, by
 /// [`Resolver`](super::resolver::Resolver); literals here, because they never resolve.
 ///
 /// # Errors
 /// [`IssuerError::AddressNotPublic`] for an issuer that is not listed, else
 /// [`IssuerError::Malformed`]; the text names the host and what is wrong.
-pub(super) fn check_url(
-    profile: &IssuerProfile,
-    url: &Url,
-    named_by: NamedBy,
-) -> Result<(), IssuerError> {
+pub(super) fn check_url(profile: &IssuerProfile, url: &Url) -> Result<(), IssuerError> {
     let Some(host) = url.host() else {
         return Err(refused(profile, format!("{} has no host", shown(url))));
     };
@@ -90,7 +77,7 @@ pub(super) fn check_url(
         "https" => {}
         // Plain http is for a test issuer on this machine. A real issuer may not lead us to it.
         "http" if profile.listed && is_loopback(&host) => {
-            if named_by == NamedBy::Issuer && profile.url.scheme() != "http" {
+            if profile.url.scheme() != "http" && !is_by_hand(profile, url) {
                 return Err(refused(profile, format!("{} is not https", shown(url))));
             }
         }
@@ -126,6 +113,21 @@ fn refused(profile: &IssuerProfile, text: String) -> IssuerError {
     } else {
         IssuerError::AddressNotPublic { text }
     }
+}
+
+/// Whether the site set this very endpoint.
+fn is_by_hand(profile: &IssuerProfile, url: &Url) -> bool {
+    let by_hand = &profile.endpoints;
+    [
+        &by_hand.configuration,
+        &by_hand.token,
+        &by_hand.device_authorization,
+        &by_hand.registration,
+        &by_hand.revocation,
+        &by_hand.jwks,
+    ]
+    .iter()
+    .any(|endpoint| endpoint.as_ref() == Some(url))
 }
 
 /// Whether a host is this machine, by its spelling.

@@ -9,15 +9,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    IssuerClient,
-    address::is_loopback,
-    classify,
-    error::ErrorReply,
-    form::Form,
-    http::{Ask, Reply},
-    metadata::need,
-    redact::Redactor,
-    reply, token,
+    IssuerClient, address::is_loopback, classify, error::ErrorReply, form::Form, http::Ask,
+    metadata::need, redact::Redactor, reply, token,
 };
 use crate::account::{
     AudienceSet, ClientAuth, ClientRecord, IssuerProfile, ScopeSet,
@@ -82,10 +75,10 @@ impl IssuerClient {
         };
         let reply = self.ask(profile, ask, !audiences.is_empty()).await?;
         if reply.status == 200
-            && let Ok(device) = serde_json::from_slice::<DeviceReply>(&reply.body)
-            && let Some(device_code) = device.device_code.filter(reply::is_sane)
+            && let Ok(mut device) = serde_json::from_slice::<DeviceReply>(&reply.body)
+            && let Some(device_code) = device.device_code.take().filter(reply::is_sane)
         {
-            return read(profile, device_code, &reply);
+            return checked(profile, device_code, device);
         }
         let redactor = Redactor::new(client.client_secret.as_ref());
         let error = ErrorReply::read(profile, &reply, &redactor);
@@ -97,16 +90,14 @@ impl IssuerClient {
     }
 }
 
-fn read(
+fn checked(
     profile: &IssuerProfile,
     device_code: SecretString,
-    reply: &Reply,
+    device: DeviceReply,
 ) -> Result<DeviceAuthorization, IssuerError> {
     let malformed = |what: &str| IssuerError::Malformed {
         text: format!("{}: the device code reply has {what}", profile.title),
     };
-    let device: DeviceReply =
-        serde_json::from_slice(&reply.body).map_err(|_| malformed("fields of the wrong type"))?;
     let user_code = device.user_code.ok_or_else(|| malformed("no user_code"))?;
     let user_code = user_code.trim();
     if user_code.len() > 64 || !user_code.bytes().all(|byte| matches!(byte, b' '..=b'~')) {

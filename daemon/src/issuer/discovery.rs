@@ -14,7 +14,6 @@ use url::Url;
 
 use super::{
     IssuerClient,
-    address::NamedBy,
     error::ErrorReply,
     http::Ask,
     metadata::{Document, Metadata, check_issuer, complete},
@@ -197,8 +196,7 @@ impl IssuerClient {
     }
 
     async fn look(&self, profile: &IssuerProfile, place: &Url) -> Result<Found, IssuerError> {
-        let ask = Ask { named_by: NamedBy::Configuration, ..Ask::get(place) };
-        let reply = self.ask(profile, ask, false).await?;
+        let reply = self.ask(profile, Ask::get(place), false).await?;
         if reply.status == 200
             && let Ok(document) = serde_json::from_slice::<Document>(&reply.body)
         {

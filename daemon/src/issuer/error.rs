@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{
     http::Reply,
@@ -25,15 +26,14 @@ pub(super) enum Shape {
     Foreign,
 }
 
-/// An error reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An error reply. No `Debug`: `words` may hold a secret.
 pub(super) struct ErrorReply {
     pub(super) status: u16,
     pub(super) shape: Shape,
     /// `error`, printable and bounded, where it is a code.
     pub(super) code: String,
-    /// What the issuer said, in lower case, redacted; to look for words in.
-    pub(super) words: String,
+    /// What the issuer said, in lower case, as it came: to look for words in, never to be shown.
+    pub(super) words: Zeroizing<String>,
     /// For people: who said what.
     pub(super) text: String,
     pub(super) retry_after: Option<Duration>,
@@ -43,13 +43,14 @@ impl ErrorReply {
     /// Reads a reply that is not what was asked for.
     pub(super) fn read(profile: &IssuerProfile, reply: &Reply, redactor: &Redactor<'_>) -> Self {
         let (status, title) = (reply.status, &profile.title);
-        let (shape, code, said) = match serde_json::from_slice::<Value>(&reply.body) {
+        let (shape, code, words) = match serde_json::from_slice::<Value>(&reply.body) {
             Ok(json) => read_json(&json, redactor),
             Err(_) if reply.body.iter().all(u8::is_ascii_whitespace) => {
-                (Shape::Empty, String::new(), String::new())
+                (Shape::Empty, String::new(), Zeroizing::default())
             }
-            Err(_) => (Shape::Foreign, String::new(), String::new()),
+            Err(_) => (Shape::Foreign, String::new(), Zeroizing::default()),
         };
+        let said = redactor.clean(&words);
         let text = match shape {
             _ if (300..400).contains(&status) => {
                 format!("{title} redirects ({status}), which is not followed")
@@ -61,7 +62,7 @@ impl ErrorReply {
             Shape::Empty => format!("{title} answered {status} with nothing"),
             Shape::Foreign => format!("{title} answered {status} with a page instead of JSON"),
         };
-        let words = said.to_ascii_lowercase();
+        let words = Zeroizing::new(words.to_ascii_lowercase());
         Self { status, shape, code, words, text, retry_after: reply.retry_after }
     }
 
@@ -141,7 +142,8 @@ impl ErrorReply {
     }
 }
 
-fn read_json(json: &Value, redactor: &Redactor<'_>) -> (Shape, String, String) {
+/// The shape, the code and the description of a JSON reply.
+fn read_json(json: &Value, redactor: &Redactor<'_>) -> (Shape, String, Zeroizing<String>) {
     let text = |value: &Value, key: &str| {
         value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
     };
@@ -152,15 +154,14 @@ fn read_json(json: &Value, redactor: &Redactor<'_>) -> (Shape, String, String) {
         .or_else(|| text(json, "detail"));
     match error {
         Some(error) if is_code(&error) && redactor.clean(&error) == error => {
-            let said = redactor.clean(&described.unwrap_or_default());
-            (Shape::Code, error, said)
+            (Shape::Code, error, Zeroizing::new(described.unwrap_or_default()))
         }
         error => {
             let said = match (error, described) {
                 (Some(error), Some(described)) => format!("{error}: {described}"),
                 (error, described) => error.or(described).unwrap_or_default(),
             };
-            (Shape::Text, String::new(), redactor.clean(&said))
+            (Shape::Text, String::new(), Zeroizing::new(said))
         }
     }
 }

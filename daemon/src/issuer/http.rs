@@ -23,8 +23,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    Limits,
-    address::{self, NamedBy},
+    Limits, address,
     redact::printable,
     resolver::{Lookup, NotPublic, Resolver},
     trust,
@@ -46,17 +45,15 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
     pub(super) url: &'a Url,
-    pub(super) named_by: NamedBy,
     pub(super) authorization: Option<HeaderValue>,
     /// Content type and content.
     pub(super) body: Option<(&'static str, Bytes)>,
 }
 
 impl<'a> Ask<'a> {
-    /// A GET of a URL that the issuer named.
+    /// A GET without more.
     pub(super) fn get(url: &'a Url) -> Self {
-        let named_by = NamedBy::Issuer;
-        Self { method: Method::GET, url, named_by, authorization: None, body: None }
+        Self { method: Method::GET, url, authorization: None, body: None }
     }
 }
 
@@ -92,7 +89,7 @@ impl Http {
         profile: &IssuerProfile,
         ask: Ask<'_>,
     ) -> Result<Reply, IssuerError> {
-        address::check_url(profile, ask.url, ask.named_by)?;
+        address::check_url(profile, ask.url)?;
         let client = self.client(profile).await?;
         let (method, host) = (ask.method.clone(), ask.url.host_str().unwrap_or_default());
         let begun = self.clock.monotonic();

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::reply::number;
 use crate::account::UnixTime;
 
 /// The parts of a compact JWS.
@@ -46,8 +47,6 @@ pub(super) fn unsigned_expires_at(token: &str) -> Option<UnixTime> {
 }
 
 /// A NumericDate (RFC 7519 §2): seconds, perhaps with a fraction.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(super) fn time(value: &Value) -> Option<UnixTime> {
-    let fraction = || value.as_f64().filter(|seconds| *seconds >= 0.0).map(|s| s as u64);
-    value.as_u64().or_else(fraction).map(UnixTime)
+    number(value).map(UnixTime)
 }

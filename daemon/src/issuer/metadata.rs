@@ -6,10 +6,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{
-    address::{self, NamedBy},
-    redact::printable,
-};
+use super::{address, redact::printable};
 use crate::account::{AudienceParameter, Dialect, IssuerProfile, ports::IssuerError};
 
 /// A metadata document (OpenID Connect Discovery 1.0 §3, RFC 8414 §2), as it came.
@@ -39,9 +36,7 @@ impl Metadata {
     pub(super) fn new(profile: &IssuerProfile, document: &Document) -> Self {
         let by_hand = &profile.endpoints;
         let endpoint = |site: &Option<Url>, key| match site {
-            Some(url) => {
-                Some(address::check_url(profile, url, NamedBy::Configuration).map(|()| url.clone()))
-            }
+            Some(url) => Some(address::check_url(profile, url).map(|()| url.clone())),
             None => named(profile, document, key),
         };
         // Only INDIGO IAM has this one.
@@ -155,7 +150,7 @@ fn named(profile: &IssuerProfile, document: &Document, key: &'static str) -> End
         let value = printable(value, 120);
         return Some(Err(malformed(format!("{}: {key} is no URL: {value}", profile.title))));
     };
-    Some(address::check_url(profile, &url, NamedBy::Issuer).map(|()| url))
+    Some(address::check_url(profile, &url).map(|()| url))
 }
 
 fn text<'a>(document: &'a Document, key: &str) -> Option<&'a str> {

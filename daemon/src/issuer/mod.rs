@@ -3,7 +3,7 @@
 //! before anybody reads it.
 //!
 //! ```text
-//! registration  device  token  revoke  identity   what is asked, and what an answer means
+//! registration client device  token  revoke  identity   what is asked, and what an answer means
 //!       discovery, metadata, form, jwt            where, and in which words
 //!         error, classify, redact                 what a refusal means, and its text
 //!                  limits                         how much, and whether at all
@@ -12,6 +12,7 @@
 
 mod address;
 mod classify;
+mod client;
 mod device;
 mod discovery;
 mod error;
@@ -29,6 +30,9 @@ mod revoke;
 mod secret_file;
 mod token;
 mod trust;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,

@@ -1,10 +1,12 @@
-//! Registering a client (RFC 7591), deleting it (RFC 7592), and the client that a site configured.
+//! Registering a client (RFC 7591). Issuers differ most here: in what they insist on, in what they
+//! leave out of the answer, and in how they say no.
 
 use bytes::Bytes;
 use reqwest::Method;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{
     IssuerClient,
@@ -16,13 +18,13 @@ use super::{
     reply, secret_file,
 };
 use crate::account::{
-    ClientAuth, ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
+    ClientAuth, ClientOwner, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
     ports::{IssuerError, Registration},
 };
 
 /// The grants that a client of ours needs.
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-const REFRESH_GRANT: &str = "refresh_token";
+pub(super) const REFRESH_GRANT: &str = "refresh_token";
 /// Where no browser is ever sent; for issuers that insist on a redirect URI.
 const LOOPBACK: &str = "http://127.0.0.1/";
 
@@ -45,8 +47,8 @@ struct Wish<'a> {
 struct Granted {
     client_id: Option<String>,
     client_secret: Option<SecretString>,
-    #[serde(default, deserialize_with = "reply::seconds")]
-    client_secret_expires_at: Option<std::time::Duration>,
+    #[serde(default, deserialize_with = "reply::instant")]
+    client_secret_expires_at: Option<UnixTime>,
     registration_access_token: Option<SecretString>,
     #[serde(default, deserialize_with = "reply::text")]
     registration_client_uri: Option<String>,
@@ -87,7 +89,7 @@ impl IssuerClient {
                 Ok(granted) => return self.registered(profile, owner, &wish, granted).await,
                 Err(refusal) => refusal,
             };
-            let words = format!("{} {}", refusal.code, refusal.words);
+            let words = Zeroizing::new(format!("{} {}", refusal.code, *refusal.words));
             // At most two more: each cure is tried once.
             if redirect.is_none() && words.contains("redirect") {
                 redirect = Some([LOOPBACK]);
@@ -156,10 +158,7 @@ impl IssuerClient {
             generation: 0,
             client_id: granted.client_id.unwrap_or_default(),
             // 0 is the standard's "never", absent is INDIGO IAM's.
-            client_secret_expires_at: granted
-                .client_secret_expires_at
-                .filter(|at| !at.is_zero())
-                .map(|at| UnixTime(at.as_secs())),
+            client_secret_expires_at: granted.client_secret_expires_at.filter(|at| at.0 != 0),
             client_secret: secret,
             auth: auth.clone().unwrap_or(ClientAuth::None),
             registration_access_token: granted.registration_access_token.filter(reply::is_sane),
@@ -197,63 +196,6 @@ impl IssuerClient {
             text: format!(
                 "{title} registers clients, but not for device logins; ask it for a client and set client.id"
             ),
-        })
-    }
-
-    pub(super) async fn delete_client(
-        &self,
-        profile: &IssuerProfile,
-        client: &ClientRecord,
-    ) -> Result<(), IssuerError> {
-        let (Some(token), Some(uri)) =
-            (&client.registration_access_token, &client.registration_client_uri)
-        else {
-            return Err(IssuerError::Unsupported {
-                text: format!("{} gave no way to delete the client", profile.title),
-            });
-        };
-        let Ok(url) = Url::parse(uri) else {
-            let title = &profile.title;
-            return Err(malformed(format!("{title}: registration_client_uri is no URL")));
-        };
-        let ask = Ask { method: Method::DELETE, authorization: bearer(token), ..Ask::get(&url) };
-        let reply = self.ask(profile, ask, false).await?;
-        let error = match reply.status {
-            // Gone, or gone before (requirement 22).
-            200..=204 | 401 | 404 | 410 => return Ok(()),
-            _ => ErrorReply::read(profile, &reply, &Redactor::new([token])),
-        };
-        // INDIGO IAM: the client, and so its token, is not there any more.
-        if error.status == 400 && error.words.contains("invalid registration access token") {
-            return Ok(());
-        }
-        Err(error.into_error())
-    }
-
-    pub(super) fn site_client(&self, profile: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
-        let ClientPolicy::Fixed(fixed) = &profile.client else {
-            let title = &profile.title;
-            return Err(IssuerError::Local { text: format!("no client is set for {title}") });
-        };
-        let secret = fixed.secret_file.as_deref().map(secret_file::read).transpose()?;
-        if secret.is_none() && fixed.auth != ClientAuth::None {
-            let title = &profile.title;
-            let text = format!("the client for {title} has no secret_file; set it, or auth = none");
-            return Err(IssuerError::Local { text });
-        }
-        Ok(ClientRecord {
-            owner: ClientOwner::Fixed,
-            issuer: profile.url.as_str().to_owned(),
-            generation: 0,
-            client_id: fixed.id.clone(),
-            client_secret: secret,
-            client_secret_expires_at: None,
-            auth: fixed.auth,
-            registration_access_token: None,
-            registration_client_uri: None,
-            scopes: profile.scopes.clone(),
-            grant_types: vec![DEVICE_GRANT.to_owned(), REFRESH_GRANT.to_owned()],
-            registered_at: self.clock.wall(),
         })
     }
 }

@@ -7,20 +7,32 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::account::UnixTime;
+
 /// Beyond this a duration is "for ever", and arithmetic with it stays in bounds.
 const FOR_EVER: u64 = 10 * 365 * 24 * 3600;
 
 /// Seconds, as a number or as text; `None` when absent, negative or anything else.
 pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let seconds = match Value::deserialize(from)? {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Value::Number(number) => number.as_u64().or_else(|| {
-            number.as_f64().filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u64)
-        }),
+    let seconds = number(&Value::deserialize(from)?);
+    Ok(seconds.map(|seconds| Duration::from_secs(seconds.min(FOR_EVER))))
+}
+
+/// Seconds since 1970, as a number or as text; `None` for anything else.
+pub(super) fn instant<'de, D: Deserializer<'de>>(from: D) -> Result<Option<UnixTime>, D::Error> {
+    Ok(number(&Value::deserialize(from)?).map(UnixTime))
+}
+
+/// A whole number that is not negative, as a number, perhaps with a fraction, or as text.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(super) fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number
+            .as_u64()
+            .or_else(|| number.as_f64().filter(|number| *number >= 0.0).map(|n| n as u64)),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
-    };
-    Ok(seconds.map(|seconds| Duration::from_secs(seconds.min(FOR_EVER))))
+    }
 }
 
 /// A space separated list, or a JSON array of words.

@@ -62,8 +62,8 @@ impl IssuerClient {
         // An audience that was given with the device code alone does not reach INDIGO IAM's token.
         form.add_audiences(metadata.audience_parameter, audiences);
         let redactor = Redactor::new(client.client_secret.iter().chain([device_code]));
-        let tailored = !audiences.is_empty();
-        let reply = match self.token_request(profile, &metadata, client, form, tailored).await {
+        // A poll is one user's, and so may be the reason for a 500.
+        let reply = match self.token_request(profile, &metadata, client, form, true).await {
             Ok(reply) => reply,
             Err(error) => return failed_poll(error),
         };
@@ -180,7 +180,7 @@ impl IssuerClient {
             access_token,
             refresh_expires_at: refresh_expires_at.or(told.map(|told: Duration| now.plus(told))),
             refresh_token: refresh_token.filter(|token| !is_used(token)),
-            scopes: answer.scope.as_deref().map(ScopeSet::from_reply),
+            scopes: answer.scope.as_deref().map(ScopeSet::from_reply).filter(|set| !set.is_empty()),
             identity: None,
         };
         Some(Ok((tokens, answer.id_token)))

@@ -1,0 +1,178 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    super::{
+        IssuerClient, Limits,
+        limits::{Breaker, Gate, Outcome},
+    },
+    TestClock, basic, limits,
+    mock::{Mock, OPENID, json_reply, page},
+    passing, secret,
+};
+use crate::{
+    account::{
+        AudienceSet,
+        ports::{Health, IssuerError, Issuers as _, PollAnswer, RefreshError, Wanted},
+    },
+    clock::{Clock as _, SystemClock},
+};
+
+const S: Duration = Duration::from_secs(1);
+
+fn start() -> Instant {
+    SystemClock.monotonic()
+}
+
+fn opened(at: Instant) -> Breaker {
+    let mut breaker = Breaker::new(Limits::default());
+    (0..3).for_each(|_| breaker.take(Outcome::Failed(None), at));
+    breaker
+}
+
+#[test]
+fn three_failures_in_a_row_open_the_circuit_and_an_answer_in_between_does_not() {
+    let now = start();
+    let mut breaker = Breaker::new(Limits::default());
+    assert_eq!(breaker.health(now), Health::Unknown);
+    breaker.take(Outcome::Failed(None), now);
+    breaker.take(Outcome::Failed(None), now);
+    assert_eq!(breaker.health(now), Health::Failing);
+    breaker.take(Outcome::Answered, now);
+    assert_eq!(breaker.health(now), Health::Answering);
+    breaker.take(Outcome::Failed(None), now);
+    breaker.take(Outcome::Failed(None), now);
+    assert_eq!(breaker.admit(now), Ok(()));
+    breaker.take(Outcome::Failed(None), now);
+    assert_eq!(breaker.admit(now), Err(15 * S));
+    assert_eq!(breaker.health(now + 5 * S), Health::Open(10 * S));
+}
+
+#[test]
+fn one_probe_goes_through_and_each_that_fails_doubles_the_pause_up_to_five_minutes() {
+    let mut now = start();
+    let mut breaker = opened(now);
+    let mut pause = 15 * S;
+    for next in [30, 60, 120, 240, 300, 300] {
+        now += pause;
+        assert_eq!(breaker.admit(now), Ok(()));
+        assert_eq!(breaker.admit(now), Err(S), "a second probe");
+        breaker.take(Outcome::Failed(None), now);
+        pause = next * S;
+        assert_eq!(breaker.admit(now), Err(pause));
+    }
+    now += pause;
+    assert_eq!(breaker.admit(now), Ok(()));
+    breaker.take(Outcome::Answered, now);
+    assert_eq!(breaker.admit(now), Ok(()));
+    assert_eq!(breaker.health(now), Health::Answering);
+}
+
+#[test]
+fn a_probe_that_tells_nothing_leaves_the_next_request_to_try() {
+    let now = start() + 15 * S;
+    let mut breaker = opened(now - 15 * S);
+    assert_eq!(breaker.admit(now), Ok(()));
+    breaker.take(Outcome::Nothing, now);
+    assert_eq!(breaker.admit(now), Ok(()));
+}
+
+#[test]
+fn r31_retry_after_opens_the_circuit_for_that_long_within_reason() {
+    let now = start();
+    for (asked, pause) in [(7 * S, 7 * S), (3600 * S, 300 * S)] {
+        let mut breaker = Breaker::new(Limits::default());
+        breaker.take(Outcome::Failed(Some(asked)), now);
+        assert_eq!(breaker.admit(now), Err(pause));
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_not_asked_until_the_pause_is_over() {
+    let mock = Mock::start().await;
+    mock.on(
+        OPENID,
+        [page(503, ""), page(502, ""), page(504, ""), json_reply(200, mock.discovery())],
+    );
+    let clock = TestClock::new();
+    let client = IssuerClient::new(clock.clone(), limits());
+    let profile = mock.profile();
+    assert_eq!(client.health(&profile), Health::Unknown);
+    for _ in 0..3 {
+        assert!(passing(&client.probe(&profile).await.unwrap_err()).is_some());
+    }
+    let IssuerError::CircuitOpen { issuer, retry_in } = client.probe(&profile).await.unwrap_err()
+    else {
+        panic!("the circuit is closed")
+    };
+    assert_eq!((issuer.as_str(), retry_in), ("Test IAM", 15 * S));
+    assert_eq!(mock.seen(OPENID).len(), 3);
+    assert_eq!(client.health(&profile), Health::Open(15 * S));
+    clock.pass(15 * S);
+    client.probe(&profile).await.unwrap();
+    assert_eq!(client.health(&profile), Health::Answering);
+}
+
+#[tokio::test]
+async fn one_users_request_does_not_open_the_circuit_for_all() {
+    let mock = Mock::start().await;
+    mock.on("POST /token", [page(500, "NullPointerException")]);
+    let client = super::client();
+    let profile = mock.profile();
+    let none = AudienceSet::default();
+    let wanted = Wanted { scopes: Some(super::scopes("storage.read:/[")), ..Wanted::default() };
+    for _ in 0..4 {
+        let answer = client.poll_device(&profile, &basic(), &secret("code"), &none).await;
+        assert!(matches!(answer, PollAnswer::Transient { .. }), "{answer:?}");
+        let answer = client.refresh(&profile, &basic(), &secret("token"), &wanted).await;
+        assert!(matches!(answer, Err(RefreshError::Issuer(IssuerError::Unreachable { .. }))));
+    }
+    assert_eq!(mock.seen("POST /token").len(), 8);
+}
+
+#[tokio::test]
+async fn no_more_than_eight_requests_are_under_way_at_once_and_the_rest_waits() {
+    let mock = Mock::start().await;
+    let reply = serde_json::json!({ "access_token": "at", "token_type": "Bearer" });
+    mock.on("POST /token", [json_reply(200, reply)]);
+    let client = Arc::new(super::client());
+    let tasks: Vec<_> = (0..40)
+        .map(|_| {
+            let (client, profile) = (Arc::clone(&client), mock.profile());
+            tokio::spawn(async move {
+                client.refresh(&profile, &basic(), &secret("token"), &Wanted::default()).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert!((2..=8).contains(&mock.most_at_once()), "{}", mock.most_at_once());
+    assert_eq!(mock.seen(OPENID).len(), 1, "one discovery for all");
+}
+
+#[tokio::test]
+async fn the_wait_for_a_slot_is_bounded() {
+    let limits = Limits { concurrent: 1, queue_timeout: Duration::from_millis(50), ..limits() };
+    let (gate, clock) = (Gate::new(limits), TestClock::new());
+    let first = gate.enter("Test IAM", clock.as_ref()).await.unwrap();
+    let error = gate.enter("Test IAM", clock.as_ref()).await.err().unwrap();
+    assert_eq!(passing(&error), Some(false), "{error:?}");
+    first.settle(Outcome::Answered);
+    assert!(gate.enter("Test IAM", clock.as_ref()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_gives_its_slot_and_the_probe_back() {
+    let limits = Limits { concurrent: 1, ..limits() };
+    let (gate, clock) = (Gate::new(limits), TestClock::new());
+    for _ in 0..3 {
+        gate.enter("Test IAM", clock.as_ref()).await.unwrap().settle(Outcome::Failed(None));
+    }
+    clock.pass(15 * S);
+    for _ in 0..3 {
+        drop(gate.enter("Test IAM", clock.as_ref()).await.unwrap());
+    }
+}

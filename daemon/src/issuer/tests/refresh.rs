@@ -1,0 +1,238 @@
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use super::{
+    NOW, REFRESH_TOKEN, audiences, basic, client,
+    mock::{Answer, Mock, Request, json_reply, oauth, page},
+    passing, pki, record, scopes, secret,
+};
+use crate::account::{
+    ClientAuth, UnixTime,
+    ports::{IssuerError, Issuers as _, RefreshError, Tokens, Wanted},
+};
+
+const ENDPOINT: &str = "POST /token";
+
+async fn refresh(mock: &Mock, wanted: &Wanted) -> Result<Tokens, RefreshError> {
+    client().refresh(&mock.profile(), &basic(), &secret(REFRESH_TOKEN), wanted).await
+}
+
+async fn answered(answer: Answer) -> Result<Tokens, RefreshError> {
+    let mock = Mock::start().await;
+    mock.on(ENDPOINT, [answer]);
+    refresh(&mock, &Wanted::default()).await
+}
+
+async fn given(reply: Value) -> Result<Tokens, RefreshError> {
+    answered(json_reply(200, reply)).await
+}
+
+async fn sent(mock: &Mock, wanted: &Wanted) -> Request {
+    mock.on(ENDPOINT, [json_reply(200, json!({ "access_token": "at" }))]);
+    refresh(mock, wanted).await.unwrap();
+    mock.seen(ENDPOINT).pop().unwrap()
+}
+
+#[tokio::test]
+async fn r25_a_refresh_token_is_given_where_a_new_one_came_and_none_means_keep() {
+    let tokens = given(json!({ "access_token": "at", "refresh_token": "new" })).await.unwrap();
+    assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "new");
+    for same in [json!(REFRESH_TOKEN), json!(null), json!("")] {
+        let tokens = given(json!({ "access_token": "at", "refresh_token": same })).await.unwrap();
+        assert!(tokens.refresh_token.is_none(), "{same}");
+    }
+}
+
+#[tokio::test]
+async fn r26_scopes_are_those_of_the_reply_and_absent_means_as_asked() {
+    let tokens = given(json!({ "access_token": "at", "scope": "b a" })).await.unwrap();
+    assert_eq!(tokens.scopes.unwrap().to_string(), "a b");
+    let tokens = given(json!({ "access_token": "at", "scope": ["b", "a"] })).await.unwrap();
+    assert_eq!(tokens.scopes.unwrap().to_string(), "a b");
+    for absent in [json!(null), json!(""), json!(7)] {
+        let tokens = given(json!({ "access_token": "at", "scope": absent })).await.unwrap();
+        assert_eq!(tokens.scopes, None);
+    }
+}
+
+#[tokio::test]
+async fn r27_without_expires_in_the_token_itself_tells_or_it_is_five_minutes() {
+    let s = Duration::from_secs;
+    let jwt = pki::unsigned(&json!({ "alg": "RS256" }), &json!({ "exp": NOW.0 + 1234 }));
+    let past = pki::unsigned(&json!({ "alg": "RS256" }), &json!({ "exp": NOW.0 - 5 }));
+    for (reply, expires_in) in [
+        (json!({ "access_token": "at", "expires_in": 60 }), s(60)),
+        (json!({ "access_token": "at", "expires_in": "3599" }), s(3599)),
+        (json!({ "access_token": "at", "expires_in": 59.9 }), s(59)),
+        (json!({ "access_token": jwt }), s(1234)),
+        (json!({ "access_token": jwt, "expires_in": "soon" }), s(1234)),
+        (json!({ "access_token": past }), s(0)),
+        (json!({ "access_token": "opaque" }), s(300)),
+        (json!({ "access_token": "a.b.c" }), s(300)),
+        (json!({ "access_token": "at", "expires_in": u64::MAX }), s(10 * 365 * 24 * 3600)),
+    ] {
+        assert_eq!(given(reply.clone()).await.unwrap().expires_in, expires_in, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_refresh_token_is_read_where_it_tells() {
+    let exp = NOW.0 + 86_400;
+    let iam = pki::unsigned(&json!({ "alg": "none" }), &json!({ "exp": exp, "jti": "x" }));
+    let reply = json!({ "access_token": "at", "refresh_token": iam });
+    assert_eq!(given(reply).await.unwrap().refresh_expires_at, Some(UnixTime(exp)));
+    let signed = pki::unsigned(&json!({ "alg": "RS256" }), &json!({ "exp": exp }));
+    let reply = json!({ "access_token": "at", "refresh_token": signed });
+    assert_eq!(given(reply).await.unwrap().refresh_expires_at, None);
+    let reply = json!({ "access_token": "at", "refresh_expires_in": 600 });
+    assert_eq!(given(reply).await.unwrap().refresh_expires_at, Some(UnixTime(NOW.0 + 600)));
+    let reply = json!({ "access_token": "at", "refresh_expires_in": 0 });
+    assert_eq!(given(reply).await.unwrap().refresh_expires_at, None);
+    // Kept by the issuer and not sent again: the one that was used still tells.
+    let mock = Mock::start().await;
+    mock.on(ENDPOINT, [json_reply(200, json!({ "access_token": "at" }))]);
+    let wanted = Wanted::default();
+    let tokens = client().refresh(&mock.profile(), &basic(), &secret(&iam), &wanted).await.unwrap();
+    assert_eq!(tokens.refresh_expires_at, Some(UnixTime(exp)));
+}
+
+#[tokio::test]
+async fn r29_errors_that_are_not_oauths_may_pass() {
+    for (answer, acted_on) in [
+        (json_reply(401, json!({ "error": "JwtToken" })), false),
+        (json_reply(403, json!({ "message": "not valid yet" })), false),
+        (json_reply(400, json!({ "error": { "code": 7, "message": "odd" } })), false),
+        (json_reply(401, json!(["what"])), false),
+        (page(401, ""), false),
+        (page(404, "<html>gone</html>"), false),
+        (page(500, ""), true),
+        (oauth(500, "invalid_grant", "out of order"), true),
+        (page(200, "<html>"), true),
+        (page(200, ""), true),
+        (page(302, ""), false),
+        (Answer::Hangup, true),
+    ] {
+        let error = answered(answer).await.unwrap_err();
+        let RefreshError::Issuer(error) = error else { panic!("{error:?}") };
+        assert_eq!(passing(&error), Some(acted_on), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn r30_only_invalid_grant_and_invalid_token_end_a_refresh_token() {
+    for (status, code) in [
+        (400, "invalid_grant"),
+        (401, "invalid_token"),
+        (401, "invalid_grant"),
+        (400, "invalid_token"),
+    ] {
+        let echo = format!("Refresh token for value {REFRESH_TOKEN} was not found");
+        let error = answered(oauth(status, code, &echo)).await.unwrap_err();
+        let RefreshError::Dead { text } = error else { panic!("{error:?}") };
+        let cleaned = "Test IAM: Refresh token for value [redacted] was not found";
+        assert_eq!(text, format!("{cleaned} ({code})"));
+    }
+}
+
+#[tokio::test]
+async fn r30_a_rejected_client_is_not_a_dead_refresh_token() {
+    for (status, code, description) in [
+        (401, "unauthorized", "Bad credentials"),
+        (401, "invalid_client", "Client is suspended: client$1"),
+        (401, "invalid_client", ""),
+        (400, "unauthorized_client", ""),
+    ] {
+        let error = answered(oauth(status, code, description)).await.unwrap_err();
+        let rejected = matches!(error, RefreshError::Issuer(IssuerError::ClientRejected { .. }));
+        assert!(rejected, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn r30_a_user_who_has_to_act_keeps_the_refresh_token() {
+    let aup = "User alice needs to sign AUP for this organization in order to proceed.";
+    for (status, code, description) in
+        [(400, "invalid_grant", aup), (401, "unauthorized", "User alice is not active.")]
+    {
+        let error = answered(oauth(status, code, description)).await.unwrap_err();
+        let RefreshError::ActionNeeded { text } = error else { panic!("{error:?}") };
+        assert!(text.contains(description), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn scopes_and_audiences_that_are_not_to_be_had_are_told_apart() {
+    let error = answered(oauth(400, "invalid_scope", "Up-scoping is not allowed.")).await;
+    assert!(matches!(error, Err(RefreshError::Scope { .. })), "{error:?}");
+    let error = answered(oauth(401, "invalid_target", "not originally granted")).await;
+    assert!(matches!(error, Err(RefreshError::Audience { .. })), "{error:?}");
+    let error = answered(oauth(400, "invalid_request", "")).await;
+    let refused = matches!(&error, Err(RefreshError::Issuer(IssuerError::Refused { code, .. })) if code == "invalid_request");
+    assert!(refused, "{error:?}");
+}
+
+#[tokio::test]
+async fn r33_scope_is_left_out_unless_narrowed_and_offline_access_is_never_asked_again() {
+    let mock = Mock::start().await;
+    let plain = sent(&mock, &Wanted::default()).await;
+    assert_eq!(plain.field("grant_type").as_deref(), Some("refresh_token"));
+    assert_eq!(plain.field("refresh_token").as_deref(), Some(REFRESH_TOKEN));
+    assert_eq!((plain.field("scope"), plain.field("audience")), (None, None));
+    let narrowed = Wanted {
+        scopes: Some(scopes("offline_access storage.read:/atlas")),
+        audiences: audiences("https://se2 https://se1"),
+    };
+    let narrow = sent(&mock, &narrowed).await;
+    assert_eq!(narrow.all("scope"), ["storage.read:/atlas"]);
+    assert_eq!(narrow.all("audience"), ["https://se1 https://se2"]);
+    // Left out, it would ask for all.
+    let nothing = Wanted { scopes: Some(scopes("offline_access")), ..Wanted::default() };
+    let error = refresh(&mock, &nothing).await;
+    assert!(matches!(error, Err(RefreshError::Scope { .. })), "{error:?}");
+    mock.without_dialect();
+    let narrow = sent(&mock, &narrowed).await;
+    assert_eq!(narrow.all("resource"), ["https://se1", "https://se2"]);
+    let plain = Wanted { audiences: audiences("dcache"), ..Wanted::default() };
+    let error = refresh(&mock, &plain).await;
+    assert!(matches!(error, Err(RefreshError::Audience { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn each_way_of_client_authentication_sends_the_secret_once() {
+    let mock = Mock::start().await;
+    mock.on(ENDPOINT, [json_reply(200, json!({ "access_token": "at" }))]);
+    let token = secret(REFRESH_TOKEN);
+    for (auth, header, id, in_body) in [
+        (ClientAuth::ClientSecretBasic, true, false, false),
+        (ClientAuth::ClientSecretPost, false, true, true),
+        (ClientAuth::None, false, true, false),
+    ] {
+        let client_record = record(auth);
+        let wanted = Wanted::default();
+        client().refresh(&mock.profile(), &client_record, &token, &wanted).await.unwrap();
+        let sent = mock.seen(ENDPOINT).pop().unwrap();
+        assert_eq!(sent.headers.contains_key("authorization"), header, "{auth:?}");
+        assert_eq!(sent.field("client_id").is_some(), id, "{auth:?}");
+        assert_eq!(sent.field("client_secret").is_some(), in_body, "{auth:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_reply_that_breaks_the_protocol_is_refused() {
+    for reply in [
+        json!({ "access_token": "" }),
+        json!({ "access_token": "a\nb" }),
+        json!({ "access_token": "\u{1b}[2J" }),
+        json!({ "access_token": 7 }),
+        json!({ "access_token": "at", "token_type": "DPoP" }),
+        json!({ "access_token": "x".repeat(64 * 1024 + 1) }),
+    ] {
+        let error = given(reply.clone()).await.unwrap_err();
+        let malformed = matches!(error, RefreshError::Issuer(IssuerError::Malformed { .. }));
+        assert!(malformed, "{reply}: {error:?}");
+    }
+    let tokens = given(json!({ "access_token": "x".repeat(4500), "token_type": "bearer" })).await;
+    assert_eq!(tokens.unwrap().access_token.expose_secret().len(), 4500);
+}
