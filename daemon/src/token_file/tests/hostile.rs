@@ -135,7 +135,8 @@ fn a_plain_file_of_the_users_or_of_the_daemons_is_replaced_whatever_its_mode() {
 fn a_directory_that_is_not_the_users_is_neither_followed_nor_given_away() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("precious"), "precious").unwrap();
-    let arrangements: [(&str, fn(&Node, &Path)); 5] = [
+    type Arrange = fn(&Node, &Path);
+    let arrangements: [(&str, Arrange); 5] = [
         ("link", |node, outside| symlink(outside, node.dir()).unwrap()),
         ("dangling link", |node, _| symlink("nowhere", node.dir()).unwrap()),
         ("file", |node, _| fs::write(node.dir(), "a file").unwrap()),

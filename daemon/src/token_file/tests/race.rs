@@ -2,9 +2,12 @@
 //! hold whatever the order.
 
 use std::{
+    cell::Cell,
     os::unix::fs::symlink,
     sync::atomic::{AtomicBool, Ordering},
 };
+
+use rustix::fs::{FileType, Stat};
 
 use super::*;
 
@@ -62,31 +65,111 @@ fn links_that_come_and_go_never_lead_outside() {
     );
 }
 
+/// Accepts plain files, and lets `between` happen after the first look.
+fn changes_after_the_look(between: impl Fn()) -> impl Fn(&Stat) -> Result<(), Fault> {
+    let first = Cell::new(true);
+    move |stat| {
+        let plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if first.take() {
+            between();
+        }
+        if plain { Ok(()) } else { Err(Fault::InTheWay("something else")) }
+    }
+}
+
 #[test]
-fn a_directory_of_the_users_that_comes_and_goes_is_never_lost() {
+fn what_comes_after_the_look_is_put_back() {
     let node = Node::with_dir();
-    let home = node.root.path().join("thesis");
-    fs::create_dir(&home).unwrap();
-    node.put(&home.join("thesis.tex"), "three years");
-    under_attack(&node, |_| {
-        // In, over an absent name only (rename(2) does not replace a file by a directory) …
-        let _ = fs::remove_file(node.file());
-        if fs::rename(&home, node.file()).is_err() {
-            return;
-        }
-        std::thread::yield_now();
-        // … and out again, from where it was put back to.
-        while fs::rename(node.file(), &home).is_err() {
-            let entries = fs::read_dir(node.dir()).into_iter().flatten().flatten();
-            for entry in entries.filter(|entry| entry.path().is_dir()) {
-                let _ = fs::rename(entry.path(), &home);
-            }
-            if home.exists() {
-                break;
-            }
-        }
+    let [name, temp] = ["bt_u1", ".iamd-temp"].map(|name| node.dir().join(name));
+    let dir = Dir::open_own(&node.root.path().join("users")).unwrap();
+    let dir = dir.directory_of(&node.uid.to_string(), node.files.ownership.of(node.uid)).unwrap();
+    let swap = || {
+        fs::remove_file(&name).unwrap();
+        symlink("/nowhere", &name).unwrap();
+    };
+    let left = || (fs::read_link(&name).unwrap(), names(&node.dir()));
+
+    fs::write(&name, "old").unwrap();
+    fs::write(&temp, "new").unwrap();
+    let put = dir.exchange("bt_u1", ".iamd-temp", changes_after_the_look(swap));
+    assert_eq!(put, Err(Fault::InTheWay("something else")));
+    assert_eq!(left(), ("/nowhere".into(), vec![".iamd-temp".into(), "bt_u1".into()]));
+
+    fs::remove_file(&name).unwrap();
+    fs::remove_file(&temp).unwrap();
+    fs::write(&name, "old").unwrap();
+    let ours = changes_after_the_look(swap);
+    let removed = dir.remove("bt_u1", ".iamd-temp", |_, stat| ours(stat));
+    assert_eq!(removed, Err(Fault::InTheWay("something else")));
+    assert_eq!(left(), ("/nowhere".into(), vec!["bt_u1".into()]));
+}
+
+#[test]
+fn what_goes_after_the_look_or_comes_before_the_rename_is_looked_at_again() {
+    let node = Node::with_dir();
+    let [name, temp] = ["bt_u1", ".iamd-temp"].map(|name| node.dir().join(name));
+    let dir = Dir::open_own(&node.root.path().join("users")).unwrap();
+    let dir = dir.directory_of(&node.uid.to_string(), node.files.ownership.of(node.uid)).unwrap();
+    fs::write(&name, "old").unwrap();
+    fs::write(&temp, "new").unwrap();
+    let gone = changes_after_the_look(|| fs::remove_file(&name).unwrap());
+    dir.exchange("bt_u1", ".iamd-temp", gone).unwrap();
+    assert_eq!(fs::read(&name).unwrap(), b"new");
+    let gone = changes_after_the_look(|| fs::remove_file(&name).unwrap());
+    dir.remove("bt_u1", ".iamd-temp", |_, stat| gone(stat)).unwrap();
+
+    // A user who is always faster is told so, and keeps what he has.
+    fs::write(&name, "the user's").unwrap();
+    fs::write(&temp, "new").unwrap();
+    let put = dir.exchange("bt_u1", ".iamd-temp", |_| {
+        fs::remove_file(&temp).ok();
+        Ok(())
     });
-    assert_eq!(fs::read(home.join("thesis.tex")).unwrap(), b"three years");
+    assert!(put.is_err(), "{put:?}");
+    assert_eq!(fs::read(&name).unwrap(), b"the user's");
+}
+
+#[test]
+fn what_the_user_puts_there_between_two_looks_is_never_lost() {
+    let makes: [fn(&Path); 2] = [
+        |at| fs::create_dir(at).unwrap(),
+        |at| nix::unistd::mkfifo(at, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+    ];
+    for make in makes {
+        let node = Node::with_dir();
+        let home = node.root.path().join("home");
+        make(&home);
+        let inode = fs::symlink_metadata(&home).unwrap().ino();
+        let is_it =
+            |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.ino() == inode);
+        let bring_home = || {
+            // It may be on its way back to its name.
+            for _ in 0..10_000 {
+                for entry in fs::read_dir(node.dir()).into_iter().flatten().flatten() {
+                    if is_it(&entry.path()) && fs::rename(entry.path(), &home).is_ok() {
+                        if is_it(&home) {
+                            return;
+                        }
+                        // It was a token file by then.
+                        let _ = fs::remove_file(&home);
+                    }
+                }
+            }
+        };
+        under_attack(&node, |_| {
+            if is_it(&home) {
+                // rename(2) does not put a directory in the place of a file.
+                let _ = fs::remove_file(node.file());
+                let _ = fs::rename(&home, node.file());
+            } else {
+                bring_home();
+            }
+        });
+        if !is_it(&home) {
+            bring_home();
+        }
+        assert!(is_it(&home), "{:?}", names(&node.dir()));
+    }
 }
 
 #[test]
