@@ -1,1 +1,21 @@
-fn main() {}
+//! `iamctl`: the command of iamd. See `args.rs` for what can be asked and `commands/` for what
+//! is done.
+
+mod app;
+mod args;
+mod client;
+mod clock;
+mod commands;
+mod complete;
+mod duration;
+mod environment;
+mod failure;
+mod interrupt;
+mod output;
+mod qr;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(app::run() as u8)
+}

@@ -18,5 +18,9 @@ pub mod service;
 pub mod session;
 pub mod startup;
 pub mod store;
+#[cfg(test)]
+#[allow(missing_docs)]
+pub mod testing;
 pub mod token;
 pub mod token_file;
+pub mod users;

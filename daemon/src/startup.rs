@@ -1,1 +1,241 @@
-//! (being built)
+//! Builds the rooms in order, says when they are ready, reloads, and closes them again.
+
+mod hardening;
+mod logging;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use iamd_protocol::paths;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use zbus::connection::Builder;
+
+use crate::{
+    account::ports::Vault,
+    audit,
+    clock::{Clock, Random, SystemClock, SystemRandom},
+    config::{Config, Sources},
+    edge::{bus, pam_socket::PamSocket},
+    issuer::{IssuerClient, Limits},
+    login::Logins,
+    service::{
+        Parts, Presence, Service,
+        vault::{OpenVaultError, StoreVault},
+    },
+    session::{Adoptable, Login1, Sessions, StayRules},
+    token::{Broker, Refresher},
+    token_file::{Files, Ownership},
+    users::NameService,
+};
+
+/// Where users who linger have a file of their name.
+const LINGER_DIR: &str = "/var/lib/systemd/linger";
+/// Where logind makes the users' runtime directories.
+const RUNTIME_DIRS: &str = "/run/user";
+
+/// Why the daemon does not run. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store or the keys.
+    #[error(transparent)]
+    Vault(#[from] OpenVaultError),
+    /// A directory or socket of ours.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl StartError {
+    /// Whether trying again without a change is of no use.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Vault(OpenVaultError::Keyring(_)))
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(sources: Sources, config: Config) -> Result<(), StartError> {
+    hardening::apply();
+    let log = logging::start(&config.log_filter);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(sources, config, log));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result<(), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let state_dir = Path::new(paths::STATE_DIR);
+    let runtime_dir = Path::new(paths::RUNTIME_DIR);
+    let vault =
+        StoreVault::open(state_dir, credential(), Arc::clone(&random), Arc::clone(&clock)).await?;
+    let vault: Arc<dyn Vault> = Arc::new(vault);
+    match vault.replay().await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "accounts were brought up to date from the journal"),
+        Err(error) => tracing::error!(%error, "the journal could not be replayed; it is kept"),
+    }
+    make_directory(Path::new(paths::USERS_DIR), 0o711)?;
+    let ownership = Ownership::of_this_process();
+    let files =
+        Files::new(paths::USERS_DIR.into(), RUNTIME_DIRS.into(), ownership, Arc::clone(&random));
+    if let Err(error) = files.sweep() {
+        tracing::warn!(%error, "left-over files could not be removed");
+    }
+    let (sessions, events) = Sessions::new(
+        runtime_dir.join("sessions"),
+        stay_rules(&config),
+        Arc::clone(&clock),
+        Arc::clone(&random),
+    );
+    let restored = sessions.restore();
+    tracing::info!(?restored, "sessions taken up");
+    let issuers = Arc::new(IssuerClient::new(Arc::clone(&clock), limits(&config)));
+    let refresher = Refresher::new(Arc::clone(&vault), issuers.clone(), Arc::clone(&clock));
+    let broker = Broker::new(refresher, Arc::clone(&clock));
+    let logins = Logins::new(issuers.clone(), Arc::clone(&clock));
+    let presence = Presence::new(Arc::clone(&sessions), Arc::new(files), Arc::clone(&clock));
+    let service = Service::new(Parts {
+        config,
+        sources,
+        node: node_name(),
+        vault,
+        issuers,
+        broker,
+        logins,
+        presence,
+        audit: Arc::new(audit::Journal),
+        users: Arc::new(NameService::new(Arc::clone(&clock))),
+        clock: Arc::clone(&clock),
+        random,
+    });
+    let socket = PamSocket::bind(Path::new(paths::PAM_SOCKET))?;
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
+    tasks.spawn(Arc::clone(&service).follow_sessions(events));
+    let grace = Arc::clone(&sessions);
+    tasks.spawn(async move { grace.watch_grace().await });
+    tasks.spawn(on_the_bus(Arc::clone(&service), Arc::clone(&clock)));
+    let (here, at_start) = (Arc::clone(&service), Arc::clone(&sessions));
+    tasks.spawn(async move {
+        let users = here.config().users.clone();
+        let which = Adoptable { services: users.services, min_uid: users.min_uid };
+        at_start.reconcile(&Login1::SystemBus, &which).await;
+        here.resume_users().await;
+    });
+    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    until_stopped(&service, &sessions, &log).await?;
+    tell(&[NotifyState::Stopping, NotifyState::Status("finishing requests at issuers")]);
+    // What an issuer has answered must reach the disk: a refresh that runs is waited for.
+    let patience = service.config().limits.reply_time + Duration::from_secs(1);
+    service.finish(patience).await;
+    tasks.abort_all();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Serves reloads until a signal ends the daemon.
+async fn until_stopped(
+    service: &Arc<Service>,
+    sessions: &Arc<Sessions>,
+    log: &logging::Handle,
+) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut reloads = service.reloads();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                // The protocol of Type=notify-reload.
+                let now = NotifyState::monotonic_usec_now()?;
+                tell(&[NotifyState::Reloading, now]);
+                let status = match service.reload(0) {
+                    Ok(()) => "serving".to_owned(),
+                    Err(error) => format!("the configuration on disk has mistakes: {error}"),
+                };
+                tell(&[NotifyState::Ready, NotifyState::Status(&status.replace('\n', "; "))]);
+            }
+            _ = reloads.changed() => {
+                let config = service.config();
+                sessions.set_rules(stay_rules(&config));
+                log.set_filter(&config.log_filter);
+            }
+        }
+    }
+}
+
+/// Takes the name on the bus as soon as there is one, and serves there.
+async fn on_the_bus(service: Arc<Service>, clock: Arc<dyn Clock>) {
+    let mut told = false;
+    loop {
+        match bus::connect(Builder::system(), &service).await {
+            Ok(connection) => {
+                return bus::serve(connection, service, clock).await;
+            }
+            Err(error) if !told => {
+                told = true;
+                tracing::warn!(%error, "not on the bus yet; logins and token files go on without it");
+            }
+            Err(_) => {}
+        }
+        clock.sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn stay_rules(config: &Config) -> StayRules {
+    let lingering = config.sessions.keep_for_lingering;
+    StayRules {
+        grace: config.sessions.grace,
+        linger_dir: lingering.then(|| PathBuf::from(LINGER_DIR)),
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        total_timeout: config.limits.reply_time,
+        longest_body: config.limits.reply_bytes,
+        concurrent: config.limits.issuer_requests,
+        ..Limits::default()
+    }
+}
+
+/// The keyring that systemd passed, where the unit names one.
+fn credential() -> Option<PathBuf> {
+    let dir = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+    let path = Path::new(&dir).join(paths::KEYRING_CREDENTIAL);
+    path.exists().then_some(path)
+}
+
+fn node_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "this node".to_owned())
+}
+
+fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    let at =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(error)),
+        _ => {}
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(at)
+}
+
+/// systemd is told; without systemd there is nobody to tell.
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}

@@ -101,3 +101,27 @@ pub struct Overrides {
     /// Userinfo endpoint.
     pub userinfo: Option<Url>,
 }
+
+impl IssuerProfile {
+    /// The profile of an issuer that a user named and the site did not list.
+    pub fn unlisted(url: Url) -> Self {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let scopes = ["openid", "offline_access"];
+        Self {
+            name: host.clone(),
+            title: host,
+            url,
+            listed: false,
+            dialect: None,
+            scopes: ScopeSet::parse(scopes).unwrap_or_default(),
+            audiences: AudienceSet::default(),
+            audience_parameter: None,
+            // Never share a client between users at an issuer the site knows nothing of.
+            client: ClientPolicy::PerUser,
+            client_name: String::new(),
+            initial_access_token_file: None,
+            ca: None,
+            endpoints: Overrides::default(),
+        }
+    }
+}

@@ -1,1 +1,210 @@
-//! (being built)
+//! Issuers: their metadata, our registrations there, the grants, revocation, and how they depart
+//! from the RFCs. What an issuer says is untrusted input: bounded, parsed into types, and cleaned
+//! before anybody reads it.
+//!
+//! ```text
+//! registration  device  token  revoke  identity   what is asked, and what an answer means
+//!       discovery, metadata, form, jwt            where, and in which words
+//!         error, classify, redact                 what a refusal means, and its text
+//!                  limits                         how much, and whether at all
+//!        http, address, resolver, trust           the one way out
+//! ```
+
+mod address;
+mod classify;
+mod device;
+mod discovery;
+mod error;
+mod form;
+mod http;
+mod identity;
+mod jwt;
+mod limits;
+mod metadata;
+mod redact;
+mod registration;
+mod reply;
+mod resolver;
+mod revoke;
+mod secret_file;
+mod token;
+mod trust;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use self::{
+    http::{Ask, Http, Reply},
+    limits::{Gate, Outcome},
+};
+pub use self::{
+    limits::Limits,
+    resolver::{Lookup, SystemLookup},
+};
+use crate::{
+    account::{
+        AudienceSet, ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
+        ports::{
+            DeviceAuthorization, Health, IssuerError, Issuers, PollAnswer, RefreshError,
+            Registration, Tokens, Wanted,
+        },
+    },
+    clock::Clock,
+};
+
+/// Users can name issuers; what is remembered of them has an end.
+const MOST_PEERS: usize = 256;
+
+/// All issuers, as the other rooms reach them.
+pub struct IssuerClient {
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    http: Http,
+    peers: Mutex<Peers>,
+}
+
+/// By URL and whether it is listed: when it was last used, and what is remembered.
+type Peers = HashMap<(String, bool), (Instant, Arc<Peer>)>;
+
+/// What is remembered of one issuer.
+struct Peer {
+    gate: Gate,
+    metadata: discovery::Cache,
+    keys: identity::KeyCache,
+}
+
+impl IssuerClient {
+    /// With the machine's resolver.
+    pub fn new(clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        Self::with_lookup(clock, limits, Arc::new(SystemLookup))
+    }
+
+    /// With another resolver.
+    pub fn with_lookup(clock: Arc<dyn Clock>, limits: Limits, lookup: Arc<dyn Lookup>) -> Self {
+        let http = Http::new(limits, Arc::clone(&clock), lookup);
+        Self { clock, limits, http, peers: Mutex::default() }
+    }
+
+    /// What is remembered of this issuer. One that a user named is another peer than the same one
+    /// listed by the site: no user's issuer opens the circuit of the site's.
+    fn peer(&self, profile: &IssuerProfile) -> Arc<Peer> {
+        let now = self.clock.monotonic();
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (profile.url.as_str().to_owned(), profile.listed);
+        if let Some((used, peer)) = peers.get_mut(&key) {
+            *used = now;
+            return Arc::clone(peer);
+        }
+        if peers.len() >= MOST_PEERS {
+            let unlisted = peers.iter().filter(|((_, listed), _)| !listed);
+            let oldest = unlisted.min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
+            oldest.and_then(|key| peers.remove(&key));
+        }
+        let gate = Gate::new(self.limits);
+        let peer = Peer { gate, metadata: Default::default(), keys: Default::default() };
+        let peer = Arc::new(peer);
+        peers.insert(key, (now, Arc::clone(&peer)));
+        peer
+    }
+
+    /// Sends one request within the limits. `tailored`: it carries a user's own words (scopes,
+    /// audiences), so that a 500 may be about them and not about the issuer; one user's request
+    /// must not open the circuit for all.
+    async fn ask(
+        &self,
+        profile: &IssuerProfile,
+        ask: Ask<'_>,
+        tailored: bool,
+    ) -> Result<Reply, IssuerError> {
+        let peer = self.peer(profile);
+        let pass = peer.gate.enter(&profile.title, self.clock.as_ref()).await?;
+        let answer = self.http.send(profile, ask).await;
+        pass.settle(match &answer {
+            Ok(reply) => match reply.status {
+                429 | 502..=504 => Outcome::Failed(reply.retry_after),
+                500.. if tailored => Outcome::Nothing,
+                500.. => Outcome::Failed(reply.retry_after),
+                _ => Outcome::Answered,
+            },
+            Err(IssuerError::Unreachable { .. }) => Outcome::Failed(None),
+            Err(_) => Outcome::Nothing,
+        });
+        answer
+    }
+}
+
+#[async_trait]
+impl Issuers for IssuerClient {
+    async fn register(
+        &self,
+        issuer: &IssuerProfile,
+        owner: ClientOwner,
+    ) -> Result<Registration, IssuerError> {
+        self.register_client(issuer, owner).await
+    }
+
+    async fn deregister(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<(), IssuerError> {
+        self.delete_client(issuer, client).await
+    }
+
+    async fn fixed_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
+        self.site_client(issuer)
+    }
+
+    async fn authorize_device(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        scopes: &ScopeSet,
+        audiences: &AudienceSet,
+    ) -> Result<DeviceAuthorization, IssuerError> {
+        self.device_code(issuer, client, scopes, audiences).await
+    }
+
+    async fn poll_device(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        device_code: &SecretString,
+        audiences: &AudienceSet,
+    ) -> PollAnswer {
+        self.poll(issuer, client, device_code, audiences).await
+    }
+
+    async fn refresh(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Tokens, RefreshError> {
+        self.use_refresh_token(issuer, client, refresh_token, wanted).await
+    }
+
+    async fn revoke(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+    ) -> Result<(), IssuerError> {
+        self.revoke_token(issuer, client, refresh_token).await
+    }
+
+    async fn probe(&self, issuer: &IssuerProfile) -> Result<String, IssuerError> {
+        Ok(self.fresh_metadata(issuer).await?.summary())
+    }
+
+    fn health(&self, issuer: &IssuerProfile) -> Health {
+        self.peer(issuer).gate.health(self.clock.monotonic())
+    }
+}

@@ -1,1 +1,347 @@
-//! (being built)
+//! Device logins in progress (RFC 8628): at most one per account, each in a task of its own that
+//! polls until it is approved, refused, cancelled or over.
+
+mod poll;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use iamd_protocol::error::Kind;
+use tokio::sync::{RwLock, RwLockReadGuard, watch};
+
+pub use poll::{Answer, Poller};
+
+use crate::{
+    account::{
+        AccountKey, AudienceSet, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
+        ports::{DeviceAuthorization, IssuerError, Issuers, PollAnswer, Tokens},
+    },
+    clock::Clock,
+};
+
+/// Where a login stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The issuer has been asked for a code.
+    Starting,
+    /// The user has to act.
+    Pending(Prompt),
+    /// Signed in.
+    Done {
+        /// Who, for people.
+        subject: Option<String>,
+        /// What a person should know.
+        remarks: Vec<String>,
+    },
+    /// Ended without success.
+    Failed {
+        /// Why, for programs.
+        kind: Kind,
+        /// Why, for people.
+        message: String,
+    },
+}
+
+impl Progress {
+    /// Whether it has ended.
+    pub const fn is_over(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::Failed { .. })
+    }
+}
+
+/// What the user needs to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// The code.
+    pub user_code: String,
+    /// Where to enter it.
+    pub verification_uri: String,
+    /// The same with the code inside.
+    pub verification_uri_complete: Option<String>,
+    /// When it ends.
+    pub expires_at: UnixTime,
+}
+
+/// What happens around a login: made by the service, which knows clients and the vault.
+#[async_trait]
+pub trait Completion: Send + Sync + 'static {
+    /// The client to sign in with.
+    async fn client(&self) -> Result<ClientRecord, Failure>;
+    /// The issuer rejected this client before anything was signed in: another one, if the site
+    /// registers clients itself.
+    async fn replace_client(&self, rejected: &ClientRecord) -> Result<ClientRecord, Failure>;
+    /// The tokens came: persist them before anything else. Gives who signed in, and remarks.
+    async fn signed_in(
+        &self,
+        client: &ClientRecord,
+        tokens: Tokens,
+    ) -> Result<(Option<String>, Vec<String>), Failure>;
+    /// The code ended and nobody had answered.
+    async fn unanswered(&self);
+    /// It is over, with whatever result.
+    async fn over(&self, progress: &Progress);
+}
+
+/// Why a login failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// For programs.
+    pub kind: Kind,
+    /// For people.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl From<IssuerError> for Failure {
+    fn from(error: IssuerError) -> Self {
+        let kind = match &error {
+            IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. } => {
+                Kind::IssuerUnreachable
+            }
+            IssuerError::AddressNotPublic { .. } => Kind::AddressNotPublic,
+            IssuerError::Refused { .. } | IssuerError::Unsupported { .. } => Kind::IssuerRefused,
+            IssuerError::ClientRejected { .. } => Kind::ClientBroken,
+            IssuerError::Malformed { .. } => Kind::IssuerMalformed,
+            IssuerError::Local { .. } => Kind::Internal,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+/// What to ask for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// For which account.
+    pub key: AccountKey,
+    /// At which issuer.
+    pub profile: IssuerProfile,
+    /// Which scopes.
+    pub scopes: ScopeSet,
+    /// For which audiences.
+    pub audiences: AudienceSet,
+}
+
+struct Running {
+    id: u64,
+    issuer: String,
+    progress: watch::Receiver<Progress>,
+    cancel: watch::Sender<bool>,
+}
+
+/// The logins in progress.
+pub struct Logins {
+    issuers: Arc<dyn Issuers>,
+    clock: Arc<dyn Clock>,
+    running: Mutex<HashMap<AccountKey, Running>>,
+    counter: AtomicU64,
+    /// Held for reading while tokens may be on their way; for writing when all is over.
+    closing: RwLock<()>,
+}
+
+/// Too many logins of one uid are running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Logins {
+    /// None yet.
+    pub fn new(issuers: Arc<dyn Issuers>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let running = Mutex::default();
+        let closing = RwLock::new(());
+        Arc::new(Self { issuers, clock, running, counter: AtomicU64::new(0), closing })
+    }
+
+    /// Starts a login, or joins the one that is running for this account.
+    ///
+    /// # Errors
+    /// [`TooMany`] when the uid already runs `most` others.
+    pub fn start(
+        self: &Arc<Self>,
+        request: Request,
+        completion: Arc<dyn Completion>,
+        most: usize,
+    ) -> Result<watch::Receiver<Progress>, TooMany> {
+        let mut running = self.lock();
+        if let Some(login) = running.get(&request.key)
+            && !login.progress.borrow().is_over()
+        {
+            return Ok(login.progress.clone());
+        }
+        let of_uid = running.iter().filter(|(key, login)| {
+            key.uid == request.key.uid && !login.progress.borrow().is_over()
+        });
+        if of_uid.count() >= most {
+            return Err(TooMany);
+        }
+        let (tell, progress) = watch::channel(Progress::Starting);
+        let (cancel, cancelled) = watch::channel(false);
+        let id = self.counter.fetch_add(1, Ordering::Relaxed);
+        let issuer = request.profile.url.to_string();
+        let login = Running { id, issuer, progress: progress.clone(), cancel };
+        running.insert(request.key.clone(), login);
+        drop(running);
+        let logins = Arc::clone(self);
+        tokio::spawn(async move {
+            let over = logins.run(&request, &*completion, &tell, cancelled).await;
+            completion.over(&over).await;
+            tell.send_replace(over);
+            // The result stays to be seen for a while.
+            logins.clock.sleep(Duration::from_secs(120)).await;
+            logins.forget(&request.key, id);
+        });
+        Ok(progress)
+    }
+
+    /// The login of an account that is running, or ended just now.
+    pub fn of(&self, key: &AccountKey) -> Option<watch::Receiver<Progress>> {
+        self.lock().get(key).map(|login| login.progress.clone())
+    }
+
+    /// The issuer of a login that is running, or ended just now.
+    pub fn issuer_of(&self, key: &AccountKey) -> Option<String> {
+        self.lock().get(key).map(|login| login.issuer.clone())
+    }
+
+    /// What the user of a running login needs, without waiting.
+    pub fn pending(&self, key: &AccountKey) -> Option<Prompt> {
+        match &*self.of(key)?.borrow() {
+            Progress::Pending(prompt) => Some(prompt.clone()),
+            _ => None,
+        }
+    }
+
+    /// Ends a running login; whether there was one.
+    pub fn cancel(&self, key: &AccountKey) -> bool {
+        let running = self.lock();
+        let Some(login) = running.get(key) else { return false };
+        let runs = !login.progress.borrow().is_over();
+        login.cancel.send_replace(true);
+        runs
+    }
+
+    /// Lets no poll begin any more and waits for those that may bring tokens to be kept.
+    pub async fn close(&self) {
+        let closed = self.closing.write().await;
+        // Never opened again: the daemon ends.
+        std::mem::forget(closed);
+    }
+
+    async fn run(
+        &self,
+        request: &Request,
+        completion: &dyn Completion,
+        tell: &watch::Sender<Progress>,
+        mut cancelled: watch::Receiver<bool>,
+    ) -> Progress {
+        let result = tokio::select! {
+            // Once tokens came, `signed_in` must end in order: it is not cancelled.
+            biased;
+            result = self.to_the_tokens(request, completion, tell) => result,
+            _ = cancelled.wait_for(|cancelled| *cancelled) => {
+                Err(Failure::new(Kind::LoginCancelled, "the login was cancelled"))
+            }
+        };
+        let result = match result {
+            Ok((client, tokens, _open)) => completion.signed_in(&client, tokens).await,
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok((subject, remarks)) => Progress::Done { subject, remarks },
+            Err(Failure { kind, message }) => {
+                if kind == Kind::LoginExpired {
+                    completion.unanswered().await;
+                }
+                Progress::Failed { kind, message }
+            }
+        }
+    }
+
+    async fn to_the_tokens(
+        &self,
+        request: &Request,
+        completion: &dyn Completion,
+        tell: &watch::Sender<Progress>,
+    ) -> Result<(ClientRecord, Tokens, RwLockReadGuard<'_, ()>), Failure> {
+        let Request { profile, scopes, audiences, .. } = request;
+        let mut client = completion.client().await?;
+        let device = match self.issuers.authorize_device(profile, &client, scopes, audiences).await
+        {
+            Err(IssuerError::ClientRejected { .. }) => {
+                client = completion.replace_client(&client).await?;
+                self.issuers.authorize_device(profile, &client, scopes, audiences).await?
+            }
+            answer => answer?,
+        };
+        let mut poller = Poller::new(device.interval, device.expires_in, self.clock.monotonic());
+        tell.send_replace(Progress::Pending(self.prompt(&device)));
+        let expired = || Failure::new(Kind::LoginExpired, "nobody approved the login in time");
+        let mut next = poller.first(self.clock.monotonic());
+        loop {
+            let Some(at) = next else {
+                let left = poller.ends().saturating_duration_since(self.clock.monotonic());
+                self.clock.sleep(left).await;
+                return Err(expired());
+            };
+            self.clock.sleep(at.saturating_duration_since(self.clock.monotonic())).await;
+            let open = self.closing.read().await;
+            let answer =
+                self.issuers.poll_device(profile, &client, &device.device_code, audiences).await;
+            let answer = match answer {
+                PollAnswer::Tokens(tokens) => return Ok((client, *tokens, open)),
+                PollAnswer::Pending => Answer::Pending,
+                PollAnswer::SlowDown => Answer::SlowDown,
+                PollAnswer::Transient { error } => {
+                    tracing::debug!(issuer = %profile.name, %error, "a poll failed for now");
+                    let retry_after = match error {
+                        IssuerError::Unreachable { retry_after, .. } => retry_after,
+                        IssuerError::CircuitOpen { retry_in, .. } => Some(retry_in),
+                        _ => None,
+                    };
+                    Answer::Transient { retry_after }
+                }
+                PollAnswer::Denied => {
+                    let text = "the login was refused at the issuer";
+                    return Err(Failure::new(Kind::LoginDenied, text));
+                }
+                PollAnswer::Expired => return Err(expired()),
+                PollAnswer::Failed(error) => return Err(error.into()),
+            };
+            next = poller.next(answer, self.clock.monotonic());
+        }
+    }
+
+    fn prompt(&self, device: &DeviceAuthorization) -> Prompt {
+        Prompt {
+            user_code: device.user_code.clone(),
+            verification_uri: device.verification_uri.clone(),
+            verification_uri_complete: device.verification_uri_complete.clone(),
+            expires_at: self.clock.wall().plus(device.expires_in),
+        }
+    }
+
+    fn forget(&self, key: &AccountKey, id: u64) {
+        let mut running = self.lock();
+        if running.get(key).is_some_and(|login| login.id == id) {
+            running.remove(key);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

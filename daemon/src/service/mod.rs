@@ -1,1 +1,161 @@
-//! (being built)
+//! The use cases: the one door between the edges and the rooms. An edge says who is calling
+//! (from the kernel) and what is wanted; what comes back is an answer or a [`ServiceError`].
+
+mod accounts;
+mod admin;
+mod clients;
+mod doctor;
+mod error;
+mod keeper;
+mod logins;
+mod notice;
+mod presence;
+mod sessions;
+mod sign_in;
+mod tokens;
+pub mod vault;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, PoisonError, RwLock, Weak},
+    time::Duration,
+};
+
+pub use error::ServiceError;
+pub use presence::Presence;
+pub use sessions::NewLogin;
+use tokio::sync::watch;
+
+use crate::{
+    account::{
+        Owner,
+        ports::{Issuers, Vault},
+    },
+    audit::Audit,
+    clock::{Clock, Random},
+    config::{Config, Sources},
+    login::Logins,
+    policy::{Quota, QuotaGuard},
+    token::Broker,
+    users::Users,
+};
+
+/// Who asks, as the kernel or the bus says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub owner: Owner,
+    /// The process, for the audit record only.
+    pub pid: Option<u32>,
+}
+
+/// What the service is built from.
+pub struct Parts {
+    /// The configuration and where to read it again from.
+    pub config: Config,
+    /// Where the configuration comes from.
+    pub sources: Sources,
+    /// The node's host name.
+    pub node: String,
+    /// Accounts, clients, settings.
+    pub vault: Arc<dyn Vault>,
+    /// The issuers.
+    pub issuers: Arc<dyn Issuers>,
+    /// Access tokens.
+    pub broker: Arc<Broker>,
+    /// Logins in progress.
+    pub logins: Arc<Logins>,
+    /// Who is logged in, and their files.
+    pub presence: Presence,
+    /// The record of security events.
+    pub audit: Arc<dyn Audit>,
+    /// User names.
+    pub users: Arc<dyn Users>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+/// The use cases.
+pub struct Service {
+    config: RwLock<Arc<Config>>,
+    sources: Sources,
+    node: String,
+    vault: Arc<dyn Vault>,
+    issuers: Arc<dyn Issuers>,
+    broker: Arc<Broker>,
+    logins: Arc<Logins>,
+    presence: Presence,
+    audit: Arc<dyn Audit>,
+    users: Arc<dyn Users>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    quota: Quota,
+    reloads: watch::Sender<()>,
+}
+
+impl Service {
+    /// The service; it is told of every new token from now on.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let broker = Arc::clone(&parts.broker);
+        let service = Arc::new(Self {
+            config: RwLock::new(Arc::new(parts.config)),
+            sources: parts.sources,
+            node: parts.node,
+            vault: parts.vault,
+            issuers: parts.issuers,
+            broker: parts.broker,
+            logins: parts.logins,
+            presence: parts.presence,
+            audit: parts.audit,
+            users: parts.users,
+            clock: parts.clock,
+            random: parts.random,
+            quota: Quota::default(),
+            reloads: watch::channel(()).0,
+        });
+        let publisher: Weak<Self> = Arc::downgrade(&service);
+        broker.publish_to(publisher);
+        service
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Is told after each reload that worked.
+    pub fn reloads(&self) -> watch::Receiver<()> {
+        self.reloads.subscribe()
+    }
+
+    /// Starts nothing at issuers any more, and waits until what runs there has reached the disk.
+    pub async fn finish(&self, patience: Duration) {
+        tokio::select! {
+            () = async { tokio::join!(self.broker.landed(), self.logins.close()); } => {}
+            () = self.clock.sleep(patience) => {
+                tracing::warn!("an issuer did not answer before the end");
+            }
+        }
+    }
+
+    /// The caller with this uid, named by the name service.
+    ///
+    /// # Errors
+    /// Nobody has this uid now.
+    pub async fn caller(&self, uid: u32, pid: Option<u32>) -> Result<Caller, ServiceError> {
+        let Some(user) = self.users.name_of(uid).await else {
+            let text = format!("the name service knows no user with the uid {uid}");
+            return Err(ServiceError::new(iamd_protocol::error::Kind::DeniedByPolicy, text));
+        };
+        Ok(Caller { owner: Owner { uid, user }, pid })
+    }
+
+    /// Counts a request of the caller against their quota.
+    fn enter(&self, caller: &Caller) -> Result<QuotaGuard, ServiceError> {
+        Ok(self.quota.enter(caller.owner.uid, self.config().limits.requests)?)
+    }
+}

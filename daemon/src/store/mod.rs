@@ -1,1 +1,96 @@
-//! (being built)
+//! Where sealed records are kept. [`Store`] is the trait that every engine fulfils: SQLite inside
+//! the daemon, etcd for several login nodes. The [`Journal`] is local to the node always: what an
+//! issuer just answered is on its disk before it goes anywhere else.
+//!
+//! This room knows nothing of seals: values are opaque bytes, sealed before they come here.
+
+mod error;
+mod journal;
+mod locks;
+pub mod sqlite;
+mod state_dir;
+
+#[cfg(test)]
+#[macro_use]
+pub(crate) mod conformance;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+pub use error::StoreError;
+pub use journal::{Journal, Unsettled};
+pub use locks::NamedLocks;
+pub use sqlite::SqliteStore;
+pub use state_dir::StateDir;
+
+use crate::account::ports::{Lock, Revision};
+
+/// A value with its key and the revision it was written at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key.
+    pub key: String,
+    /// The value, opaque.
+    pub value: Vec<u8>,
+    /// The revision of the write that put it there.
+    pub revision: Revision,
+}
+
+/// What was under a prefix, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// In the order of the keys' bytes.
+    pub entries: Vec<Entry>,
+    /// The store's revision at that moment: a watch from here misses nothing.
+    pub revision: Revision,
+}
+
+/// A key that was written or removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The revision of the write or removal.
+    pub revision: Revision,
+    /// Which key.
+    pub key: String,
+    /// The value; `None`: removed.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What [`Store::watch`] gives: changes in the order of their revisions.
+pub type Changes = BoxStream<'static, Result<Change, StoreError>>;
+
+/// Keys, values and one revision counter for the whole store: each write and each removal takes
+/// the next revision. A driver must pass the `conformance` tests beside this file.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The value at `key`, where there is one. Sees every write that ended before.
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError>;
+
+    /// Everything whose key begins with `prefix`.
+    async fn list(&self, prefix: &str) -> Result<Listing, StoreError>;
+
+    /// The keys that begin with `prefix`, in the order of their bytes.
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Writes (`Some`) or removes (`None`) the value at `key` if its revision is still `expected`
+    /// ([`Revision::ABSENT`]: if there is none). When this returns, the change is durable.
+    /// Gives the revision of the change.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the key is at another revision.
+    async fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Revision,
+        value: Option<Vec<u8>>,
+    ) -> Result<Revision, StoreError>;
+
+    /// Waits for the lock of this name, first come, first served. Dropping the guard releases it.
+    async fn lock(&self, name: &str) -> Result<Box<dyn Lock>, StoreError>;
+
+    /// The changes under `prefix` after a revision, those that already happened first, then each
+    /// as it happens. Of several changes of one key that already happened only the last is sure
+    /// to be told. Ends with [`StoreError::Compacted`] when the store no longer knows what
+    /// happened since: list again and watch from there.
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Changes, StoreError>;
+}

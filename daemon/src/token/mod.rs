@@ -1,1 +1,271 @@
-//! (being built)
+//! Access tokens: from the cache, or by one refresh that everybody who waits shares.
+//!
+//! A request costs the issuer nothing while a token that is valid long enough is in memory or,
+//! fetched by somebody else, in the store. Never two refreshes of one account at a time, never a
+//! wait for one account because of another, and a refresh that has begun runs to its end even
+//! when everybody who asked has gone.
+
+mod cache;
+mod refresh;
+pub mod renewal;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture, future::Shared};
+
+pub use cache::{TokenCache, Validity};
+pub use refresh::{Refreshed, Refresher};
+
+use crate::{
+    account::{
+        AccessToken, AccountKey, IssuerProfile, Record,
+        ports::{IssuerError, RefreshError, VaultError, Wanted},
+    },
+    clock::Clock,
+};
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// There is no such account.
+    #[error("there is no account \u{201c}{}\u{201d}", .0.name)]
+    NoSuchAccount(AccountKey),
+    /// The account has no usable sign-in.
+    #[error("{account}: {reason}")]
+    LoginRequired {
+        /// Its name.
+        account: String,
+        /// Why.
+        reason: String,
+    },
+    /// The client that the refresh token belongs to is not there any more.
+    #[error("{text}")]
+    ClientBroken {
+        /// What happened.
+        text: String,
+    },
+    /// The issuer named another person than the account belongs to.
+    #[error("the issuer answered for another person than this account belongs to")]
+    IdentityMismatch,
+    /// The token that was got is not valid for as long as was asked.
+    #[error("the issuer gives tokens that are valid for {} s; {} s were asked for", .got.as_secs(), .asked.as_secs())]
+    Validity {
+        /// How long it is valid.
+        got: Duration,
+        /// How long it should be.
+        asked: Duration,
+    },
+    /// The account was signed out or signed in anew while the issuer was asked.
+    #[error("the account was changed meanwhile; try again")]
+    Superseded,
+    /// The issuer gave none.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// The store did not answer.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+impl From<IssuerError> for TokenError {
+    fn from(error: IssuerError) -> Self {
+        Self::Refresh(RefreshError::Issuer(error))
+    }
+}
+
+impl TokenError {
+    fn login_required(record: &Record) -> Self {
+        let reason = record.state.reason().unwrap_or("never signed in").to_owned();
+        Self::LoginRequired { account: record.name.to_string(), reason }
+    }
+
+    fn client_gone() -> Self {
+        let text = "the client that this sign-in belongs to is not registered any more";
+        Self::ClientBroken { text: text.into() }
+    }
+
+    /// Whether trying again later may help, and what the issuer said of when.
+    pub fn passing(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Refresh(RefreshError::Issuer(IssuerError::Unreachable {
+                retry_after, ..
+            })) => Some(*retry_after),
+            Self::Refresh(RefreshError::Issuer(IssuerError::CircuitOpen { retry_in, .. })) => {
+                Some(Some(*retry_in))
+            }
+            Self::Vault(VaultError::Unavailable { .. } | VaultError::Conflict)
+            | Self::Superseded => Some(None),
+            _ => None,
+        }
+    }
+}
+
+/// Is told of every token for the account's own scopes and audiences before those who wait for
+/// it get it: it writes the token file.
+pub trait Publisher: Send + Sync + 'static {
+    /// There is a new token.
+    fn publish(&self, record: &Record, token: &AccessToken);
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Scopes and audiences.
+    pub wanted: Wanted,
+    /// How long it has to be valid.
+    pub validity: Validity,
+    /// Even when a cached token would do.
+    pub force_new: bool,
+}
+
+type Flight = Shared<BoxFuture<'static, Result<Arc<Refreshed>, TokenError>>>;
+type Flights = Mutex<HashMap<(AccountKey, Wanted), Flight>>;
+
+/// Takes a flight off the board when it ends, however it ends.
+struct Landing {
+    flights: Arc<Flights>,
+    slot: (AccountKey, Wanted),
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.slot);
+    }
+}
+
+/// Gives access tokens.
+pub struct Broker {
+    cache: TokenCache,
+    flights: Arc<Flights>,
+    refresher: Arc<Refresher>,
+    publisher: Mutex<Option<Weak<dyn Publisher>>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A token and whether the issuer was asked for it on this request's behalf.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The token.
+    pub token: AccessToken,
+    /// Whether it came from the issuer just now.
+    pub fresh_from_issuer: bool,
+}
+
+impl Broker {
+    /// A broker; nobody is told of new tokens until [`Broker::publish_to`].
+    pub fn new(refresher: Refresher, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            cache: TokenCache::default(),
+            flights: Arc::default(),
+            refresher: Arc::new(refresher),
+            publisher: Mutex::default(),
+            clock,
+        })
+    }
+
+    /// Who is told of new tokens.
+    pub fn publish_to(&self, publisher: Weak<dyn Publisher>) {
+        *self.publisher.lock().unwrap_or_else(PoisonError::into_inner) = Some(publisher);
+    }
+
+    /// The cached token for this wish if it is valid long enough; never asks anybody.
+    pub fn cached(&self, key: &AccountKey, ask: &Ask) -> Option<AccessToken> {
+        self.cache.fresh(key, &ask.wanted, self.clock.wall(), ask.validity)
+    }
+
+    /// Takes a token into the cache that a sign-in brought or the store had.
+    pub fn adopt(&self, key: &AccountKey, wanted: &Wanted, token: &AccessToken) {
+        self.cache.put(key, wanted, token.clone());
+    }
+
+    /// Forgets all tokens of an account.
+    pub fn forget(&self, key: &AccountKey) {
+        self.cache.forget(key);
+    }
+
+    /// Waits until no refresh is under way.
+    pub async fn landed(&self) {
+        loop {
+            let flight = {
+                let flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+                flights.values().next().cloned()
+            };
+            let Some(flight) = flight else { return };
+            let _ = flight.await;
+        }
+    }
+
+    /// A token that is valid for at least what was asked.
+    ///
+    /// # Errors
+    /// [`TokenError`]; never a token with less.
+    pub async fn token(
+        self: &Arc<Self>,
+        key: &AccountKey,
+        profile: &IssuerProfile,
+        ask: &Ask,
+    ) -> Result<Given, TokenError> {
+        if !ask.force_new
+            && let Some(token) = self.cached(key, ask)
+        {
+            return Ok(Given { token, fresh_from_issuer: false });
+        }
+        let refreshed = self.flight(key, profile, ask).await?;
+        if let Validity::AtLeast(asked) = ask.validity {
+            let got = refreshed.token.expires_at.after(self.clock.wall());
+            if got < asked {
+                return Err(TokenError::Validity { got, asked });
+            }
+        }
+        Ok(Given { token: refreshed.token.clone(), fresh_from_issuer: refreshed.asked })
+    }
+
+    /// The refresh for this wish that is under way, or a new one.
+    fn flight(self: &Arc<Self>, key: &AccountKey, profile: &IssuerProfile, ask: &Ask) -> Flight {
+        let slot = (key.clone(), ask.wanted.clone());
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(&slot) {
+            return flight.clone();
+        }
+        let broker = Arc::clone(self);
+        let (key, profile, ask) = (key.clone(), profile.clone(), ask.clone());
+        // A task of its own: the refresh ends in order even when all who wait are gone.
+        let task = tokio::spawn(async move {
+            let fresh_for = (!ask.force_new).then_some(ask.validity);
+            let slot = (key.clone(), ask.wanted.clone());
+            let _landing = Landing { flights: Arc::clone(&broker.flights), slot };
+            let result = broker.refresher.refresh(&key, &profile, &ask.wanted, fresh_for).await;
+            if let Ok(refreshed) = &result {
+                broker.took(&key, &ask.wanted, refreshed);
+            }
+            result.map(Arc::new)
+        });
+        let flight = async move {
+            task.await.unwrap_or_else(|error| {
+                let text = format!("the refresh ended early: {error}");
+                Err(TokenError::Vault(VaultError::Unavailable { text }))
+            })
+        }
+        .boxed()
+        .shared();
+        flights.insert(slot, flight.clone());
+        flight
+    }
+
+    fn took(&self, key: &AccountKey, wanted: &Wanted, refreshed: &Refreshed) {
+        self.cache.put(key, wanted, refreshed.token.clone());
+        let is_base = wanted.scopes.is_none() && wanted.audiences == refreshed.record.audiences;
+        if is_base {
+            let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(publisher) = publisher.and_then(|weak| weak.upgrade()) {
+                publisher.publish(&refreshed.record, &refreshed.token);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! From the command line to the exit code.
+
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use iamd_protocol::error::{Exit, Kind};
+use iamd_protocol::variables;
+
+use crate::args::Cli;
+use crate::client::{Client, LIMIT};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{clock, commands, complete};
+
+/// What every command is given.
+pub(crate) struct Context {
+    /// Variables, user, file system.
+    pub(crate) environment: Environment,
+    /// Where to write.
+    pub(crate) output: Output,
+}
+
+impl Context {
+    /// Connects to the daemon.
+    ///
+    /// # Errors
+    /// [`Kind::DaemonUnreachable`].
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        self.client_within(LIMIT)
+    }
+
+    /// Connects to the daemon for calls that must not take longer than `limit`.
+    ///
+    /// # Errors
+    /// [`Kind::DaemonUnreachable`].
+    pub(crate) fn client_within(&self, limit: Duration) -> Result<Client, Failure> {
+        Client::connect(self.environment.non_empty(variables::IAMD_BUS_ADDRESS), limit)
+    }
+
+    /// Seconds since 1970-01-01 UTC.
+    pub(crate) fn now(&self) -> u64 {
+        clock::unix_now()
+    }
+}
+
+/// Runs the program.
+pub(crate) fn run() -> Exit {
+    let environment = Environment::of_this_process();
+    if complete::answer(&environment) {
+        return Exit::Done;
+    }
+    let output = Output::of_this_process(&environment);
+    let mut context = Context { environment, output };
+    let exit = match Cli::try_parse() {
+        Ok(cli) => command(&cli, &mut context),
+        Err(error) => usage(&error, &mut context.output),
+    };
+    finish(context.output, exit)
+}
+
+fn command(cli: &Cli, context: &mut Context) -> Exit {
+    match commands::run(&cli.command, context) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            context.output.failure(&failure, commands::as_json(&cli.command));
+            failure.exit
+        }
+    }
+}
+
+/// Help and version are products; anything else is a wrong command line.
+fn usage(error: &clap::Error, output: &mut Output) -> Exit {
+    let stream = if error.use_stderr() { &mut output.err } else { &mut output.out };
+    let text = if stream.has_color() {
+        error.render().ansi().to_string()
+    } else {
+        error.render().to_string()
+    };
+    match text.strip_prefix("error: ") {
+        Some(text) => stream.line(format!("iamctl: {text}").trim_end()),
+        None => stream.line(text.trim_end()),
+    }
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+/// A product that could not be written is a failure, unless the reader went away.
+fn finish(output: Output, exit: Exit) -> Exit {
+    let Output { out, mut err } = output;
+    match out.finish() {
+        Ok(()) => exit,
+        Err(error) => {
+            let message = format!("iamctl: standard output cannot be written: {error}");
+            err.line(&message);
+            if exit == Exit::Done { Kind::Internal.exit() } else { exit }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The daemon, over D-Bus. All of zbus is behind this file.
+//!
+//! The bus is served by one thread, and the program waits for its answers with a deadline: a bus
+//! that accepts a connection and never answers would otherwise hang for ever (zbus has no time
+//! limit for the connection itself). What has not come in time is given up; the thread ends
+//! with the program.
+
+mod clean;
+mod errors;
+mod proxies;
+
+use std::ffi::OsStr;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use iamd_protocol::bus::{
+    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, SessionInfo,
+    StatusReply, TokenOptions, TokenReply, UserInfo,
+};
+use iamd_protocol::error::Kind;
+use zbus::Connection;
+use zbus::connection::Builder;
+
+use crate::failure::Failure;
+use crate::interrupt;
+use clean::Clean;
+use errors::failure;
+use proxies::{AccountsProxy, AdminProxy, TokensProxy};
+
+/// How long a call may take altogether. Longer than the daemon waits for an issuer.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+/// How long the bus may take to let us in.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A connection to the daemon.
+pub(crate) struct Client {
+    jobs: mpsc::Sender<Job>,
+    limit: Duration,
+}
+
+impl Client {
+    /// Connects to the bus at `address`, or to the system bus. No step takes longer than `limit`.
+    ///
+    /// # Errors
+    /// [`Kind::DaemonUnreachable`].
+    pub(crate) fn connect(address: Option<&OsStr>, limit: Duration) -> Result<Self, Failure> {
+        let address = address.map(|address| address.to_string_lossy().into_owned());
+        let (jobs, todo) = mpsc::channel::<Job>();
+        let (connected, answer) = mpsc::channel();
+        std::thread::spawn(move || {
+            interrupt::ignore_in_this_thread();
+            let builder = match &address {
+                Some(address) => Builder::address(address.as_str()),
+                None => Builder::system(),
+            };
+            match zbus::block_on(builder.build()) {
+                Ok(connection) => {
+                    let _ = connected.send(Ok(()));
+                    for job in todo {
+                        job(&connection);
+                    }
+                }
+                Err(error) => {
+                    let _ = connected.send(Err(errors::connecting(&error)));
+                }
+            }
+        });
+        match answer.recv_timeout(limit.min(CONNECT_LIMIT)) {
+            Ok(Ok(())) => Ok(Self { jobs, limit }),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(Failure::new(Kind::DaemonUnreachable, "the system bus does not answer")
+                .advise("Administrators: systemctl status dbus")),
+        }
+    }
+
+    /// A token; see `org.iamd1.Tokens.GetToken`.
+    pub(crate) fn token(&self, name: &str, options: TokenOptions) -> Result<TokenReply, Failure> {
+        let account = name.to_owned();
+        self.call(self.limit, async move |bus| {
+            TokensProxy::new(&bus).await?.get_token(&account, options).await
+        })
+    }
+
+    /// The caller's accounts.
+    pub(crate) fn accounts(&self) -> Result<Vec<AccountInfo>, Failure> {
+        self.call(self.limit, async |bus| AccountsProxy::new(&bus).await?.list().await)
+    }
+
+    /// One account; the empty name is the default account.
+    pub(crate) fn account(&self, name: &str) -> Result<AccountInfo, Failure> {
+        let name = name.to_owned();
+        self.call(self.limit, async move |bus| AccountsProxy::new(&bus).await?.show(&name).await)
+    }
+
+    /// Starts a login, or joins the one that is running.
+    pub(crate) fn login(&self, name: &str, options: LoginOptions) -> Result<LoginInfo, Failure> {
+        let name = name.to_owned();
+        self.call(self.limit, async move |bus| {
+            AccountsProxy::new(&bus).await?.login(&name, options).await
+        })
+    }
+
+    /// Asks how a login stands, as soon as that changes or after `wait_ms`, and hands the answer
+    /// over on another thread.
+    pub(crate) fn watch_login(
+        &self,
+        account: &str,
+        wait_ms: u32,
+        deliver: impl FnOnce(Result<LoginInfo, Failure>) + Send + 'static,
+    ) {
+        let account = account.to_owned();
+        let job: Job = Box::new(move |bus| {
+            let answer = zbus::block_on(async {
+                AccountsProxy::new(bus).await?.login_state(&account, wait_ms).await
+            });
+            deliver(answer.map(Clean::cleaned).map_err(|error| failure(&error)));
+        });
+        // Without the thread nobody would answer; the caller's own deadline then decides.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Ends the login of an account.
+    pub(crate) fn cancel_login(&self, name: &str) -> Result<(), Failure> {
+        let name = name.to_owned();
+        self.call(self.limit, async move |bus| {
+            AccountsProxy::new(&bus).await?.cancel_login(&name).await
+        })
+    }
+
+    /// Signs out.
+    pub(crate) fn logout(&self, name: &str) -> Result<LogoutReply, Failure> {
+        let name = name.to_owned();
+        self.call(self.limit, async move |bus| AccountsProxy::new(&bus).await?.logout(&name).await)
+    }
+
+    /// Turns the notice at login on or off.
+    pub(crate) fn set_notice(&self, on: bool) -> Result<(), Failure> {
+        self.call(self.limit, async move |bus| AccountsProxy::new(&bus).await?.set_notice(on).await)
+    }
+
+    /// The caller's sessions and settings.
+    pub(crate) fn status(&self) -> Result<StatusReply, Failure> {
+        self.call(self.limit, async |bus| AccountsProxy::new(&bus).await?.status().await)
+    }
+
+    /// The site's issuers.
+    pub(crate) fn issuers(&self) -> Result<Vec<IssuerInfo>, Failure> {
+        self.call(self.limit, async |bus| AccountsProxy::new(&bus).await?.issuers().await)
+    }
+
+    /// What the daemon finds when it looks at itself.
+    pub(crate) fn diagnose(&self) -> Result<Vec<Finding>, Failure> {
+        self.call(self.limit, async |bus| AccountsProxy::new(&bus).await?.diagnose().await)
+    }
+
+    /// Makes the daemon read its configuration again.
+    pub(crate) fn reload(&self) -> Result<(), Failure> {
+        self.call(self.limit, async |bus| AdminProxy::new(&bus).await?.reload().await)
+    }
+
+    /// All users.
+    pub(crate) fn users(&self) -> Result<Vec<UserInfo>, Failure> {
+        self.call(self.limit, async |bus| AdminProxy::new(&bus).await?.users().await)
+    }
+
+    /// All sessions.
+    pub(crate) fn sessions(&self) -> Result<Vec<SessionInfo>, Failure> {
+        self.call(self.limit, async |bus| AdminProxy::new(&bus).await?.sessions().await)
+    }
+
+    /// Has the thread make a call, and waits for it no longer than `limit`.
+    fn call<T, F>(&self, limit: Duration, call: F) -> Result<T, Failure>
+    where
+        T: Clean + Send + 'static,
+        F: AsyncFnOnce(Connection) -> zbus::Result<T> + Send + 'static,
+    {
+        let (done, answer) = mpsc::channel();
+        let job: Job = Box::new(move |bus| {
+            let _ = done.send(zbus::block_on(call(bus.clone())));
+        });
+        // A thread that is gone drops the job and with it `done`: seen below as disconnected.
+        let _ = self.jobs.send(job);
+        match answer.recv_timeout(limit) {
+            Ok(Ok(reply)) => Ok(reply.cleaned()),
+            Ok(Err(error)) => Err(failure(&error)),
+            Err(RecvTimeoutError::Timeout) => Err(Failure::new(
+                Kind::DaemonUnreachable,
+                format!("iamd did not answer within {} s", limit.as_secs()),
+            )),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Failure::new(Kind::DaemonUnreachable, "the connection to the bus broke"))
+            }
+        }
+    }
+}

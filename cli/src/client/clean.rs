@@ -1,0 +1,106 @@
+//! Replies, with every text in them made fit for a terminal. The daemon checks what issuers and
+//! other users send; here it is checked once more, in one place, before anything is printed.
+
+use iamd_protocol::bus::{
+    AccountInfo, Finding, IssuerInfo, LoginInfo, LogoutReply, SessionInfo, StatusReply, TokenReply,
+    UserInfo,
+};
+
+use crate::output::text::{clean, clean_ascii};
+
+/// A reply that can be cleaned.
+pub(super) trait Clean: Sized {
+    /// Cleans every text.
+    fn clean(&mut self);
+
+    /// The same, cleaned.
+    fn cleaned(mut self) -> Self {
+        self.clean();
+        self
+    }
+}
+
+impl Clean for () {
+    fn clean(&mut self) {}
+}
+
+impl Clean for String {
+    fn clean(&mut self) {
+        *self = clean(self);
+    }
+}
+
+impl<T: Clean> Clean for Vec<T> {
+    fn clean(&mut self) {
+        self.iter_mut().for_each(Clean::clean);
+    }
+}
+
+impl<T: Clean> Clean for Option<T> {
+    fn clean(&mut self) {
+        if let Some(inner) = self {
+            inner.clean();
+        }
+    }
+}
+
+macro_rules! clean_fields {
+    ($($type:ident: $($field:ident)+;)+) => { $(
+        impl Clean for $type {
+            fn clean(&mut self) {
+                $( self.$field.clean(); )+
+            }
+        }
+    )+ };
+}
+
+clean_fields! {
+    AccountInfo: name issuer issuer_name state reason client_id scopes_asked scopes audiences
+        subject subject_name token_file token_file_problem;
+    // The token itself is checked by the command that prints it.
+    TokenReply: scopes audiences account issuer remarks;
+    LogoutReply: account remarks;
+    StatusReply: version node default_issuer;
+    IssuerInfo: name title url dialect scopes client health;
+    Finding: name level text advice;
+    UserInfo: user;
+    SessionInfo: session user service rhost;
+}
+
+impl Clean for LoginInfo {
+    fn clean(&mut self) {
+        for text in [&mut self.account, &mut self.issuer, &mut self.issuer_title, &mut self.state] {
+            text.clean();
+        }
+        for text in [&mut self.error, &mut self.message, &mut self.subject] {
+            text.clean();
+        }
+        let ascii =
+            [&mut self.user_code, &mut self.verification_uri, &mut self.verification_uri_complete];
+        for text in ascii.into_iter().flatten() {
+            *text = clean_ascii(text);
+        }
+        self.remarks.clean();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_issuer_sent_cannot_steer_the_terminal() {
+        let login = LoginInfo {
+            issuer_title: "Evil\x1b[2J".into(),
+            user_code: Some("AB\u{202e}12\x07".into()),
+            verification_uri: Some("https://ok.example/\x1b]0;x\x07é".into()),
+            remarks: vec!["a\nb".into()],
+            ..Default::default()
+        }
+        .cleaned();
+        assert_eq!(login.issuer_title, "Evil[2J");
+        assert_eq!(login.user_code.as_deref(), Some("AB12"));
+        assert_eq!(login.verification_uri.as_deref(), Some("https://ok.example/]0;x"));
+        assert_eq!(login.remarks, ["a b"]);
+    }
+}

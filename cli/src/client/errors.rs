@@ -1,0 +1,105 @@
+//! D-Bus errors, mapped by their names to the kinds of the protocol.
+
+use iamd_protocol::error::{Kind, PREFIX};
+use zbus::{Error, fdo};
+
+use crate::failure::Failure;
+use crate::output::text;
+
+/// The failure of a call.
+pub(super) fn failure(error: &Error) -> Failure {
+    match error {
+        Error::MethodError(name, message, _) => {
+            let message = text::clean(message.as_deref().unwrap_or_default());
+            by_name(name.as_str(), message)
+        }
+        Error::FDO(error) => standard(error),
+        Error::InputOutput(_) | Error::Connection(..) => {
+            Failure::new(Kind::DaemonUnreachable, "the connection to the bus broke")
+        }
+        other => Failure::new(
+            Kind::Internal,
+            format!("the answer of iamd is not understood: {}", text::clean(&other.to_string())),
+        ),
+    }
+}
+
+/// The failure to reach the bus at all.
+pub(super) fn connecting(error: &Error) -> Failure {
+    let reason = match error {
+        Error::Connection(error, _) | Error::InputOutput(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    let message = format!("the system bus cannot be reached: {}", text::clean(&reason));
+    Failure::new(Kind::DaemonUnreachable, message).advise("Administrators: systemctl status dbus")
+}
+
+fn by_name(name: &str, message: String) -> Failure {
+    match Kind::from_bus_name(name) {
+        Some(kind) if message.is_empty() => Failure::new(kind, kind.short_name()),
+        Some(kind) => Failure::new(kind, message),
+        None => {
+            let short = text::clean(name.strip_prefix(PREFIX).unwrap_or(name));
+            let message = if message.is_empty() { short.clone() } else { message };
+            Failure::unknown(&short, message)
+        }
+    }
+}
+
+/// The errors of the bus itself and of the D-Bus specification.
+fn standard(error: &fdo::Error) -> Failure {
+    use fdo::Error as E;
+    match error {
+        E::ServiceUnknown(_) | E::NameHasNoOwner(_) => {
+            Failure::new(Kind::DaemonUnreachable, "iamd is not running on this node")
+        }
+        E::NoReply(_) | E::Timeout(_) | E::TimedOut(_) | E::Disconnected(_) => {
+            Failure::new(Kind::DaemonUnreachable, "iamd went away before it answered")
+        }
+        E::AccessDenied(text) => Failure::new(
+            Kind::NotAuthorized,
+            format!("the bus does not let this through: {}", text::clean(text)),
+        ),
+        E::LimitsExceeded(text) => Failure::new(
+            Kind::TooManyRequests,
+            format!("the bus refuses more requests: {}", text::clean(text)),
+        ),
+        E::InvalidArgs(text) => Failure::new(Kind::InvalidArgument, text::clean(text)),
+        E::UnknownMethod(_) | E::UnknownInterface(_) | E::UnknownObject(_) => {
+            Failure::new(Kind::Internal, "iamd on this node does not know this request")
+                .advise("It is of another version than iamctl; see:  iamctl doctor")
+        }
+        other => {
+            let text = text::clean(&other.to_string());
+            // systemd starts the daemon on demand; these say that it could not.
+            if text.contains(".Spawn.") || text.contains("systemd1.") {
+                Failure::new(Kind::DaemonUnreachable, format!("iamd does not start: {text}"))
+            } else {
+                Failure::new(Kind::Internal, text)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_only_a_newer_daemon_knows_keeps_its_message() {
+        let failure = by_name("org.iamd1.Error.MoonInWrongPhase", "wait a week".into());
+        assert_eq!(failure.name, "MoonInWrongPhase");
+        assert_eq!(failure.message, "wait a week");
+        assert_eq!(failure.exit as u8, 1);
+    }
+
+    #[test]
+    fn every_kind_is_found_by_its_bus_name() {
+        for kind in Kind::ALL {
+            let failure = by_name(&kind.bus_name(), "m".into());
+            assert!(failure.is(*kind));
+            assert_eq!(failure.exit, kind.exit());
+            assert_eq!(failure.advice, kind.advice());
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The three interfaces, as zbus calls them.
+
+use iamd_protocol::bus::{
+    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, SessionInfo,
+    StatusReply, TokenOptions, TokenReply, UserInfo,
+};
+use zbus::proxy;
+
+#[proxy(interface = "org.iamd1.Tokens", default_service = "org.iamd1", default_path = "/org/iamd1")]
+pub(super) trait Tokens {
+    async fn get_token(&self, account: &str, options: TokenOptions) -> zbus::Result<TokenReply>;
+}
+
+#[proxy(
+    interface = "org.iamd1.Accounts",
+    default_service = "org.iamd1",
+    default_path = "/org/iamd1"
+)]
+pub(super) trait Accounts {
+    async fn list(&self) -> zbus::Result<Vec<AccountInfo>>;
+    async fn show(&self, account: &str) -> zbus::Result<AccountInfo>;
+    async fn login(&self, account: &str, options: LoginOptions) -> zbus::Result<LoginInfo>;
+    async fn login_state(&self, account: &str, wait_ms: u32) -> zbus::Result<LoginInfo>;
+    async fn cancel_login(&self, account: &str) -> zbus::Result<()>;
+    async fn logout(&self, account: &str) -> zbus::Result<LogoutReply>;
+    async fn set_notice(&self, on: bool) -> zbus::Result<()>;
+    async fn status(&self) -> zbus::Result<StatusReply>;
+    async fn issuers(&self) -> zbus::Result<Vec<IssuerInfo>>;
+    async fn diagnose(&self) -> zbus::Result<Vec<Finding>>;
+}
+
+#[proxy(interface = "org.iamd1.Admin", default_service = "org.iamd1", default_path = "/org/iamd1")]
+pub(super) trait Admin {
+    async fn reload(&self) -> zbus::Result<()>;
+    async fn users(&self) -> zbus::Result<Vec<UserInfo>>;
+    async fn sessions(&self) -> zbus::Result<Vec<SessionInfo>>;
+}

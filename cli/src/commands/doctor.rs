@@ -1,0 +1,137 @@
+//! `iamctl doctor`: what is wrong, and how to put it right. The daemon tells what it finds; what
+//! depends on this user's shell and on this node's files is looked at here.
+
+mod discovery;
+mod pam;
+mod readers;
+mod token_file;
+
+use iamd_protocol::bus::Finding;
+use iamd_protocol::error::Exit;
+use serde_json::json;
+
+use crate::app::Context;
+use crate::args::Listing;
+use crate::failure::Failure;
+use crate::output::stream::{Paint, Stream};
+use crate::output::{json, text};
+
+const OK: &str = "ok";
+const WARNING: &str = "warning";
+const PROBLEM: &str = "problem";
+
+/// Looks at everything. The exit code says whether there is a problem.
+///
+/// # Errors
+/// None: what cannot be looked at is a finding.
+pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
+    let mut findings = daemon(context);
+    let now = context.now();
+    findings.extend(pam::look(&context.environment));
+    findings.extend(readers::look(&context.environment, now));
+    let problems = findings.iter().filter(|finding| finding.level == PROBLEM).count();
+    let warnings = findings.iter().filter(|finding| finding.level == WARNING).count();
+    if args.json {
+        let all: Vec<_> = findings.iter().map(json::finding).collect();
+        context.output.json(&json!({
+            "findings": all,
+            "problems": problems,
+            "warnings": warnings,
+        }));
+    } else {
+        for line in lines(&findings, &context.output.out) {
+            context.output.out.line(&line);
+        }
+        let count = |count: usize, noun| text::count(u32::try_from(count).unwrap_or(0), noun);
+        context.output.tell(&format!(
+            "{}, {}.",
+            count(problems, "problem"),
+            count(warnings, "warning")
+        ));
+    }
+    Ok(if problems == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// Bus and daemon, and what the daemon says.
+fn daemon(context: &Context) -> Vec<Finding> {
+    let client = match context.client() {
+        Ok(client) => client,
+        Err(failure) => return vec![failed("bus", failure)],
+    };
+    let mut findings = vec![finding("bus", OK, "the system bus answers", "")];
+    match client.status() {
+        Ok(status) => findings.push(version(&status.version)),
+        Err(failure) => {
+            findings.push(failed("daemon", failure));
+            return findings;
+        }
+    }
+    match client.diagnose() {
+        Ok(more) => findings.extend(more),
+        Err(failure) => findings.push(failed("daemon", failure)),
+    }
+    findings
+}
+
+fn version(daemon: &str) -> Finding {
+    let own = env!("CARGO_PKG_VERSION");
+    if daemon == own {
+        return finding("daemon", OK, format!("iamd {own} answers"), "");
+    }
+    finding(
+        "daemon",
+        WARNING,
+        format!("iamd is version {daemon}, iamctl is version {own}"),
+        "Administrators: install one version of both, then systemctl restart iamd",
+    )
+}
+
+fn failed(name: &str, failure: Failure) -> Finding {
+    finding(name, PROBLEM, failure.message, failure.advice)
+}
+
+fn finding(
+    name: impl Into<String>,
+    level: &str,
+    message: impl Into<String>,
+    advice: impl Into<String>,
+) -> Finding {
+    Finding {
+        name: name.into(),
+        level: level.to_owned(),
+        text: text::clean(&message.into()),
+        advice: advice.into(),
+    }
+}
+
+fn lines(findings: &[Finding], out: &Stream) -> Vec<String> {
+    const INDENT: usize = 9;
+    let columns = out.size().map_or(usize::MAX, |size| size.columns);
+    let mut lines = Vec::new();
+    for finding in findings {
+        let paint = match finding.level.as_str() {
+            OK => Paint::Good,
+            WARNING => Paint::Warn,
+            _ => Paint::Bad,
+        };
+        let level = out.paint(paint, &format!("{:<7}", finding.level));
+        let sentence = format!("{}: {}", finding.name, finding.text);
+        lines.push(format!("{level}  {}", text::wrap_indented(&sentence, columns, INDENT)));
+        if !finding.advice.is_empty() {
+            // Not wrapped: it often is a command to copy.
+            lines.push(format!("{:INDENT$}{}", "", finding.advice));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_a_warning() {
+        assert_eq!(version(env!("CARGO_PKG_VERSION")).level, OK);
+        assert_eq!(version("9.9.9").level, WARNING);
+    }
+}

@@ -1,0 +1,138 @@
+//! What the readers would find, in file systems made for it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::super::token_file::jwt;
+use super::*;
+
+const NOW: u64 = 1_000_000;
+
+struct Shell {
+    root: tempfile::TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Shell {
+    fn new() -> Self {
+        Self { root: tempfile::tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
+    /// A file; `UID` in its path is the user's.
+    fn file(self, path: &str, content: &str, mode: u32) -> Self {
+        let uid = nix::unistd::geteuid().to_string();
+        let path = self.root.path().join(path.trim_start_matches('/').replace("UID", &uid));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    fn look(&self) -> Vec<Finding> {
+        let variables: Vec<(&'static str, &str)> =
+            self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        look(&Environment::for_test(&variables, self.root.path()), NOW)
+    }
+
+    fn finding(&self, name: &str) -> Finding {
+        self.look().into_iter().find(|finding| finding.name == name).unwrap()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let findings = self.look().into_iter().filter(|finding| finding.level == PROBLEM);
+        findings.map(|finding| format!("{}: {}", finding.name, finding.text)).collect()
+    }
+}
+
+#[test]
+fn a_good_token_file_is_found_by_all_who_look() {
+    let shell = Shell::new().set(BEARER_TOKEN_FILE, "/run/iamd/users/7/bt_u7").file(
+        "/run/iamd/users/7/bt_u7",
+        &jwt(NOW + 3000),
+        0o600,
+    );
+    assert_eq!(shell.problems(), [""; 0]);
+    for reader in ["XRootD", "Rucio", "HTCondor"] {
+        let finding = shell.finding(reader);
+        assert_eq!(finding.level, OK);
+        assert_eq!(
+            finding.text, "finds /run/iamd/users/7/bt_u7 through BEARER_TOKEN_FILE",
+            "{reader}"
+        );
+    }
+    assert_eq!(
+        shell.finding("token file").text,
+        "/run/iamd/users/7/bt_u7 through BEARER_TOKEN_FILE is in order, 50 min left"
+    );
+    assert!(shell.finding("gfal2").text.contains("not set"));
+}
+
+#[test]
+fn the_runtime_directory_and_then_tmp_are_looked_at() {
+    let shell = Shell::new().set(XDG_RUNTIME_DIR, "/run/user/7").file(
+        "/run/user/7/bt_uUID",
+        &jwt(NOW + 60),
+        0o600,
+    );
+    assert!(shell.finding("Rucio").text.contains("through XDG_RUNTIME_DIR"));
+    let shell = Shell::new().file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600);
+    assert!(shell.finding("Rucio").text.starts_with("finds /tmp/bt_u"));
+    assert_eq!(Shell::new().finding("Rucio").level, WARNING);
+}
+
+#[test]
+fn a_variable_hides_the_file_and_an_empty_one_does_not() {
+    let file = |shell: Shell| shell.file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600);
+    let shell = file(Shell::new().set(BEARER_TOKEN, &jwt(NOW - 120)));
+    assert_eq!(shell.finding("HTCondor").text, "finds BEARER_TOKEN");
+    assert_eq!(shell.finding(BEARER_TOKEN).level, WARNING);
+    assert!(shell.problems()[0].contains("BEARER_TOKEN has expired 2 min ago"));
+    let shell = file(Shell::new().set(BEARER_TOKEN, " "));
+    assert!(shell.finding("HTCondor").text.starts_with("finds /tmp/"));
+}
+
+#[test]
+fn a_file_that_others_can_read_is_refused_by_xrootd_only() {
+    let shell = Shell::new().file("/tmp/bt_uUID", &jwt(NOW + 60), 0o644);
+    assert_eq!(shell.finding("XRootD").level, PROBLEM);
+    assert_eq!(shell.finding("Rucio").level, OK);
+    assert!(shell.finding("token file").text.contains("mode 0644"));
+}
+
+#[test]
+fn the_shape_of_the_file_is_checked() {
+    let text = |content: &str| {
+        let shell = Shell::new().file("/tmp/bt_uUID", content, 0o600);
+        shell.finding("token file")
+    };
+    assert!(text(&format!("{}\n", jwt(NOW + 60))).text.contains("white space"));
+    assert!(text(&"x".repeat(4096)).text.contains("XRootD refuses 4096"));
+    assert_eq!(text(&"x".repeat(4095)).level, OK);
+    assert!(text("<html>").text.contains("not a bearer token"));
+    assert!(text("").text.contains("is empty"));
+    assert_eq!(text(&jwt(NOW)).level, PROBLEM);
+}
+
+#[test]
+fn a_variable_that_points_to_nothing_and_one_that_is_missing_are_told() {
+    let shell = Shell::new().set(BEARER_TOKEN_FILE, "/run/iamd/users/7/bt_u7");
+    assert!(shell.finding("token file").text.contains("is not there"));
+    let shell = Shell::new().file("/run/iamd/users/UID/bt_uUID", &jwt(NOW + 60), 0o600);
+    assert!(shell.finding(BEARER_TOKEN_FILE).advice.starts_with("export BEARER_TOKEN_FILE=/run"));
+    let shell = Shell::new().set(XDG_RUNTIME_DIR, "/run/user/7");
+    assert_eq!(shell.finding(XDG_RUNTIME_DIR).level, WARNING);
+}
+
+#[test]
+fn what_cannot_be_read_stops_the_readers() {
+    let shell = Shell::new();
+    let uid = nix::unistd::geteuid();
+    fs::create_dir_all(shell.root.path().join(Path::new(&format!("tmp/bt_u{uid}")))).unwrap();
+    assert_eq!(shell.finding("Rucio").level, PROBLEM);
+}

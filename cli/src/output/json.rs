@@ -1,0 +1,153 @@
+//! The objects that `--json` prints. They are a promise: members are added, never renamed,
+//! retyped or removed. `JSON.md` documents them; a test compares.
+
+use iamd_protocol::bus::{
+    AccountInfo, Finding, IssuerInfo, LoginInfo, LogoutReply, SessionInfo, StatusReply, TokenReply,
+    UserInfo,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// A failure.
+pub(crate) fn error(failure: &Failure) -> Value {
+    json!({ "name": failure.name, "message": failure.message, "advice": failure.advice })
+}
+
+/// An account.
+pub(crate) fn account(account: &AccountInfo) -> Value {
+    json!({
+        "name": account.name,
+        "is_default": account.is_default,
+        "issuer": account.issuer,
+        "issuer_name": account.issuer_name,
+        "state": account.state,
+        "reason": account.reason,
+        "client_id": account.client_id,
+        "scopes_asked": account.scopes_asked,
+        "scopes": account.scopes,
+        "audiences": account.audiences,
+        "subject": account.subject,
+        "subject_name": account.subject_name,
+        "signed_in_at": account.signed_in_at,
+        "refreshed_at": account.refreshed_at,
+        "access_expires_at": account.access_expires_at,
+        "refresh_expires_at": account.refresh_expires_at,
+        "token_file": account.token_file,
+        "token_file_problem": account.token_file_problem,
+        "login_running": account.login_running,
+    })
+}
+
+/// How things stand for the caller.
+pub(crate) fn status(status: &StatusReply, accounts: &[AccountInfo]) -> Value {
+    json!({
+        "version": status.version,
+        "node": status.node,
+        "sessions": status.sessions,
+        "files_until": status.files_until,
+        "notice": status.notice,
+        "default_issuer": status.default_issuer,
+        "accounts": accounts.iter().map(account).collect::<Vec<_>>(),
+    })
+}
+
+/// A login that goes on or is done.
+pub(crate) fn login(login: &LoginInfo) -> Value {
+    json!({
+        "account": login.account,
+        "issuer": login.issuer,
+        "issuer_title": login.issuer_title,
+        "state": login.state,
+        "user_code": login.user_code,
+        "verification_uri": login.verification_uri,
+        "verification_uri_complete": login.verification_uri_complete,
+        "expires_at": login.expires_at,
+        "subject": login.subject,
+        "remarks": login.remarks,
+    })
+}
+
+/// What became of a logout.
+pub(crate) fn logout(reply: &LogoutReply) -> Value {
+    json!({ "account": reply.account, "revoked": reply.revoked, "remarks": reply.remarks })
+}
+
+/// An issuer.
+pub(crate) fn issuer(issuer: &IssuerInfo) -> Value {
+    json!({
+        "name": issuer.name,
+        "title": issuer.title,
+        "url": issuer.url,
+        "is_default": issuer.is_default,
+        "dialect": issuer.dialect,
+        "scopes": issuer.scopes,
+        "client": issuer.client,
+        "health": issuer.health,
+    })
+}
+
+/// A finding of the doctor.
+pub(crate) fn finding(finding: &Finding) -> Value {
+    json!({
+        "name": finding.name,
+        "level": finding.level,
+        "text": finding.text,
+        "advice": finding.advice,
+    })
+}
+
+/// A user, for an administrator.
+pub(crate) fn user(user: &UserInfo) -> Value {
+    json!({
+        "uid": user.uid,
+        "user": user.user,
+        "accounts": user.accounts,
+        "signed_in": user.signed_in,
+        "sessions": user.sessions,
+    })
+}
+
+/// A session, for an administrator.
+pub(crate) fn session(session: &SessionInfo) -> Value {
+    json!({
+        "session": session.session,
+        "uid": session.uid,
+        "user": session.user,
+        "service": session.service,
+        "rhost": session.rhost,
+        "pid": session.pid,
+        "since": session.since,
+    })
+}
+
+/// A token and what is known about it, as the bytes to write: the token is in no other buffer.
+pub(crate) fn token(token: &str, reply: &TokenReply) -> Zeroizing<Vec<u8>> {
+    #[derive(Serialize)]
+    struct TokenObject<'a> {
+        token: &'a str,
+        expires_at: u64,
+        scopes: &'a [String],
+        audiences: &'a [String],
+        account: &'a str,
+        issuer: &'a str,
+        remarks: &'a [String],
+    }
+    let object = TokenObject {
+        token,
+        expires_at: reply.expires_at,
+        scopes: &reply.scopes,
+        audiences: &reply.audiences,
+        account: &reply.account,
+        issuer: &reply.issuer,
+        remarks: &reply.remarks,
+    };
+    // Room enough that the buffer is not moved, which would leave a copy of the token behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * token.len() + 8192));
+    if serde_json::to_writer(&mut *bytes, &object).is_ok() {
+        bytes.push(b'\n');
+    }
+    bytes
+}

@@ -1,0 +1,169 @@
+//! A stream to write to: survives a closed pipe, waits for a pipe that is full and does not
+//! block, keeps no copy of what it wrote, and knows what its terminal can show.
+
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::environment::Environment;
+
+/// What a text means, shown as a colour where there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    /// A heading or what matters most.
+    Bold,
+    /// Beside the point.
+    Dim,
+    /// All is well.
+    Good,
+    /// Look at this.
+    Warn,
+    /// This is wrong.
+    Bad,
+}
+
+impl Paint {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Bold => "1",
+            Self::Dim => "2",
+            Self::Good => "32",
+            Self::Warn => "33",
+            Self::Bad => "1;31",
+        }
+    }
+}
+
+/// The size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// How wide.
+    pub(crate) columns: usize,
+    /// How high.
+    pub(crate) rows: usize,
+}
+
+/// Standard output or standard error.
+pub(crate) struct Stream {
+    file: Option<File>,
+    failed: Option<std::io::Error>,
+    terminal: bool,
+    color: bool,
+    utf8: bool,
+    dumb: bool,
+}
+
+impl Stream {
+    /// Standard output.
+    pub(crate) fn stdout(environment: &Environment) -> Self {
+        Self::on(std::io::stdout().as_fd(), environment)
+    }
+
+    /// Standard error.
+    pub(crate) fn stderr(environment: &Environment) -> Self {
+        Self::on(std::io::stderr().as_fd(), environment)
+    }
+
+    fn on(fd: BorrowedFd<'_>, environment: &Environment) -> Self {
+        let terminal = fd.is_terminal();
+        // A file of our own on the same description: the standard library's stream would keep a
+        // copy of a token in its buffer.
+        let (file, failed) = match fd.try_clone_to_owned() {
+            Ok(fd) => (Some(File::from(fd)), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self {
+            file,
+            failed,
+            terminal,
+            color: terminal && environment.allows_color(),
+            utf8: terminal && environment.is_utf8(),
+            dumb: environment.is_dumb(),
+        }
+    }
+
+    /// Whether a terminal is there.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Whether colours may be sent.
+    pub(crate) fn has_color(&self) -> bool {
+        self.color
+    }
+
+    /// Whether characters beyond ASCII may be sent.
+    pub(crate) fn has_utf8(&self) -> bool {
+        self.utf8
+    }
+
+    /// Whether a line may be written over.
+    pub(crate) fn can_redraw(&self) -> bool {
+        self.terminal && !self.dumb
+    }
+
+    /// The size of the terminal at this moment, if there is one.
+    pub(crate) fn size(&self) -> Option<Size> {
+        let file = self.file.as_ref().filter(|_| self.terminal)?;
+        let size = rustix::termios::tcgetwinsize(file).ok()?;
+        (size.ws_col > 0 && size.ws_row > 0)
+            .then_some(Size { columns: size.ws_col.into(), rows: size.ws_row.into() })
+    }
+
+    /// How many characters fit in a line: the terminal's, else 80.
+    pub(crate) fn columns(&self) -> usize {
+        self.size().map_or(80, |size| size.columns)
+    }
+
+    /// The text, coloured where there are colours.
+    pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
+        if self.color { format!("\x1b[{}m{text}\x1b[0m", paint.code()) } else { text.to_owned() }
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&mut self, text: &str) {
+        self.put(format!("{text}\n").as_bytes());
+    }
+
+    /// Writes bytes, at once and without a copy. A failure is kept for [`Self::finish`].
+    pub(crate) fn put(&mut self, mut bytes: &[u8]) {
+        let Some(file) = &mut self.file else { return };
+        while !bytes.is_empty() {
+            let error = match file.write(bytes) {
+                Ok(0) => std::io::Error::from(ErrorKind::WriteZero),
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Interrupted => {}
+                // The other end of a terminal or pipe can be shared with a program that set
+                // O_NONBLOCK on it.
+                ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
+                    let _ = poll(&mut fds, PollTimeout::NONE);
+                }
+                _ => {
+                    self.failed = Some(error);
+                    self.file = None;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether all was written. A reader that went away has seen what it wanted: no error.
+    ///
+    /// # Errors
+    /// The first failure, such as a full disk.
+    pub(crate) fn finish(self) -> std::io::Result<()> {
+        match self.failed {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Every error, with its text, its exit code and its advice; and what happens when the daemon or
+//! the bus is not there, or does not answer.
+
+mod support;
+
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use iamd_protocol::error::Kind;
+use support::transcript::Transcript;
+use support::{Bus, Fake, iamctl, run, samples};
+
+#[test]
+fn every_error_has_its_text_exit_code_and_advice() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut transcript = Transcript::new("errors", base);
+    for kind in Kind::ALL {
+        transcript.note(kind.short_name());
+        let failure = (kind.bus_name(), "what the daemon says happened".to_owned());
+        fake.script().fail.insert("GetToken", failure);
+        let code = transcript.iamctl(&fake.bus.address, &["token", "cms"]);
+        assert_eq!(code, kind.exit() as i32, "{}", kind.short_name());
+        let code = transcript.iamctl(&fake.bus.address, &["token", "cms", "--json"]);
+        assert_eq!(code, kind.exit() as i32, "{}", kind.short_name());
+    }
+    transcript.check();
+}
+
+#[test]
+fn every_command_reports_the_errors_of_its_methods() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut transcript = Transcript::new("errors-of-commands", base);
+    for (method, args) in [
+        ("GetToken", &["token"][..]),
+        ("List", &["account", "list"]),
+        ("Show", &["account", "show"]),
+        ("Login", &["login"]),
+        ("Login", &["login", "--if-needed"]),
+        ("LoginState", &["login"]),
+        ("CancelLogin", &["login", "--cancel"]),
+        ("SetNotice", &["login", "--off"]),
+        ("Logout", &["logout"]),
+        ("Status", &["status"]),
+        ("List", &["status", "--json"]),
+        ("Issuers", &["issuer", "list"]),
+        ("Issuers", &["issuer", "show", "wlcg"]),
+        ("Users", &["admin", "users"]),
+        ("Sessions", &["admin", "sessions", "--json"]),
+        ("Reload", &["admin", "reload"]),
+    ] {
+        let failure = (Kind::NotAuthorized.bus_name(), format!("{method} says no"));
+        fake.script().fail.insert(method, failure);
+        transcript.note(method);
+        assert_eq!(transcript.iamctl(&fake.bus.address, args), 4, "{args:?}");
+        fake.script().fail.clear();
+    }
+    transcript.check();
+}
+
+#[test]
+fn errors_that_are_not_ours_are_told_too() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut transcript = Transcript::new("errors-of-the-bus", base);
+    for (name, message) in [
+        ("org.iamd1.Error.MoonInWrongPhase", "wait a week"),
+        ("org.iamd1.Error.MoonInWrongPhase", ""),
+        ("org.iamd1.Error.LoginRequired", ""),
+        ("com.example.Strange", "evil \u{1b}[2J\u{202e}text\nin two lines"),
+        ("org.freedesktop.DBus.Error.ServiceUnknown", "no such name"),
+        ("org.freedesktop.DBus.Error.NoReply", "no reply"),
+        ("org.freedesktop.DBus.Error.AccessDenied", "policy"),
+        ("org.freedesktop.DBus.Error.LimitsExceeded", "max_replies_per_connection"),
+        ("org.freedesktop.DBus.Error.InvalidArgs", "the account's name is too long"),
+        ("org.freedesktop.DBus.Error.UnknownMethod", "GetToken"),
+        ("org.freedesktop.DBus.Error.Spawn.ExecFailed", "cannot run iamd"),
+        ("org.freedesktop.DBus.Error.Failed", "something"),
+    ] {
+        transcript.note(name);
+        fake.script().fail.insert("GetToken", (name.into(), message.into()));
+        transcript.iamctl(&fake.bus.address, &["token"]);
+    }
+    transcript.check();
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_exit_code_5() {
+    let mut transcript = Transcript::new("unreachable", 0);
+    let bus = Bus::start();
+    transcript.note("no daemon on the bus");
+    transcript.iamctl(&bus.address, &["token"]);
+    transcript.iamctl(&bus.address, &["status", "--json"]);
+    transcript.iamctl(&bus.address, &["login", "--if-needed"]);
+    transcript.note("no bus");
+    transcript.iamctl("unix:path=/nonexistent/bus", &["token"]);
+    transcript.note("no address");
+    transcript.iamctl("nonsense", &["token"]);
+    transcript.check();
+}
+
+#[test]
+fn what_the_policy_of_the_bus_refuses_is_exit_code_4() {
+    let fake = Fake::on(Bus::refusing_reload(), samples::script(samples::base()));
+    let outcome = run(&mut iamctl(&fake.bus.address, &["admin", "reload"]));
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    assert!(outcome.stderr.contains("the bus does not let this through"), "{outcome:?}");
+    assert!(fake.calls().is_empty());
+}
+
+#[test]
+fn a_bus_that_accepts_and_never_answers_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("bus");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let address = format!("unix:path={}", socket.display());
+    #[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
+    let start = Instant::now();
+    let outcome = run(&mut iamctl(&address, &["token"]));
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (5, ""));
+    assert!(outcome.stderr.contains("the system bus does not answer"), "{outcome:?}");
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_daemon_that_never_answers_is_given_up() {
+    let fake = Fake::start(samples::script(samples::base()));
+    fake.script().hang = vec!["Status", "GetToken"];
+    let patience = |args: &[&str], at_most: u64| {
+        #[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
+        let start = Instant::now();
+        let outcome = run(&mut iamctl(&fake.bus.address, args));
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (5, ""), "{outcome:?}");
+        assert!(outcome.stderr.contains("iamd did not answer within"), "{outcome:?}");
+        assert!(start.elapsed() < Duration::from_secs(at_most), "{:?}", start.elapsed());
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| patience(&["token"], 33));
+        // A shell that starts waits less.
+        scope.spawn(|| patience(&["login", "--if-needed"], 13));
+    });
+}

@@ -1,0 +1,173 @@
+//! What the daemon typically says. Instants are given from a base.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use iamd_protocol::bus::{
+    AccountInfo, Finding, IssuerInfo, LoginInfo, SessionInfo, StatusReply, TokenReply, UserInfo,
+    login_state, state,
+};
+
+use super::Script;
+
+/// Half a minute after now, so that spans of minutes read the same for the length of a test.
+pub(crate) fn base() -> u64 {
+    #[allow(clippy::disallowed_methods, reason = "a test may ask what time it is")]
+    let now = SystemTime::now();
+    now.duration_since(UNIX_EPOCH).unwrap().as_secs() + 30
+}
+
+/// A token for the account `wlcg`.
+pub(crate) fn token(base: u64) -> TokenReply {
+    TokenReply {
+        token: "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.c2ln".into(),
+        expires_at: base + 3000,
+        scopes: vec!["openid".into(), "storage.read:/".into()],
+        audiences: vec!["https://wlcg.cern.ch/jwt/v1/any".into()],
+        account: "wlcg".into(),
+        issuer: "https://wlcg.example.org/".into(),
+        remarks: vec![],
+    }
+}
+
+/// A default account that is signed in, and another that has to be.
+pub(crate) fn accounts(base: u64) -> Vec<AccountInfo> {
+    let wlcg = AccountInfo {
+        name: "wlcg".into(),
+        is_default: true,
+        issuer: "https://wlcg.example.org/".into(),
+        issuer_name: Some("wlcg".into()),
+        state: state::SIGNED_IN.into(),
+        client_id: Some("7f1c2d3e".into()),
+        scopes_asked: vec!["openid".into(), "offline_access".into(), "storage.read:/".into()],
+        scopes: vec!["openid".into(), "storage.read:/".into()],
+        subject: Some("73f16d93-2441".into()),
+        subject_name: Some("alice".into()),
+        signed_in_at: Some(base - 86_400),
+        refreshed_at: Some(base - 600),
+        access_expires_at: Some(base + 3000),
+        refresh_expires_at: Some(base + 29 * 86_400),
+        token_file: Some("/run/iamd/users/1001/bt_u1001".into()),
+        ..Default::default()
+    };
+    let cms = AccountInfo {
+        name: "cms".into(),
+        issuer: "https://cms-auth.example.org/".into(),
+        state: state::LOGIN_REQUIRED.into(),
+        reason: Some("the refresh token has expired".into()),
+        ..Default::default()
+    };
+    vec![wlcg, cms]
+}
+
+/// A login that waits for the user.
+pub(crate) fn pending(base: u64) -> LoginInfo {
+    LoginInfo {
+        account: "wlcg".into(),
+        issuer: "https://wlcg.example.org/".into(),
+        issuer_title: "WLCG".into(),
+        state: login_state::PENDING.into(),
+        user_code: Some("AB12CD".into()),
+        verification_uri: Some("https://wlcg.example.org/device".into()),
+        verification_uri_complete: Some("https://wlcg.example.org/device?user_code=AB12CD".into()),
+        expires_at: Some(base + 600),
+        ..Default::default()
+    }
+}
+
+/// The same before the issuer has answered.
+pub(crate) fn starting(base: u64) -> LoginInfo {
+    LoginInfo {
+        state: login_state::STARTING.into(),
+        user_code: None,
+        verification_uri: None,
+        verification_uri_complete: None,
+        expires_at: None,
+        ..pending(base)
+    }
+}
+
+/// The same when the user has approved.
+pub(crate) fn done(base: u64) -> LoginInfo {
+    LoginInfo {
+        state: login_state::DONE.into(),
+        user_code: None,
+        verification_uri: None,
+        verification_uri_complete: None,
+        expires_at: None,
+        subject: Some("73f16d93-2441".into()),
+        ..pending(base)
+    }
+}
+
+/// The same when it has failed.
+pub(crate) fn failed(base: u64, error: &str, message: &str) -> LoginInfo {
+    LoginInfo {
+        state: login_state::FAILED.into(),
+        error: Some(error.into()),
+        message: Some(message.into()),
+        subject: None,
+        ..done(base)
+    }
+}
+
+/// A daemon where all is well.
+pub(crate) fn script(base: u64) -> Script {
+    Script {
+        token: token(base),
+        accounts: accounts(base),
+        issuers: vec![
+            IssuerInfo {
+                name: "wlcg".into(),
+                title: "WLCG".into(),
+                url: "https://wlcg.example.org/".into(),
+                is_default: true,
+                dialect: "indigo-iam".into(),
+                scopes: vec!["openid".into(), "storage.read:/".into()],
+                client: "per-user".into(),
+                health: "ok".into(),
+            },
+            IssuerInfo {
+                name: "cms".into(),
+                title: "CMS".into(),
+                url: "https://cms-auth.example.org/".into(),
+                dialect: "indigo-iam".into(),
+                client: "per-site".into(),
+                health: "unknown".into(),
+                ..Default::default()
+            },
+        ],
+        findings: vec![Finding {
+            name: "store".into(),
+            level: "ok".into(),
+            text: "the store is readable and writable".into(),
+            advice: String::new(),
+        }],
+        users: vec![UserInfo {
+            uid: 1001,
+            user: "alice".into(),
+            accounts: 2,
+            signed_in: 1,
+            sessions: 3,
+        }],
+        sessions: vec![SessionInfo {
+            session: "c4".into(),
+            uid: 1001,
+            user: "alice".into(),
+            service: "sshd".into(),
+            rhost: Some("laptop.example.org".into()),
+            pid: 4242,
+            since: base - 30 - 7200,
+        }],
+        status: StatusReply {
+            version: env!("CARGO_PKG_VERSION").into(),
+            node: "login1".into(),
+            sessions: 2,
+            files_until: None,
+            notice: true,
+            default_issuer: Some("wlcg".into()),
+            announce_ahead_seconds: 5 * 86_400,
+        },
+        login: pending(base),
+        ..Default::default()
+    }
+}

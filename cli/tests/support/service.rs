@@ -1,0 +1,265 @@
+//! A daemon that answers what the test's script says, over a real bus.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use iamd_protocol::bus::{
+    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, PATH,
+    SessionInfo, StatusReply, TokenOptions, TokenReply, UserInfo,
+};
+use zbus::message::{Header, Message};
+use zbus::names::ErrorName;
+use zbus::{DBusError, interface};
+
+use super::bus::Bus;
+
+/// What the daemon answers.
+#[derive(Default)]
+pub(crate) struct Script {
+    pub(crate) token: TokenReply,
+    pub(crate) accounts: Vec<AccountInfo>,
+    pub(crate) issuers: Vec<IssuerInfo>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) users: Vec<UserInfo>,
+    pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) status: StatusReply,
+    pub(crate) logout: LogoutReply,
+    /// The answer to `Login`; then what `LoginState` says, each after so long. When they are
+    /// used up, `LoginState` waits as long as it may and repeats the last one.
+    pub(crate) login: LoginInfo,
+    pub(crate) states: VecDeque<(Duration, LoginInfo)>,
+    /// Methods that fail, with the error's name and message.
+    pub(crate) fail: BTreeMap<&'static str, (String, String)>,
+    /// Methods that never answer.
+    pub(crate) hang: Vec<&'static str>,
+    /// The calls that came.
+    pub(crate) calls: Vec<String>,
+}
+
+/// A running daemon on a bus of its own.
+pub(crate) struct Fake {
+    pub(crate) bus: Bus,
+    pub(crate) script: Arc<Mutex<Script>>,
+}
+
+impl Fake {
+    /// Starts bus and daemon.
+    pub(crate) fn start(script: Script) -> Self {
+        Self::on(Bus::start(), script)
+    }
+
+    /// Starts the daemon on that bus.
+    pub(crate) fn on(bus: Bus, script: Script) -> Self {
+        let script = Arc::new(Mutex::new(script));
+        let (ready, is_ready) = mpsc::channel();
+        let address = bus.address.clone();
+        let shared = Script::shared(&script);
+        std::thread::spawn(move || {
+            zbus::block_on(async {
+                let connection = zbus::connection::Builder::address(address.as_str())
+                    .serve_at(PATH, Tokens(shared.clone()))
+                    .serve_at(PATH, Accounts(shared.clone()))
+                    .serve_at(PATH, Admin(shared))
+                    .name(NAME)
+                    .build()
+                    .await
+                    .unwrap();
+                ready.send(()).unwrap();
+                std::future::pending::<()>().await;
+                drop(connection);
+            });
+        });
+        is_ready.recv_timeout(Duration::from_secs(20)).expect("the fake daemon starts");
+        Self { bus, script }
+    }
+
+    /// The script, to change or to look at.
+    pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap()
+    }
+
+    /// The calls that came.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.script().calls.clone()
+    }
+}
+
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Script>>);
+
+impl Script {
+    fn shared(script: &Arc<Mutex<Self>>) -> Shared {
+        Shared(script.clone())
+    }
+}
+
+impl Shared {
+    /// Notes the call and says whether it fails or hangs.
+    async fn called(&self, method: &'static str, args: String) -> Result<(), Scripted> {
+        let (failure, hangs) = {
+            let mut script = self.0.lock().unwrap();
+            script.calls.push(format!("{method}({args})"));
+            (script.fail.get(method).cloned(), script.hang.contains(&method))
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        match failure {
+            Some((name, message)) => Err(Scripted { name, message }),
+            None => Ok(()),
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&mut Script) -> T) -> T {
+        read(&mut self.0.lock().unwrap())
+    }
+}
+
+/// An error with any name.
+#[derive(Debug)]
+struct Scripted {
+    name: String,
+    message: String,
+}
+
+impl DBusError for Scripted {
+    fn create_reply(&self, header: &Header<'_>) -> zbus::Result<Message> {
+        let builder = Message::error(header, self.name());
+        if self.message.is_empty() { builder.build(&()) } else { builder.build(&self.message) }
+    }
+
+    fn name(&self) -> ErrorName<'_> {
+        ErrorName::try_from(self.name.as_str()).unwrap()
+    }
+
+    fn description(&self) -> Option<&str> {
+        Some(&self.message)
+    }
+}
+
+struct Tokens(Shared);
+struct Accounts(Shared);
+struct Admin(Shared);
+
+#[interface(name = "org.iamd1.Tokens")]
+impl Tokens {
+    async fn get_token(
+        &self,
+        account: &str,
+        options: TokenOptions,
+    ) -> Result<TokenReply, Scripted> {
+        self.0.called("GetToken", format!("{account:?}, {options:?}")).await?;
+        Ok(self.0.read(|script| script.token.clone()))
+    }
+}
+
+#[interface(name = "org.iamd1.Accounts")]
+impl Accounts {
+    async fn list(&self) -> Result<Vec<AccountInfo>, Scripted> {
+        self.0.called("List", String::new()).await?;
+        Ok(self.0.read(|script| script.accounts.clone()))
+    }
+
+    async fn show(&self, account: &str) -> Result<AccountInfo, Scripted> {
+        self.0.called("Show", format!("{account:?}")).await?;
+        let found = self.0.read(|script| {
+            script
+                .accounts
+                .iter()
+                .find(|known| known.name == account || account.is_empty())
+                .cloned()
+        });
+        found.ok_or_else(|| Scripted {
+            name: "org.iamd1.Error.NoSuchAccount".into(),
+            message: format!("you have no account {account:?}"),
+        })
+    }
+
+    async fn login(&self, account: &str, options: LoginOptions) -> Result<LoginInfo, Scripted> {
+        self.0.called("Login", format!("{account:?}, {options:?}")).await?;
+        Ok(self.0.read(|script| script.login.clone()))
+    }
+
+    async fn login_state(&self, account: &str, wait_ms: u32) -> Result<LoginInfo, Scripted> {
+        self.0.called("LoginState", format!("{account:?}, {wait_ms}")).await?;
+        let next = self.0.read(|script| script.states.pop_front());
+        let Some((delay, state)) = next else {
+            sleep(Duration::from_millis(wait_ms.into())).await;
+            return Ok(self.0.read(|script| script.login.clone()));
+        };
+        sleep(delay).await;
+        self.0.read(|script| script.login = state.clone());
+        Ok(state)
+    }
+
+    async fn cancel_login(&self, account: &str) -> Result<(), Scripted> {
+        self.0.called("CancelLogin", format!("{account:?}")).await
+    }
+
+    async fn logout(&self, account: &str) -> Result<LogoutReply, Scripted> {
+        self.0.called("Logout", format!("{account:?}")).await?;
+        Ok(self.0.read(|script| script.logout.clone()))
+    }
+
+    async fn set_notice(&self, on: bool) -> Result<(), Scripted> {
+        self.0.called("SetNotice", on.to_string()).await
+    }
+
+    async fn status(&self) -> Result<StatusReply, Scripted> {
+        self.0.called("Status", String::new()).await?;
+        Ok(self.0.read(|script| script.status.clone()))
+    }
+
+    async fn issuers(&self) -> Result<Vec<IssuerInfo>, Scripted> {
+        self.0.called("Issuers", String::new()).await?;
+        Ok(self.0.read(|script| script.issuers.clone()))
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>, Scripted> {
+        self.0.called("Diagnose", String::new()).await?;
+        Ok(self.0.read(|script| script.findings.clone()))
+    }
+}
+
+#[interface(name = "org.iamd1.Admin")]
+impl Admin {
+    async fn reload(&self) -> Result<(), Scripted> {
+        self.0.called("Reload", String::new()).await
+    }
+
+    async fn users(&self) -> Result<Vec<UserInfo>, Scripted> {
+        self.0.called("Users", String::new()).await?;
+        Ok(self.0.read(|script| script.users.clone()))
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionInfo>, Scripted> {
+        self.0.called("Sessions", String::new()).await?;
+        Ok(self.0.read(|script| script.sessions.clone()))
+    }
+}
+
+/// A wait that needs no timer of a runtime.
+async fn sleep(delay: Duration) {
+    let state = Arc::new(Mutex::new((false, None::<std::task::Waker>)));
+    let shared = state.clone();
+    std::thread::spawn(move || {
+        #[allow(clippy::disallowed_methods, reason = "a test may sleep")]
+        std::thread::sleep(delay);
+        let mut state = shared.lock().unwrap();
+        state.0 = true;
+        if let Some(waker) = state.1.take() {
+            waker.wake();
+        }
+    });
+    std::future::poll_fn(|context| {
+        let mut state = state.lock().unwrap();
+        if state.0 {
+            return std::task::Poll::Ready(());
+        }
+        state.1 = Some(context.waker().clone());
+        std::task::Poll::Pending
+    })
+    .await
+}

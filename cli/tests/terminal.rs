@@ -1,0 +1,209 @@
+//! What a user sees on a terminal: sizes, colours, character sets, Ctrl-C.
+
+mod support;
+
+use std::process::Command;
+use std::time::Duration;
+
+use support::terminal::{Terminal, plain_lines};
+use support::{Fake, iamctl, run, samples};
+
+fn as_it_is(_: &mut Command) {}
+
+/// A daemon whose login is done after a moment.
+fn signs_in_soon() -> Fake {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    fake.script().states = [(Duration::from_millis(500), samples::done(base))].into();
+    fake
+}
+
+fn login_on(size: (u16, u16), args: &[&str], change: impl FnOnce(&mut Command)) -> String {
+    let fake = signs_in_soon();
+    let terminal = Terminal::start(&fake.bus.address, args, size, change);
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    text
+}
+
+fn has_qr_code(text: &str) -> bool {
+    text.contains(['█', '▀', '▄'])
+}
+
+#[test]
+fn on_80x24_qr_code_url_and_code_are_on_the_screen_together() {
+    let text = login_on((80, 24), &["login"], as_it_is);
+    assert!(has_qr_code(&text), "{text}");
+    let lines = plain_lines(&text);
+    let end = lines.iter().position(|line| line.starts_with("Waiting")).unwrap();
+    // The carriage return of the countdown makes one line more than there is on the screen.
+    assert!(end <= 24, "the countdown is on line {end}:\n{text}");
+    assert!(lines.contains(&"  Open  https://wlcg.example.org/device".to_owned()), "{text}");
+    assert!(lines.contains(&"  Code  AB12CD".to_owned()), "{text}");
+    let qr = lines.iter().position(|line| line.contains('█')).unwrap();
+    assert!(qr < lines.iter().position(|line| line.contains("Open")).unwrap());
+    assert!(text.contains("Waiting 10:") || text.contains("Waiting 9:"), "{text}");
+    assert!(text.contains("Signed in to WLCG as alice"), "{text}");
+    assert!(text.contains("\x1b[38;5;16;48;5;231m"), "black on white: {text}");
+}
+
+#[test]
+fn on_40_columns_nothing_of_ours_is_wider_and_the_url_is_whole() {
+    let text = login_on((40, 24), &["login"], as_it_is);
+    assert!(has_qr_code(&text), "{text}");
+    let lines = plain_lines(&text);
+    assert!(lines.iter().position(|line| line.starts_with("Waiting")) <= Some(24), "{text}");
+    for line in plain_lines(&text).iter().filter(|line| !line.contains("https://")) {
+        assert!(line.chars().count() <= 40, "{line:?}");
+    }
+    assert!(text.contains("https://wlcg.example.org/device"), "{text}");
+}
+
+#[test]
+fn a_terminal_that_is_too_small_has_url_and_code() {
+    for size in [(30, 50), (80, 20), (40, 21), (20, 5)] {
+        let text = login_on(size, &["login"], as_it_is);
+        assert!(!has_qr_code(&text), "{size:?}: {text}");
+        assert!(plain_lines(&text).concat().contains("https://wlcg.example.org/device"), "{text}");
+        assert!(text.contains("AB12CD"), "{text}");
+    }
+}
+
+#[test]
+fn without_utf8_everything_is_ascii() {
+    for locale in ["C", "de_DE.ISO-8859-1"] {
+        let text = login_on((80, 50), &["login"], |command| {
+            command.env("LC_ALL", locale);
+        });
+        assert!(text.is_ascii(), "{text}");
+        let fake = signs_in_soon();
+        let status = Terminal::start(&fake.bus.address, &["status"], (80, 24), |command| {
+            command.env("LC_ALL", locale);
+        });
+        let (_, text) = status.end();
+        assert!(text.is_ascii() && text.contains("#################..."), "{text}");
+    }
+}
+
+#[test]
+fn no_color_means_no_escape_sequence_for_colours() {
+    let text = login_on((80, 24), &["login"], |command| {
+        command.env("NO_COLOR", "1");
+    });
+    assert!(!text.contains('m') || !text.contains("\x1b[3") && !text.contains("\x1b[1"), "{text}");
+    assert!(has_qr_code(&text));
+    let fake = signs_in_soon();
+    for args in [&["status"][..], &["account", "list"], &["doctor"], &["help"], &["frob"]] {
+        let terminal = Terminal::start(&fake.bus.address, args, (80, 24), |command| {
+            command.env("NO_COLOR", "1");
+        });
+        let (_, text) = terminal.end();
+        assert!(!text.contains('\x1b'), "{text}");
+    }
+}
+
+#[test]
+fn a_dumb_terminal_has_lines_only() {
+    let text = login_on((80, 50), &["login"], |command| {
+        command.env("TERM", "dumb");
+    });
+    assert!(!text.contains('\x1b') && !text.contains('\r') && !has_qr_code(&text), "{text:?}");
+    assert!(text.contains("AB12CD     (10 min)"), "{text}");
+}
+
+#[test]
+fn the_qr_code_can_be_left_out() {
+    assert!(!has_qr_code(&login_on((80, 50), &["login", "--no-qr"], as_it_is)));
+}
+
+#[test]
+fn ctrl_c_leaves_the_login_running_and_says_so() {
+    for args in [&["login"][..], &["login", "--if-needed"]] {
+        let fake = Fake::start(samples::script(samples::base()));
+        let mut terminal = Terminal::start(&fake.bus.address, args, (80, 24), as_it_is);
+        terminal.wait_for("Waiting");
+        terminal.type_keys("\x03");
+        let (code, text) = terminal.end();
+        assert_eq!(code, 3, "{text}");
+        assert!(text.contains("the login goes on without this command"), "{text}");
+        assert!(text.contains("iamctl login --cancel"), "{text}");
+        assert!(fake.calls().iter().all(|call| !call.starts_with("CancelLogin")));
+    }
+}
+
+#[test]
+fn ctrl_c_before_there_is_a_code_ends_the_command() {
+    let fake = Fake::start(samples::script(samples::base()));
+    fake.script().hang = vec!["Login"];
+    let mut terminal = Terminal::start(&fake.bus.address, &["login"], (80, 24), as_it_is);
+    #[allow(clippy::disallowed_methods, reason = "nothing is shown that could be waited for")]
+    while fake.calls().is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    terminal.type_keys("\x03");
+    let (code, _) = terminal.end();
+    assert_eq!(code, 130);
+}
+
+#[test]
+fn the_countdown_moves() {
+    let fake = Fake::start(samples::script(samples::base()));
+    let args = ["login", "--timeout", "3"];
+    let (code, text) = Terminal::start(&fake.bus.address, &args, (80, 24), as_it_is).end();
+    assert_eq!(code, 3);
+    let mut shown: Vec<String> =
+        plain_lines(&text).into_iter().filter(|line| line.starts_with("Waiting")).collect();
+    shown.dedup();
+    assert!(shown.len() >= 3, "{shown:?}");
+}
+
+#[test]
+fn status_has_bars_and_colours_on_a_terminal_only() {
+    let fake = signs_in_soon();
+    let terminal = Terminal::start(&fake.bus.address, &["status"], (80, 24), as_it_is);
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0);
+    assert!(text.contains("█████████████████░░░  50 min left"), "{text}");
+    assert!(text.contains("\x1b[32msigned in\x1b[0m"), "{text}");
+    let outcome = run(&mut iamctl(&fake.bus.address, &["status"]));
+    assert!(outcome.stdout.is_ascii() && !outcome.stdout.contains('\x1b'));
+}
+
+#[test]
+fn a_narrow_terminal_gets_blocks_instead_of_a_table() {
+    let fake = signs_in_soon();
+    let terminal = Terminal::start(&fake.bus.address, &["account", "list"], (40, 24), as_it_is);
+    let (_, text) = terminal.end();
+    let lines = plain_lines(&text);
+    assert!(lines.contains(&"NAME     wlcg".to_owned()), "{text}");
+    assert!(lines.contains(&"STATE    signed in".to_owned()), "{text}");
+}
+
+#[test]
+fn the_token_is_alone_on_standard_output_on_a_terminal_too() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let terminal = Terminal::start(&fake.bus.address, &["token"], (80, 24), as_it_is);
+    let (code, text) = terminal.end();
+    assert_eq!((code, text), (0, format!("{}\n", samples::token(base).token)));
+}
+
+#[test]
+fn a_daemon_that_is_restarted_while_the_login_is_shown_is_waited_for() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let away = ("org.freedesktop.DBus.Error.ServiceUnknown".to_owned(), String::new());
+    fake.script().fail.insert("LoginState", away);
+    let mut terminal = Terminal::start(&fake.bus.address, &["login"], (80, 24), as_it_is);
+    terminal.wait_for("Waiting");
+    while fake.calls().iter().filter(|call| call.starts_with("LoginState")).count() < 2 {
+        terminal.wait_for("Waiting");
+        #[allow(clippy::disallowed_methods, reason = "the daemon is looked for once a second")]
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    fake.script().states = [(Duration::ZERO, samples::done(base))].into();
+    fake.script().fail.clear();
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("Signed in to WLCG"), "{text}");
+}

@@ -1,0 +1,303 @@
+//! Every command as a user sees it, against a daemon that says what the test wants.
+
+mod support;
+
+use std::time::Duration;
+
+use iamd_protocol::bus::{AccountInfo, LogoutReply, state};
+use support::transcript::Transcript;
+use support::{Fake, iamctl, run, samples};
+
+#[test]
+fn token_prints_the_token_alone_in_every_form() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut transcript = Transcript::new("token", base);
+    for args in [
+        &["token"][..],
+        &["token", "--json"],
+        &["token", "--env"],
+        &["token", "--header"],
+        &["token", "cms", "-s", "storage.read:/cms", "--aud", "https://se.example.org"],
+        &["token", "--min-valid", "10m", "--force-new"],
+    ] {
+        assert_eq!(transcript.iamctl(&fake.bus.address, args), 0);
+    }
+    transcript.note("the issuer granted less than was asked for");
+    fake.script().token.remarks = vec!["the issuer left out storage.modify:/".into()];
+    transcript.iamctl(&fake.bus.address, &["token", "-s", "storage.read:/ storage.modify:/"]);
+    transcript.iamctl(&fake.bus.address, &["token", "--json"]);
+    transcript.note("a daemon that gives a token too short-lived, or something that is no token");
+    transcript.iamctl(&fake.bus.address, &["token", "--min-valid", "1h"]);
+    fake.script().token.token = "two words".into();
+    transcript.iamctl(&fake.bus.address, &["token"]);
+    transcript.iamctl(&fake.bus.address, &["token", "--json"]);
+    transcript.check();
+    let calls = fake.calls();
+    assert!(calls[4].contains("\"cms\""), "{}", calls[4]);
+    assert!(calls[4].contains(r#"scopes: Some(["storage.read:/cms"])"#), "{}", calls[4]);
+    assert!(calls[4].contains(r#"audiences: Some(["https://se.example.org"])"#), "{}", calls[4]);
+    assert!(calls[5].contains("min_valid_seconds: Some(600)"), "{}", calls[5]);
+    assert!(calls[5].contains("force_new: Some(true)"), "{}", calls[5]);
+    assert!(calls[6].contains(r#"["storage.read:/", "storage.modify:/"]"#), "{}", calls[6]);
+}
+
+#[test]
+fn env_can_be_evaluated_by_a_shell() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let printed = run(&mut iamctl(&fake.bus.address, &["token", "--env"])).stdout;
+    let script = format!("{printed}printf %s \"$BEARER_TOKEN\"");
+    let shell = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8(shell.stdout).unwrap(), samples::token(base).token);
+}
+
+#[test]
+fn status_shows_how_things_stand() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut transcript = Transcript::new("status", base);
+    transcript.iamctl(&fake.bus.address, &["status"]);
+    transcript.iamctl(&fake.bus.address, &["status", "--json"]);
+    transcript.note("the last session has ended; the sign-in ends soon; a file is in the way");
+    {
+        let mut script = fake.script();
+        script.status.sessions = 0;
+        script.status.notice = false;
+        script.status.files_until = Some(base + 900);
+        script.accounts[0].refresh_expires_at = Some(base + 3 * 86_400);
+        script.accounts[0].token_file = None;
+        script.accounts[0].token_file_problem = Some("a directory is in its place".into());
+        script.accounts.truncate(1);
+    }
+    transcript.iamctl(&fake.bus.address, &["status"]);
+    transcript.note("every state");
+    fake.script().accounts = states(base);
+    transcript.iamctl(&fake.bus.address, &["status"]);
+    transcript.iamctl(&fake.bus.address, &["account", "list"]);
+    transcript.note("nothing yet");
+    fake.script().accounts.clear();
+    transcript.iamctl(&fake.bus.address, &["status"]);
+    transcript.check();
+}
+
+fn states(base: u64) -> Vec<AccountInfo> {
+    let account = |name: &str, state: &str| AccountInfo {
+        name: name.into(),
+        state: state.into(),
+        issuer: "https://wlcg.example.org/".into(),
+        ..Default::default()
+    };
+    let expired = AccountInfo {
+        access_expires_at: Some(base - 60),
+        refreshed_at: Some(base - 3660),
+        ..account("expired", state::SIGNED_IN)
+    };
+    let running = AccountInfo { login_running: true, ..account("running", state::LOGIN_REQUIRED) };
+    let refused = AccountInfo {
+        reason: Some("the issuer says: no such client".into()),
+        ..account("refused", state::CLIENT_BROKEN)
+    };
+    vec![
+        account("fresh", state::NEW),
+        expired,
+        running,
+        refused,
+        account("terms", state::ACTION_NEEDED),
+        account("sealed", state::UNREADABLE),
+    ]
+}
+
+#[test]
+fn accounts_and_issuers_are_listed_and_shown() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut transcript = Transcript::new("listings", base);
+    for args in [
+        &["account", "list"][..],
+        &["account", "list", "--json"],
+        &["account", "show"],
+        &["account", "show", "cms"],
+        &["account", "show", "cms", "--json"],
+        &["account", "show", "atlas"],
+        &["issuer", "list"],
+        &["issuer", "list", "--json"],
+        &["issuer", "show"],
+        &["issuer", "show", "https://cms-auth.example.org", "--json"],
+        &["issuer", "show", "atlas"],
+        &["issuer", "show", "atlas", "--json"],
+        &["admin", "users"],
+        &["admin", "users", "--json"],
+        &["admin", "sessions"],
+        &["admin", "sessions", "--json"],
+        &["admin", "reload"],
+        &["admin", "reload", "--json"],
+    ] {
+        transcript.iamctl(&fake.bus.address, args);
+    }
+    transcript.note("where there is nothing");
+    *fake.script() = Default::default();
+    for args in [&["account", "list"][..], &["issuer", "list"], &["issuer", "show"]] {
+        transcript.iamctl(&fake.bus.address, args);
+    }
+    transcript.iamctl(&fake.bus.address, &["account", "list", "--json"]);
+    transcript.check();
+}
+
+#[test]
+fn login_shows_where_to_sign_in_and_how_it_ended() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut transcript = Transcript::new("login", base);
+    let soon = Duration::from_millis(50);
+    let mut play = |args: &[&str], states: Vec<_>| {
+        {
+            let mut script = fake.script();
+            script.login = samples::pending(base);
+            script.states = states.into_iter().map(|state| (soon, state)).collect();
+        }
+        transcript.iamctl(&fake.bus.address, args);
+    };
+    play(&["login"], vec![samples::done(base)]);
+    play(&["login", "--json"], vec![samples::done(base)]);
+    play(&["login", "--no-wait"], vec![]);
+    play(&["login", "--no-wait", "--json"], vec![]);
+    play(&["login", "cms", "--timeout", "1s"], vec![]);
+    play(&["login", "--timeout", "1s", "--json"], vec![]);
+    let denied = samples::failed(base, "LoginDenied", "the sign-in was denied");
+    play(&["login"], vec![denied.clone()]);
+    play(&["login", "--json"], vec![denied]);
+    let expired = samples::failed(base, "LoginExpired", "nobody answered in time");
+    play(&["login", "cms"], vec![expired]);
+    let other = samples::failed(base, "IdentityMismatch", "somebody else signed in");
+    play(&["login"], vec![other]);
+    transcript.note("an error that only a newer daemon knows");
+    let newer = samples::failed(base, "MoonInWrongPhase", "wait a week");
+    let mut play = |args: &[&str], states: Vec<_>| {
+        fake.script().login = samples::pending(base);
+        fake.script().states = states.into_iter().map(|state| (soon, state)).collect();
+        transcript.iamctl(&fake.bus.address, args);
+    };
+    play(&["login"], vec![newer]);
+    transcript.note("the issuer takes its time, and leaves something out");
+    fake.script().login = samples::starting(base);
+    let mut done = samples::done(base);
+    done.remarks = vec!["the issuer left out storage.modify:/".into()];
+    fake.script().states =
+        [samples::starting(base), samples::pending(base), done].map(|s| (soon, s)).into();
+    transcript.iamctl(&fake.bus.address, &["login"]);
+    fake.script().login = samples::starting(base);
+    fake.script().states = [samples::pending(base), samples::done(base)].map(|s| (soon, s)).into();
+    transcript.iamctl(&fake.bus.address, &["login", "--json"]);
+    for args in [
+        &["login", "--cancel"][..],
+        &["login", "--cancel", "cms", "--json"],
+        &["login", "--off"],
+        &["login", "--on"],
+        &["login", "--on", "--json"],
+    ] {
+        transcript.iamctl(&fake.bus.address, args);
+    }
+    transcript.check();
+}
+
+#[test]
+fn login_options_reach_the_daemon() {
+    let fake = Fake::start(samples::script(samples::base()));
+    let args = [
+        "login",
+        "cms",
+        "--issuer",
+        "cms",
+        "-s",
+        "openid",
+        "-s",
+        "a b",
+        "--aud",
+        "x",
+        "--no-wait",
+        "--new-client",
+    ];
+    assert_eq!(run(&mut iamctl(&fake.bus.address, &args)).code, 0);
+    assert_eq!(
+        fake.calls(),
+        [
+            r#"Login("cms", LoginOptions { issuer: Some("cms"), scopes: Some(["openid", "a", "b"]), audiences: Some(["x"]), if_needed: None, new_client: Some(true) })"#
+        ]
+    );
+}
+
+#[test]
+fn login_if_needed_is_silent_when_there_is_nothing_to_do() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    fake.script().login = samples::done(base);
+    let silent = |command: &mut std::process::Command| {
+        let outcome = run(command);
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str(), outcome.code), ("", "", 0));
+    };
+    silent(&mut iamctl(&fake.bus.address, &["login", "--if-needed"]));
+    assert!(fake.calls()[1].contains("if_needed: Some(true)"));
+    // Who wants no login is not even asked for: the daemon hears nothing.
+    fake.script().calls.clear();
+    silent(iamctl(&fake.bus.address, &["login", "--if-needed"]).env("IAMD_NO_LOGIN", ""));
+    assert!(fake.calls().is_empty());
+    // Who turned the notice off starts no login.
+    fake.script().status.notice = false;
+    silent(&mut iamctl(&fake.bus.address, &["login", "--if-needed"]));
+    assert_eq!(fake.calls(), ["Status()"]);
+}
+
+#[test]
+fn logout_says_what_became_of_the_sign_in() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut transcript = Transcript::new("logout", base);
+    fake.script().logout = LogoutReply { account: "wlcg".into(), revoked: true, remarks: vec![] };
+    transcript.iamctl(&fake.bus.address, &["logout"]);
+    transcript.iamctl(&fake.bus.address, &["logout", "wlcg", "--json"]);
+    fake.script().logout = LogoutReply {
+        account: "wlcg".into(),
+        revoked: false,
+        remarks: vec!["iamd goes on trying to revoke it".into()],
+    };
+    transcript.iamctl(&fake.bus.address, &["logout"]);
+    transcript.check();
+}
+
+#[test]
+fn help_has_examples_first() {
+    let mut transcript = Transcript::new("help", 0);
+    for args in [
+        &["--version"][..],
+        &["help"],
+        &["-h"],
+        &["help", "login"],
+        &["login", "-h"],
+        &["help", "token"],
+        &["help", "account", "show"],
+        &["help", "doctor"],
+    ] {
+        assert_eq!(transcript.iamctl("unix:path=/nonexistent", args), 0);
+    }
+    transcript.check();
+}
+
+#[test]
+fn a_wrong_command_line_is_told_on_standard_error_with_exit_code_2() {
+    let mut transcript = Transcript::new("usage", 0);
+    for args in [
+        &[][..],
+        &["frobnicate"],
+        &["token", "--min-valid", "soon"],
+        &["token", "--env", "--json"],
+        &["login", "--cancel", "--no-wait"],
+        &["login", "--on", "--off"],
+        &["login", "--off", "cms"],
+        &["account"],
+        &["completions", "tcsh"],
+    ] {
+        assert_eq!(transcript.iamctl("unix:path=/nonexistent", args), 2, "{args:?}");
+    }
+    transcript.check();
+}

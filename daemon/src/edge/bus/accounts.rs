@@ -1,0 +1,143 @@
+//! `org.iamd1.Accounts`.
+
+use std::{sync::Arc, time::Duration};
+
+use iamd_protocol::bus::{
+    AccountInfo, Finding, IssuerInfo, LONGEST_WAIT_MS, LoginInfo, LoginOptions, LogoutReply,
+    StatusReply,
+};
+use zbus::{Connection, interface, message::Header};
+
+use super::{BusError, Callers};
+use crate::service::{Caller, Service};
+
+pub(super) struct Accounts {
+    service: Arc<Service>,
+    callers: Callers,
+}
+
+impl Accounts {
+    pub(super) fn new(service: Arc<Service>, callers: Callers) -> Self {
+        Self { service, callers }
+    }
+
+    async fn caller(
+        &self,
+        header: &Header<'_>,
+        connection: &Connection,
+    ) -> Result<Caller, BusError> {
+        self.callers.of(header, connection, &self.service).await
+    }
+}
+
+#[interface(name = "org.iamd1.Accounts")]
+impl Accounts {
+    /// The caller's accounts.
+    async fn list(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<AccountInfo>, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.list(&caller).await?)
+    }
+
+    /// One of the caller's accounts.
+    async fn show(
+        &self,
+        account: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<AccountInfo, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.show(&caller, account).await?)
+    }
+
+    /// Starts a login, or joins the one that runs.
+    async fn login(
+        &self,
+        account: &str,
+        options: LoginOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<LoginInfo, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.login(&caller, account, options).await?)
+    }
+
+    /// The state of a login, after waiting so long for a change.
+    async fn login_state(
+        &self,
+        account: &str,
+        wait_ms: u32,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<LoginInfo, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        let wait = Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS).into());
+        Ok(self.service.login_state(&caller, account, wait).await?)
+    }
+
+    /// Ends a running login.
+    async fn cancel_login(
+        &self,
+        account: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.cancel_login(&caller, account).await?)
+    }
+
+    /// Signs out.
+    async fn logout(
+        &self,
+        account: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<LogoutReply, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.logout(&caller, account).await?)
+    }
+
+    /// Switches the notice at login on or off.
+    async fn set_notice(
+        &self,
+        on: bool,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.set_notice(&caller, on).await?)
+    }
+
+    /// The caller's sessions and settings.
+    async fn status(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<StatusReply, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.status(&caller).await?)
+    }
+
+    /// The issuers that the site lists.
+    async fn issuers(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<IssuerInfo>, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.issuers(&caller)?)
+    }
+
+    /// What is well and what is not.
+    async fn diagnose(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<Finding>, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.diagnose(&caller).await?)
+    }
+}

@@ -1,0 +1,102 @@
+//! `org.iamd1.Admin`: authorised by polkit, by the caller's name on the bus and never by a pid.
+
+use std::{collections::HashMap, sync::Arc};
+
+use iamd_protocol::{
+    bus::{ACTION_INSPECT, ACTION_RELOAD, SessionInfo, UserInfo},
+    error::Kind,
+};
+use zbus::{Connection, interface, message::Header};
+use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
+
+use super::{BusError, Callers};
+use crate::service::{Service, ServiceError};
+
+pub(super) struct Admin {
+    service: Arc<Service>,
+    callers: Callers,
+}
+
+impl Admin {
+    pub(super) fn new(service: Arc<Service>, callers: Callers) -> Self {
+        Self { service, callers }
+    }
+
+    /// The caller's uid, if polkit authorises them for `action`. root always is.
+    async fn authorise(
+        &self,
+        header: &Header<'_>,
+        connection: &Connection,
+        action: &str,
+    ) -> Result<u32, BusError> {
+        let (uid, _) = self.callers.credentials(header, connection).await?;
+        if uid == 0 {
+            return Ok(uid);
+        }
+        let allowed = match ask_polkit(header, connection, action).await {
+            Ok(allowed) => allowed,
+            Err(error) => {
+                tracing::warn!(%error, action, "polkit did not answer; refused");
+                false
+            }
+        };
+        if allowed {
+            return Ok(uid);
+        }
+        let error =
+            ServiceError::new(Kind::NotAuthorized, format!("polkit does not allow you {action}"));
+        self.service.note_administration(uid, action, Some(&error));
+        Err(error.into())
+    }
+}
+
+async fn ask_polkit(
+    header: &Header<'_>,
+    connection: &Connection,
+    action: &str,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let subject = Subject::new_for_message_header(header)?;
+    let interactive =
+        header.primary().flags().contains(zbus::message::Flags::ALLOW_INTERACTIVE_AUTH);
+    let flags = if interactive {
+        CheckAuthorizationFlags::ALLOW_USER_INTERACTION
+    } else {
+        CheckAuthorizationFlags::default()
+    };
+    let polkit = AuthorityProxy::new(connection).await?;
+    let result = polkit.check_authorization(&subject, action, &HashMap::new(), flags, "").await?;
+    Ok(result.is_authorized)
+}
+
+#[interface(name = "org.iamd1.Admin")]
+impl Admin {
+    /// Reads the configuration again.
+    async fn reload(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), BusError> {
+        let by = self.authorise(&header, connection, ACTION_RELOAD).await?;
+        Ok(self.service.reload(by)?)
+    }
+
+    /// Who has accounts and sessions; no tokens.
+    async fn users(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<UserInfo>, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.users(by).await?)
+    }
+
+    /// The sessions on this node.
+    async fn sessions(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<SessionInfo>, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.all_sessions(by))
+    }
+}

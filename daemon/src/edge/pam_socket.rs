@@ -1,0 +1,124 @@
+//! The socket of the PAM module: one frame in, one frame out, for root only.
+//!
+//! Who is asking comes from the kernel. A peer that stalls costs a task and nobody's time; one
+//! that sends nonsense is hung up on.
+
+use std::{io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+
+use iamd_protocol::pam::{self, FrameError, Reply, Request};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixSocket, UnixStream},
+    sync::Semaphore,
+};
+
+use crate::{
+    clock::Clock,
+    service::{NewLogin, Service},
+    session::Peer,
+};
+
+/// A peer has so long for its request, and again for taking the reply.
+const PEER_TIME: Duration = Duration::from_secs(2);
+/// Waiting connections; a login storm must not be refused.
+const BACKLOG: u32 = 1024;
+/// Conversations at a time.
+const AT_ONCE: usize = 1024;
+
+/// The listening socket.
+pub struct PamSocket {
+    listener: UnixListener,
+}
+
+impl PamSocket {
+    /// Listens at `path`, for its owner only. What an earlier daemon left there is replaced.
+    ///
+    /// # Errors
+    /// The file system's, with the path.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let at =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
+            _ => {}
+        }
+        let socket = UnixSocket::new_stream().map_err(at)?;
+        // Bound under a mask: at no instant is it open to others.
+        let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+        let bound = socket.bind(path);
+        nix::sys::stat::umask(mask);
+        bound.map_err(at)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(at)?;
+        Ok(Self { listener: socket.listen(BACKLOG).map_err(at)? })
+    }
+
+    /// Serves until the task is aborted.
+    pub async fn serve(self, service: Arc<Service>, clock: Arc<dyn Clock>) {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let (service, clock) = (Arc::clone(&service), Arc::clone(&clock));
+                    tokio::spawn(async move {
+                        if let Err(error) = converse(stream, &service, &*clock).await {
+                            tracing::info!(%error, "a PAM conversation ended early");
+                        }
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: those that are open will close.
+                    tracing::warn!(%error, "the PAM socket cannot accept");
+                    clock.sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn converse(
+    mut stream: UnixStream,
+    service: &Arc<Service>,
+    clock: &dyn Clock,
+) -> Result<(), FrameError> {
+    let request = tokio::select! {
+        request = receive(&mut stream, service.config().limits.frame_bytes) => request?,
+        () = clock.sleep(PEER_TIME) => return Err(timed_out()),
+    };
+    let peer = Peer::of(&stream).map_err(|error| io::Error::other(error.to_string()))?;
+    // The file mode says so already; the kernel's word counts.
+    if peer.uid != 0 && peer.uid != nix::unistd::geteuid().as_raw() {
+        return Err(io::Error::from(io::ErrorKind::PermissionDenied).into());
+    }
+    let reply = match request {
+        Request::Open(open) => {
+            service.open_session(NewLogin { open, pid: peer.pid, pidfd: peer.pidfd }).await
+        }
+        Request::Close(close) => service.close_session(close.session),
+    };
+    if let Reply::Refused { reason } = &reply {
+        tracing::warn!(%reason, "a session was refused");
+    }
+    let bytes = pam::encode(&reply)?;
+    tokio::select! {
+        written = stream.write_all(&bytes) => Ok(written?),
+        () = clock.sleep(PEER_TIME) => Err(timed_out()),
+    }
+}
+
+async fn receive(stream: &mut UnixStream, most: usize) -> Result<Request, FrameError> {
+    let mut header = [0; 4];
+    stream.read_exact(&mut header).await?;
+    let length = pam::body_length(header)?;
+    if length > most {
+        return Err(FrameError::Length(u32::from_le_bytes(header)));
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    pam::decode(&body)
+}
+
+fn timed_out() -> FrameError {
+    io::Error::from(io::ErrorKind::TimedOut).into()
+}

@@ -1,0 +1,238 @@
+//! How much is asked of one issuer: so many requests at a time, and none for a while after it
+//! failed several times in a row. An issuer that is down must cost a login nothing, and one that
+//! comes back must not meet everybody at once.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{
+    account::ports::{Health, IssuerError},
+    clock::Clock,
+};
+
+/// Bounds on requests to issuers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest wait for a connection, name resolution and TLS included.
+    pub connect_timeout: Duration,
+    /// The longest wait for a whole answer. INDIGO IAM takes up to 20 s for a refresh.
+    pub total_timeout: Duration,
+    /// The longest answer, in bytes.
+    pub longest_body: usize,
+    /// Requests at a time, per issuer.
+    pub concurrent: usize,
+    /// The longest wait for one of those.
+    pub queue_timeout: Duration,
+    /// Failures in a row that open the circuit.
+    pub failures: u32,
+    /// How long it stays open the first time; doubles with each failed probe.
+    pub first_pause: Duration,
+    /// How long it stays open at most.
+    pub longest_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(30),
+            longest_body: 1024 * 1024,
+            concurrent: 8,
+            queue_timeout: Duration::from_secs(10),
+            failures: 3,
+            first_pause: Duration::from_secs(15),
+            longest_pause: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What a request told about the issuer's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It answers, whatever it said.
+    Answered,
+    /// It does not; `Retry-After` where it gave one.
+    Failed(Option<Duration>),
+    /// Nothing: the request was not sent, or it may have failed by what was in it.
+    Nothing,
+}
+
+/// The circuit breaker: pure, time is an argument.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    limits: Limits,
+    state: Circuit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Circuit {
+    Unknown,
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        pause: Duration,
+    },
+    /// One request is let through to see.
+    Probing {
+        pause: Duration,
+    },
+}
+
+impl Breaker {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, state: Circuit::Unknown }
+    }
+
+    /// How long not to ask; `None`: ask now.
+    pub(super) fn closed_for(&self, now: Instant) -> Option<Duration> {
+        match self.state {
+            Circuit::Open { until, .. } if now < until => Some(until - now),
+            // Somebody is trying just now; what comes of it is known within a request's time.
+            Circuit::Probing { .. } => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// Lets a request through, the first after a pause as the probe.
+    ///
+    /// # Errors
+    /// How long not to ask.
+    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+        if let Some(pause) = self.closed_for(now) {
+            return Err(pause);
+        }
+        if let Circuit::Open { pause, .. } = self.state {
+            self.state = Circuit::Probing { pause };
+        }
+        Ok(())
+    }
+
+    /// Takes in what a request told.
+    pub(super) fn take(&mut self, outcome: Outcome, now: Instant) {
+        self.state = match (outcome, self.state) {
+            (Outcome::Answered, _) => Circuit::Closed { failures: 0 },
+            // The probe told nothing: the next request is the probe.
+            (Outcome::Nothing, Circuit::Probing { pause }) => Circuit::Open { until: now, pause },
+            (Outcome::Nothing, state) => state,
+            (Outcome::Failed(Some(wait)), state) => {
+                let until = now + wait.min(self.limits.longest_pause);
+                match state {
+                    Circuit::Open { until: already, pause } => {
+                        Circuit::Open { until: until.max(already), pause }
+                    }
+                    Circuit::Probing { pause } => Circuit::Open { until, pause },
+                    _ => Circuit::Open { until, pause: self.limits.first_pause },
+                }
+            }
+            (Outcome::Failed(None), Circuit::Unknown) => self.failing(1, now),
+            (Outcome::Failed(None), Circuit::Closed { failures }) => {
+                self.failing(failures.saturating_add(1), now)
+            }
+            // A request from before the circuit opened.
+            (Outcome::Failed(None), state @ Circuit::Open { .. }) => state,
+            (Outcome::Failed(None), Circuit::Probing { pause }) => {
+                let pause = (pause * 2).min(self.limits.longest_pause);
+                Circuit::Open { until: now + pause, pause }
+            }
+        };
+    }
+
+    fn failing(&self, failures: u32, now: Instant) -> Circuit {
+        if failures < self.limits.failures {
+            return Circuit::Closed { failures };
+        }
+        let pause = self.limits.first_pause;
+        Circuit::Open { until: now + pause, pause }
+    }
+
+    pub(super) fn health(&self, now: Instant) -> Health {
+        match self.state {
+            Circuit::Unknown => Health::Unknown,
+            Circuit::Closed { failures: 0 } => Health::Answering,
+            Circuit::Open { until, .. } if now < until => Health::Open(until - now),
+            Circuit::Closed { .. } | Circuit::Open { .. } | Circuit::Probing { .. } => {
+                Health::Failing
+            }
+        }
+    }
+}
+
+/// What stands before every request to one issuer.
+pub(super) struct Gate {
+    slots: Semaphore,
+    breaker: Mutex<Breaker>,
+    queue_timeout: Duration,
+}
+
+/// Leave to send one request. Dropped without [`Pass::settle`], it told nothing.
+pub(super) struct Pass<'a> {
+    gate: &'a Gate,
+    clock: &'a dyn Clock,
+    outcome: Outcome,
+    _slot: SemaphorePermit<'a>,
+}
+
+impl Gate {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            slots: Semaphore::new(limits.concurrent.max(1)),
+            breaker: Mutex::new(Breaker::new(limits)),
+            queue_timeout: limits.queue_timeout,
+        }
+    }
+
+    /// Waits for leave to send one request.
+    ///
+    /// # Errors
+    /// [`IssuerError::CircuitOpen`] at once; [`IssuerError::Unreachable`] when the queue is long.
+    pub(super) async fn enter<'a>(
+        &'a self,
+        title: &str,
+        clock: &'a dyn Clock,
+    ) -> Result<Pass<'a>, IssuerError> {
+        let open = |retry_in| IssuerError::CircuitOpen { issuer: title.to_owned(), retry_in };
+        if let Some(pause) = self.with(|breaker| breaker.closed_for(clock.monotonic())) {
+            return Err(open(pause));
+        }
+        let busy = || IssuerError::Unreachable {
+            text: format!("too many requests to {title} are waiting for an answer"),
+            retry_after: None,
+            maybe_processed: false,
+        };
+        let slot = tokio::select! {
+            biased;
+            slot = self.slots.acquire() => slot.map_err(|_| busy())?,
+            () = clock.sleep(self.queue_timeout) => return Err(busy()),
+        };
+        self.with(|breaker| breaker.admit(clock.monotonic())).map_err(open)?;
+        Ok(Pass { gate: self, clock, outcome: Outcome::Nothing, _slot: slot })
+    }
+
+    pub(super) fn health(&self, now: Instant) -> Health {
+        self.with(|breaker| breaker.health(now))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Breaker) -> T) -> T {
+        work(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Pass<'_> {
+    /// The request is over.
+    pub(super) fn settle(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let (outcome, now) = (self.outcome, self.clock.monotonic());
+        self.gate.with(|breaker| breaker.take(outcome, now));
+    }
+}

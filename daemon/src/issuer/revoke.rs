@@ -1,0 +1,46 @@
+//! Revoking a refresh token (RFC 7009).
+
+use reqwest::Method;
+use secrecy::SecretString;
+
+use super::{
+    IssuerClient, error::ErrorReply, form::Form, http::Ask, metadata::need, redact::Redactor,
+};
+use crate::account::{ClientRecord, Dialect, IssuerProfile, ports::IssuerError};
+
+impl IssuerClient {
+    pub(super) async fn revoke_token(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+    ) -> Result<(), IssuerError> {
+        let metadata = self.metadata(profile).await?;
+        let endpoint = need(profile, &metadata.revocation, "revocation", "revocation")?;
+        let mut form = Form::new(None);
+        form.add_secret("token", refresh_token);
+        form.add("token_type_hint", "refresh_token");
+        let authorization = form.authenticate(client);
+        let ask = Ask {
+            method: Method::POST,
+            authorization,
+            body: Some(form.into_body()),
+            ..Ask::get(endpoint)
+        };
+        let reply = self.ask(profile, ask, false).await?;
+        let secrets = client.client_secret.iter().chain([refresh_token]);
+        match (reply.status, metadata.dialect) {
+            (200..=299, _) => Ok(()),
+            // The token is not this client's any more, or never was: nothing left to do.
+            (403, Dialect::IndigoIam) => Ok(()),
+            _ => {
+                let error = ErrorReply::read(profile, &reply, &Redactor::new(secrets));
+                // Unknown to it, though RFC 7009 §2.2 wants 200 for that.
+                if matches!(error.code.as_str(), "invalid_token" | "invalid_grant") {
+                    return Ok(());
+                }
+                Err(error.into_error())
+            }
+        }
+    }
+}

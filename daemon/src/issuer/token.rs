@@ -1,0 +1,215 @@
+//! The token endpoint (RFC 6749 §5, §6; RFC 8628 §3.4): one poll, one refresh. Neither is ever
+//! repeated here: a second redeem revokes what the first gave, and a refresh token may be good for
+//! one use only.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::{
+    IssuerClient, classify,
+    error::ErrorReply,
+    form::Form,
+    http::{Ask, Reply},
+    jwt,
+    metadata::{Metadata, need},
+    redact::{Redactor, printable},
+    registration::DEVICE_GRANT,
+    reply,
+};
+use crate::account::{
+    AudienceParameter, AudienceSet, ClientRecord, IssuerProfile, ScopeSet,
+    ports::{IssuerError, PollAnswer, RefreshError, Tokens, Wanted},
+};
+
+/// Where neither the reply nor the token says how long it is good (requirement 27).
+const DEFAULT_EXPIRES_IN: Duration = Duration::from_secs(300);
+
+/// A token response (RFC 6749 §5.1).
+#[derive(Deserialize)]
+struct TokenReply {
+    access_token: Option<SecretString>,
+    refresh_token: Option<SecretString>,
+    id_token: Option<SecretString>,
+    #[serde(default, deserialize_with = "reply::text")]
+    token_type: Option<String>,
+    #[serde(default, deserialize_with = "reply::seconds")]
+    expires_in: Option<Duration>,
+    /// Keycloak's; 0 is "never".
+    #[serde(default, deserialize_with = "reply::seconds")]
+    refresh_expires_in: Option<Duration>,
+    #[serde(default, deserialize_with = "reply::list")]
+    scope: Option<String>,
+}
+
+impl IssuerClient {
+    pub(super) async fn poll(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        device_code: &SecretString,
+        audiences: &AudienceSet,
+    ) -> PollAnswer {
+        let metadata = match self.metadata(profile).await {
+            Ok(metadata) => metadata,
+            Err(error) => return failed_poll(error),
+        };
+        let mut form = Form::new(Some(DEVICE_GRANT));
+        form.add_secret("device_code", device_code);
+        // An audience that was given with the device code alone does not reach INDIGO IAM's token.
+        form.add_audiences(metadata.audience_parameter, audiences);
+        let redactor = Redactor::new(client.client_secret.iter().chain([device_code]));
+        let tailored = !audiences.is_empty();
+        let reply = match self.token_request(profile, &metadata, client, form, tailored).await {
+            Ok(reply) => reply,
+            Err(error) => return failed_poll(error),
+        };
+        match self.read(profile, &reply, None) {
+            Some(Ok((mut tokens, id_token))) => {
+                let id_token = id_token.as_ref();
+                match self.identity(profile, &metadata, &client.client_id, id_token).await {
+                    Ok(identity) => tokens.identity = identity,
+                    Err(error) => return PollAnswer::Failed(error),
+                }
+                PollAnswer::Tokens(Box::new(tokens))
+            }
+            Some(Err(error)) => PollAnswer::Failed(error),
+            None => classify::poll(ErrorReply::read(profile, &reply, &redactor)),
+        }
+    }
+
+    pub(super) async fn use_refresh_token(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Tokens, RefreshError> {
+        let metadata = self.metadata(profile).await?;
+        check_audiences(metadata.audience_parameter, &wanted.audiences)
+            .map_err(|text| RefreshError::Audience { text })?;
+        let mut form = Form::new(Some("refresh_token"));
+        form.add_secret("refresh_token", refresh_token);
+        if let Some(scopes) = &wanted.scopes {
+            // Nothing is narrowed by it, and some refuse it here (requirement 33).
+            let scopes = scopes.without("offline_access");
+            if scopes.is_empty() {
+                // Left out, the parameter would mean all scopes.
+                return Err(RefreshError::Scope { text: "no scope is asked for".to_owned() });
+            }
+            form.add("scope", &scopes.to_string());
+        }
+        form.add_audiences(metadata.audience_parameter, &wanted.audiences);
+        let tailored = wanted.scopes.is_some() || !wanted.audiences.is_empty();
+        let reply = self.token_request(profile, &metadata, client, form, tailored).await?;
+        match self.read(profile, &reply, Some(refresh_token)) {
+            // An ID token in it tells nothing new, and must not cost a refresh token that rotated.
+            Some(answer) => Ok(answer?.0),
+            None => {
+                let secrets = client.client_secret.iter().chain([refresh_token]);
+                let error = ErrorReply::read(profile, &reply, &Redactor::new(secrets));
+                Err(classify::refresh(error))
+            }
+        }
+    }
+
+    async fn token_request(
+        &self,
+        profile: &IssuerProfile,
+        metadata: &Metadata,
+        client: &ClientRecord,
+        mut form: Form,
+        tailored: bool,
+    ) -> Result<Reply, IssuerError> {
+        let endpoint = need(profile, &metadata.token, "token", "token")?;
+        let authorization = form.authenticate(client);
+        let ask = Ask {
+            method: Method::POST,
+            authorization,
+            body: Some(form.into_body()),
+            ..Ask::get(endpoint)
+        };
+        self.ask(profile, ask, tailored).await
+    }
+
+    /// The tokens of a reply, with the ID token; `None` when it is an error reply.
+    fn read(
+        &self,
+        profile: &IssuerProfile,
+        reply: &Reply,
+        used: Option<&SecretString>,
+    ) -> Option<Result<(Tokens, Option<SecretString>), IssuerError>> {
+        if reply.status != 200 {
+            return None;
+        }
+        let malformed =
+            |what: &str| Err(IssuerError::Malformed { text: format!("{}: {what}", profile.title) });
+        let json = serde_json::from_slice::<serde::de::IgnoredAny>(&reply.body);
+        let answer = match serde_json::from_slice::<TokenReply>(&reply.body) {
+            Ok(answer) => answer,
+            // A page is an error reply; JSON of another shape is a broken token reply.
+            Err(_) if json.is_err() => return None,
+            Err(_) => return Some(malformed("the token reply has fields of the wrong type")),
+        };
+        // Some send errors with 200.
+        let access_token = answer.access_token?;
+        if !reply::is_sane(&access_token) {
+            return Some(malformed("the access token is not visible ASCII"));
+        }
+        if let Some(token_type) = answer.token_type
+            && !token_type.eq_ignore_ascii_case("bearer")
+        {
+            let token_type = printable(&token_type, 40);
+            return Some(malformed(&format!("token_type is {token_type}, not Bearer")));
+        }
+        let now = self.clock.wall();
+        let by_token = || Some(jwt::expires_at(access_token.expose_secret())?.after(now));
+        let refresh_token = answer.refresh_token.filter(reply::is_sane);
+        let lasting = refresh_token.as_ref().or(used);
+        let refresh_expires_at =
+            lasting.and_then(|token| jwt::unsigned_expires_at(token.expose_secret()));
+        let told = answer.refresh_expires_in.filter(|told| !told.is_zero());
+        let is_used = |token: &SecretString| {
+            used.is_some_and(|used| used.expose_secret() == token.expose_secret())
+        };
+        let tokens = Tokens {
+            expires_in: answer.expires_in.or_else(by_token).unwrap_or(DEFAULT_EXPIRES_IN),
+            access_token,
+            refresh_expires_at: refresh_expires_at.or(told.map(|told: Duration| now.plus(told))),
+            refresh_token: refresh_token.filter(|token| !is_used(token)),
+            scopes: answer.scope.as_deref().map(ScopeSet::from_reply),
+            identity: None,
+        };
+        Some(Ok((tokens, answer.id_token)))
+    }
+}
+
+/// `resource` takes absolute URIs without a fragment (RFC 8707 §2).
+///
+/// # Errors
+/// A text that names the first that is not one.
+pub(super) fn check_audiences(
+    parameter: AudienceParameter,
+    audiences: &AudienceSet,
+) -> Result<(), String> {
+    let fits = |audience: &str| Url::parse(audience).is_ok_and(|url| url.fragment().is_none());
+    match (parameter, audiences.iter().find(|audience| !fits(audience))) {
+        (AudienceParameter::Resource, Some(audience)) => Err(format!(
+            "this issuer takes audiences as absolute URIs without a fragment, and {} is none",
+            printable(audience, 100)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn failed_poll(error: IssuerError) -> PollAnswer {
+    match error {
+        IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. } => {
+            PollAnswer::Transient { error }
+        }
+        error => PollAnswer::Failed(error),
+    }
+}

@@ -1,0 +1,289 @@
+//! The caller's accounts, settings and the site's issuers, as they may see them.
+
+use iamd_protocol::bus::{AccountInfo, IssuerInfo, StatusReply};
+use iamd_protocol::error::Kind;
+
+use crate::{
+    account::{
+        AccountKey, AccountName, ClientPolicy, Dialect, IssuerProfile, Owner, Record, Settings,
+        ports::{Health, Revision, Stored, VaultError, Wanted},
+    },
+    audit,
+    token::Ask,
+};
+
+use super::{Caller, Service, ServiceError};
+
+/// The accounts of one uid, as they came out of the vault.
+pub(super) struct Accounts {
+    /// Those that opened.
+    pub(super) open: Vec<Stored<Record>>,
+    /// Those that did not, and why.
+    pub(super) unreadable: Vec<(AccountName, String)>,
+    /// What the user decided.
+    pub(super) settings: Settings,
+}
+
+impl Accounts {
+    /// The account that is meant when none is named.
+    pub(super) fn default_name(&self, site_default: Option<&IssuerProfile>) -> Option<AccountName> {
+        let named =
+            |name: &AccountName| self.open.iter().any(|account| account.value.name == *name);
+        if let Some(chosen) = self.settings.default_account.as_ref().filter(|name| named(name)) {
+            return Some(chosen.clone());
+        }
+        let of_site = site_default.and_then(|profile| {
+            let mut of_issuer =
+                self.open.iter().filter(|account| account.value.issuer == profile.url.as_str());
+            of_issuer.next().map(|account| account.value.name.clone())
+        });
+        of_site.or_else(|| self.open.first().map(|account| account.value.name.clone()))
+    }
+
+    /// The account of that name, URL, or the default one for the empty string.
+    pub(super) fn find(
+        &self,
+        named: &str,
+        site_default: Option<&IssuerProfile>,
+    ) -> Result<&Stored<Record>, ServiceError> {
+        let found = if named.is_empty() {
+            let name = self.default_name(site_default);
+            name.and_then(|name| self.open.iter().find(|account| account.value.name == name))
+        } else if named.contains("://") {
+            let slashless = |text: &str| text.strip_suffix('/').unwrap_or(text).to_owned();
+            let wanted = slashless(named);
+            self.open.iter().find(|account| slashless(&account.value.issuer) == wanted)
+        } else {
+            let name: AccountName = named.parse()?;
+            self.open.iter().find(|account| account.value.name == name)
+        };
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let unreadable =
+            self.unreadable.iter().find(|(name, _)| named.is_empty() || name.as_str() == named);
+        if let Some((_, why)) = unreadable {
+            return Err(ServiceError::new(Kind::AccountUnreadable, why.clone()));
+        }
+        if named.is_empty() {
+            return Err(ServiceError::new(Kind::LoginRequired, "you have no account yet"));
+        }
+        let shown: String = named.chars().filter(|c| !c.is_control()).take(80).collect();
+        Err(ServiceError::new(
+            Kind::NoSuchAccount,
+            format!("you have no account \u{201c}{shown}\u{201d}"),
+        ))
+    }
+}
+
+impl Service {
+    /// The accounts of a user. Those of somebody who had this uid before are left out.
+    pub(super) async fn accounts(&self, owner: &Owner) -> Result<Accounts, ServiceError> {
+        let mut accounts = Accounts {
+            open: Vec::new(),
+            unreadable: Vec::new(),
+            settings: self.vault.settings(owner.uid).await.map(|s| s.value).unwrap_or_else(|error| {
+                tracing::warn!(uid = owner.uid, %error, "the settings of a user could not be read");
+                Settings::default()
+            }),
+        };
+        for (key, account) in self.vault.accounts_of(owner.uid).await? {
+            match account {
+                Ok(account) if account.value.owner.user == owner.user => {
+                    accounts.open.push(account);
+                }
+                Ok(account) => self.audit.record(
+                    audit::Kind::UidReused,
+                    &audit::Event {
+                        uid: owner.uid,
+                        account: key.name.as_str(),
+                        result: "ignored",
+                        detail: format!(
+                            "made by {}, the uid now belongs to {}",
+                            account.value.owner.user, owner.user
+                        ),
+                        ..audit::Event::default()
+                    },
+                ),
+                Err(VaultError::Unreadable { text }) => {
+                    tracing::error!(uid = owner.uid, account = %key.name, %text, "an account does not open");
+                    accounts.unreadable.push((key.name, text));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(accounts)
+    }
+
+    /// The issuer of an account: as the site lists it now, else as the user named it.
+    pub(super) fn profile_of(&self, record: &Record) -> Result<IssuerProfile, ServiceError> {
+        Ok(crate::policy::issuer(&self.config(), Some(&record.issuer))?)
+    }
+
+    /// All accounts of the caller.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn list(&self, caller: &Caller) -> Result<Vec<AccountInfo>, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let accounts = self.accounts(&caller.owner).await?;
+        let default = accounts.default_name(self.config().default_profile());
+        let mut infos: Vec<_> = accounts
+            .open
+            .iter()
+            .map(|account| self.info(&account.value, default.as_ref()))
+            .collect();
+        infos.extend(accounts.unreadable.iter().map(|(name, why)| AccountInfo {
+            name: name.to_string(),
+            state: iamd_protocol::bus::state::UNREADABLE.into(),
+            reason: Some(why.clone()),
+            ..AccountInfo::default()
+        }));
+        Ok(infos)
+    }
+
+    /// One account of the caller.
+    ///
+    /// # Errors
+    /// No such account, or the store.
+    pub async fn show(&self, caller: &Caller, named: &str) -> Result<AccountInfo, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let accounts = self.accounts(&caller.owner).await?;
+        let default = accounts.default_name(self.config().default_profile());
+        let account = accounts.find(named, self.config().default_profile())?;
+        Ok(self.info(&account.value, default.as_ref()))
+    }
+
+    fn info(&self, record: &Record, default: Option<&AccountName>) -> AccountInfo {
+        let key = record.key();
+        let config = self.config();
+        let is_default = default == Some(&record.name);
+        let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
+        let token = self.broker.cached(&key, &Ask { wanted, ..Ask::default() });
+        let token = token.or_else(|| record.access_token.clone());
+        let file = self.presence.file_state(&key, is_default);
+        AccountInfo {
+            name: record.name.to_string(),
+            is_default,
+            issuer: record.issuer.clone(),
+            issuer_name: config.issuer(&record.issuer).map(|profile| profile.name.clone()),
+            state: record.state.word().into(),
+            reason: record.state.reason().map(str::to_owned),
+            client_id: record.client_id.clone(),
+            scopes_asked: record.scopes_asked.to_vec(),
+            scopes: record.scopes.to_vec(),
+            audiences: record.audiences.to_vec(),
+            subject: record.subject.as_ref().map(|subject| subject.sub.clone()),
+            subject_name: record.subject.as_ref().and_then(|subject| subject.name.clone()),
+            signed_in_at: record.signed_in_at.map(|at| at.0),
+            refreshed_at: record.refreshed_at.map(|at| at.0),
+            access_expires_at: token
+                .map(|token| token.expires_at)
+                .filter(|end| *end > self.clock.wall())
+                .map(|end| end.0),
+            refresh_expires_at: record.refresh_expires_at.map(|at| at.0),
+            token_file: file.path.map(|path| path.display().to_string()),
+            token_file_problem: file.problem,
+            login_running: self.logins.pending(&key).is_some(),
+        }
+    }
+
+    /// The caller's sessions and settings.
+    ///
+    /// # Errors
+    /// Too many requests.
+    pub async fn status(&self, caller: &Caller) -> Result<StatusReply, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let uid = caller.owner.uid;
+        let notice_off = self.vault.settings(uid).await?.value.notice_off;
+        let config = self.config();
+        Ok(StatusReply {
+            version: env!("CARGO_PKG_VERSION").into(),
+            node: self.node.clone(),
+            sessions: self.presence.sessions_of(uid),
+            files_until: self.presence.files_until(uid).map(|at| at.0),
+            notice: !notice_off,
+            default_issuer: config.default_issuer.clone(),
+            announce_ahead_seconds: config.tokens.announce_ahead.as_secs(),
+        })
+    }
+
+    /// Switches the notice at login on or off for the caller.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn set_notice(&self, caller: &Caller, on: bool) -> Result<(), ServiceError> {
+        let _guard = self.enter(caller)?;
+        let stored = self.vault.settings(caller.owner.uid).await?;
+        let settings = Settings { notice_off: !on, ..stored.value };
+        self.vault.save_settings(caller.owner.uid, &settings, stored.revision).await?;
+        Ok(())
+    }
+
+    /// The issuers that the site lists.
+    ///
+    /// # Errors
+    /// Too many requests.
+    pub fn issuers(&self, caller: &Caller) -> Result<Vec<IssuerInfo>, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let config = self.config();
+        let info = |profile: &IssuerProfile| IssuerInfo {
+            name: profile.name.clone(),
+            title: profile.title.clone(),
+            url: profile.url.to_string(),
+            is_default: config.default_issuer.as_ref() == Some(&profile.name),
+            dialect: match profile.dialect {
+                Some(Dialect::IndigoIam) => "indigo-iam",
+                Some(Dialect::Rfc) => "rfc",
+                None => "auto",
+            }
+            .into(),
+            scopes: profile.scopes.to_vec(),
+            client: match profile.client {
+                ClientPolicy::PerSite => "per-site",
+                ClientPolicy::PerUser => "per-user",
+                ClientPolicy::Fixed(_) => "fixed",
+            }
+            .into(),
+            health: match self.issuers.health(profile) {
+                Health::Unknown => "unknown",
+                Health::Answering => "ok",
+                Health::Failing | Health::Open(_) => "unreachable",
+            }
+            .into(),
+        };
+        Ok(config.issuers.values().map(info).collect())
+    }
+
+    /// Whether a further account of this uid is allowed.
+    pub(super) fn may_add(&self, accounts: &Accounts) -> Result<(), ServiceError> {
+        let most = self.config().limits.accounts as usize;
+        if accounts.open.len() + accounts.unreadable.len() >= most {
+            let text = format!("you have {most} accounts, which is as many as this site allows");
+            return Err(ServiceError::new(Kind::TooManyAccounts, text));
+        }
+        Ok(())
+    }
+
+    /// Reads one account again and writes what `change` makes of it, until nobody else wrote in
+    /// between. `None` from `change` leaves it as it is.
+    pub(super) async fn update(
+        &self,
+        key: &AccountKey,
+        change: impl Fn(&mut Record) -> bool + Send + Sync,
+    ) -> Result<(), ServiceError> {
+        loop {
+            let Some(Stored { mut value, revision }) = self.vault.account(key).await? else {
+                return Ok(());
+            };
+            if !change(&mut value) {
+                return Ok(());
+            }
+            match self.vault.save_account(&value, revision).await {
+                Ok(Revision(_)) => return Ok(()),
+                Err(VaultError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Administration. Whoever calls these was authorised by polkit at the edge.
+
+use std::sync::{Arc, PoisonError};
+
+use iamd_protocol::{
+    bus::{SessionInfo, UserInfo},
+    error::Kind,
+};
+
+use crate::{audit, config::Config};
+
+use super::{Service, ServiceError};
+
+impl Service {
+    /// Reads the configuration again; the one in force stays when the new one has a mistake.
+    ///
+    /// # Errors
+    /// Every mistake, with file, line and key.
+    pub fn reload(&self, by: u32) -> Result<(), ServiceError> {
+        let loaded = Config::load(&self.sources);
+        let result = match loaded {
+            Ok(config) => {
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                self.reloads.send_replace(());
+                Ok(())
+            }
+            Err(error) => Err(ServiceError::new(Kind::ConfigurationInvalid, error.to_string())),
+        };
+        self.note_administration(by, "reload", result.as_ref().err());
+        match &result {
+            Ok(()) => tracing::info!("the configuration was read again"),
+            Err(error) => tracing::error!(%error, "the configuration was not changed"),
+        }
+        result
+    }
+
+    /// Everybody who has accounts or sessions here; no tokens.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn users(&self, by: u32) -> Result<Vec<UserInfo>, ServiceError> {
+        self.note_administration(by, "users", None);
+        let mut users: Vec<UserInfo> = Vec::new();
+        for key in self.vault.account_keys().await? {
+            if users.last().is_none_or(|user| user.uid != key.uid) {
+                users.push(UserInfo { uid: key.uid, ..UserInfo::default() });
+            }
+        }
+        for session in self.presence.sessions.all() {
+            if !users.iter().any(|user| user.uid == session.login.uid) {
+                let user = session.login.user;
+                users.push(UserInfo { uid: session.login.uid, user, ..UserInfo::default() });
+            }
+        }
+        users.sort_by_key(|user| user.uid);
+        users.dedup_by_key(|user| user.uid);
+        for user in &mut users {
+            let accounts = self.vault.accounts_of(user.uid).await?;
+            user.accounts = u32::try_from(accounts.len()).unwrap_or(u32::MAX);
+            let open = accounts.iter().filter_map(|(_, account)| account.as_ref().ok());
+            for account in open {
+                user.user.clone_from(&account.value.owner.user);
+                user.signed_in += u32::from(account.value.state.may_refresh());
+            }
+            user.sessions = self.presence.sessions_of(user.uid);
+        }
+        Ok(users)
+    }
+
+    /// Every session on this node.
+    pub fn all_sessions(&self, by: u32) -> Vec<SessionInfo> {
+        self.note_administration(by, "sessions", None);
+        let info = |session: crate::session::Session| SessionInfo {
+            session: session.id.to_string(),
+            uid: session.login.uid,
+            user: session.login.user,
+            service: session.login.service,
+            rhost: session.login.rhost,
+            pid: session.pid,
+            since: session.opened_at.0,
+        };
+        self.presence.sessions.all().into_iter().map(info).collect()
+    }
+
+    /// Records what an administrator did, or was not allowed to do.
+    pub fn note_administration(&self, by: u32, what: &str, error: Option<&ServiceError>) {
+        self.audit.record(
+            audit::Kind::Administration,
+            &audit::Event {
+                uid: by,
+                result: error.map_or("ok", |error| error.kind.short_name()),
+                detail: what.to_owned(),
+                ..audit::Event::default()
+            },
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! One error type at the door: a kind for programs, a sentence for people.
+
+use iamd_protocol::error::Kind;
+
+use crate::{
+    account::{
+        NameError, ScopeError,
+        ports::{IssuerError, RefreshError, VaultError},
+    },
+    login::Failure,
+    policy::{IssuerRefusal, TooManyRequests},
+    token::TokenError,
+};
+
+/// Why a use case failed. The message is bounded, printable and free of secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceError {
+    /// For programs.
+    pub kind: Kind,
+    /// For people.
+    pub message: String,
+}
+
+impl ServiceError {
+    /// An error.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl std::fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+impl From<TokenError> for ServiceError {
+    fn from(error: TokenError) -> Self {
+        let kind = match &error {
+            TokenError::NoSuchAccount(_) => Kind::NoSuchAccount,
+            TokenError::LoginRequired { .. } | TokenError::Refresh(RefreshError::Dead { .. }) => {
+                Kind::LoginRequired
+            }
+            TokenError::ClientBroken { .. } => Kind::ClientBroken,
+            TokenError::IdentityMismatch => Kind::IdentityMismatch,
+            TokenError::Validity { .. } => Kind::ValidityUnavailable,
+            TokenError::Superseded => Kind::StoreUnavailable,
+            TokenError::Refresh(RefreshError::ActionNeeded { .. }) => Kind::ActionNeeded,
+            TokenError::Refresh(RefreshError::Scope { .. }) => Kind::ScopeUnavailable,
+            TokenError::Refresh(RefreshError::Audience { .. }) => Kind::AudienceUnavailable,
+            TokenError::Refresh(RefreshError::Issuer(error)) => return error.clone().into(),
+            TokenError::Vault(error) => return error.clone().into(),
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<IssuerError> for ServiceError {
+    fn from(error: IssuerError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<Failure> for ServiceError {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.kind, failure.message)
+    }
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Self::new(error.kind, error.message)
+    }
+}
+
+impl From<VaultError> for ServiceError {
+    fn from(error: VaultError) -> Self {
+        let kind = match &error {
+            VaultError::Conflict | VaultError::Unavailable { .. } => Kind::StoreUnavailable,
+            VaultError::Unreadable { .. } => Kind::AccountUnreadable,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<IssuerRefusal> for ServiceError {
+    fn from(refusal: IssuerRefusal) -> Self {
+        let kind = match &refusal {
+            IssuerRefusal::Unknown(_) | IssuerRefusal::NoDefault => Kind::NoSuchIssuer,
+            IssuerRefusal::NotAllowed(_) => Kind::IssuerNotAllowed,
+            IssuerRefusal::Malformed(..) => Kind::InvalidArgument,
+        };
+        Self::new(kind, refusal.to_string())
+    }
+}
+
+impl From<TooManyRequests> for ServiceError {
+    fn from(_: TooManyRequests) -> Self {
+        Self::new(Kind::TooManyRequests, "too many requests of yours are running at once")
+    }
+}
+
+impl From<NameError> for ServiceError {
+    fn from(error: NameError) -> Self {
+        Self::new(Kind::InvalidArgument, error.to_string())
+    }
+}
+
+impl From<ScopeError> for ServiceError {
+    fn from(error: ScopeError) -> Self {
+        Self::new(Kind::InvalidArgument, error.to_string())
+    }
+}

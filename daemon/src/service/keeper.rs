@@ -1,0 +1,139 @@
+//! Keeps the token of an account fresh while its owner is here: one task per account, which
+//! renews ahead of expiry and takes the file away when the token has ended.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    account::{AccessToken, AccountKey, Record, ports::Wanted},
+    token::{Ask, Publisher, Validity, renewal},
+};
+
+use super::{Service, ServiceError};
+
+/// What to do next.
+enum Next {
+    /// Look again after this time, or when there is a new token.
+    Wait(Duration),
+    /// There is nothing to keep.
+    Stop,
+}
+
+impl Publisher for Service {
+    /// Writes the token file, where the owner is here.
+    fn publish(&self, record: &Record, token: &AccessToken) {
+        let key = record.key();
+        if self.presence.is_here(key.uid) {
+            self.presence.write_file(record, token);
+        }
+        self.presence.wake_keeper(&key);
+    }
+}
+
+impl Service {
+    /// Keeps this account's token fresh from now on, if its owner is here.
+    pub(super) fn keep(self: &Arc<Self>, key: &AccountKey) {
+        if !self.presence.is_here(key.uid) {
+            return;
+        }
+        let service = Arc::downgrade(self);
+        let clock = Arc::clone(&self.clock);
+        let account = key.clone();
+        self.presence.start_keeper(key, |wake| async move {
+            let mut failures = 0;
+            loop {
+                let Some(service) = service.upgrade() else { return };
+                let next = service.tend(&account, &mut failures).await;
+                drop(service);
+                let Next::Wait(wait) = next else { return };
+                tokio::select! {
+                    () = clock.sleep(wait) => {}
+                    () = wake.notified() => {}
+                }
+            }
+        });
+    }
+
+    /// Looks after one account once.
+    async fn tend(self: &Arc<Self>, key: &AccountKey, failures: &mut u32) -> Next {
+        if !self.presence.is_here(key.uid) {
+            return Next::Stop;
+        }
+        let record = match self.vault.account(key).await {
+            Ok(Some(stored)) => stored.value,
+            Ok(None) => return Next::Stop,
+            Err(error) => {
+                tracing::warn!(uid = key.uid, account = %key.name, %error, "the account could not be read");
+                *failures += 1;
+                return Next::Wait(renewal::backoff(*failures, None, self.jitter()));
+            }
+        };
+        let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
+        let ask = Ask { wanted: wanted.clone(), ..Ask::default() };
+        let now = self.clock.wall();
+        let current = self.broker.cached(key, &ask).or_else(|| {
+            let token = record.access_token.clone().filter(|token| token.expires_at > now)?;
+            self.broker.adopt(key, &wanted, &token);
+            Some(token)
+        });
+        if let Some(token) = &current {
+            self.presence.ensure_file(&record, token);
+            let delay = renewal::delay(token, now, self.config().tokens.renew_at, self.jitter());
+            if !delay.is_zero() && *failures == 0 {
+                return Next::Wait(delay);
+            }
+        } else {
+            self.presence.remove_file(&record);
+        }
+        if !record.state.may_refresh() {
+            // Nothing to renew; look again when the token that is left has ended.
+            return current.map_or(Next::Stop, |token| Next::Wait(token.expires_at.after(now)));
+        }
+        self.renew(key, &record, current, failures).await
+    }
+
+    async fn renew(
+        self: &Arc<Self>,
+        key: &AccountKey,
+        record: &Record,
+        current: Option<AccessToken>,
+        failures: &mut u32,
+    ) -> Next {
+        let now = self.clock.wall();
+        // Only a token that lives longer than the one at hand is a renewal.
+        let left = current.as_ref().map_or(Duration::ZERO, |token| token.expires_at.after(now));
+        let least = left + Duration::from_secs(1);
+        let ask = Ask {
+            wanted: Wanted { scopes: None, audiences: record.audiences.clone() },
+            validity: Validity::AtLeast(least),
+            force_new: false,
+        };
+        let profile = match self.profile_of(record) {
+            Ok(profile) => profile,
+            Err(ServiceError { message, .. }) => {
+                tracing::warn!(uid = key.uid, account = %key.name, %message, "not renewed");
+                return current.map_or(Next::Stop, |_| Next::Wait(left));
+            }
+        };
+        match self.broker.token(key, &profile, &ask).await {
+            Ok(given) => {
+                *failures = 0;
+                let part = self.config().tokens.renew_at;
+                let wait = renewal::delay(&given.token, self.clock.wall(), part, self.jitter());
+                Next::Wait(wait.max(Duration::from_secs(1)))
+            }
+            Err(error) => {
+                *failures = failures.saturating_add(1);
+                let retry_after = error.passing();
+                tracing::info!(uid = key.uid, account = %key.name, %error, failures, "not renewed");
+                let backoff = renewal::backoff(*failures, retry_after.flatten(), self.jitter());
+                // Back at the latest when the token ends, to take its file away.
+                let until_end = current.map(|_| left.max(Duration::from_secs(1)));
+                Next::Wait(until_end.map_or(backoff, |end| backoff.min(end)))
+            }
+        }
+    }
+
+    fn jitter(&self) -> f64 {
+        self.random.jitter(renewal::SPREAD)
+    }
+}

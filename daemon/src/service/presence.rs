@@ -1,0 +1,222 @@
+//! Who is here, and what stands in their directories: the session room and the token files
+//! together, and the tasks that keep tokens fresh.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::{sync::Notify, task::AbortHandle};
+
+use crate::{
+    account::{
+        AccessToken, AccountKey, AccountName, Record, UnixTime,
+        ports::{LinkOutcome, TokenFiles},
+    },
+    clock::Clock,
+    session::{Presence as Here, Sessions},
+};
+
+/// The sessions, files and keepers of a node.
+pub struct Presence {
+    pub(super) sessions: Arc<Sessions>,
+    files: Arc<dyn TokenFiles>,
+    clock: Arc<dyn Clock>,
+    /// The default account of each uid that is here: its file has the plain name.
+    defaults: Mutex<HashMap<u32, AccountName>>,
+    written: Mutex<HashMap<AccountKey, Written>>,
+    keepers: Mutex<HashMap<AccountKey, Keeper>>,
+}
+
+/// What became of the last attempt to write a token file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FileState {
+    /// Where it is, when it is there.
+    pub(super) path: Option<PathBuf>,
+    /// Why it is not there.
+    pub(super) problem: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Written {
+    expires_at: UnixTime,
+    issued_at: UnixTime,
+    state: FileState,
+}
+
+struct Keeper {
+    wake: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl Presence {
+    /// Nobody here yet.
+    pub fn new(sessions: Arc<Sessions>, files: Arc<dyn TokenFiles>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            sessions,
+            files,
+            clock,
+            defaults: Mutex::default(),
+            written: Mutex::default(),
+            keepers: Mutex::default(),
+        }
+    }
+
+    /// Whether a session of this uid is open, or its grace is not over.
+    pub(super) fn is_here(&self, uid: u32) -> bool {
+        self.sessions.presence(uid) != Here::Gone
+    }
+
+    /// How many sessions are open.
+    pub(super) fn sessions_of(&self, uid: u32) -> u32 {
+        u32::try_from(self.sessions.count(uid)).unwrap_or(u32::MAX)
+    }
+
+    /// Until when files stay although no session is open.
+    pub(super) fn files_until(&self, uid: u32) -> Option<UnixTime> {
+        match self.sessions.presence(uid) {
+            Here::Grace(until) => {
+                let left = until.saturating_duration_since(self.clock.monotonic());
+                Some(self.clock.wall().plus(left))
+            }
+            Here::Open(_) | Here::Gone => None,
+        }
+    }
+
+    /// Which account has the plain file name.
+    pub(super) fn set_default(&self, uid: u32, name: Option<AccountName>) {
+        let mut defaults = lock(&self.defaults);
+        match name {
+            Some(name) => defaults.insert(uid, name),
+            None => defaults.remove(&uid),
+        };
+    }
+
+    /// Where the default account's file is or will be.
+    pub(super) fn default_path(&self, uid: u32) -> PathBuf {
+        self.files.path(uid, None)
+    }
+
+    /// Writes the token file, and for the default account the link in the runtime directory.
+    pub(super) fn write_file(&self, record: &Record, token: &AccessToken) {
+        let key = record.key();
+        let name = self.file_name(&key);
+        let state = match self.files.write(key.uid, name.as_ref(), &token.token) {
+            Ok(path) => {
+                let mut problem = None;
+                if name.is_none() {
+                    match self.files.link(key.uid) {
+                        Ok(LinkOutcome::InTheWay) => {
+                            problem = Some(format!(
+                                "$XDG_RUNTIME_DIR/bt_u{} is yours and was left alone",
+                                key.uid
+                            ));
+                        }
+                        Ok(LinkOutcome::Linked | LinkOutcome::NoRuntimeDirectory) => {}
+                        Err(error) => {
+                            tracing::warn!(uid = key.uid, %error, "no link in the runtime directory")
+                        }
+                    }
+                }
+                FileState { path: Some(path), problem }
+            }
+            Err(error) => {
+                tracing::warn!(uid = key.uid, account = %key.name, %error, "the token file was not written");
+                FileState { path: None, problem: Some(error.to_string()) }
+            }
+        };
+        let written = Written { expires_at: token.expires_at, issued_at: token.issued_at, state };
+        lock(&self.written).insert(key, written);
+    }
+
+    /// Writes the token file unless it has this token already.
+    pub(super) fn ensure_file(&self, record: &Record, token: &AccessToken) {
+        let key = record.key();
+        let there = lock(&self.written).get(&key).is_some_and(|written| {
+            written.state.path.as_ref().is_some_and(|path| path.exists())
+                && (written.expires_at, written.issued_at) == (token.expires_at, token.issued_at)
+        });
+        if !there {
+            self.write_file(record, token);
+        }
+    }
+
+    /// Takes the token file away.
+    pub(super) fn remove_file(&self, record: &Record) {
+        self.remove(&record.key());
+    }
+
+    /// Takes the file away and stops keeping the account fresh.
+    pub(super) fn forget(&self, key: &AccountKey) {
+        if let Some(keeper) = lock(&self.keepers).remove(key) {
+            keeper.task.abort();
+        }
+        self.remove(key);
+    }
+
+    fn remove(&self, key: &AccountKey) {
+        lock(&self.written).remove(key);
+        if let Err(error) = self.files.remove(key.uid, self.file_name(key).as_ref()) {
+            tracing::warn!(uid = key.uid, account = %key.name, %error, "a token file could not be removed");
+        }
+    }
+
+    /// What stands in the directory for this account.
+    pub(super) fn file_state(&self, key: &AccountKey, _is_default: bool) -> FileState {
+        lock(&self.written).get(key).map(|written| written.state.clone()).unwrap_or_default()
+    }
+
+    /// The user is gone: no keeper, no file.
+    pub(super) fn leave(&self, uid: u32) {
+        lock(&self.keepers).retain(|key, keeper| {
+            if key.uid == uid {
+                keeper.task.abort();
+            }
+            key.uid != uid
+        });
+        lock(&self.written).retain(|key, _| key.uid != uid);
+        lock(&self.defaults).remove(&uid);
+        if let Err(error) = self.files.remove_all(uid) {
+            tracing::warn!(uid, %error, "the files of a user could not be removed");
+        }
+    }
+
+    /// The uids that have files here.
+    pub(super) fn with_files(&self) -> Vec<u32> {
+        self.files.owners()
+    }
+
+    /// Starts the keeper of an account, or wakes the one that runs.
+    pub(super) fn start_keeper<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        key: &AccountKey,
+        keeper: impl FnOnce(Arc<Notify>) -> F,
+    ) {
+        let mut keepers = lock(&self.keepers);
+        if let Some(running) = keepers.get(key).filter(|keeper| !keeper.task.is_finished()) {
+            running.wake.notify_one();
+            return;
+        }
+        let wake = Arc::new(Notify::new());
+        let task = tokio::spawn(keeper(Arc::clone(&wake))).abort_handle();
+        keepers.insert(key.clone(), Keeper { wake, task });
+    }
+
+    /// There is something new for the keeper of an account.
+    pub(super) fn wake_keeper(&self, key: &AccountKey) {
+        if let Some(keeper) = lock(&self.keepers).get(key) {
+            keeper.wake.notify_one();
+        }
+    }
+
+    fn file_name(&self, key: &AccountKey) -> Option<AccountName> {
+        let is_default = lock(&self.defaults).get(&key.uid).is_none_or(|name| *name == key.name);
+        (!is_default).then(|| key.name.clone())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,272 @@
+//! A login: registered at once, answered from memory, and everything that takes time behind it.
+
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use iamd_protocol::{
+    bus::LoginOptions,
+    pam::{Open, Opened, Reply},
+    variables::BEARER_TOKEN_FILE,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    account::{Owner, Record, State, UnixTime, ports::Wanted},
+    audit,
+    login::Progress,
+    policy,
+    session::{NewSession, Presence as Here, SessionEvent, SessionId},
+    token::{Ask, Validity},
+};
+
+use super::{
+    Service,
+    accounts::Accounts,
+    notice::{self, Context},
+};
+
+/// A login that PAM told of, and the process that opened it.
+pub struct NewLogin {
+    /// What the module said.
+    pub open: Open,
+    /// The process that said it.
+    pub pid: u32,
+    /// A descriptor of that process: its end is the session's end.
+    pub pidfd: OwnedFd,
+}
+
+impl Service {
+    /// Registers a session and answers within the site's bound, whatever the issuer does.
+    pub async fn open_session(self: &Arc<Self>, login: NewLogin) -> Reply {
+        let NewLogin { open, pid, pidfd } = login;
+        let config = self.config();
+        if !policy::serves(&config.users, open.uid, &open.service) {
+            return Reply::Ignored;
+        }
+        let owner = Owner { uid: open.uid, user: open.user.clone() };
+        let session = NewSession {
+            uid: open.uid,
+            user: open.user.clone(),
+            service: open.service.clone(),
+            rhost: open.rhost.clone(),
+            tty: open.tty.clone(),
+        };
+        let session = match self.presence.sessions.open(session, pid, pidfd) {
+            Ok(session) => session,
+            Err(error) => return Reply::Refused { reason: error.to_string() },
+        };
+        self.audit.record(
+            audit::Kind::SessionOpened,
+            &audit::Event {
+                uid: open.uid,
+                caller_pid: Some(pid),
+                result: "ok",
+                detail: format!(
+                    "{} from {}",
+                    open.service,
+                    open.rhost.as_deref().unwrap_or("here")
+                ),
+                ..audit::Event::default()
+            },
+        );
+        let path = self.presence.default_path(open.uid).display().to_string();
+        let mut opened = Opened {
+            session: session.to_string(),
+            environment: vec![(BEARER_TOKEN_FILE.to_owned(), path)],
+            notice: None,
+        };
+        // A task of its own: what it began goes on when the answer cannot wait for it.
+        let service = Arc::clone(self);
+        let quiet = open.quiet;
+        let welcome = tokio::spawn(async move { service.welcome(&owner, quiet).await });
+        tokio::select! {
+            () = self.clock.sleep(config.login.answer_within) => {}
+            welcomed = welcome => match welcomed {
+                Ok(Welcome { serves: false, .. }) => opened.environment.clear(),
+                Ok(Welcome { notice, .. }) => opened.notice = notice,
+                Err(error) => tracing::error!(%error, "a session could not be prepared"),
+            },
+        }
+        Reply::Opened(opened)
+    }
+
+    /// Closes a session.
+    pub fn close_session(&self, session: String) -> Reply {
+        self.presence.sessions.close(&SessionId::from(session));
+        Reply::Closed
+    }
+
+    /// Prepares what a session needs: files, keepers, and a notice where a login is needed.
+    async fn welcome(self: &Arc<Self>, owner: &Owner, quiet: bool) -> Welcome {
+        let config = self.config();
+        let accounts = match self.accounts(owner).await {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                tracing::warn!(uid = owner.uid, %error, "the accounts could not be read at login");
+                return Welcome { serves: true, notice: None };
+            }
+        };
+        let default = accounts.default_name(config.default_profile());
+        self.presence.set_default(owner.uid, default.clone());
+        for account in &accounts.open {
+            self.keep(&account.value.key());
+        }
+        let main =
+            accounts.open.iter().find(|account| Some(&account.value.name) == default.as_ref());
+        match main {
+            Some(account) if !account.value.state.wants_login() => {
+                self.settle_file(&account.value).await;
+                let notice = self.remark_on(&account.value, owner);
+                let notice = notice.filter(|_| !quiet && !accounts.settings.notice_off);
+                Welcome { serves: true, notice }
+            }
+            main => {
+                let record = main.map(|account| &account.value);
+                let serves = record.is_some() || config.default_profile().is_some();
+                let silent = quiet || accounts.settings.notice_off || !config.login.automatic;
+                if silent || !serves {
+                    return Welcome { serves, notice: None };
+                }
+                Welcome { serves, notice: self.offer_login(owner, &accounts, record).await }
+            }
+        }
+    }
+
+    /// Sees to it that the token file is there before the shell's first command, if the token is
+    /// at hand or soon to be had.
+    async fn settle_file(self: &Arc<Self>, record: &Record) {
+        let Ok(profile) = self.profile_of(record) else { return };
+        let ask = Ask {
+            wanted: Wanted { scopes: None, audiences: record.audiences.clone() },
+            validity: Validity::Usual(self.config().tokens.min_valid),
+            force_new: false,
+        };
+        let key = record.key();
+        let given = match record.access_token.as_ref() {
+            Some(token) if ask.validity.suffices(token, self.clock.wall()) => Ok(token.clone()),
+            _ => self.broker.token(&key, &profile, &ask).await.map(|given| given.token),
+        };
+        match given {
+            Ok(token) => self.presence.ensure_file(record, &token),
+            Err(error) => {
+                tracing::info!(uid = key.uid, account = %key.name, %error, "no token at login");
+            }
+        }
+    }
+
+    /// What the owner of a working sign-in should know.
+    fn remark_on(&self, record: &Record, owner: &Owner) -> Option<String> {
+        let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
+        let context = Context { issuer: &title, node: &self.node, user: &owner.user };
+        if let State::ActionNeeded { reason } = &record.state {
+            return Some(notice::action_needed(context, reason));
+        }
+        let left = record.refresh_expires_at?.after(self.clock.wall());
+        (left <= self.config().tokens.announce_ahead).then(|| notice::ends_soon(context, left))
+    }
+
+    /// Starts a device login, or joins the running one, and tells how to go on.
+    async fn offer_login(
+        self: &Arc<Self>,
+        owner: &Owner,
+        accounts: &Accounts,
+        record: Option<&Record>,
+    ) -> Option<String> {
+        let named = record.map(|record| record.name.to_string()).unwrap_or_default();
+        let plan = match self.plan(owner, accounts, &named, &LoginOptions::default()) {
+            Ok(plan) => plan,
+            Err(error) => {
+                tracing::info!(uid = owner.uid, %error, "no login to offer");
+                return None;
+            }
+        };
+        let context = Context { issuer: &plan.profile.title, node: &self.node, user: &owner.user };
+        let later = Some(notice::sign_in_later(context));
+        let unanswered = record.map_or(0, |record| record.unanswered_logins);
+        if unanswered >= self.config().login.unanswered_limit {
+            return later;
+        }
+        let mut progress = match self.start_login(owner, &plan, None) {
+            Ok(progress) => progress,
+            Err(error) => {
+                tracing::info!(uid = owner.uid, %error, "no login was started");
+                return later;
+            }
+        };
+        let within = self.config().login.answer_within.saturating_sub(Duration::from_millis(50));
+        tokio::select! {
+            () = self.clock.sleep(within) => return later,
+            _ = progress.wait_for(|progress| !matches!(progress, Progress::Starting)) => {}
+        }
+        let now = progress.borrow().clone();
+        match now {
+            Progress::Pending(prompt) => {
+                let left = prompt.expires_at.after(self.clock.wall());
+                Some(notice::sign_in(context, &prompt, left))
+            }
+            Progress::Done { .. } => None,
+            Progress::Starting | Progress::Failed { .. } => later,
+        }
+    }
+
+    /// Follows the sessions until the channel ends: who is gone takes their files along.
+    pub async fn follow_sessions(
+        self: Arc<Self>,
+        mut events: mpsc::UnboundedReceiver<SessionEvent>,
+    ) {
+        while let Some(event) = events.recv().await {
+            match event {
+                SessionEvent::Opened { .. } => {}
+                SessionEvent::Ended { uid, remaining } => self.audit.record(
+                    audit::Kind::SessionClosed,
+                    &audit::Event {
+                        uid,
+                        result: "ok",
+                        detail: format!("{remaining} left"),
+                        ..audit::Event::default()
+                    },
+                ),
+                SessionEvent::Gone { uid } => {
+                    if self.presence.sessions.presence(uid) == Here::Gone {
+                        self.presence.leave(uid);
+                    }
+                }
+            }
+        }
+    }
+
+    /// After a start: users who are here get their files and keepers back, files of users who
+    /// are gone are removed.
+    pub async fn resume_users(self: &Arc<Self>) {
+        let mut here: Vec<Owner> = Vec::new();
+        for session in self.presence.sessions.all() {
+            let owner = Owner { uid: session.login.uid, user: session.login.user };
+            if !here.contains(&owner) {
+                here.push(owner);
+            }
+        }
+        for uid in self.presence.with_files() {
+            if !self.presence.is_here(uid) {
+                self.presence.leave(uid);
+            } else if !here.iter().any(|owner| owner.uid == uid)
+                && let Some(user) = self.users.name_of(uid).await
+            {
+                here.push(Owner { uid, user });
+            }
+        }
+        for owner in here {
+            self.welcome(&owner, true).await;
+        }
+    }
+
+    /// Now, for the edges.
+    pub fn now(&self) -> UnixTime {
+        self.clock.wall()
+    }
+}
+
+/// What a session starts with.
+struct Welcome {
+    /// Whether there is or can be a token for this user at all.
+    serves: bool,
+    notice: Option<String>,
+}

@@ -1,0 +1,221 @@
+//! What is done with the tokens of a sign-in, in the order that loses nothing: check who it is,
+//! journal, store, and only then cache, file and answer.
+
+use std::sync::Arc;
+
+use iamd_protocol::error::Kind;
+use secrecy::SecretString;
+
+use crate::{
+    account::{
+        AccessToken, ClientRecord, Event, Owner, Record, Rotation, Subject,
+        ports::{Identity, LockOn, Revision, Tokens, VaultError, Wanted},
+    },
+    audit,
+    login::{Failure, Request},
+    token::Publisher as _,
+};
+
+use super::{Service, ServiceError};
+
+/// Who signed in, for people, and what they should know.
+type SignedIn = (Option<String>, Vec<String>);
+
+impl Service {
+    /// Keeps the tokens of a sign-in.
+    pub(super) async fn keep_sign_in(
+        self: &Arc<Self>,
+        owner: &Owner,
+        request: &Request,
+        client: &ClientRecord,
+        tokens: Tokens,
+    ) -> Result<SignedIn, Failure> {
+        let Some(refresh_token) = tokens.refresh_token.clone() else {
+            let text = format!(
+                "{} gave no refresh token: its client lacks the grant refresh_token or the scope offline_access",
+                request.profile.title
+            );
+            return Err(Failure::new(Kind::IssuerRefused, text));
+        };
+        let stored = self.store_sign_in(owner, request, client, &tokens, &refresh_token).await;
+        let (record, replaced, access_token) = match stored {
+            Ok(stored) => stored,
+            Err(failure) => {
+                // Nobody holds this refresh token now: end it at the issuer too.
+                let revoked = self.issuers.revoke(&request.profile, client, &refresh_token).await;
+                if let Err(error) = revoked {
+                    tracing::warn!(issuer = %request.profile.name, %error, "the tokens of a refused sign-in could not be revoked");
+                }
+                return Err(failure);
+            }
+        };
+        let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
+        self.broker.forget(&request.key);
+        self.broker.adopt(&request.key, &wanted, &access_token);
+        self.publish(&record, &access_token);
+        self.keep(&request.key);
+        self.audit.record(
+            audit::Kind::SignIn,
+            &audit::Event {
+                uid: owner.uid,
+                account: request.key.name.as_str(),
+                issuer: &record.issuer,
+                client: &client.client_id,
+                scopes: record.scopes.to_string(),
+                audience: record.audiences.to_string(),
+                token_hash: audit::token_hash(&access_token.token),
+                result: "ok",
+                ..audit::Event::default()
+            },
+        );
+        self.end_replaced(request, client, replaced);
+        let missing = record.scopes_asked.missing_from(&record.scopes);
+        let remarks = (!missing.is_empty())
+            .then(|| format!("the issuer did not grant: {missing}"))
+            .into_iter()
+            .collect();
+        let subject = record.subject.map(|subject| subject.name.unwrap_or(subject.sub));
+        Ok((subject, remarks))
+    }
+
+    async fn store_sign_in(
+        &self,
+        owner: &Owner,
+        request: &Request,
+        client: &ClientRecord,
+        tokens: &Tokens,
+        refresh_token: &SecretString,
+    ) -> Result<(Record, Option<SecretString>, AccessToken), Failure> {
+        let _lock = self.vault.lock(LockOn::Account(request.key.clone())).await.map_err(vault)?;
+        let mut journalled = None;
+        loop {
+            let found = self.vault.account(&request.key).await.map_err(vault)?;
+            let revision = found.as_ref().map_or(Revision::ABSENT, |found| found.revision);
+            let mut record = match found {
+                Some(found) if found.value.owner == *owner => found.value,
+                Some(_) => {
+                    let text = "this account belongs to an earlier user of this uid";
+                    return Err(Failure::new(Kind::DeniedByPolicy, text));
+                }
+                None => Record::new(
+                    owner.clone(),
+                    request.key.name.clone(),
+                    request.profile.url.to_string(),
+                    client.owner.clone(),
+                ),
+            };
+            bind(&mut record, tokens.identity.as_ref())?;
+            let replaced = record.refresh_token.take();
+            let now = self.clock.wall();
+            let access_token = AccessToken {
+                token: tokens.access_token.clone(),
+                issued_at: now,
+                expires_at: now.plus(tokens.expires_in),
+                scopes: tokens.scopes.clone().unwrap_or_else(|| request.scopes.clone()),
+            };
+            record.state = record.state.after(Event::SignedIn);
+            record.client_owner = client.owner.clone();
+            record.client_id = Some(client.client_id.clone());
+            record.scopes_asked = request.scopes.clone();
+            record.scopes = access_token.scopes.clone();
+            record.audiences = request.audiences.clone();
+            record.signed_in_at = Some(now);
+            record.refreshed_at = Some(now);
+            record.refresh_token = Some(refresh_token.clone());
+            record.refresh_expires_at = tokens.refresh_expires_at;
+            record.access_token = Some(access_token.clone());
+            record.rotation = Rotation::Unknown;
+            record.unanswered_logins = 0;
+            if journalled.is_none() {
+                journalled = Some(self.vault.journal(&record, None).await.map_err(vault)?);
+            }
+            match self.vault.save_account(&record, revision).await {
+                Ok(_) => {
+                    if let Some(entry) = journalled
+                        && let Err(error) = self.vault.settle(entry).await
+                    {
+                        tracing::warn!(%error, "a journal entry could not be settled");
+                    }
+                    record.generation += 1;
+                    return Ok((record, replaced, access_token));
+                }
+                Err(VaultError::Conflict) => {}
+                Err(error) => return Err(vault(error)),
+            }
+        }
+    }
+
+    /// Revokes the refresh token that a new sign-in took the place of, behind the scenes.
+    fn end_replaced(
+        self: &Arc<Self>,
+        request: &Request,
+        client: &ClientRecord,
+        replaced: Option<SecretString>,
+    ) {
+        let Some(replaced) = replaced else { return };
+        let (service, profile, client) =
+            (Arc::clone(self), request.profile.clone(), client.clone());
+        tokio::spawn(async move {
+            if let Err(error) = service.issuers.revoke(&profile, &client, &replaced).await {
+                tracing::info!(issuer = %profile.name, %error, "the previous refresh token could not be revoked; it ends by itself");
+            }
+        });
+    }
+
+    /// Counts a login that nobody answered.
+    pub(super) async fn count_unanswered(&self, owner: &Owner, request: &Request) {
+        let counted = match self.vault.account(&request.key).await {
+            Ok(None) => {
+                let mut record = Record::new(
+                    owner.clone(),
+                    request.key.name.clone(),
+                    request.profile.url.to_string(),
+                    Self::client_owner(&request.profile, owner.uid),
+                );
+                record.scopes_asked = request.scopes.clone();
+                record.audiences = request.audiences.clone();
+                record.unanswered_logins = 1;
+                self.vault
+                    .save_account(&record, Revision::ABSENT)
+                    .await
+                    .map(drop)
+                    .map_err(ServiceError::from)
+            }
+            _ => {
+                self.update(&request.key, |record| {
+                    record.unanswered_logins = record.unanswered_logins.saturating_add(1);
+                    true
+                })
+                .await
+            }
+        };
+        if let Err(error) = counted {
+            tracing::warn!(uid = owner.uid, %error, "an unanswered login could not be counted");
+        }
+    }
+}
+
+/// The first sign-in binds the account to a person; later ones must be the same.
+fn bind(record: &mut Record, identity: Option<&Identity>) -> Result<(), Failure> {
+    match (&record.subject, identity) {
+        (Some(subject), Some(identity)) if subject.sub != identity.sub => {
+            // Nothing of the other person is told.
+            let text = "somebody else signed in than the person this account belongs to";
+            Err(Failure::new(Kind::IdentityMismatch, text))
+        }
+        (Some(_), None) => {
+            let text = "the issuer did not say who signed in, and this account belongs to a person";
+            Err(Failure::new(Kind::IdentityMismatch, text))
+        }
+        (_, Some(identity)) => {
+            record.subject =
+                Some(Subject { sub: identity.sub.clone(), name: identity.name.clone() });
+            Ok(())
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+fn vault(error: VaultError) -> Failure {
+    ServiceError::from(error).into()
+}

@@ -1,0 +1,167 @@
+//! A token for a caller: of their own account, with the scopes, audience and validity they ask.
+
+use iamd_protocol::{
+    bus::{TokenOptions, TokenReply},
+    error::Kind,
+};
+use secrecy::ExposeSecret;
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    account::{AudienceSet, Record, ScopeSet, ports::Wanted},
+    audit,
+    token::{Ask, Validity},
+};
+
+use super::{Caller, Service, ServiceError};
+
+/// The longest validity that can be asked for, so that arithmetic stays in bounds: ten years.
+const LONGEST_VALIDITY: u32 = 10 * 365 * 86_400;
+
+impl Service {
+    /// An access token of one of the caller's accounts.
+    ///
+    /// # Errors
+    /// Each with its kind; never a token with less than was asked.
+    pub async fn token(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: TokenOptions,
+    ) -> Result<TokenReply, ServiceError> {
+        let _guard =
+            self.enter(caller).inspect_err(|error| self.note_denial(caller, named, error))?;
+        let result = self.give_token(caller, named, options).await;
+        if let Err(error) = &result {
+            self.note_denial(caller, named, error);
+        }
+        result
+    }
+
+    async fn give_token(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: TokenOptions,
+    ) -> Result<TokenReply, ServiceError> {
+        let accounts = self.accounts(&caller.owner).await?;
+        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let key = record.key();
+        let profile = self.profile_of(record)?;
+        let ask = self.ask(record, &options)?;
+        if let Some(token) = record.access_token.as_ref().filter(|_| is_base(record, &ask.wanted)) {
+            // What another node, or this one before a restart, got already.
+            if self.broker.cached(&key, &ask).is_none() {
+                self.broker.adopt(&key, &ask.wanted, token);
+            }
+        }
+        let given = self.broker.token(&key, &profile, &ask).await.map_err(|error| {
+            let error = ServiceError::from(error);
+            match self.logins.pending(&key) {
+                Some(_) if error.kind == Kind::LoginRequired => {
+                    ServiceError::new(Kind::LoginPending, error.message)
+                }
+                _ => error,
+            }
+        })?;
+        let asked = ask.wanted.scopes.as_ref();
+        let missing = asked.map(|asked| asked.missing_from(&given.token.scopes));
+        let mut remarks = Vec::new();
+        if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
+            remarks.push(format!("the issuer did not grant: {missing}"));
+        }
+        let narrowed = !is_base(record, &ask.wanted);
+        if given.fresh_from_issuer {
+            self.record_issue(
+                audit::Kind::Refresh,
+                caller,
+                record,
+                &ask,
+                &given.token.token,
+                narrowed,
+            );
+        }
+        self.record_issue(audit::Kind::Issue, caller, record, &ask, &given.token.token, narrowed);
+        Ok(TokenReply {
+            token: given.token.token.expose_secret().to_owned(),
+            expires_at: given.token.expires_at.0,
+            scopes: given.token.scopes.to_vec(),
+            audiences: ask.wanted.audiences.to_vec(),
+            account: record.name.to_string(),
+            issuer: record.issuer.clone(),
+            remarks,
+        })
+    }
+
+    fn ask(&self, record: &Record, options: &TokenOptions) -> Result<Ask, ServiceError> {
+        let scopes = ScopeSet::parse(options.scopes.iter().flatten())?;
+        let audiences = AudienceSet::parse(options.audiences.iter().flatten())?;
+        let validity = match options.min_valid_seconds {
+            None => Validity::Usual(self.config().tokens.min_valid),
+            Some(seconds) if seconds <= LONGEST_VALIDITY => {
+                Validity::AtLeast(Duration::from_secs(seconds.into()))
+            }
+            Some(seconds) => {
+                let text = format!("nobody gives a token that is valid for {seconds} s");
+                return Err(ServiceError::new(Kind::InvalidArgument, text));
+            }
+        };
+        Ok(Ask {
+            wanted: Wanted {
+                scopes: (!scopes.is_empty()).then_some(scopes),
+                audiences: if audiences.is_empty() { record.audiences.clone() } else { audiences },
+            },
+            validity,
+            force_new: options.force_new.unwrap_or(false),
+        })
+    }
+
+    fn record_issue(
+        &self,
+        kind: audit::Kind,
+        caller: &Caller,
+        record: &Record,
+        ask: &Ask,
+        token: &secrecy::SecretString,
+        narrowed: bool,
+    ) {
+        self.audit.record(
+            kind,
+            &audit::Event {
+                uid: caller.owner.uid,
+                account: record.name.as_str(),
+                issuer: &record.issuer,
+                client: record.client_id.as_deref().unwrap_or_default(),
+                scopes: ask.wanted.scopes.as_ref().unwrap_or(&record.scopes).to_string(),
+                audience: ask.wanted.audiences.to_string(),
+                token_hash: audit::token_hash(token),
+                caller_pid: caller.pid,
+                result: "ok",
+                detail: if narrowed { "narrowed".into() } else { String::new() },
+            },
+        );
+    }
+
+    /// Refusals are recorded; a passing failure or a missing sign-in is not one.
+    pub(super) fn note_denial(&self, caller: &Caller, named: &str, error: &ServiceError) {
+        if error.kind.exit() != iamd_protocol::error::Exit::Denied {
+            return;
+        }
+        let account: String = named.chars().filter(char::is_ascii_graphic).take(32).collect();
+        self.audit.record(
+            audit::Kind::Denial,
+            &audit::Event {
+                uid: caller.owner.uid,
+                account: &account,
+                caller_pid: caller.pid,
+                result: error.kind.short_name(),
+                ..audit::Event::default()
+            },
+        );
+    }
+}
+
+/// Whether this is the wish that the account's own token fulfils.
+pub(super) fn is_base(record: &Record, wanted: &Wanted) -> bool {
+    wanted.scopes.is_none() && wanted.audiences == record.audiences
+}

@@ -1,0 +1,128 @@
+//! What is kept, under which key, and what its seal is bound to.
+
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    account::{AccountKey, ClientOwner, ClientRecord, Record, Settings},
+    seal::Kind,
+};
+
+pub(super) const ACCOUNTS: &str = "accounts/";
+
+/// Something that is sealed into a row of its own.
+pub(super) trait Kept: Serialize + DeserializeOwned + Clone + Send + Sync {
+    const KIND: Kind;
+    /// What people call it in an error.
+    const NOUN: &'static str;
+
+    fn user(&self) -> &str {
+        ""
+    }
+
+    fn issuer(&self) -> &str {
+        ""
+    }
+
+    /// The generation it was read at; settings do not carry theirs.
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    fn set_generation(&mut self, _: u64) {}
+}
+
+impl Kept for Record {
+    const KIND: Kind = Kind::Account;
+    const NOUN: &'static str = "the account";
+
+    fn user(&self) -> &str {
+        &self.owner.user
+    }
+
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+}
+
+impl Kept for ClientRecord {
+    const KIND: Kind = Kind::Client;
+    const NOUN: &'static str = "the client";
+
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+}
+
+impl Kept for Settings {
+    const KIND: Kind = Kind::Settings;
+    const NOUN: &'static str = "the settings";
+}
+
+pub(super) fn account_row(key: &AccountKey) -> String {
+    format!("{ACCOUNTS}{}/{}", key.uid, key.name)
+}
+
+/// The account of a row; `None` for a row that iamd did not make.
+pub(super) fn key_of_row(row: &str) -> Option<AccountKey> {
+    let (uid, name) = row.strip_prefix(ACCOUNTS)?.split_once('/')?;
+    let key = AccountKey { uid: uid.parse().ok()?, name: name.parse().ok()? };
+    // Not `accounts/007/x`: two rows would be one account.
+    (account_row(&key) == row).then_some(key)
+}
+
+/// `None` for a client of the configuration: it is not kept.
+pub(super) fn client_row(owner: &ClientOwner, issuer: &str) -> Option<String> {
+    let hash = hash(issuer);
+    match owner {
+        ClientOwner::Site => Some(format!("clients/site/{hash}")),
+        ClientOwner::User(uid) => Some(format!("clients/{uid}/{hash}")),
+        ClientOwner::Fixed => None,
+    }
+}
+
+pub(super) fn settings_row(uid: u32) -> String {
+    format!("settings/{uid}")
+}
+
+/// One trailing slash more or less is the same issuer (requirement 12).
+pub(super) fn hash(issuer: &str) -> String {
+    let digest = Sha256::digest(issuer.strip_suffix('/').unwrap_or(issuer));
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_names_one_account_only() {
+        let key = AccountKey { uid: 1001, name: "wlcg".parse().unwrap() };
+        assert_eq!(key_of_row(&account_row(&key)), Some(key));
+        for odd in ["accounts/01001/wlcg", "accounts/1001/", "accounts/1001/a/b", "accounts/x/a"] {
+            assert_eq!(key_of_row(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_trailing_slash_is_the_same_issuer() {
+        assert_eq!(hash("https://iss.example"), hash("https://iss.example/"));
+        assert_ne!(hash("https://iss.example"), hash("https://iss.example/a"));
+    }
+}

@@ -1,0 +1,254 @@
+//! The vault: the store, the journal and the seal, joined. Everything else sees accounts.
+//!
+//! | what | key in the store | bound by the seal |
+//! |---|---|---|
+//! | account | `accounts/UID/NAME` | key, generation, user name, issuer |
+//! | client | `clients/site/HASH`, `clients/UID/HASH` | key, generation, issuer |
+//! | settings | `settings/UID` | key, generation |
+//!
+//! `HASH` is 128 bits of SHA-256 over the issuer, so that a reader of the store does not learn
+//! which issuers a user registered at.
+
+mod kept;
+mod replay;
+mod sealer;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::{
+    account::{
+        AccountKey, ClientOwner, ClientRecord, Record, Settings,
+        ports::{JournalEntry, Lock, LockOn, Revision, Stored, Vault, VaultError},
+    },
+    clock::{Clock, Random},
+    seal::{KeySources, Keyring, KeyringError},
+    store::{Journal, SqliteStore, StateDir, Store, StoreError},
+};
+use kept::{Kept, account_row, client_row, key_of_row, settings_row};
+use sealer::Sealer;
+
+/// Accounts, clients and settings: sealed, journalled, stored.
+pub struct StoreVault {
+    store: Arc<dyn Store>,
+    journal: Journal,
+    sealer: Sealer,
+}
+
+/// Why there is no vault. The texts say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenVaultError {
+    /// The state directory, the store or the journal.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+}
+
+impl StoreVault {
+    /// A vault on this node: SQLite, journal and keys in `state_dir`, whose lock it holds.
+    /// `credential` is the keyring that systemd passes, where there is one. Call
+    /// [`Vault::replay`] before anything else.
+    ///
+    /// # Errors
+    /// [`OpenVaultError`].
+    pub async fn open(
+        state_dir: &Path,
+        credential: Option<PathBuf>,
+        random: Arc<dyn Random>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenVaultError> {
+        let path = state_dir.to_owned();
+        // Opening checks the whole database: not on an async thread.
+        let opened = tokio::task::spawn_blocking(move || {
+            let dir = StateDir::open(&path)?;
+            Ok::<_, StoreError>((SqliteStore::open(&dir)?, Journal::open(&dir)?))
+        });
+        let (store, journal) = opened
+            .await
+            .map_err(|error| StoreError::unavailable(state_dir, error.to_string()))??;
+        let sealed_records = !journal.unsettled().is_empty() || !store.keys("").await?.is_empty();
+        let sources = KeySources { credential, state_dir: state_dir.to_owned() };
+        let keyring = Keyring::load(&sources, random.as_ref(), sealed_records)?;
+        Ok(Self::new(Arc::new(store), journal, keyring, random, clock))
+    }
+
+    /// A vault of given parts.
+    pub fn new(
+        store: Arc<dyn Store>,
+        journal: Journal,
+        keyring: Keyring,
+        random: Arc<dyn Random>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, journal, sealer: Sealer::new(keyring, random, clock) }
+    }
+
+    async fn read<T: Kept>(&self, row: &str) -> Result<Option<Stored<T>>, VaultError> {
+        // Before reading: a write that ends meanwhile must not make what is read here look old.
+        let floor = self.sealer.seen().floor(row);
+        let Some(entry) = self.store.get(row).await.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        let value = self.sealer.open_row(row, &entry.value, floor)?;
+        Ok(Some(Stored { value, revision: entry.revision }))
+    }
+
+    async fn write<T: Kept>(
+        &self,
+        row: &str,
+        value: &T,
+        expected: Revision,
+    ) -> Result<Revision, VaultError> {
+        let (sealed, generation) = self.sealer.seal_row(row, value, expected)?;
+        let written = self.store.compare_and_swap(row, expected, Some(sealed)).await;
+        let revision = written.map_err(unavailable)?;
+        self.sealer.seen().note(row, generation);
+        Ok(revision)
+    }
+
+    async fn remove(&self, row: &str, expected: Revision) -> Result<(), VaultError> {
+        self.store.compare_and_swap(row, expected, None).await.map_err(unavailable)?;
+        self.sealer.seen().note_removed(row);
+        Ok(())
+    }
+}
+
+fn unavailable(error: StoreError) -> VaultError {
+    match error {
+        StoreError::Conflict => VaultError::Conflict,
+        other => VaultError::Unavailable { text: other.to_string() },
+    }
+}
+
+#[async_trait]
+impl Vault for StoreVault {
+    async fn account(&self, key: &AccountKey) -> Result<Option<Stored<Record>>, VaultError> {
+        self.read(&account_row(key)).await
+    }
+
+    async fn accounts_of(
+        &self,
+        uid: u32,
+    ) -> Result<Vec<(AccountKey, Result<Stored<Record>, VaultError>)>, VaultError> {
+        let prefix = format!("{}{uid}/", kept::ACCOUNTS);
+        let floors = self.sealer.seen().floors(&prefix);
+        let listing = self.store.list(&prefix).await.map_err(unavailable)?;
+        let open = |entry: crate::store::Entry| {
+            let key = key_of_row(&entry.key)?;
+            let floor = floors.get(&entry.key).copied().unwrap_or_default();
+            let opened = self.sealer.open_row(&entry.key, &entry.value, floor);
+            let revision = entry.revision;
+            Some((key, opened.map(|value| Stored { value, revision })))
+        };
+        Ok(listing.entries.into_iter().filter_map(open).collect())
+    }
+
+    async fn account_keys(&self) -> Result<Vec<AccountKey>, VaultError> {
+        let rows = self.store.keys(kept::ACCOUNTS).await.map_err(unavailable)?;
+        Ok(rows.iter().filter_map(|row| key_of_row(row)).collect())
+    }
+
+    async fn save_account(
+        &self,
+        record: &Record,
+        expected: Revision,
+    ) -> Result<Revision, VaultError> {
+        self.write(&account_row(&record.key()), record, expected).await
+    }
+
+    async fn remove_account(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError> {
+        // A settled sign-in whose mark a power failure undid would make the account anew.
+        self.journal.sync().await.map_err(unavailable)?;
+        let row = account_row(key);
+        self.remove(&row, expected).await?;
+        self.forget_entries_of(&row).await;
+        Ok(())
+    }
+
+    async fn lock(&self, on: LockOn) -> Result<Box<dyn Lock>, VaultError> {
+        let name = match on {
+            LockOn::Account(key) => account_row(&key),
+            LockOn::Client(owner, issuer) => client_row(&owner, &issuer)
+                .unwrap_or_else(|| format!("clients/fixed/{}", kept::hash(&issuer))),
+        };
+        self.store.lock(&name).await.map_err(unavailable)
+    }
+
+    async fn journal(
+        &self,
+        record: &Record,
+        predecessor: Option<&SecretString>,
+    ) -> Result<JournalEntry, VaultError> {
+        let payload = replay::payload(&self.sealer, record, predecessor)?;
+        self.journal.append(payload).await.map(JournalEntry).map_err(unavailable)
+    }
+
+    async fn settle(&self, entry: JournalEntry) -> Result<(), VaultError> {
+        self.journal.settle(entry.0).await.map_err(unavailable)
+    }
+
+    async fn replay(&self) -> Result<usize, VaultError> {
+        self.replay_all().await
+    }
+
+    async fn client(
+        &self,
+        owner: &ClientOwner,
+        issuer: &str,
+    ) -> Result<Option<Stored<ClientRecord>>, VaultError> {
+        match client_row(owner, issuer) {
+            Some(row) => self.read(&row).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn save_client(
+        &self,
+        client: &ClientRecord,
+        expected: Revision,
+    ) -> Result<Revision, VaultError> {
+        let Some(row) = client_row(&client.owner, &client.issuer) else {
+            let text = "a client from the configuration is not kept in the store".into();
+            return Err(VaultError::Unavailable { text });
+        };
+        self.write(&row, client, expected).await
+    }
+
+    async fn remove_client(&self, owner: &ClientOwner, issuer: &str) -> Result<(), VaultError> {
+        let Some(row) = client_row(owner, issuer) else { return Ok(()) };
+        // Whatever it is now, readable or not: it is to go.
+        loop {
+            let Some(entry) = self.store.get(&row).await.map_err(unavailable)? else {
+                return Ok(());
+            };
+            match self.remove(&row, entry.revision).await {
+                Err(VaultError::Conflict) => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {
+        let none = Stored { value: Settings::default(), revision: Revision::ABSENT };
+        Ok(self.read(&settings_row(uid)).await?.unwrap_or(none))
+    }
+
+    async fn save_settings(
+        &self,
+        uid: u32,
+        settings: &Settings,
+        expected: Revision,
+    ) -> Result<Revision, VaultError> {
+        self.write(&settings_row(uid), settings, expected).await
+    }
+}

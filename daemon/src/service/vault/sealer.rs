@@ -1,0 +1,139 @@
+//! Records to sealed bytes and back, with the generation that tells the newer of two.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use super::{kept::Kept, seen::Seen};
+use crate::{
+    account::ports::{Revision, VaultError},
+    clock::{Clock, Random},
+    seal::{Bound, Keyring, Kind},
+};
+
+pub(super) struct Sealer {
+    keyring: Keyring,
+    random: Arc<dyn Random>,
+    clock: Arc<dyn Clock>,
+    seen: Mutex<Seen>,
+}
+
+impl Sealer {
+    pub(super) fn new(keyring: Keyring, random: Arc<dyn Random>, clock: Arc<dyn Clock>) -> Self {
+        Self { keyring, random, clock, seen: Mutex::default() }
+    }
+
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn random(&self) -> &dyn Random {
+        self.random.as_ref()
+    }
+
+    /// The sealed row and its generation, which is the next one after all that was seen of it.
+    ///
+    /// A new row does not begin at 1 but at the wall clock (seconds, times 65,536): an account
+    /// that is removed and made again, perhaps on another node, is newer than its old self, whose
+    /// last generation nobody may remember.
+    pub(super) fn seal_row<T: Kept>(
+        &self,
+        row: &str,
+        value: &T,
+        expected: Revision,
+    ) -> Result<(Vec<u8>, u64), VaultError> {
+        let mut generation = value.generation().max(self.seen().floor(row)) + 1;
+        if expected == Revision::ABSENT {
+            generation = generation.max(self.clock.wall().0 << 16);
+        }
+        let mut value = value.clone();
+        value.set_generation(generation);
+        let bound =
+            Bound { kind: T::KIND, row, generation, user: value.user(), issuer: value.issuer() };
+        Ok((self.seal(&bound, &value)?, generation))
+    }
+
+    /// The record of a row, if it is none older than `floor`.
+    pub(super) fn open_row<T: Kept>(
+        &self,
+        row: &str,
+        sealed: &[u8],
+        floor: u64,
+    ) -> Result<T, VaultError> {
+        let (mut value, generation) = self.open::<T>(T::KIND, row, T::NOUN, sealed)?;
+        if generation < floor {
+            let text = format!(
+                "{} at {row} does not open: the store gave an older version than the one seen \
+                 before; whoever can write to the store put it back. If it was you, with a \
+                 backup: restart iamd",
+                T::NOUN
+            );
+            return Err(VaultError::Unreadable { text });
+        }
+        self.seen().note(row, generation);
+        value.set_generation(generation);
+        Ok(value)
+    }
+
+    pub(super) fn seal<T: Serialize>(
+        &self,
+        bound: &Bound<'_>,
+        value: &T,
+    ) -> Result<Vec<u8>, VaultError> {
+        let unsealable = |error: &dyn std::error::Error| VaultError::Unavailable {
+            text: format!("a record cannot be written: {error}"),
+        };
+        let plaintext = to_json(value).map_err(|error| unsealable(&error))?;
+        self.keyring
+            .seal(self.random.as_ref(), bound, &plaintext)
+            .map_err(|error| unsealable(&error))
+    }
+
+    /// The value and its generation.
+    pub(super) fn open<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        row: &str,
+        noun: &str,
+        sealed: &[u8],
+    ) -> Result<(T, u64), VaultError> {
+        let unreadable = |what: String| VaultError::Unreadable {
+            text: format!("{noun} at {row} does not open: {what}"),
+        };
+        let opened =
+            self.keyring.open(kind, row, sealed).map_err(|error| unreadable(error.to_string()))?;
+        // Its own text would quote what it found; that may be a secret.
+        let value = serde_json::from_slice(&opened.plaintext).map_err(|error| {
+            let place = format!("line {} column {}", error.line(), error.column());
+            unreadable(format!("its content is not what this iamd writes ({place})"))
+        })?;
+        Ok((value, opened.generation))
+    }
+}
+
+/// Measured first, so that the buffer never grows: growing would leave secrets behind in freed
+/// memory.
+fn to_json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, value)?;
+    let mut json = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *json, value)?;
+    Ok(json)
+}
+
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

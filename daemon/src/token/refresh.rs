@@ -1,0 +1,299 @@
+//! The order of a refresh: the one place that keeps it.
+//!
+//! lock → read again → issuer → journal (fsync) → store (compare-and-swap) → settle. A crash
+//! between any two steps loses nothing: before the journal the old refresh token is still the
+//! issuer's, as far as anybody knows; after it the new one is on disk, and a replay at the next
+//! start brings it into the store.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{TokenError, cache::Validity};
+use crate::{
+    account::{
+        AccessToken, AccountKey, ClientRecord, Event, IssuerProfile, Record, Rotation, State,
+        ports::{
+            IssuerError, Issuers, LockOn, RefreshError, Revision, Stored, Tokens, Vault,
+            VaultError, Wanted,
+        },
+    },
+    clock::Clock,
+};
+
+/// How often a compare-and-swap that lost is tried again with what was found.
+const SWAP_TRIES: usize = 4;
+
+/// Refreshes accounts, one at a time each.
+pub struct Refresher {
+    vault: Arc<dyn Vault>,
+    issuers: Arc<dyn Issuers>,
+    clock: Arc<dyn Clock>,
+    /// Records that the store did not take. The refresh token in here is the newest there is, so
+    /// it goes before what the store says until the store has it.
+    unsettled: Mutex<HashMap<AccountKey, Record>>,
+}
+
+/// What a refresh gave.
+#[derive(Debug, Clone)]
+pub struct Refreshed {
+    /// The token that was wanted.
+    pub token: AccessToken,
+    /// The account after it.
+    pub record: Record,
+    /// Whether the issuer was asked.
+    pub asked: bool,
+}
+
+impl Refresher {
+    /// A refresher on these neighbours.
+    pub fn new(vault: Arc<dyn Vault>, issuers: Arc<dyn Issuers>, clock: Arc<dyn Clock>) -> Self {
+        Self { vault, issuers, clock, unsettled: Mutex::default() }
+    }
+
+    /// Gets a token for `wanted`. Where `fresh_for` is given and the store has such a token that
+    /// is valid long enough, because somebody else just got it, the issuer is not asked.
+    ///
+    /// Must run to its end once it has begun: the caller spawns it.
+    ///
+    /// # Errors
+    /// [`TokenError`]; after one the account's record says what became of it.
+    pub async fn refresh(
+        &self,
+        key: &AccountKey,
+        profile: &IssuerProfile,
+        wanted: &Wanted,
+        fresh_for: Option<Validity>,
+    ) -> Result<Refreshed, TokenError> {
+        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        let Stored { value: record, revision } = self.current(key).await?;
+        let is_base = wanted.scopes.is_none() && wanted.audiences == record.audiences;
+        if is_base
+            && let Some(validity) = fresh_for
+            && let Some(token) = &record.access_token
+            && validity.suffices(token, self.clock.wall())
+        {
+            return Ok(Refreshed { token: token.clone(), record, asked: false });
+        }
+        if !record.state.may_refresh() {
+            return Err(TokenError::login_required(&record));
+        }
+        let Some(refresh_token) = record.refresh_token.clone() else {
+            return Err(TokenError::login_required(&record));
+        };
+        let client = self.client(&record, profile).await?;
+        match self.issuers.refresh(profile, &client, &refresh_token, wanted).await {
+            Ok(tokens) => {
+                let (token, next) = self.apply(&record, wanted, is_base, tokens)?;
+                let next = self.persist(next, &record, revision).await?;
+                Ok(Refreshed { token, record: next, asked: true })
+            }
+            Err(error) => Err(self.note_failure(record, revision, error).await),
+        }
+    }
+
+    /// The newest record there is: one that the store did not take yet goes first.
+    async fn current(&self, key: &AccountKey) -> Result<Stored<Record>, TokenError> {
+        let unsettled = self.unsettled().get(key).cloned();
+        let stored = self.vault.account(key).await;
+        let Some(newest) = unsettled else {
+            return stored?.ok_or_else(|| TokenError::NoSuchAccount(key.clone()));
+        };
+        let stored = stored?.ok_or_else(|| TokenError::NoSuchAccount(key.clone()))?;
+        // Signed out or signed in anew meanwhile: what was unsettled has no successor.
+        if stored.value.generation > newest.generation {
+            self.unsettled().remove(key);
+            return Ok(stored);
+        }
+        let revision = self.vault.save_account(&newest, stored.revision).await?;
+        self.unsettled().remove(key);
+        Ok(Stored { value: newest, revision })
+    }
+
+    /// The client that the refresh token belongs to, and no other.
+    async fn client(
+        &self,
+        record: &Record,
+        profile: &IssuerProfile,
+    ) -> Result<ClientRecord, TokenError> {
+        let client = if record.client_owner == crate::account::ClientOwner::Fixed {
+            self.issuers.fixed_client(profile).await?
+        } else {
+            let stored = self.vault.client(&record.client_owner, &record.issuer).await?;
+            stored.ok_or_else(TokenError::client_gone)?.value
+        };
+        if record.client_id.as_ref() == Some(&client.client_id) {
+            Ok(client)
+        } else {
+            Err(TokenError::client_gone())
+        }
+    }
+
+    /// The token and the account after a reply.
+    fn apply(
+        &self,
+        record: &Record,
+        wanted: &Wanted,
+        is_base: bool,
+        tokens: Tokens,
+    ) -> Result<(AccessToken, Record), TokenError> {
+        if let (Some(identity), Some(subject)) = (&tokens.identity, &record.subject)
+            && identity.sub != subject.sub
+        {
+            return Err(TokenError::IdentityMismatch);
+        }
+        let now = self.clock.wall();
+        let asked = wanted.scopes.as_ref().unwrap_or(&record.scopes);
+        let token = AccessToken {
+            token: tokens.access_token,
+            issued_at: now,
+            expires_at: now.plus(tokens.expires_in),
+            scopes: tokens.scopes.unwrap_or_else(|| asked.clone()),
+        };
+        let mut next = record.clone();
+        next.state = next.state.after(Event::Refreshed);
+        next.refreshed_at = Some(now);
+        match tokens.refresh_token {
+            Some(new) if !same(Some(&new), record.refresh_token.as_ref()) => {
+                next.rotation = Rotation::Rotates;
+                next.refresh_token = Some(new);
+                next.refresh_expires_at = tokens.refresh_expires_at;
+            }
+            _ if next.rotation == Rotation::Unknown => next.rotation = Rotation::Keeps,
+            _ => {}
+        }
+        if is_base {
+            next.scopes = token.scopes.clone();
+            next.access_token = Some(token.clone());
+        }
+        Ok((token, next))
+    }
+
+    /// Journal, store, settle; on a conflict the successor of what the store still holds wins.
+    async fn persist(
+        &self,
+        mut next: Record,
+        old: &Record,
+        mut revision: Revision,
+    ) -> Result<Record, TokenError> {
+        let rotated = !same(next.refresh_token.as_ref(), old.refresh_token.as_ref());
+        let changed = rotated
+            || next.state != old.state
+            || next.rotation != old.rotation
+            || next.access_token.as_ref().map(|t| t.issued_at)
+                != old.access_token.as_ref().map(|t| t.issued_at)
+            || next.scopes != old.scopes;
+        if !changed {
+            return Ok(next);
+        }
+        let journalled = if rotated {
+            Some(self.vault.journal(&next, old.refresh_token.as_ref()).await)
+        } else {
+            None
+        };
+        let mut failure = VaultError::Conflict;
+        for _ in 0..SWAP_TRIES {
+            match self.vault.save_account(&next, revision).await {
+                Ok(_) => {
+                    next.generation += 1;
+                    if let Some(Ok(entry)) = journalled
+                        && let Err(error) = self.vault.settle(entry).await
+                    {
+                        tracing::warn!(%error, "a journal entry could not be settled");
+                    }
+                    return Ok(next);
+                }
+                Err(VaultError::Conflict) => {
+                    let found = self.vault.account(&next.key()).await;
+                    match found {
+                        Ok(Some(found))
+                            if same(
+                                found.value.refresh_token.as_ref(),
+                                old.refresh_token.as_ref(),
+                            ) =>
+                        {
+                            next = merged(found.value, next);
+                            revision = found.revision;
+                        }
+                        // Signed out, removed or signed in anew: the successor has no place.
+                        Ok(_) => return Err(TokenError::Superseded),
+                        Err(error) => {
+                            failure = error;
+                            break;
+                        }
+                    }
+                }
+                Err(error) => {
+                    failure = error;
+                    break;
+                }
+            }
+        }
+        // The access token of an account whose refresh token stayed is worth an answer, but a
+        // rotated one must be on disk first.
+        self.unsettled().insert(next.key(), next.clone());
+        match journalled {
+            None | Some(Ok(_)) => {
+                tracing::warn!(error = %failure, "the store did not take a refreshed account; kept aside");
+                Ok(next)
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, store = %failure, "a rotated refresh token is in memory only");
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What a failure makes of the account.
+    async fn note_failure(
+        &self,
+        record: Record,
+        revision: Revision,
+        error: RefreshError,
+    ) -> TokenError {
+        let event = match &error {
+            RefreshError::Dead { text } => Event::RefreshTokenDead(text.clone()),
+            RefreshError::ActionNeeded { text } => Event::ActionDemanded(text.clone()),
+            RefreshError::Issuer(IssuerError::ClientRejected { text }) => {
+                Event::ClientRejected(text.clone())
+            }
+            _ => return error.into(),
+        };
+        let mut next = record.clone();
+        next.state = next.state.after(event);
+        if matches!(next.state, State::LoginRequired { .. }) {
+            next.refresh_token = None;
+        }
+        if next.state != record.state
+            && let Err(failure) = self.vault.save_account(&next, revision).await
+        {
+            tracing::warn!(error = %failure, "the state of an account could not be written");
+        }
+        error.into()
+    }
+
+    fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Record>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What somebody else wrote, with our tokens.
+fn merged(found: Record, ours: Record) -> Record {
+    Record {
+        refresh_token: ours.refresh_token,
+        refresh_expires_at: ours.refresh_expires_at,
+        access_token: ours.access_token,
+        scopes: ours.scopes,
+        rotation: ours.rotation,
+        refreshed_at: ours.refreshed_at,
+        state: ours.state,
+        ..found
+    }
+}
+
+fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
+    a.map(ExposeSecret::expose_secret) == b.map(ExposeSecret::expose_secret)
+}

@@ -1,0 +1,223 @@
+//! The order of a refresh, and who shares one.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::{
+    account::{Rotation, ScopeSet, State, ports::Vault as _},
+    testing::*,
+};
+
+struct World {
+    vault: Arc<TestVault>,
+    issuers: Arc<TestIssuers>,
+    clock: Arc<TestClock>,
+    broker: Arc<Broker>,
+    key: AccountKey,
+}
+
+fn world() -> World {
+    let vault = Arc::new(TestVault::default());
+    let issuers = Arc::new(TestIssuers::default());
+    let clock = TestClock::at(1_000_000);
+    let key = signed_in(&vault);
+    let refresher = Refresher::new(vault.clone(), issuers.clone(), clock.clone());
+    World { broker: Broker::new(refresher, clock.clone()), vault, issuers, clock, key }
+}
+
+impl World {
+    async fn ask(&self, ask: Ask) -> Result<Given, TokenError> {
+        self.broker.token(&self.key, &profile(), &ask).await
+    }
+
+    fn issuer_says(&self, answer: Result<crate::account::ports::Tokens, RefreshError>) {
+        self.issuers.refresh_script.lock().unwrap().push_back(answer);
+    }
+}
+
+fn text(given: &Given) -> &str {
+    given.token.token.expose_secret()
+}
+
+fn narrowed(scope: &str) -> Ask {
+    let scopes = Some(ScopeSet::parse([scope]).unwrap());
+    Ask { wanted: Wanted { scopes, ..Wanted::default() }, ..Ask::default() }
+}
+
+#[tokio::test]
+async fn r25_a_rotated_refresh_token_is_journalled_then_stored_before_the_answer() {
+    let world = world();
+    let given = world.ask(Ask::default()).await.unwrap();
+    assert_eq!(text(&given), "at1");
+    let steps = world.vault.steps.lock().unwrap().clone();
+    assert_eq!(steps, ["lock", "journal", "save", "settle"]);
+    let record = world.vault.record(&world.key);
+    assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt1");
+    assert_eq!(record.rotation, Rotation::Rotates);
+}
+
+#[tokio::test]
+async fn r25_an_absent_refresh_token_keeps_the_old_one() {
+    let world = world();
+    world.issuer_says(Ok(tokens("at", None, 3600)));
+    world.ask(Ask::default()).await.unwrap();
+    let record = world.vault.record(&world.key);
+    assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt0");
+    assert_eq!(record.rotation, Rotation::Keeps);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r28_a_hundred_requests_for_one_expired_token_are_one_request_at_the_issuer() {
+    let world = world();
+    *world.issuers.latency.lock().unwrap() = Duration::from_secs(2);
+    let asks = (0..100).map(|_| world.ask(Ask::default()));
+    let given = futures_util::future::join_all(asks).await;
+    assert!(given.iter().all(|given| text(given.as_ref().unwrap()) == "at1"));
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn the_same_narrowed_token_asked_again_costs_no_request() {
+    let world = world();
+    let first = world.ask(narrowed("storage.read:/")).await.unwrap();
+    let again = world.ask(narrowed("storage.read:/")).await.unwrap();
+    assert_eq!(text(&first), text(&again));
+    assert!(first.fresh_from_issuer && !again.fresh_from_issuer);
+    world.ask(narrowed("compute.read")).await.unwrap();
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_rotating_token_is_never_refreshed_twice_at_a_time() {
+    let world = world();
+    *world.issuers.latency.lock().unwrap() = Duration::from_secs(1);
+    let asks = ["a", "b", "c", "d"].map(|scope| world.ask(narrowed(scope)));
+    for given in futures_util::future::join_all(asks).await {
+        given.unwrap();
+    }
+    // Each refresh presented the successor of the one before: none was used twice.
+    let mut presented = world.issuers.presented.lock().unwrap().clone();
+    presented.sort();
+    assert_eq!(presented, ["rt0", "rt1", "rt2", "rt3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_ends_in_order_when_everybody_who_asked_has_gone() {
+    let world = world();
+    *world.issuers.latency.lock().unwrap() = Duration::from_secs(2);
+    let asked = tokio::time::timeout(Duration::from_secs(1), world.ask(Ask::default())).await;
+    assert!(asked.is_err());
+    world.clock.sleep(Duration::from_secs(3)).await;
+    let record = world.vault.record(&world.key);
+    assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt1");
+}
+
+#[tokio::test]
+async fn r66_less_validity_than_asked_is_an_error_never_a_token() {
+    let world = world();
+    world.issuer_says(Ok(tokens("at", None, 60)));
+    let ask = Ask { validity: Validity::AtLeast(Duration::from_secs(600)), ..Ask::default() };
+    let error = world.ask(ask).await.unwrap_err();
+    let (got, asked) = (Duration::from_secs(60), Duration::from_secs(600));
+    assert_eq!(error, TokenError::Validity { got, asked });
+}
+
+#[tokio::test]
+async fn r30_a_dead_refresh_token_is_final_at_once() {
+    let world = world();
+    world.issuer_says(Err(RefreshError::Dead { text: "expired".into() }));
+    assert!(world.ask(Ask::default()).await.is_err());
+    let error = world.ask(Ask::default()).await.unwrap_err();
+    assert!(matches!(error, TokenError::LoginRequired { .. }), "{error:?}");
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 1);
+    let record = world.vault.record(&world.key);
+    assert!(record.refresh_token.is_none());
+    assert_eq!(record.state, State::LoginRequired { reason: "expired".into() });
+}
+
+#[tokio::test]
+async fn r30_a_rejected_client_keeps_the_refresh_token_and_may_recover() {
+    let world = world();
+    let rejected = IssuerError::ClientRejected { text: "suspended".into() };
+    world.issuer_says(Err(rejected.into()));
+    assert!(world.ask(Ask::default()).await.is_err());
+    assert!(matches!(world.vault.record(&world.key).state, State::ClientBroken { .. }));
+    assert_eq!(text(&world.ask(Ask::default()).await.unwrap()), "at2");
+    assert_eq!(world.vault.record(&world.key).state, State::SignedIn);
+}
+
+#[tokio::test]
+async fn a_passing_failure_changes_nothing() {
+    let world = world();
+    let text = "timed out".to_owned();
+    let error = IssuerError::Unreachable { text, retry_after: None, maybe_processed: true };
+    world.issuer_says(Err(error.into()));
+    let error = world.ask(Ask::default()).await.unwrap_err();
+    assert_eq!(error.passing(), Some(None));
+    assert_eq!(world.vault.record(&world.key).state, State::SignedIn);
+    assert_eq!(*world.vault.steps.lock().unwrap(), ["lock"]);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_after_the_issuer_answered_loses_nothing() {
+    let world = world();
+    // The store goes down while the issuer is asked.
+    *world.issuers.latency.lock().unwrap() = Duration::from_millis(50);
+    let vault = world.vault.clone();
+    let down = async {
+        world.clock.sleep(Duration::from_millis(20)).await;
+        vault.store_fails.store(true, SeqCst);
+    };
+    let (given, ()) = tokio::join!(world.ask(Ask::default()), down);
+    assert_eq!(text(&given.unwrap()), "at1");
+    assert_eq!(world.vault.journal.lock().unwrap().len(), 1);
+    // It comes back: the next refresh presents the successor, not the old one.
+    world.vault.store_fails.store(false, SeqCst);
+    world.ask(Ask { force_new: true, ..Ask::default() }).await.unwrap();
+    assert_eq!(*world.issuers.presented.lock().unwrap(), ["rt0", "rt1"]);
+    let record = world.vault.record(&world.key);
+    assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt2");
+}
+
+#[tokio::test]
+async fn a_second_node_does_not_refresh_a_token_that_is_fresh() {
+    let world = world();
+    world.ask(Ask::default()).await.unwrap();
+    let (vault, issuers) = (world.vault.clone(), world.issuers.clone());
+    let refresher = Refresher::new(vault, issuers, world.clock.clone());
+    let other_node = Broker::new(refresher, world.clock.clone());
+    let ask = Ask { validity: Validity::Usual(Duration::from_secs(60)), ..Ask::default() };
+    let given = other_node.token(&world.key, &profile(), &ask).await.unwrap();
+    assert_eq!(text(&given), "at1");
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_account_that_was_signed_out_meanwhile_stays_signed_out() {
+    let world = world();
+    *world.issuers.latency.lock().unwrap() = Duration::from_millis(50);
+    let sign_out = async {
+        world.clock.sleep(Duration::from_millis(20)).await;
+        let stored = world.vault.account(&world.key).await.unwrap().unwrap();
+        let mut record = stored.value;
+        record.state = State::LoginRequired { reason: "signed out".into() };
+        record.refresh_token = None;
+        world.vault.save_account(&record, stored.revision).await.unwrap();
+    };
+    let (given, ()) = tokio::join!(world.ask(Ask::default()), sign_out);
+    assert_eq!(given.unwrap_err(), TokenError::Superseded);
+    assert!(world.vault.record(&world.key).refresh_token.is_none());
+}
+
+#[tokio::test]
+async fn another_subject_at_a_refresh_is_refused() {
+    let world = world();
+    world.vault.accounts.lock().unwrap().get_mut(&world.key).unwrap().0.subject =
+        Some(crate::account::Subject { sub: "alice".into(), name: None });
+    let mut reply = tokens("at", Some("rt"), 3600);
+    reply.identity = Some(crate::account::ports::Identity { sub: "mallory".into(), name: None });
+    world.issuer_says(Ok(reply));
+    assert_eq!(world.ask(Ask::default()).await.unwrap_err(), TokenError::IdentityMismatch);
+}

@@ -1,0 +1,48 @@
+//! End-to-end tests on login nodes that boot. Run them with `tests/run --only e2e -- FILTER`.
+//!
+//! To add a test: write a function `fn the_promise(world: &World) -> Outcome` in the module of its
+//! theme, and put its name into the module's `cases![]`. To add a theme: a module here with
+//! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
+
+mod case;
+mod node;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use iamd_tests::{World, sweep};
+use libtest_mimic::{Arguments, Trial};
+
+use crate::case::Case;
+
+/// Tests mostly wait for nodes, not for this machine's processors.
+const SIDE_BY_SIDE: usize = 8;
+
+fn all() -> Vec<Case> {
+    [node::cases()].concat()
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(SIDE_BY_SIDE));
+    let mut world = None;
+    if !arguments.list {
+        match World::start(|line| eprintln!("      {line}")) {
+            Ok(started) => world = Some(Arc::new(started)),
+            Err(error) => {
+                eprintln!("e2e: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let trials: Vec<Trial> = all().into_iter().map(|case| case.trial(world.clone())).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Takes nodes and namespaces down, before the exit that would skip it.
+    drop(world);
+    let left = sweep::left_of(std::process::id());
+    if !left.is_empty() {
+        eprintln!("e2e: the run left something behind: {}", left.join(", "));
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}

@@ -1,0 +1,42 @@
+// What a test may ask and change behind the protocol's back: everything under /_test/, only with the
+// header `x-test-token`. See README.md for the list.
+
+/** Middleware for /_test/. */
+export function serveControl({ config, recorder, accounts, storage }) {
+  const routes = {
+    'GET /_test/requests': () => recorder.entries,
+    'GET /_test/counts': () => recorder.counts(),
+    'GET /_test/clients': () => ({ count: storage.count('Client') }),
+    'POST /_test/reset': () => {
+      recorder.reset();
+      return {};
+    },
+  };
+  return async (ctx, next) => {
+    if (!ctx.path.startsWith('/_test/')) return next();
+    if (!config.adminToken || ctx.get('x-test-token') !== config.adminToken) {
+      return answer(ctx, 403, { error: 'x-test-token is missing or wrong' });
+    }
+    const route = routes[`${ctx.method} ${ctx.path}`];
+    if (route) return answer(ctx, 200, route());
+    const user = ctx.method === 'POST' && /^\/_test\/users\/([^/]+)$/.exec(ctx.path);
+    if (user) return changeUser(ctx, accounts.named(user[1]));
+    return answer(ctx, 404, { error: 'no such control' });
+  };
+}
+
+/** {"active": false} suspends the user, {"signed_aup": false} makes IAM ask for the signature again. */
+function changeUser(ctx, account) {
+  if (!account) return answer(ctx, 404, { error: 'no such user' });
+  const { active, signed_aup: signedAup } = ctx.req.body || {};
+  if (active !== undefined) account.active = Boolean(active);
+  if (signedAup !== undefined) account.signedAup = Boolean(signedAup);
+  return answer(ctx, 200, { name: account.name, sub: account.subject, active: account.active,
+    signed_aup: account.signedAup });
+}
+
+function answer(ctx, status, body) {
+  ctx.status = status;
+  ctx.set('cache-control', 'no-store');
+  ctx.body = body;
+}

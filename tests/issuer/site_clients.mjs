@@ -1,0 +1,32 @@
+// Clients that "the site" registered beforehand, the same in every run and in both shapes.
+// Their secrets are words in a test fixture, not credentials.
+
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
+const ALL_SCOPES = ['openid', 'profile', 'email', 'offline_access', 'wlcg', 'wlcg.groups', 'storage.read:/',
+  'storage.modify:/', 'storage.create:/', 'storage.stage:/', 'compute.read', 'compute.create',
+  'compute.modify', 'compute.cancel'].join(' ');
+
+const CLIENTS = [
+  { client_id: 'site-public', token_endpoint_auth_method: 'none', grant_types: [DEVICE, 'refresh_token'] },
+  { client_id: 'site', client_secret: 'site-secret', grant_types: [DEVICE, 'refresh_token'] },
+  { client_id: 'site-password', client_secret: 'site-secret',
+    grant_types: [DEVICE, 'refresh_token', 'password'] },
+];
+
+export function addSiteClients(storage) {
+  for (const client of CLIENTS) {
+    const record = {
+      token_endpoint_auth_method: 'client_secret_basic',
+      client_name: `The site's client ${client.client_id}`,
+      redirect_uris: [],
+      response_types: [],
+      allowed_scope: ALL_SCOPES,
+      reuse_refresh_token: true,
+      clear_access_tokens_on_refresh: true,
+      allow_introspection: true,
+      active: true,
+      ...client,
+    };
+    storage.put(`Client:${client.client_id}`, record);
+  }
+}

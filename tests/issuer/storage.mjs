@@ -1,0 +1,109 @@
+// The provider's memory. Its own in-memory store forgets after 1000 entries, which a bench with
+// thousands of users would take for revoked tokens; and it forgets a device code in the second it
+// expires, so that nobody would ever see `expired_token`. This one has neither limit.
+
+const KEEP_EXPIRED_MS = 300_000;
+const SWEEP_EVERY_MS = 60_000;
+
+export class Storage {
+  constructor() {
+    this.records = new Map();
+    this.byGrant = new Map();
+    this.byUserCode = new Map();
+    this.bySessionUid = new Map();
+    setInterval(() => this.sweep(), SWEEP_EVERY_MS).unref();
+  }
+
+  /** What oidc-provider asks for: an adapter per model name. */
+  adapter() {
+    return (model) => new Adapter(this, model);
+  }
+
+  get(key) {
+    const record = this.records.get(key);
+    if (!record) return undefined;
+    if (record.forgetAt > Date.now()) return record.payload;
+    this.remove(key);
+    return undefined;
+  }
+
+  put(key, payload, seconds) {
+    this.remove(key);
+    const forgetAt = seconds ? Date.now() + seconds * 1000 + KEEP_EXPIRED_MS : Infinity;
+    this.records.set(key, { payload, forgetAt });
+    if (payload.userCode) this.byUserCode.set(payload.userCode, key);
+    if (key.startsWith('Session:')) this.bySessionUid.set(payload.uid, key);
+    if (payload.grantId) this.members(payload.grantId).add(key);
+  }
+
+  remove(key) {
+    const payload = this.records.get(key)?.payload;
+    if (!payload) return;
+    this.records.delete(key);
+    if (this.byUserCode.get(payload.userCode) === key) this.byUserCode.delete(payload.userCode);
+    if (this.bySessionUid.get(payload.uid) === key) this.bySessionUid.delete(payload.uid);
+    const family = this.byGrant.get(payload.grantId);
+    family?.delete(key);
+    if (family?.size === 0) this.byGrant.delete(payload.grantId);
+  }
+
+  members(grantId) {
+    if (!this.byGrant.has(grantId)) this.byGrant.set(grantId, new Set());
+    return this.byGrant.get(grantId);
+  }
+
+  count(model) {
+    let found = 0;
+    for (const key of this.records.keys()) if (key.startsWith(`${model}:`)) found += 1;
+    return found;
+  }
+
+  sweep() {
+    const now = Date.now();
+    for (const [key, record] of this.records) if (record.forgetAt <= now) this.remove(key);
+  }
+}
+
+// The method names are oidc-provider's contract for adapters.
+class Adapter {
+  constructor(storage, model) {
+    this.storage = storage;
+    this.model = model;
+  }
+
+  key(id) {
+    return `${this.model}:${id}`;
+  }
+
+  async upsert(id, payload, seconds) {
+    this.storage.put(this.key(id), payload, seconds);
+  }
+
+  async find(id) {
+    return this.storage.get(this.key(id));
+  }
+
+  async findByUserCode(userCode) {
+    return this.storage.get(this.storage.byUserCode.get(userCode));
+  }
+
+  async findByUid(uid) {
+    return this.storage.get(this.storage.bySessionUid.get(uid));
+  }
+
+  async consume(id) {
+    const payload = this.storage.get(this.key(id));
+    if (payload) payload.consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async destroy(id) {
+    this.storage.remove(this.key(id));
+  }
+
+  /** Ends a token family. A Grant itself is not a member: the provider removes it by its id. */
+  async revokeByGrantId(grantId) {
+    for (const key of [...(this.storage.byGrant.get(grantId) || [])]) {
+      if (key.startsWith(`${this.model}:`)) this.storage.remove(key);
+    }
+  }
+}

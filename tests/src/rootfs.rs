@@ -1,0 +1,119 @@
+//! The Debian every node stands on: built once by debootstrap, kept in the target directory, and
+//! built anew when this file's lists change.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::command;
+use crate::error::{Error, Result};
+use crate::places;
+use crate::sweep;
+
+const SUITE: &str = "bookworm";
+
+/// What a login node of a site has, and what the tests look through.
+const PACKAGES: &[&str] = &[
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "libpam-systemd",
+    "libpam-runtime",
+    "openssh-server",
+    "openssh-client",
+    "sudo",
+    "polkitd",
+    "procps",
+    "iproute2",
+    "rsync",
+    "git",
+    "ca-certificates",
+    "curl",
+    "python3-minimal",
+    "strace",
+    "pamtester",
+];
+
+/// How many users `user01`, `user02`, … there are beside alice, bob and carol.
+pub const USERS: u32 = 80;
+
+/// Runs inside the new system. Passwords are the user's name and `-pw`.
+const CUSTOMISE: &str = r#"
+set -eu
+users="alice bob carol"
+i=1
+while [ "$i" -le "$USERS" ]; do users="$users $(printf 'user%02d' "$i")"; i=$((i + 1)); done
+uid=1001
+for user in $users; do
+    useradd --uid "$uid" --user-group --create-home --shell /bin/bash "$user"
+    echo "$user:$user-pw" >> /tmp/passwords
+    uid=$((uid + 1))
+done
+chpasswd --crypt-method SHA256 --sha-rounds 1000 < /tmp/passwords
+rm /tmp/passwords
+ssh-keygen -A > /dev/null
+cat > /etc/ssh/sshd_config.d/node.conf << 'END'
+AuthorizedKeysFile /etc/ssh/run_key.pub .ssh/authorized_keys
+KbdInteractiveAuthentication yes
+PermitRootLogin prohibit-password
+MaxStartups 200:30:400
+END
+ln -sf /dev/null /etc/systemd/system/console-getty.service
+for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
+    systemd-networkd.service getty@tty1.service; do
+    ln -sf /dev/null "/etc/systemd/system/$unit"
+done
+rm -f /etc/resolv.conf /etc/machine-id /var/lib/dbus/machine-id
+: > /etc/resolv.conf
+: > /etc/machine-id
+rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
+"#;
+
+/// The root file system, built if it is not there; `say` tells of the slow part.
+pub fn root(say: &dyn Fn(&str)) -> Result<PathBuf> {
+    let nodes = places::nodes();
+    fs::create_dir_all(&nodes).map_err(Error::at(&nodes))?;
+    let root = nodes.join(format!("{SUITE}-{:016x}", fingerprint()));
+    if root.is_dir() {
+        return Ok(root);
+    }
+    let lock = nodes.join("lock");
+    let file = File::create(&lock).map_err(Error::at(&lock))?;
+    let _lock = Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| Error::errno("the root file system's lock")(errno))?;
+    if !root.is_dir() {
+        say("building the node's Debian with debootstrap (once, one or two minutes)");
+        build(&nodes.join("new"), &root, say)?;
+    }
+    Ok(root)
+}
+
+/// Builds at `new`, then renames to `root`: a root that is there is whole.
+fn build(new: &Path, root: &Path, say: &dyn Fn(&str)) -> Result<()> {
+    if new.exists() {
+        // Of a build that was interrupted, with /proc mounted in it.
+        sweep::unmount_below(new);
+        fs::remove_dir_all(new).map_err(Error::at(new))?;
+    }
+    let mut debootstrap = command::tagged(std::process::id(), "debootstrap");
+    // No mirror: debootstrap takes the one it was built with.
+    debootstrap.args(["--variant=minbase", &format!("--include={}", PACKAGES.join(","))]);
+    debootstrap.arg(SUITE).arg(new);
+    let log = new.with_extension("log");
+    command::run_telling(debootstrap, Duration::from_secs(1200), &log, say)?;
+    say("making its users");
+    let mut customise = command::tagged(std::process::id(), "chroot");
+    customise.arg(new).args(["/bin/sh", "-s"]).env("USERS", USERS.to_string());
+    customise.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command::run(customise, CUSTOMISE.as_bytes(), Duration::from_secs(120))?.ok()?;
+    fs::rename(new, root).map_err(Error::at(root))
+}
+
+fn fingerprint() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (SUITE, PACKAGES, USERS, CUSTOMISE).hash(&mut hasher);
+    hasher.finish()
+}
