@@ -44,29 +44,11 @@ pub fn run(auto: bool) -> Result<()> {
         println!("    {unit}: {}", node.root_says(&format!("systemctl is-active {unit}"))?);
     }
 
-    step("alice logs in:  ssh alice@login1");
-    let mut session = node.ssh("alice").pty().limit(Duration::from_secs(20)).open(None)?;
-    let notice = session.find("the notice", Notice::find)?;
-    quote(&notice.text);
-
-    step("She signs in, in a browser on any device");
-    approve(&issuer, &notice, &mut session, auto)?;
-
-    step("Her token comes by itself:  cat $BEARER_TOKEN_FILE");
-    let full = show_token(&issuer, &mut session)?;
-
-    step("A token for less:  iamctl token -s storage.read:/home/alice");
-    show_narrowed(&issuer, &mut session, &full)?;
-
-    step("What iamd has for her:  iamctl status");
-    let status = session.ask("iamctl status")?;
-    quote(&status);
-    check(status.contains("test"), "`iamctl status` does not name her account")?;
-
-    step("She logs in again: nothing is asked, the token is there");
-    second_login(&node)?;
-    session.send("exit\n")?;
-    session.close()?;
+    if let Err(error) = story(&node, &issuer, auto) {
+        println!("\nWhat iamd on the node has to say:");
+        quote(&node.journal("iamd").unwrap_or_default());
+        return Err(error);
+    }
 
     step("Taking everything down");
     drop(node);
@@ -76,6 +58,34 @@ pub fn run(auto: bool) -> Result<()> {
     check(left.is_empty(), &format!("something was left behind: {}", left.join(", ")))?;
     println!("    nothing is left running");
     println!("\nAll of it happened, in {} s.", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// From the first login to the second.
+fn story(node: &Node, issuer: &Issuer, auto: bool) -> Result<()> {
+    step("alice logs in:  ssh alice@login1");
+    let mut session = node.ssh("alice").pty().limit(Duration::from_secs(20)).open(None)?;
+    let notice = session.find("the notice", Notice::find)?;
+    quote(&notice.text);
+
+    step("She signs in, in a browser on any device");
+    approve(issuer, &notice, &mut session, auto)?;
+
+    step("Her token comes by itself:  cat $BEARER_TOKEN_FILE");
+    let full = show_token(issuer, &mut session)?;
+
+    step("A token for less:  iamctl token -s storage.read:/home/alice");
+    show_narrowed(issuer, &mut session, &full)?;
+
+    step("What iamd has for her:  iamctl status");
+    let status = session.ask("iamctl status")?;
+    quote(&status);
+    check(status.contains("test"), "`iamctl status` does not name her account")?;
+
+    step("She logs in again: nothing is asked, the token is there");
+    second_login(node)?;
+    session.send("exit\n")?;
+    session.close()?;
     Ok(())
 }
 

@@ -342,8 +342,17 @@ pub trait Vault: Send + Sync + 'static {
         expected: Revision,
     ) -> Result<Revision, VaultError>;
 
-    /// Removes an account if it still is at `expected`.
+    /// Removes an account if it still is at `expected`, and what the journal has for it.
     async fn remove_account(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError>;
+
+    /// Removes an account whatever it is now, also one that does not open, so that it can be made
+    /// again. Gone already is success.
+    async fn discard_account(&self, key: &AccountKey) -> Result<(), VaultError> {
+        match self.account(key).await? {
+            Some(found) => self.remove_account(key, found.revision).await,
+            None => Ok(()),
+        }
+    }
 
     /// Waits for a lock, node-wide or cluster-wide as the store goes.
     async fn lock(&self, on: LockOn) -> Result<Box<dyn Lock>, VaultError>;
@@ -359,7 +368,8 @@ pub trait Vault: Send + Sync + 'static {
     /// The store has the record: its journal entry is of no more use.
     async fn settle(&self, entry: JournalEntry) -> Result<(), VaultError>;
 
-    /// Writes journal entries whose predecessor is still current into the store; how many.
+    /// Writes journal entries whose predecessor is still current into the store; how many. Takes
+    /// each account's lock: not to be called by who holds one.
     async fn replay(&self) -> Result<usize, VaultError>;
 
     /// A registered client.

@@ -4,15 +4,15 @@
 //!
 //! This room knows nothing of seals: values are opaque bytes, sealed before they come here.
 
+#[cfg(test)]
+#[macro_use]
+pub(crate) mod conformance;
+
 mod error;
 mod journal;
 mod locks;
 pub mod sqlite;
 mod state_dir;
-
-#[cfg(test)]
-#[macro_use]
-pub(crate) mod conformance;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;

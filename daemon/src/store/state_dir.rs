@@ -4,9 +4,9 @@
 //! directory is locked as a whole, for as long as anything in it is open.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,7 +21,7 @@ const LOCK_FILE: &str = "iamd.lock";
 #[derive(Debug, Clone)]
 pub struct StateDir {
     path: Arc<Path>,
-    _lock: Arc<File>,
+    _lock: Arc<Locked>,
 }
 
 impl StateDir {
@@ -29,7 +29,7 @@ impl StateDir {
     ///
     /// # Errors
     /// [`StoreError::InUse`] when another process has it, [`StoreError::Unsafe`] when others could
-    /// read or write it, [`StoreError::Unavailable`] when it cannot be made or opened.
+    /// write to it, [`StoreError::Unavailable`] when it cannot be made or opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => {}
@@ -43,11 +43,18 @@ impl StateDir {
         if found.uid() != geteuid().as_raw() {
             return Err(unsafe_(path, "belongs to somebody else; chown it to root"));
         }
+        if found.mode() & 0o022 != 0 {
+            let what =
+                "others can write to it: look for files that are not iamd's, then chmod 0700";
+            return Err(unsafe_(path, what));
+        }
         if found.mode() & 0o077 != 0 {
-            return Err(unsafe_(path, "others can enter it; chmod 0700"));
+            tracing::warn!(path = %path.display(), "others could read it; now 0700");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+                .map_err(|e| StoreError::io(path, &e))?;
         }
         let lock = take_lock(&path.join(LOCK_FILE))?;
-        Ok(Self { path: path.into(), _lock: Arc::new(lock) })
+        Ok(Self { path: path.into(), _lock: Arc::new(Locked(lock)) })
     }
 
     /// Where it is.
@@ -64,6 +71,17 @@ impl StateDir {
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
         synced.map_err(|e| StoreError::io(&self.path, &e))
+    }
+}
+
+/// Unlocked by hand: a program that is being started has the descriptor too, until its exec.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // What fails here the kernel does when the last descriptor is closed.
+        drop(self.0.unlock());
     }
 }
 
@@ -89,7 +107,7 @@ pub(crate) fn open_private(path: &Path) -> Result<File, StoreError> {
     }
     if found.mode() & 0o077 != 0 {
         tracing::warn!(path = %path.display(), "others had permissions on it; taken away");
-        let only_ours = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        let only_ours = fs::Permissions::from_mode(0o600);
         file.set_permissions(only_ours).map_err(|e| StoreError::io(path, &e))?;
     }
     Ok(file)
@@ -124,8 +142,6 @@ fn unsafe_(path: &Path, what: &str) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
-
     use super::*;
 
     #[test]
@@ -145,9 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_enter_is_refused_with_the_way_out() {
+    fn a_directory_that_others_can_read_is_closed_to_them_and_one_they_can_write_is_refused() {
         let temp = tempfile::tempdir().unwrap();
         fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        StateDir::open(temp.path()).unwrap();
+        assert_eq!(temp.path().metadata().unwrap().mode() & 0o7777, 0o700);
+        fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o770)).unwrap();
         let error = StateDir::open(temp.path()).unwrap_err().to_string();
         assert!(error.contains("chmod 0700"), "{error}");
         let file = temp.path().join("file");

@@ -18,12 +18,15 @@ use crate::service::{Caller, Service};
 /// The most callers remembered; beyond that they are asked for each time.
 const MOST: usize = 4096;
 
+/// A uid and the process, as the bus gave them.
+type Credentials = (u32, Option<u32>);
+
 /// The callers by unique name.
 #[derive(Clone, Default)]
 pub struct Callers {
-    known: Arc<Mutex<HashMap<String, (u32, Option<u32>)>>>,
+    known: Arc<Mutex<HashMap<String, Credentials>>>,
     /// Instead of a bus: who is at the other end of a peer-to-peer connection.
-    fixed: Option<(u32, Option<u32>)>,
+    fixed: Option<Credentials>,
 }
 
 impl Callers {
@@ -48,7 +51,7 @@ impl Callers {
         &self,
         header: &Header<'_>,
         connection: &Connection,
-    ) -> Result<(u32, Option<u32>), BusError> {
+    ) -> Result<Credentials, BusError> {
         if let Some(fixed) = self.fixed {
             return Ok(fixed);
         }
@@ -89,7 +92,7 @@ impl Callers {
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (u32, Option<u32>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Credentials>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -109,7 +109,11 @@ impl StoreVault {
         value: &T,
         expected: Revision,
     ) -> Result<Revision, VaultError> {
-        let (sealed, generation) = self.sealer.seal_row(row, value, expected)?;
+        let store_now = match expected {
+            Revision::ABSENT => Some(self.store.list(row).await.map_err(unavailable)?.revision),
+            _ => None,
+        };
+        let (sealed, generation) = self.sealer.seal_row(row, value, store_now)?;
         let written = self.store.compare_and_swap(row, expected, Some(sealed)).await;
         let revision = written.map_err(unavailable)?;
         self.sealer.seen().note(row, generation);
@@ -120,6 +124,19 @@ impl StoreVault {
         self.store.compare_and_swap(row, expected, None).await.map_err(unavailable)?;
         self.sealer.seen().note_removed(row);
         Ok(())
+    }
+
+    /// Whatever it is now, readable or not: it is to go.
+    async fn discard(&self, row: &str) -> Result<(), VaultError> {
+        loop {
+            let Some(entry) = self.store.get(row).await.map_err(unavailable)? else {
+                return Ok(());
+            };
+            match self.remove(row, entry.revision).await {
+                Err(VaultError::Conflict) => {}
+                done => return done,
+            }
+        }
     }
 }
 
@@ -175,6 +192,14 @@ impl Vault for StoreVault {
         Ok(())
     }
 
+    async fn discard_account(&self, key: &AccountKey) -> Result<(), VaultError> {
+        self.journal.sync().await.map_err(unavailable)?;
+        let row = account_row(key);
+        self.discard(&row).await?;
+        self.forget_entries_of(&row).await;
+        Ok(())
+    }
+
     async fn lock(&self, on: LockOn) -> Result<Box<dyn Lock>, VaultError> {
         let name = match on {
             LockOn::Account(key) => account_row(&key),
@@ -225,16 +250,9 @@ impl Vault for StoreVault {
     }
 
     async fn remove_client(&self, owner: &ClientOwner, issuer: &str) -> Result<(), VaultError> {
-        let Some(row) = client_row(owner, issuer) else { return Ok(()) };
-        // Whatever it is now, readable or not: it is to go.
-        loop {
-            let Some(entry) = self.store.get(&row).await.map_err(unavailable)? else {
-                return Ok(());
-            };
-            match self.remove(&row, entry.revision).await {
-                Err(VaultError::Conflict) => {}
-                done => return done,
-            }
+        match client_row(owner, issuer) {
+            Some(row) => self.discard(&row).await,
+            None => Ok(()),
         }
     }
 

@@ -88,10 +88,7 @@ pub(super) fn decide(entry: Entry, stored: Option<&Record>) -> Verdict {
     if record.generation >= stored.generation {
         return Verdict::Write(Box::new(record));
     }
-    let secret = |token: &Option<SecretString>| {
-        token.as_ref().map(|token| token.expose_secret().to_owned()).map(zeroize::Zeroizing::new)
-    };
-    if secret(&stored.refresh_token) == secret(&record.refresh_token) {
+    if token_of(stored) == token_of(&record) {
         return Verdict::Done;
     }
     match predecessor {
@@ -108,6 +105,10 @@ pub(super) fn decide(entry: Entry, stored: Option<&Record>) -> Verdict {
         }
         None => Verdict::Superseded("the store has a later sign-in"),
     }
+}
+
+fn token_of(record: &Record) -> Option<&str> {
+    record.refresh_token.as_ref().map(ExposeSecret::expose_secret)
 }
 
 /// What the store has, with the sign-in and the tokens of `entry`, and the client they belong to.

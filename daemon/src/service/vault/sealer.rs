@@ -37,18 +37,19 @@ impl Sealer {
 
     /// The sealed row and its generation, which is the next one after all that was seen of it.
     ///
-    /// A new row does not begin at 1 but at the wall clock (seconds, times 65,536): an account
-    /// that is removed and made again, perhaps on another node, is newer than its old self, whose
-    /// last generation nobody may remember.
+    /// A row that is not there does not begin at 1 but at wall clock and store revision, where a
+    /// second is 2^32 writes: an account that is removed and made again, perhaps on another node,
+    /// is newer than its old self, whose last generation nobody may remember.
     pub(super) fn seal_row<T: Kept>(
         &self,
         row: &str,
         value: &T,
-        expected: Revision,
+        store_now: Option<Revision>,
     ) -> Result<(Vec<u8>, u64), VaultError> {
         let mut generation = value.generation().max(self.seen().floor(row)) + 1;
-        if expected == Revision::ABSENT {
-            generation = generation.max(self.clock.wall().0 << 16);
+        if let Some(Revision(revision)) = store_now {
+            let begin = (self.clock.wall().0 << 32) | (revision & u64::from(u32::MAX));
+            generation = generation.max(begin);
         }
         let mut value = value.clone();
         value.set_generation(generation);

@@ -16,7 +16,7 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use tokio::sync::oneshot;
@@ -45,10 +45,12 @@ enum Request {
     Sync(Answer<()>),
 }
 
-/// The journal of this node. Dropping it ends its thread; what was appended stays on disk.
+/// The journal of this node. Dropping it waits for its thread to end, and with it for the lock of
+/// the state directory; what was appended stays on disk.
 #[derive(Debug)]
 pub struct Journal {
-    requests: Sender<Request>,
+    requests: Option<Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
     live: Live,
     path: std::path::PathBuf,
 }
@@ -65,11 +67,11 @@ impl Journal {
         let live: Live = Arc::new(Mutex::new(live));
         let (requests, inbox) = channel();
         let writer = Writer { file, live: Arc::clone(&live) };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(&inbox))
             .map_err(|e| StoreError::io(&path, &e))?;
-        Ok(Self { requests, live, path })
+        Ok(Self { requests: Some(requests), thread: Some(thread), live, path })
     }
 
     /// Appends an entry. When this returns it is on disk, whole; after an error it is not there.
@@ -114,8 +116,20 @@ impl Journal {
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
         let gone = || StoreError::unavailable(&self.path, "the journal's thread ended");
         let (answer, answered) = oneshot::channel();
-        self.requests.send(request(answer)).map_err(|_| gone())?;
+        let requests = self.requests.as_ref().ok_or_else(gone)?;
+        requests.send(request(answer)).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!(path = %self.path.display(), "the journal's thread panicked");
+        }
     }
 }
 

@@ -1,1 +1,168 @@
+use std::{
+    fs,
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
+    path::PathBuf,
+};
 
+use futures_util::StreamExt;
+use tempfile::TempDir;
+
+use super::*;
+
+const ABSENT: Revision = Revision::ABSENT;
+
+fn dir() -> (TempDir, StateDir) {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = StateDir::open(temp.path()).unwrap();
+    (temp, dir)
+}
+
+fn make() -> (Arc<dyn Store>, TempDir) {
+    let (temp, dir) = dir();
+    (Arc::new(SqliteStore::open(&dir).unwrap()), temp)
+}
+
+store_conformance!(make());
+
+async fn fill(store: &SqliteStore, keys: usize) {
+    for i in 0..keys {
+        let value = Some(vec![7; 2000]);
+        store.compare_and_swap(&format!("k/{i:04}"), ABSENT, value).await.unwrap();
+    }
+}
+
+/// A database with some pages in it, closed.
+async fn closed_database() -> (TempDir, PathBuf) {
+    let (temp, dir) = dir();
+    fill(&SqliteStore::open(&dir).unwrap(), 50).await;
+    let path = temp.path().join("iamd.db");
+    (temp, path)
+}
+
+fn refused(temp: &TempDir) -> StoreError {
+    SqliteStore::open(&StateDir::open(temp.path()).unwrap()).unwrap_err()
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_restart_and_only_root_can_read_it() {
+    let (temp, dir) = dir();
+    let store = SqliteStore::open(&dir).unwrap();
+    let at = store.compare_and_swap("k", ABSENT, Some(b"v".to_vec())).await.unwrap();
+    for name in ["iamd.db", "iamd.db-wal", "iamd.db-shm", "iamd.lock"] {
+        let mode = temp.path().join(name).metadata().unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let mut changes = store.watch("", ABSENT).await.unwrap();
+    drop(store);
+    assert!(changes.next().await.unwrap().is_ok());
+    assert!(changes.next().await.is_none(), "a closed store ends its watches");
+    drop(changes);
+
+    let store = SqliteStore::open(&dir).unwrap();
+    let found = store.get("k").await.unwrap().unwrap();
+    assert_eq!((found.value.as_slice(), found.revision), (&b"v"[..], at));
+    let next = store.compare_and_swap("k", at, None).await.unwrap();
+    assert!(next > at, "revisions go on after a restart");
+}
+
+#[tokio::test]
+async fn permissions_that_others_got_are_taken_away() {
+    let (temp, path) = closed_database().await;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    SqliteStore::open(&StateDir::open(temp.path()).unwrap()).unwrap();
+    assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn removals_are_bounded_and_a_watch_from_before_is_told_to_list_again() {
+    let (_temp, dir) = dir();
+    let store = SqliteStore::open_keeping(&dir, 3).unwrap();
+    let mut removed = Vec::new();
+    for i in 0..10 {
+        let made = store.compare_and_swap(&i.to_string(), ABSENT, Some(vec![])).await.unwrap();
+        removed.push(store.compare_and_swap(&i.to_string(), made, None).await.unwrap());
+    }
+    let mut stale = store.watch("", removed[5]).await.unwrap();
+    assert_eq!(stale.next().await, Some(Err(StoreError::Compacted { after: removed[5].0 })));
+    assert!(stale.next().await.is_none());
+    let mut fresh = store.watch("", removed[6]).await.unwrap();
+    for revision in &removed[7..] {
+        assert_eq!(fresh.next().await.unwrap().unwrap().revision, *revision);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_by_name_and_left_as_it_is() {
+    let (temp, path) = closed_database().await;
+    let whole = fs::read(&path).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for page in 2..(whole.len() / 4096) as u64 {
+        file.write_all_at(&[0xa5; 512], page * 4096).unwrap();
+    }
+    let damaged = fs::read(&path).unwrap();
+    let error = refused(&temp);
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("iamd.db") && text.contains("backup"), "{text}");
+    assert!(fs::read(&path).unwrap() == damaged);
+
+    for wrong in
+        [&b"not a database, not at all, and long enough to be looked at"[..], &whole[..5000]]
+    {
+        fs::write(&path, wrong).unwrap();
+        assert!(matches!(refused(&temp), StoreError::Corrupt { .. }));
+        assert!(fs::read(&path).unwrap() == wrong);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_iamd_or_of_something_else_is_refused() {
+    let (temp, path) = closed_database().await;
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
+    let error = refused(&temp);
+    assert!(matches!(error, StoreError::Newer { found: 9, known: 1, .. }), "{error}");
+
+    fs::remove_file(&path).unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let error = refused(&temp).to_string();
+    assert!(error.contains("not iamd's database"), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_store_says_so_changes_nothing_and_works_again_once_there_is_room() {
+    let (_temp, dir) = dir();
+    let store = SqliteStore::open(&dir).unwrap();
+    fill(&store, 3).await;
+    let limit = |pages: i64| {
+        let writer = store.writer.clone();
+        async move {
+            let set = move |connection: &mut Connection| {
+                connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+                Ok(())
+            };
+            writer.run(set).await.unwrap();
+        }
+    };
+    limit(1).await;
+    let huge = Some(vec![1; 1 << 20]);
+    let error = store.compare_and_swap("big", ABSENT, huge.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("make room"), "{error}");
+    assert_eq!(store.keys("").await.unwrap().len(), 3);
+    limit(1 << 20).await;
+    store.compare_and_swap("big", ABSENT, huge).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_foreign_writer_that_does_not_let_go_is_named() {
+    let (temp, dir) = dir();
+    let store = SqliteStore::open(&dir).unwrap();
+    let foreign = Connection::open(temp.path().join("iamd.db")).unwrap();
+    foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let impatient =
+        |connection: &mut Connection| Ok(connection.busy_timeout(std::time::Duration::ZERO)?);
+    store.writer.run(impatient).await.unwrap();
+    let error = store.compare_and_swap("k", ABSENT, Some(vec![])).await.unwrap_err();
+    assert!(error.to_string().contains("another program"), "{error}");
+    foreign.execute_batch("ROLLBACK").unwrap();
+    store.compare_and_swap("k", ABSENT, Some(vec![])).await.unwrap();
+}
