@@ -10,13 +10,14 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, fchown,
-        fstat, mkdirat, open, openat, openat2, renameat, renameat_with, unlinkat,
+        AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fchown, fstat, mkdirat,
+        open, openat, renameat, renameat_with, unlinkat,
     },
     io::Errno,
     process::{Uid, geteuid},
 };
 
+use super::mount;
 use crate::{account::ports::TokenFileError, clock::Random};
 
 const TEMPORARY: &str = ".iamd-";
@@ -34,7 +35,7 @@ pub(super) enum Fault {
 impl From<Errno> for Fault {
     fn from(errno: Errno) -> Self {
         match errno {
-            // The answers of O_NOFOLLOW, O_DIRECTORY and RESOLVE_NO_XDEV.
+            // The answers of O_NOFOLLOW, O_DIRECTORY and of a rename over a mount point.
             Errno::LOOP => Self::InTheWay("a symbolic link"),
             Errno::NOTDIR => Self::InTheWay("something that is not a directory"),
             Errno::XDEV | Errno::BUSY => Self::InTheWay("a mount point"),
@@ -109,9 +110,10 @@ impl Dir {
     /// The directory `name` in this one, if it belongs to `owner`. A mount on it is refused before
     /// it is asked anything: a user can mount a FUSE file system there that never answers.
     pub(super) fn directory_of(&self, name: &str, owner: Uid) -> Result<Self, Fault> {
+        let seen = self.open_here(name, OFlags::DIRECTORY)?;
+        // The descriptor that was checked, opened again for use: no name is resolved twice.
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        let dir = openat2(&self.0, name, flags, Mode::empty(), resolve)?;
+        let dir = openat(&seen, ".", flags, Mode::empty())?;
         if fstat(&dir)?.st_uid != owner.as_raw() {
             return Err(Fault::InTheWay("a directory of another owner"));
         }
@@ -164,13 +166,23 @@ impl Dir {
 
     /// What stands at a name, without following it, entering it or asking a mount.
     pub(super) fn look(&self, name: &str) -> Result<Option<Stat>, Fault> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        match openat2(&self.0, name, flags, Mode::empty(), resolve) {
+        match self.open_here(name, OFlags::empty()) {
             Ok(found) => Ok(Some(fstat(found)?)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno.into()),
+            Err(Fault::Errno(Errno::NOENT)) => Ok(None),
+            Err(fault) => Err(fault),
         }
+    }
+
+    /// What stands at a name, not followed, as a descriptor that only names it; refused where it
+    /// is on another mount than this directory. `openat2` would do it in one call, but under
+    /// `RestrictSUIDSGID=` systemd lets nobody have that: its filter cannot see the mode inside.
+    fn open_here(&self, name: &str, flags: OFlags) -> Result<OwnedFd, Fault> {
+        let flags = flags | OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = openat(&self.0, name, flags, Mode::empty())?;
+        if mount::id_of(&found)? != mount::id_of(&self.0)? {
+            return Err(Fault::InTheWay("a mount point"));
+        }
+        Ok(found)
     }
 
     /// Puts a file of `owner`'s with these bytes at `name`, in one step for those who read it.

@@ -4,21 +4,18 @@
 //! The directory is logind's: it comes with the first login, goes with the last, and is absent
 //! where there is no logind. It is the user's own, so a file there stays what it is.
 
-use std::{
-    fs,
-    os::fd::{AsFd, AsRawFd},
-    path::Path,
-};
+use std::path::Path;
 
 use iamd_protocol::paths;
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, readlinkat},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, open, readlinkat},
     io::Errno,
 };
 
 use super::{
     Files,
     dir::{Dir, Fault},
+    mount,
 };
 use crate::account::ports::{LinkOutcome, TokenFileError};
 
@@ -100,18 +97,18 @@ impl Files {
 
     /// The user's runtime directory, if it is a real directory of the user's.
     fn open_runtime_dir(&self, uid: u32) -> Result<Option<Dir>, Fault> {
-        // O_PATH asks the file system nothing, which matters until we know which it is.
+        // O_PATH asks the file system nothing, which matters until we know which it is. The
+        // directory above is root's: only the last name can be a trap, and it is not followed.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let path = self.runtime_dir(uid);
-        let dir = match openat2(CWD, &path, flags, Mode::empty(), resolve) {
+        let dir = match open(&path, flags, Mode::empty()) {
             Ok(dir) => dir,
             Err(Errno::NOENT) => return Ok(None),
             // Something that only the user may enter, such as his FUSE mount.
             Err(Errno::ACCESS) => return Err(Fault::InTheWay("a directory that is closed to us")),
             Err(errno) => return Err(errno.into()),
         };
-        if is_fuse(&dir)? {
+        if mount::is_fuse(&dir)? {
             return Err(Fault::InTheWay("a FUSE mount"));
         }
         if fstat(&dir)?.st_uid != self.ownership.of(uid).as_raw() {
@@ -119,24 +116,4 @@ impl Files {
         }
         Ok(Some(Dir::checked(dir)))
     }
-}
-
-/// Whether a descriptor is on FUSE. A user may mount one on his own runtime directory, and with
-/// `user_allow_other` even fstat(2) on it waits for a process of the user's, for ever if he likes.
-/// So this asks the kernel's own tables only.
-fn is_fuse(fd: impl AsFd) -> Result<bool, Fault> {
-    let read = |path: &str| {
-        fs::read(path).map_err(|e| Fault::Errno(Errno::from_io_error(&e).unwrap_or(Errno::IO)))
-    };
-    let info = read(&format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd()))?;
-    let mounts = read("/proc/self/mountinfo")?;
-    Ok(file_system(&String::from_utf8_lossy(&info), &String::from_utf8_lossy(&mounts))
-        .is_some_and(|kind| kind.starts_with("fuse")))
-}
-
-/// The file system type of the mount named in `fdinfo`, from `mountinfo` (proc(5)).
-pub(super) fn file_system<'a>(fdinfo: &str, mountinfo: &'a str) -> Option<&'a str> {
-    let id = fdinfo.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
-    let mount = mountinfo.lines().find(|line| line.split(' ').next() == Some(id))?;
-    mount.split_once(" - ")?.1.split(' ').next()
 }

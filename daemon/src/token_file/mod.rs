@@ -4,12 +4,13 @@
 //! hostile: links, FIFOs, things that change between two looks. Two rules follow. Nothing outside
 //! is written: everything goes by descriptors of directories that were checked, and no link is
 //! followed. Nothing of the user's is destroyed: a name is given up by the kernel in exchange, and
-//! what comes out is looked at before it is removed (`dir`).
+//! what comes out is looked at before it is removed (`dir.rs`).
 //!
 //! Reserved for us in that directory are `bt_uUID`, `bt_uUID-NAME` and `.iamd-` with 32 hex digits.
 
 mod dir;
 mod link;
+mod mount;
 
 #[cfg(test)]
 mod tests;

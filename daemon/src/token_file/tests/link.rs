@@ -118,7 +118,7 @@ fn the_runtime_directory_may_be_a_mount_as_logind_makes_it() {
 
 #[test]
 fn the_file_system_of_a_descriptor_is_read_from_the_kernels_tables() {
-    use super::super::link::file_system;
+    use super::super::mount::file_system;
     let mounts = "22 28 0:21 / /proc rw shared:12 - proc proc rw\n\
                   31 28 0:27 / /run/user/1 rw,nosuid shared:5 master:3 - tmpfs tmpfs rw,size=1k\n\
                   331 31 0:40 / /run/user/1/a\\040-\\040b rw - fuse.sshfs evil - tmpfs rw\n";
