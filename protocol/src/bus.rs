@@ -249,7 +249,7 @@ mod types {
         pub url: String,
         /// Whether this one is used when no issuer is named.
         pub is_default: bool,
-        /// `indigo-iam` or `rfc`.
+        /// `indigo-iam`, `rfc`, or `auto`: found out from its metadata.
         pub dialect: String,
         /// The scopes a sign-in asks for by default.
         pub scopes: Vec<String>,
