@@ -226,16 +226,25 @@ impl Service {
                     },
                 ),
                 SessionEvent::Gone { uid } => {
-                    if self.presence.sessions.presence(uid) == Here::Gone {
-                        self.presence.leave(uid);
+                    if self.presence.sessions.presence(uid) != Here::Gone {
+                        continue;
+                    }
+                    self.presence.leave(uid);
+                    // Somebody who came back while we cleared away finds everything in place.
+                    if self.presence.sessions.presence(uid) != Here::Gone
+                        && let Some(user) = self.users.name_of(uid).await
+                    {
+                        let service = Arc::clone(&self);
+                        let owner = Owner { uid, user };
+                        tokio::spawn(async move { service.welcome(&owner, true).await });
                     }
                 }
             }
         }
     }
 
-    /// After a start: users who are here get their files and keepers back, files of users who
-    /// are gone are removed.
+    /// After a start: users who are here get their files and keepers back; users who have files
+    /// but no session have their grace.
     pub async fn resume_users(self: &Arc<Self>) {
         let mut here: Vec<Owner> = Vec::new();
         for session in self.presence.sessions.all() {
@@ -245,12 +254,18 @@ impl Service {
             }
         }
         for uid in self.presence.with_files() {
-            if !self.presence.is_here(uid) {
+            let user = self.users.name_of(uid).await;
+            let Some(user) = user else {
                 self.presence.leave(uid);
-            } else if !here.iter().any(|owner| owner.uid == uid)
-                && let Some(user) = self.users.name_of(uid).await
-            {
-                here.push(Owner { uid, user });
+                continue;
+            };
+            if !self.presence.is_here(uid) {
+                // Files, and no session that we know of: jobs may still read them, so the grace.
+                self.presence.sessions.depart(uid, &user);
+            }
+            let owner = Owner { uid, user };
+            if !here.contains(&owner) {
+                here.push(owner);
             }
         }
         for owner in here {
