@@ -10,7 +10,7 @@ use iamd_protocol::{
 use tokio::sync::mpsc;
 
 use crate::{
-    account::{Owner, Record, State, UnixTime, ports::Wanted},
+    account::{AccountName, Owner, Record, State, UnixTime, ports::Wanted},
     audit,
     login::Progress,
     policy,
@@ -97,19 +97,10 @@ impl Service {
 
     /// Prepares what a session needs: files, keepers, and a notice where a login is needed.
     async fn welcome(self: &Arc<Self>, owner: &Owner, quiet: bool) -> Welcome {
-        let config = self.config();
-        let accounts = match self.accounts(owner).await {
-            Ok(accounts) => accounts,
-            Err(error) => {
-                tracing::warn!(uid = owner.uid, %error, "the accounts could not be read at login: {error}");
-                return Welcome { serves: true, notice: None };
-            }
+        let Some((accounts, default)) = self.take_up(owner).await else {
+            return Welcome { serves: true, notice: None };
         };
-        let default = accounts.default_name(config.default_profile());
-        self.presence.set_default(owner.uid, default.clone());
-        for account in &accounts.open {
-            self.keep(&account.value.key());
-        }
+        let config = self.config();
         let main =
             accounts.open.iter().find(|account| Some(&account.value.name) == default.as_ref());
         match main {
@@ -129,6 +120,23 @@ impl Service {
                 Welcome { serves, notice: self.offer_login(owner, &accounts, record).await }
             }
         }
+    }
+
+    /// Keeps the accounts of somebody who is here. `None` when they cannot be read now.
+    async fn take_up(self: &Arc<Self>, owner: &Owner) -> Option<(Accounts, Option<AccountName>)> {
+        let accounts = match self.accounts(owner).await {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                tracing::warn!(uid = owner.uid, %error, "the accounts could not be read: {error}");
+                return None;
+            }
+        };
+        let default = accounts.default_name(self.config().default_profile());
+        self.presence.set_default(owner.uid, default.clone());
+        for account in &accounts.open {
+            self.keep(&account.value.key());
+        }
+        Some((accounts, default))
     }
 
     /// Sees to it that the token file is there before the shell's first command, if the token is
@@ -236,7 +244,7 @@ impl Service {
                     {
                         let service = Arc::clone(&self);
                         let owner = Owner { uid, user };
-                        tokio::spawn(async move { service.welcome(&owner, true).await });
+                        tokio::spawn(async move { service.take_up(&owner).await });
                     }
                 }
             }
@@ -269,7 +277,7 @@ impl Service {
             }
         }
         for owner in here {
-            self.welcome(&owner, true).await;
+            self.take_up(&owner).await;
         }
     }
 
