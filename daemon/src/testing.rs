@@ -1,5 +1,8 @@
-//! Neighbours for tests: a clock that stands still, a vault in memory, issuers with a script.
+//! Neighbours for tests: a clock that stands still, a vault in memory, issuers with a script, and
+//! a [`House`] built on them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod house;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -11,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use house::*;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
@@ -70,8 +74,15 @@ pub struct TestVault {
     pub settings: Mutex<HashMap<u32, (Settings, u64)>>,
     pub journal: Mutex<Vec<(u64, Record)>>,
     pub steps: Mutex<Vec<String>>,
+    /// Records that do not open, and what is said of them.
+    pub unreadable: Mutex<BTreeMap<AccountKey, String>>,
+    /// Nothing can be read or written.
     pub store_fails: AtomicBool,
+    /// Accounts can be read, but not written.
+    pub saves_fail: AtomicBool,
+    pub client_saves_fail: AtomicBool,
     pub journal_fails: AtomicBool,
+    pub locks_fail: AtomicBool,
     locks: Mutex<HashMap<LockOn, Arc<tokio::sync::Mutex<()>>>>,
     counter: AtomicU64,
 }
@@ -93,11 +104,15 @@ impl TestVault {
     }
 
     fn down(&self) -> Result<(), VaultError> {
-        if self.store_fails.load(SeqCst) {
-            return Err(VaultError::Unavailable { text: "the store is down".into() });
-        }
-        Ok(())
+        fails(&self.store_fails, "the store is down")
     }
+}
+
+fn fails(flag: &AtomicBool, text: &str) -> Result<(), VaultError> {
+    if flag.load(SeqCst) {
+        return Err(VaultError::Unavailable { text: text.into() });
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -114,12 +129,21 @@ impl Vault for TestVault {
     ) -> Result<Vec<(AccountKey, Result<Stored<Record>, VaultError>)>, VaultError> {
         self.down()?;
         let accounts = self.accounts.lock().unwrap();
-        let mine = accounts.iter().filter(|(key, _)| key.uid == uid);
-        Ok(mine
+        let mut mine: Vec<_> = accounts
+            .iter()
+            .filter(|(key, _)| key.uid == uid)
             .map(|(key, (value, revision))| {
                 (key.clone(), Ok(Stored { value: value.clone(), revision: Revision(*revision) }))
             })
-            .collect())
+            .collect();
+        let unreadable = self.unreadable.lock().unwrap();
+        let closed = unreadable.iter().filter(|(key, _)| key.uid == uid);
+        mine.extend(
+            closed.map(|(key, text)| {
+                (key.clone(), Err(VaultError::Unreadable { text: text.clone() }))
+            }),
+        );
+        Ok(mine)
     }
 
     async fn account_keys(&self) -> Result<Vec<AccountKey>, VaultError> {
@@ -133,6 +157,7 @@ impl Vault for TestVault {
         expected: Revision,
     ) -> Result<Revision, VaultError> {
         self.down()?;
+        fails(&self.saves_fail, "the store cannot be written")?;
         self.step("save");
         let mut accounts = self.accounts.lock().unwrap();
         let current = accounts.get(&record.key()).map_or(0, |(_, revision)| *revision);
@@ -152,7 +177,14 @@ impl Vault for TestVault {
         Ok(())
     }
 
+    async fn discard_account(&self, key: &AccountKey) -> Result<(), VaultError> {
+        self.accounts.lock().unwrap().remove(key);
+        self.unreadable.lock().unwrap().remove(key);
+        Ok(())
+    }
+
     async fn lock(&self, on: LockOn) -> Result<Box<dyn Lock>, VaultError> {
+        fails(&self.locks_fail, "nothing can be locked")?;
         let lock = Arc::clone(self.locks.lock().unwrap().entry(on).or_default());
         let held = lock.lock_owned().await;
         self.step("lock");
@@ -164,9 +196,7 @@ impl Vault for TestVault {
         record: &Record,
         _: Option<&SecretString>,
     ) -> Result<JournalEntry, VaultError> {
-        if self.journal_fails.load(SeqCst) {
-            return Err(VaultError::Unavailable { text: "the journal is full".into() });
-        }
+        fails(&self.journal_fails, "the journal is full")?;
         self.step("journal");
         let id = self.next();
         self.journal.lock().unwrap().push((id, record.clone()));
@@ -196,13 +226,18 @@ impl Vault for TestVault {
     async fn save_client(
         &self,
         client: &ClientRecord,
-        _: Revision,
+        expected: Revision,
     ) -> Result<Revision, VaultError> {
         self.down()?;
+        fails(&self.client_saves_fail, "the store cannot be written")?;
         self.step("save client");
-        let revision = self.next();
         let key = (client.owner.clone(), client.issuer.clone());
-        self.clients.lock().unwrap().insert(key, (client.clone(), revision));
+        let mut clients = self.clients.lock().unwrap();
+        if clients.get(&key).map_or(0, |(_, revision)| *revision) != expected.0 {
+            return Err(VaultError::Conflict);
+        }
+        let revision = self.next();
+        clients.insert(key, (client.clone(), revision));
         Ok(Revision(revision))
     }
 
@@ -237,7 +272,22 @@ pub struct TestIssuers {
     pub registrations: AtomicUsize,
     pub authorizations: AtomicUsize,
     pub polls: AtomicUsize,
-    pub revocations: AtomicUsize,
+    /// The refresh tokens that were revoked, or were meant to be.
+    pub revoked: Mutex<Vec<String>>,
+    /// The answers to revocations; when empty, done.
+    pub revoke_script: Mutex<VecDeque<Result<(), IssuerError>>>,
+    /// The clients that were deregistered.
+    pub deregistered: Mutex<Vec<String>>,
+    /// The scopes that a registration leaves out.
+    pub left_out: Mutex<ScopeSet>,
+    /// How long a registration takes.
+    pub register_latency: Mutex<Duration>,
+    /// How it is doing; `None`: answering.
+    pub health: Mutex<Option<Health>>,
+    /// What was asked for, refresh by refresh.
+    pub wanted: Mutex<Vec<Wanted>>,
+    /// The clients that device codes were asked for with.
+    pub used_clients: Mutex<Vec<String>>,
     /// How long a refresh takes.
     pub latency: Mutex<Duration>,
     /// The answers to refreshes; when empty, a token for 1 h and a rotated refresh token.
@@ -284,13 +334,18 @@ impl Issuers for TestIssuers {
         owner: ClientOwner,
     ) -> Result<Registration, IssuerError> {
         let count = self.registrations.fetch_add(1, SeqCst) + 1;
-        Ok(Registration {
-            client: client(owner, &issuer.url, count),
-            left_out: ScopeSet::default(),
-        })
+        let latency = *self.register_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
+        let left_out = self.left_out.lock().unwrap().clone();
+        Ok(Registration { client: client(owner, &issuer.url, count), left_out })
     }
 
-    async fn deregister(&self, _: &IssuerProfile, _: &ClientRecord) -> Result<(), IssuerError> {
+    async fn deregister(
+        &self,
+        _: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<(), IssuerError> {
+        self.deregistered.lock().unwrap().push(client.client_id.clone());
         Ok(())
     }
 
@@ -301,11 +356,12 @@ impl Issuers for TestIssuers {
     async fn authorize_device(
         &self,
         _: &IssuerProfile,
-        _: &ClientRecord,
+        client: &ClientRecord,
         _: &ScopeSet,
         _: &AudienceSet,
     ) -> Result<DeviceAuthorization, IssuerError> {
         self.authorizations.fetch_add(1, SeqCst);
+        self.used_clients.lock().unwrap().push(client.client_id.clone());
         let latency = *self.device_latency.lock().unwrap();
         TestClock::default().sleep(latency).await;
         self.device_script.lock().unwrap().pop_front().unwrap_or_else(|| Ok(device_authorization()))
@@ -327,8 +383,9 @@ impl Issuers for TestIssuers {
         _: &IssuerProfile,
         _: &ClientRecord,
         refresh_token: &SecretString,
-        _: &Wanted,
+        wanted: &Wanted,
     ) -> Result<Tokens, RefreshError> {
+        self.wanted.lock().unwrap().push(wanted.clone());
         let count = self.refreshes.fetch_add(1, SeqCst) + 1;
         self.presented.lock().unwrap().push(refresh_token.expose_secret().to_owned());
         let latency = *self.latency.lock().unwrap();
@@ -344,10 +401,10 @@ impl Issuers for TestIssuers {
         &self,
         _: &IssuerProfile,
         _: &ClientRecord,
-        _: &SecretString,
+        refresh_token: &SecretString,
     ) -> Result<(), IssuerError> {
-        self.revocations.fetch_add(1, SeqCst);
-        Ok(())
+        self.revoked.lock().unwrap().push(refresh_token.expose_secret().to_owned());
+        self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
 
     async fn probe(&self, _: &IssuerProfile) -> Result<String, IssuerError> {
@@ -355,7 +412,7 @@ impl Issuers for TestIssuers {
     }
 
     fn health(&self, _: &IssuerProfile) -> Health {
-        Health::Answering
+        self.health.lock().unwrap().unwrap_or(Health::Answering)
     }
 }
 

@@ -1,3 +1,5 @@
+//! An envelope opens in its own place and nowhere else.
+
 use super::*;
 use crate::clock::SystemRandom;
 

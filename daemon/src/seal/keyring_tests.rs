@@ -1,3 +1,5 @@
+//! The keyring: made once, root's alone, several keys at a time.
+
 use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;

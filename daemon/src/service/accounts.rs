@@ -20,6 +20,8 @@ pub(super) struct Accounts {
     pub(super) open: Vec<Stored<Record>>,
     /// Those that did not, and why.
     pub(super) unreadable: Vec<(AccountName, String)>,
+    /// Names that an earlier user of this uid left: taken, and nothing more is said of them.
+    pub(super) foreign: Vec<AccountName>,
     /// What the user decided.
     pub(super) settings: Settings,
 }
@@ -82,6 +84,7 @@ impl Service {
         let mut accounts = Accounts {
             open: Vec::new(),
             unreadable: Vec::new(),
+            foreign: Vec::new(),
             settings: self.vault.settings(owner.uid).await.map(|s| s.value).unwrap_or_else(|error| {
                 tracing::warn!(uid = owner.uid, %error, "the settings of a user could not be read: {error}");
                 Settings::default()
@@ -92,19 +95,22 @@ impl Service {
                 Ok(account) if account.value.owner.user == owner.user => {
                     accounts.open.push(account);
                 }
-                Ok(account) => self.audit.record(
-                    audit::Kind::UidReused,
-                    &audit::Event {
-                        uid: owner.uid,
-                        account: key.name.as_str(),
-                        result: "ignored",
-                        detail: format!(
-                            "made by {}, the uid now belongs to {}",
-                            account.value.owner.user, owner.user
-                        ),
-                        ..audit::Event::default()
-                    },
-                ),
+                Ok(account) => {
+                    self.audit.record(
+                        audit::Kind::UidReused,
+                        &audit::Event {
+                            uid: owner.uid,
+                            account: key.name.as_str(),
+                            result: "ignored",
+                            detail: format!(
+                                "made by {}, the uid now belongs to {}",
+                                account.value.owner.user, owner.user
+                            ),
+                            ..audit::Event::default()
+                        },
+                    );
+                    accounts.foreign.push(key.name);
+                }
                 Err(VaultError::Unreadable { text }) => {
                     tracing::error!(uid = owner.uid, account = %key.name, %text, "an account does not open: {text}");
                     accounts.unreadable.push((key.name, text));

@@ -50,7 +50,8 @@ impl Service {
         if let Some(known) = known.filter(|known| usable(&known.value)) {
             return Ok(Provided { client: known.value, left_out: ScopeSet::default() });
         }
-        let _lock = self.vault.lock(LockOn::Client(owner.clone(), issuer.to_owned())).await;
+        let on = LockOn::Client(owner.clone(), issuer.to_owned());
+        let _lock = self.vault.lock(on).await.map_err(vault)?;
         let known = self.vault.client(&owner, issuer).await.map_err(vault)?;
         let revision = match known {
             Some(known) if usable(&known.value) => {

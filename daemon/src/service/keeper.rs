@@ -1,7 +1,10 @@
 //! Keeps the token of an account fresh while its owner is here: one task per account, which
 //! renews ahead of expiry and takes the file away when the token has ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     account::{AccessToken, AccountKey, Record, ports::Wanted},
@@ -9,6 +12,15 @@ use crate::{
 };
 
 use super::{Service, ServiceError};
+
+/// What went wrong since there was a token that lasts a while.
+#[derive(Default)]
+struct Failures {
+    count: u32,
+    /// Before this the issuer is not asked again, whatever wakes the keeper meanwhile: a login of
+    /// the user, or a token that came and is of no use.
+    not_before: Option<Instant>,
+}
 
 /// What to do next.
 enum Next {
@@ -39,7 +51,7 @@ impl Service {
         let clock = Arc::clone(&self.clock);
         let account = key.clone();
         self.presence.start_keeper(key, |wake| async move {
-            let mut failures = 0;
+            let mut failures = Failures::default();
             loop {
                 let Some(service) = service.upgrade() else { return };
                 let next = service.tend(&account, &mut failures).await;
@@ -54,7 +66,7 @@ impl Service {
     }
 
     /// Looks after one account once.
-    async fn tend(self: &Arc<Self>, key: &AccountKey, failures: &mut u32) -> Next {
+    async fn tend(self: &Arc<Self>, key: &AccountKey, failures: &mut Failures) -> Next {
         if !self.presence.is_here(key.uid) {
             return Next::Stop;
         }
@@ -63,8 +75,8 @@ impl Service {
             Ok(None) => return Next::Stop,
             Err(error) => {
                 tracing::warn!(uid = key.uid, account = %key.name, %error, "the account could not be read: {error}");
-                *failures += 1;
-                return Next::Wait(renewal::backoff(*failures, None, self.jitter()));
+                failures.count = failures.count.saturating_add(1);
+                return Next::Wait(renewal::backoff(failures.count, None, self.jitter()));
             }
         };
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
@@ -78,7 +90,8 @@ impl Service {
         if let Some(token) = &current {
             self.presence.ensure_file(&record, token);
             let delay = renewal::delay(token, now, self.config().tokens.renew_at, self.jitter());
-            if !delay.is_zero() && *failures == 0 {
+            if !delay.is_zero() {
+                *failures = Failures::default();
                 return Next::Wait(delay);
             }
         } else {
@@ -88,6 +101,11 @@ impl Service {
             // Nothing to renew; look again when the token that is left has ended.
             return current.map_or(Next::Stop, |token| Next::Wait(token.expires_at.after(now)));
         }
+        let left =
+            failures.not_before.map(|at| at.saturating_duration_since(self.clock.monotonic()));
+        if let Some(left) = left.filter(|left| !left.is_zero()) {
+            return Next::Wait(left);
+        }
         self.renew(key, &record, current, failures).await
     }
 
@@ -96,7 +114,7 @@ impl Service {
         key: &AccountKey,
         record: &Record,
         current: Option<AccessToken>,
-        failures: &mut u32,
+        failures: &mut Failures,
     ) -> Next {
         let now = self.clock.wall();
         // Only a token that lives longer than the one at hand is a renewal.
@@ -116,16 +134,18 @@ impl Service {
         };
         match self.broker.token(key, &profile, &ask).await {
             Ok(given) => {
-                *failures = 0;
+                *failures = Failures::default();
                 let part = self.config().tokens.renew_at;
                 let wait = renewal::delay(&given.token, self.clock.wall(), part, self.jitter());
                 Next::Wait(wait.max(Duration::from_secs(1)))
             }
             Err(error) => {
-                *failures = failures.saturating_add(1);
+                failures.count = failures.count.saturating_add(1);
                 let retry_after = error.passing();
-                tracing::info!(uid = key.uid, account = %key.name, %error, failures, "not renewed: {error}");
-                let backoff = renewal::backoff(*failures, retry_after.flatten(), self.jitter());
+                tracing::info!(uid = key.uid, account = %key.name, %error, failures = failures.count, "not renewed: {error}");
+                let backoff =
+                    renewal::backoff(failures.count, retry_after.flatten(), self.jitter());
+                failures.not_before = Some(self.clock.monotonic() + backoff);
                 // Back at the latest when the token ends, to take its file away.
                 let until_end = current.map(|_| left.max(Duration::from_secs(1)));
                 Next::Wait(until_end.map_or(backoff, |end| backoff.min(end)))

@@ -117,7 +117,11 @@ impl Service {
         let accounts = self.accounts(&caller.owner).await?;
         let plan = self.plan(&caller.owner, &accounts, named, &LoginOptions::default());
         match plan {
-            Ok(plan) => Ok((plan.key, plan.profile.url.into())),
+            Ok(plan) => {
+                // The login that runs may be for another issuer than a new one would be.
+                let running = self.logins.issuer_of(&plan.key);
+                Ok((plan.key, running.unwrap_or_else(|| plan.profile.url.into())))
+            }
             Err(error) => {
                 // A first login with an issuer and a name of the user's choice has no record.
                 let name: AccountName = named.parse().map_err(|_| error.clone())?;

@@ -65,6 +65,10 @@ impl Service {
             None => named.parse()?,
         };
         if record.is_none() {
+            if accounts.foreign.contains(&name) {
+                let text = format!("the name {name} is not free for this uid; choose another");
+                return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+            }
             self.may_add(accounts)?;
         }
         let scopes = match &options.scopes {
@@ -95,6 +99,7 @@ fn free_name(profile: &IssuerProfile, accounts: &Accounts) -> Result<AccountName
     let taken = |name: &str| {
         accounts.open.iter().any(|account| account.value.name.as_str() == name)
             || accounts.unreadable.iter().any(|(other, _)| other.as_str() == name)
+            || accounts.foreign.iter().any(|other| other.as_str() == name)
     };
     let numbered = (2..1000).map(|number| format!("{base}-{number}"));
     let free = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name));

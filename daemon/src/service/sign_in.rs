@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use crate::{
     account::{
         AccessToken, ClientRecord, Event, Owner, Record, Rotation, Subject,
-        ports::{Identity, LockOn, Revision, Tokens, VaultError, Wanted},
+        ports::{Identity, JournalEntry, LockOn, Revision, Tokens, VaultError, Wanted},
     },
     audit,
     login::{Failure, Request},
@@ -53,17 +53,23 @@ impl Service {
         self.broker.forget(&request.key);
         self.broker.adopt(&request.key, &wanted, &access_token);
         // A second account must not take the first one's file name.
-        match self.accounts(owner).await {
+        let accounts = match self.accounts(owner).await {
             Ok(accounts) => {
                 let default = accounts.default_name(self.config().default_profile());
                 self.presence.set_default(owner.uid, default);
+                accounts.open
             }
             Err(error) => {
-                tracing::warn!(uid = owner.uid, %error, "the default account is not known: {error}")
+                tracing::warn!(uid = owner.uid, %error, "the default account is not known: {error}");
+                Vec::new()
             }
-        }
+        };
         self.publish(&record, &access_token);
         self.keep(&request.key);
+        // The others too: where the default changed, one of them has a new file name.
+        for account in &accounts {
+            self.keep(&account.value.key());
+        }
         self.audit.record(
             audit::Kind::SignIn,
             &audit::Event {
@@ -98,6 +104,28 @@ impl Service {
     ) -> Result<(Record, Option<SecretString>, AccessToken), Failure> {
         let _lock = self.vault.lock(LockOn::Account(request.key.clone())).await.map_err(vault)?;
         let mut journalled = None;
+        let stored =
+            self.swap_sign_in(owner, request, client, tokens, refresh_token, &mut journalled).await;
+        // Also when it was not stored: it is revoked then, and a replay must not bring it back in
+        // the place of a sign-in that works.
+        if let Some(entry) = journalled
+            && let Err(error) = self.vault.settle(entry).await
+        {
+            tracing::warn!(%error, "a journal entry could not be settled: {error}");
+        }
+        stored
+    }
+
+    /// Journals the account with its new tokens, and stores it.
+    async fn swap_sign_in(
+        &self,
+        owner: &Owner,
+        request: &Request,
+        client: &ClientRecord,
+        tokens: &Tokens,
+        refresh_token: &SecretString,
+        journalled: &mut Option<JournalEntry>,
+    ) -> Result<(Record, Option<SecretString>, AccessToken), Failure> {
         loop {
             let found = self.vault.account(&request.key).await.map_err(vault)?;
             let revision = found.as_ref().map_or(Revision::ABSENT, |found| found.revision);
@@ -137,15 +165,10 @@ impl Service {
             record.rotation = Rotation::Unknown;
             record.unanswered_logins = 0;
             if journalled.is_none() {
-                journalled = Some(self.vault.journal(&record, None).await.map_err(vault)?);
+                *journalled = Some(self.vault.journal(&record, None).await.map_err(vault)?);
             }
             match self.vault.save_account(&record, revision).await {
                 Ok(_) => {
-                    if let Some(entry) = journalled
-                        && let Err(error) = self.vault.settle(entry).await
-                    {
-                        tracing::warn!(%error, "a journal entry could not be settled: {error}");
-                    }
                     record.generation += 1;
                     return Ok((record, replaced, access_token));
                 }

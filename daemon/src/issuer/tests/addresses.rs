@@ -1,3 +1,5 @@
+//! Which addresses an issuer that the site did not list may have, and when that is checked.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use url::Url;

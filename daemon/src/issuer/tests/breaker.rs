@@ -1,3 +1,5 @@
+//! The circuit breaker and the cap on requests: an issuer that fails is left alone for a while.
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

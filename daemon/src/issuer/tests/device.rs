@@ -1,3 +1,5 @@
+//! The device authorization request and what its reply may look like (RFC 8628 §3.1, §3.2).
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

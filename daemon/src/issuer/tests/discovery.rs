@@ -1,3 +1,5 @@
+//! Metadata: where it is looked for, what is taken from it, how long it is believed.
+
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;

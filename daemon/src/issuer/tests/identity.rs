@@ -1,3 +1,5 @@
+//! ID tokens: who signed in is believed only when everything about it is right.
+
 use serde_json::{Value, json};
 
 use super::{

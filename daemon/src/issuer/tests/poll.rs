@@ -1,3 +1,5 @@
+//! The answers to a poll of the token endpoint (RFC 8628 §3.5), each as what it means.
+
 use serde_json::json;
 
 use super::{

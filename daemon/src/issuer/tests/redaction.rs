@@ -1,3 +1,5 @@
+//! No secret of ours in any text, even when the issuer echoes it.
+
 use super::{DEVICE_CODE, REFRESH_TOKEN, SECRET, secret};
 use crate::issuer::redact::{LONGEST, Redactor, printable};
 

@@ -1,3 +1,5 @@
+//! Refreshes: what is sent, and what each reply means (RFC 6749 §6).
+
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;

@@ -1,3 +1,5 @@
+//! Registration of a client and its end (RFC 7591, RFC 7592).
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,

@@ -1,3 +1,5 @@
+//! Revocation (RFC 7009): what counts as done.
+
 use serde_json::json;
 
 use super::{

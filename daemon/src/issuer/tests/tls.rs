@@ -1,3 +1,5 @@
+//! TLS: which certificates are trusted, and that nothing goes without.
+
 use std::path::PathBuf;
 
 use serde_json::json;

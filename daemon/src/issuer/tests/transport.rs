@@ -1,3 +1,5 @@
+//! The one HTTP client: bounds on size, time and redirects.
+
 use std::{
     io,
     sync::{Arc, Mutex},

@@ -1,3 +1,5 @@
+//! The journal on a real file: what was written is there, torn ends and all.
+
 use std::{fs, os::unix::fs::MetadataExt};
 
 use tempfile::TempDir;

@@ -1,3 +1,5 @@
+//! The SQLite store: the promises of every store, and those of its file.
+
 use std::{
     fs,
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt},

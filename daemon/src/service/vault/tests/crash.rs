@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
 };
 
 use super::*;
@@ -75,14 +75,9 @@ async fn a_journal_torn_while_it_was_written_leaves_the_predecessor_in_force() {
     assert_eq!(token_of(&stored(&vault, 1001, "wlcg").await.value), "rt-1");
 }
 
-const DIR: &str = "IAMD_TEST_STATE_DIR";
-
 /// Refreshes one account without end and tells each token once it was journalled.
-#[tokio::test]
-#[ignore = "the child of the tests below"]
-async fn child_refreshes_until_it_is_killed() {
-    let Ok(path) = std::env::var(DIR) else { return };
-    let vault = open_at(Path::new(&path)).await.unwrap();
+async fn refresh_until_killed(path: &Path) {
+    let vault = open_at(path).await.unwrap();
     vault.replay().await.unwrap();
     let found = vault.account(&key(1001, "wlcg")).await.unwrap();
     let (mut at, mut number) = match &found {
@@ -101,13 +96,6 @@ async fn child_refreshes_until_it_is_killed() {
     }
 }
 
-pub(super) fn child(test: &str, path: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let name = format!("service::vault::tests::{test}");
-    command.args([&name, "--exact", "--ignored", "--nocapture"]).env(DIR, path);
-    command
-}
-
 fn tokens_of(child: &mut Child) -> impl Iterator<Item = u64> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.map_while(Result::ok).filter_map(|line| line.parse().ok())
@@ -115,13 +103,15 @@ fn tokens_of(child: &mut Child) -> impl Iterator<Item = u64> + use<> {
 
 #[tokio::test]
 async fn a_killed_process_loses_no_token_it_had_journalled_and_names_itself_while_it_lives() {
+    const NAME: &str =
+        "crash::a_killed_process_loses_no_token_it_had_journalled_and_names_itself_while_it_lives";
+    if let Some(path) = as_child() {
+        return refresh_until_killed(&path).await;
+    }
     let temp = tempfile::tempdir().unwrap();
     let mut last = 0;
     for round in 0..8 {
-        let mut process = child("crash::child_refreshes_until_it_is_killed", temp.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = child(NAME, temp.path()).stdout(Stdio::piped()).spawn().unwrap();
         let mut tokens = tokens_of(&mut process);
         last = tokens.nth(3 + 5 * round % 17).unwrap();
         if round == 0 {

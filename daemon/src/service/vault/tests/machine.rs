@@ -1,10 +1,6 @@
 //! The machine's own troubles: a full disk, a read-only one, a damaged file.
 
-use std::process::Command;
-
-use super::{crash::child, *};
-
-const DIR: &str = "IAMD_TEST_STATE_DIR";
+use super::*;
 
 fn text_of<T: std::fmt::Debug>(found: Result<T, VaultError>) -> String {
     match found {
@@ -14,11 +10,7 @@ fn text_of<T: std::fmt::Debug>(found: Result<T, VaultError>) -> String {
 }
 
 /// On a file system of 512 KiB of its own, mounted over the state directory.
-#[tokio::test]
-#[ignore = "the child of the test below"]
-async fn child_on_a_small_file_system() {
-    let Ok(path) = std::env::var(DIR) else { return };
-    let path = Path::new(&path);
+async fn on_a_small_file_system(path: &Path) {
     let vault = open_at(path).await.unwrap();
     let at = vault.save_account(&record(1001, "wlcg", "rt-1"), ABSENT).await.unwrap();
     let mut entry = None;
@@ -66,15 +58,20 @@ async fn child_on_a_small_file_system() {
     println!("\nall of it");
 }
 
-#[test]
-fn a_full_disk_and_a_read_only_one_are_named_and_leave_nothing_half_done() {
+#[tokio::test]
+async fn a_full_disk_and_a_read_only_one_are_named_and_leave_nothing_half_done() {
+    const NAME: &str =
+        "machine::a_full_disk_and_a_read_only_one_are_named_and_leave_nothing_half_done";
+    if let Some(path) = as_child() {
+        return on_a_small_file_system(&path).await;
+    }
     let mut own_mounts = Command::new("unshare");
     if !own_mounts.args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
         println!("skipped: needs root, to mount a small file system");
         return;
     }
     let temp = tempfile::tempdir().unwrap();
-    let inner = child("machine::child_on_a_small_file_system", temp.path());
+    let inner = child(NAME, temp.path());
     let mut outer = Command::new("unshare");
     let script =
         r#"mount -t tmpfs -o size=512k,mode=0700 none "$IAMD_TEST_STATE_DIR" && exec "$@""#;

@@ -5,7 +5,7 @@ mod crash;
 mod machine;
 mod replay;
 
-use std::{fs, time::Instant};
+use std::{fs, path::PathBuf, process::Command, time::Instant};
 
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -19,6 +19,22 @@ use crate::{
 };
 
 const ABSENT: Revision = Revision::ABSENT;
+
+/// Where a child works: a test that needs a process of its own runs once more as that process.
+const DIR: &str = "IAMD_TEST_STATE_DIR";
+
+/// The state directory, in a process that [`child`] began.
+fn as_child() -> Option<PathBuf> {
+    std::env::var_os(DIR).map(PathBuf::from)
+}
+
+/// The test `name` (below this module) once more, as the child that works in `path`.
+fn child(name: &str, path: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let name = format!("service::vault::tests::{name}");
+    command.args([&name, "--exact", "--nocapture"]).env(DIR, path);
+    command
+}
 const ISSUER: &str = "https://iss.example/";
 
 async fn open_at(path: &Path) -> Result<StoreVault, OpenVaultError> {

@@ -1,0 +1,143 @@
+//! A user learns nothing about another, not even that an account exists.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn one_user_cannot_see_use_or_end_what_is_anothers() {
+    let house = House::new();
+    house.signed_in_with_token();
+    house.login_with("cms", LoginOptions::default()).await.unwrap();
+    let bob = house.caller(BOB);
+    let service = &house.service;
+    assert!(service.list(&bob).await.unwrap().is_empty());
+    for named in ["wlcg", "cms", "https://issuer.test/"] {
+        let known = service.show(&bob, named).await.unwrap_err();
+        let unknown = service.show(&bob, "nothing").await.unwrap_err();
+        assert_eq!(known.kind, unknown.kind);
+        assert_eq!(known.message, unknown.message.replace("nothing", named));
+        let token = service.token(&bob, named, TokenOptions::default()).await;
+        assert_eq!(kind(token), Kind::NoSuchAccount);
+        assert_eq!(kind(service.logout(&bob, named).await), Kind::NoSuchAccount);
+        assert_eq!(kind(service.login_state(&bob, named, S).await), Kind::LoginRequired);
+        assert_eq!(kind(service.cancel_login(&bob, named).await), Kind::LoginRequired);
+    }
+    assert_eq!(house.refreshes(), 0);
+    assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at0");
+    assert_eq!(service.status(&bob).await.unwrap().sessions, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r54_accounts_of_an_earlier_user_of_a_uid_are_invisible_and_recorded() {
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    house.users.0.lock().unwrap().insert(ALICE, "alina".into());
+    let alina = house.caller(ALICE);
+    assert!(house.service.list(&alina).await.unwrap().is_empty());
+    let reused = house.audit.of(crate::audit::Kind::UidReused);
+    assert_eq!((reused[0].uid, reused[0].account.as_str()), (ALICE, "wlcg"));
+    assert_eq!(reused[0].detail, "made by alice, the uid now belongs to alina");
+    for named in ["", "wlcg"] {
+        assert!(house.token(TokenOptions::default()).await.is_err(), "{named}");
+        assert!(house.service.logout(&alina, named).await.is_err(), "{named}");
+    }
+    let opened = house.log_in(ALICE).await;
+    assert!(opened.notice.unwrap().contains("AB12CD"));
+    assert_eq!(house.alices_file(), None);
+    assert_eq!((house.refreshes(), secret(&house.vault.record(&key))), (0, Some("rt0")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r54_the_new_user_of_a_uid_can_sign_in_beside_what_the_earlier_one_left() {
+    let house = House::new();
+    let key = house.signed_in();
+    house.users.0.lock().unwrap().insert(ALICE, "alina".into());
+    house.log_in(ALICE).await;
+    house.approve(sign_in_of("alina-sub"));
+    let ended = house.end_of_login("").await;
+    assert_eq!((ended.state.as_str(), ended.account.as_str()), ("done", "wlcg-2"));
+    assert_eq!(house.alices_file().as_deref(), Some("at-new"));
+    // Under the very name: said at once, and nothing is asked at the issuer for nothing.
+    assert_eq!(kind(house.login("wlcg").await), Kind::DeniedByPolicy);
+    let old = house.vault.record(&key);
+    assert_eq!((old.owner.user.as_str(), secret(&old)), ("alice", Some("rt0")));
+    assert_eq!(old.generation, 0, "written to");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_uid_that_nobody_has_is_refused() {
+    let house = House::new();
+    let error = house.service.caller(4242, None).await.unwrap_err();
+    assert_eq!(error.kind, Kind::DeniedByPolicy);
+    assert!(error.message.contains("4242"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_shown_with_what_its_owner_may_know_and_no_secret() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    house.sign_in("", sign_in_of("alice-sub")).await;
+    house.signed_in_elsewhere();
+    let infos = house.service.list(&house.caller(ALICE)).await.unwrap();
+    let text = format!("{infos:?}");
+    for secret in ["rt-new", "at-new", "client-secret", "rt-of-1001"] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+    let wlcg = infos.iter().find(|info| info.name == "wlcg").unwrap();
+    assert!(wlcg.is_default && wlcg.state == "signed-in" && !wlcg.login_running);
+    assert_eq!(wlcg.issuer_name.as_deref(), Some("wlcg"));
+    assert_eq!(wlcg.subject.as_deref(), Some("alice-sub"));
+    assert_eq!(wlcg.access_expires_at, Some(house.clock.wall().0 + 3600));
+    assert!(wlcg.token_file.as_ref().unwrap().ends_with("users/1001/bt_u1001"));
+    let closed = infos.iter().find(|info| info.name == "old").unwrap();
+    assert_eq!((closed.state.as_str(), closed.reason.as_deref()), ("unreadable", Some("no key")));
+    assert_eq!(house.service.show(&house.caller(ALICE), "").await.unwrap(), *wlcg);
+}
+
+impl House {
+    /// Two more accounts of alice's, one of which does not open.
+    fn signed_in_elsewhere(&self) {
+        self.add(ALICE, "alice", "cms", "https://cms.test/");
+        self.vault.unreadable.lock().unwrap().insert(self.alices("old"), "no key".into());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_and_issuers_say_how_things_are_here() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    let session = house.log_in(BOB).await.session;
+    house.service.close_session(session);
+    let status = house.service.status(&house.caller(ALICE)).await.unwrap();
+    assert_eq!((status.node.as_str(), status.sessions, status.notice), ("login1", 1, true));
+    assert_eq!((status.files_until, status.announce_ahead_seconds), (None, 432_000));
+    let bobs = house.service.status(&house.caller(BOB)).await.unwrap();
+    assert_eq!((bobs.sessions, bobs.files_until), (0, Some(house.clock.wall().0 + 900)));
+    *house.issuers.health.lock().unwrap() = Some(Health::Open(S));
+    let issuers = house.service.issuers(&house.caller(ALICE)).unwrap();
+    let brief: Vec<_> =
+        issuers.iter().map(|i| (i.name.as_str(), i.client.as_str(), i.is_default)).collect();
+    assert_eq!(brief, [("cms", "per-user", false), ("wlcg", "per-site", true)]);
+    assert!(issuers.iter().all(|issuer| issuer.health == "unreachable"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_diagnosis_names_what_is_wrong_and_what_to_do() {
+    let house = House::new();
+    let alice = house.caller(ALICE);
+    let findings = house.service.diagnose(&alice).await.unwrap();
+    assert!(findings.iter().any(|f| f.level == "warning" && f.advice.contains("iamctl login")));
+    let key = house.signed_in_with_token();
+    house.log_in(ALICE).await;
+    let findings = house.service.diagnose(&alice).await.unwrap();
+    assert!(findings.iter().all(|finding| finding.level == "ok"), "{findings:?}");
+    house.change(&key, |record| {
+        record.access_token.as_mut().unwrap().token = "x".repeat(5000).into();
+        record.state = State::LoginRequired { reason: "revoked".into() };
+    });
+    *house.issuers.health.lock().unwrap() = Some(Health::Open(30 * S));
+    let findings = house.service.diagnose(&alice).await.unwrap();
+    for text in ["revoked", "asked again in 30 s", "XRootD"] {
+        let found = findings.iter().find(|finding| finding.text.contains(text));
+        assert!(found.is_some_and(|f| f.level != "ok" && !f.advice.is_empty()), "{findings:?}");
+    }
+}

@@ -1,0 +1,217 @@
+//! What a login gets: its environment, its file, at most one notice, and an answer in time.
+
+use std::path::Path;
+
+use iamd_protocol::pam::{Open, Reply};
+
+use super::*;
+
+fn starts(house: &House) -> usize {
+    house.issuers.authorizations.load(SeqCst)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_needs_a_login_is_told_where_to_sign_in_and_where_the_file_will_be() {
+    let house = House::new();
+    let opened = house.log_in(ALICE).await;
+    let notice = opened.notice.unwrap();
+    let expected = "\
+iamd: sign in to WLCG and this node has your access token.
+  Open  https://issuer.test/device     Code  AB12CD     (10 min)
+  You started this by logging in to login1 as alice. Then go on working: the token
+  comes by itself. QR code, state, help:  iamctl login";
+    assert_eq!(notice, expected);
+    let path = house.dir.path().join("users/1001/bt_u1001").display().to_string();
+    assert_eq!(opened.environment, [("BEARER_TOKEN_FILE".to_owned(), path)]);
+    assert_eq!(house.alices_file(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_session_of_a_user_shows_the_one_login_that_runs() {
+    let house = House::new();
+    let first = house.log_in(ALICE).await.notice.unwrap();
+    house.later(60).await;
+    let second = house.log_in(ALICE).await.notice.unwrap();
+    assert_eq!(second, first.replace("(10 min)", "(9 min)"));
+    assert_eq!(starts(&house), 1);
+    assert_eq!(house.audit.of(crate::audit::Kind::LoginStarted).len(), 1);
+    house.log_in(BOB).await;
+    assert_eq!(starts(&house), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_logins_at_once_start_one_device_login() {
+    let house = House::new();
+    *house.issuers.device_latency.lock().unwrap() = S / 5;
+    let all = (0..10).map(|_| house.log_in(ALICE));
+    let opened = futures_util::future::join_all(all).await;
+    assert!(opened.iter().all(|opened| opened.notice.as_ref().unwrap().contains("AB12CD")));
+    assert_eq!(starts(&house), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_session_and_a_user_who_wants_no_notice_see_nothing_and_start_nothing() {
+    let house = House::new();
+    let quiet = Open { quiet: true, ..house.frame(ALICE) };
+    assert_eq!(house.open(quiet).await.notice, None);
+    house.service.set_notice(&house.caller(ALICE), false).await.unwrap();
+    let opened = house.log_in(ALICE).await;
+    assert_eq!((opened.notice, opened.environment.len()), (None, 1));
+    assert_eq!(starts(&house), 0);
+    house.service.set_notice(&house.caller(ALICE), true).await.unwrap();
+    assert!(house.log_in(ALICE).await.notice.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_can_leave_logins_to_the_command() {
+    let house = House::and("[login]\nautomatic = false\n");
+    let opened = house.log_in(ALICE).await;
+    assert_eq!((opened.notice, opened.environment.len(), starts(&house)), (None, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_three_logins_that_nobody_answered_none_starts_by_itself_until_the_user_asks() {
+    let house = House::new();
+    for _ in 0..3 {
+        assert!(house.log_in(ALICE).await.notice.unwrap().contains("AB12CD"));
+        house.later(900).await;
+    }
+    assert_eq!(house.vault.record(&house.alices("wlcg")).unanswered_logins, 3);
+    let notice = house.log_in(ALICE).await.notice.unwrap();
+    assert_eq!(notice, "iamd: no access token for WLCG yet. To sign in:  iamctl login");
+    assert_eq!(starts(&house), 3);
+    house.login("").await.unwrap();
+    assert_eq!(starts(&house), 4);
+    assert_eq!(house.vault.record(&house.alices("wlcg")).unanswered_logins, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_default_issuer_and_an_account_a_session_gets_no_environment() {
+    let house = House::with("");
+    let opened = house.log_in(ALICE).await;
+    assert_eq!((opened.notice, opened.environment), (None, Vec::new()));
+    // With an account of their own they are served like anybody.
+    house.signed_in_with_token();
+    let opened = house.log_in(ALICE).await;
+    assert_eq!(opened.environment.len(), 1);
+    assert_eq!(house.alices_file().as_deref(), Some("at0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r58_r59_system_users_and_other_services_are_left_alone() {
+    let house = House::new();
+    for open in [
+        Open { service: "sudo".into(), ..house.frame(ALICE) },
+        Open { uid: 0, user: "root".into(), ..house.frame(ALICE) },
+        Open { uid: 999, ..house.frame(ALICE) },
+        Open { service: String::new(), ..house.frame(ALICE) },
+    ] {
+        assert_eq!(house.answer(open).await, Reply::Ignored);
+    }
+    assert!(house.sessions.all().is_empty());
+    assert!(house.audit.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_is_signed_in_has_the_file_before_the_answer_and_no_notice() {
+    let house = House::new();
+    house.signed_in_with_token();
+    let opened = house.log_in(ALICE).await;
+    assert_eq!(opened.notice, None);
+    assert_eq!(house.alices_file().as_deref(), Some("at0"));
+    assert!(Path::new(&opened.environment[0].1).exists());
+    assert_eq!((house.refreshes(), starts(&house)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_ends_too_soon_is_renewed_before_the_answer() {
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    house.clock.pass(3570);
+    *house.issuers.latency.lock().unwrap() = S / 2;
+    house.log_in(ALICE).await;
+    assert_eq!(house.alices_file().as_deref(), Some("at1"));
+    assert_eq!(secret(&house.vault.record(&key)), Some("rt1"));
+    assert_eq!(house.refreshes(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r57_a_slow_issuer_holds_nobody_longer_than_the_site_allows_and_is_not_lost() {
+    let house = House::and("[login]\nanswer_within = \"300ms\"\n");
+    house.signed_in();
+    *house.issuers.latency.lock().unwrap() = 3 * S;
+    let before = house.clock.monotonic();
+    let opened = house.log_in(ALICE).await;
+    assert_eq!(house.clock.monotonic() - before, Duration::from_millis(300));
+    assert_eq!((opened.notice, opened.environment.len()), (None, 1));
+    assert_eq!(house.alices_file(), None);
+    house.later(4).await;
+    assert_eq!(house.alices_file().as_deref(), Some("at1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r57_an_issuer_that_never_answers_costs_the_bound_and_the_notice_says_what_to_do() {
+    let house = House::new();
+    *house.issuers.device_latency.lock().unwrap() = 1_000_000 * S;
+    let before = house.clock.monotonic();
+    let notice = house.log_in(ALICE).await.notice;
+    assert!(house.clock.monotonic() - before <= Duration::from_millis(700));
+    let expected = "iamd: no access token for WLCG yet. To sign in:  iamctl login";
+    assert_eq!(notice.as_deref(), Some(expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r57_an_open_circuit_costs_no_time_at_all() {
+    let house = House::new();
+    let retry_in = 30 * S;
+    let open = || IssuerError::CircuitOpen { issuer: "WLCG".into(), retry_in };
+    house.issuers.device_script.lock().unwrap().push_back(Err(open()));
+    let before = house.clock.monotonic();
+    assert!(house.log_in(ALICE).await.notice.unwrap().contains("To sign in:  iamctl login"));
+    house.signed_in();
+    house.refresh_says(Err(open().into()));
+    assert_eq!(house.log_in(ALICE).await.notice, None);
+    assert_eq!(house.clock.monotonic(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_takes_nothing_from_a_login_but_the_token() {
+    let house = House::new();
+    house.vault.store_fails.store(true, SeqCst);
+    let opened = house.log_in(ALICE).await;
+    assert_eq!((opened.notice, opened.environment.len()), (None, 1));
+    assert_eq!(house.sessions.count(ALICE), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r67_the_end_of_a_sign_in_is_announced_from_five_days_before() {
+    const DAY: u64 = 86_400;
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    let now = house.clock.wall().0;
+    let mut notices = Vec::new();
+    for left in [5 * DAY + 1, 5 * DAY, DAY, 7200] {
+        house.change(&key, |record| record.refresh_expires_at = Some(UnixTime(now + left)));
+        notices.push(house.log_in(ALICE).await.notice);
+    }
+    assert_eq!(notices[0], None);
+    let ends = |when: &str| {
+        Some(format!("iamd: your sign-in to WLCG ends in {when}. To sign in again:  iamctl login"))
+    };
+    assert_eq!(notices[1..], [ends("5 days"), ends("1 day"), ends("2 h")]);
+    let quiet = Open { quiet: true, ..house.frame(ALICE) };
+    assert_eq!(house.open(quiet).await.notice, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_issuer_wants_of_the_user_is_told_at_login() {
+    let house = House::new();
+    let key = house.signed_in();
+    let text = "sign the acceptable use policy".to_owned();
+    house.refresh_says(Err(RefreshError::ActionNeeded { text }));
+    house.log_in(ALICE).await;
+    let reason = house.vault.record(&key).state.reason().unwrap().to_owned();
+    assert_eq!(reason, "sign the acceptable use policy");
+    let notice = house.log_in(ALICE).await.notice.unwrap();
+    assert!(notice.contains("WLCG wants something of you first: sign the"), "{notice}");
+}

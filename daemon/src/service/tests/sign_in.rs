@@ -1,0 +1,167 @@
+//! The tokens of a sign-in: kept in an order that loses nothing, for the right person only.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_is_journalled_stored_settled_and_only_then_published() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    house.vault.steps.lock().unwrap().clear();
+    let ended = house.sign_in("", sign_in_of("alice-sub")).await;
+    assert_eq!((ended.state.as_str(), ended.subject.as_deref()), ("done", Some("alice-sub-name")));
+    assert_eq!(*house.vault.steps.lock().unwrap(), ["lock", "journal", "save", "settle"]);
+    assert!(house.vault.journal.lock().unwrap().is_empty());
+    let record = house.vault.record(&house.alices("wlcg"));
+    assert_eq!((record.state.clone(), secret(&record)), (State::SignedIn, Some("rt-new")));
+    assert_eq!(record.subject.unwrap().sub, "alice-sub");
+    assert_eq!(house.alices_file().as_deref(), Some("at-new"));
+    // From the cache: the issuer is not asked.
+    assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at-new");
+    assert_eq!(house.refreshes(), 0);
+    assert_eq!(house.audit.of(crate::audit::Kind::SignIn).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_session_a_sign_in_is_kept_and_no_file_is_written() {
+    let house = House::new();
+    house.sign_in("", sign_in_of("alice-sub")).await;
+    assert_eq!(house.alices_file(), None);
+    house.log_in(ALICE).await;
+    assert_eq!(house.alices_file().as_deref(), Some("at-new"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_journal_or_the_store_does_not_take_it_nobody_gets_it_and_it_is_revoked() {
+    for break_it in [
+        |house: &House| house.vault.journal_fails.store(true, SeqCst),
+        |house: &House| house.vault.saves_fail.store(true, SeqCst),
+        |house: &House| house.vault.locks_fail.store(true, SeqCst),
+    ] {
+        let house = House::new();
+        house.log_in(ALICE).await;
+        let key = house.signed_in();
+        break_it(&house);
+        let ended = house.sign_in("wlcg", sign_in_of("alice-sub")).await;
+        assert_eq!(ended.error.as_deref(), Some("StoreUnavailable"));
+        assert_eq!(house.revoked(), ["rt-new"]);
+        // What was revoked must not come back at the next start in the place of what works.
+        assert!(house.vault.journal.lock().unwrap().is_empty());
+        assert_eq!(secret(&house.vault.record(&key)), Some("rt0"));
+        assert_eq!(house.alices_file(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_else_who_signs_in_gets_nothing_and_the_account_stays_as_it_was() {
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    let subject = crate::account::Subject { sub: "alice-sub".into(), name: None };
+    house.change(&key, |record| record.subject = Some(subject.clone()));
+    house.log_in(ALICE).await;
+    let nobody = tokens("at-new", Some("rt-new"), 3600);
+    for other in [sign_in_of("mallory-sub"), nobody] {
+        let ended = house.sign_in("wlcg", other).await;
+        assert_eq!(ended.error.as_deref(), Some("IdentityMismatch"));
+        assert!(!ended.message.unwrap().contains("mallory"), "nothing of the other is told");
+        let record = house.vault.record(&key);
+        assert_eq!((record.state.clone(), secret(&record)), (State::SignedIn, Some("rt0")));
+        assert_eq!(record.subject, Some(subject.clone()));
+        assert_eq!(house.alices_file().as_deref(), Some("at0"));
+        assert_eq!(house.revoked().last().unwrap(), "rt-new");
+        // The result stays to be seen for a while, then there is room for the next.
+        house.later(130).await;
+    }
+    assert_eq!(house.revoked().len(), 2);
+    let failed = house.audit.of(crate::audit::Kind::LoginFailed);
+    assert!(failed.iter().all(|record| record.result == "IdentityMismatch"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_without_a_refresh_token_is_refused_and_says_what_lacks() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    let ended = house.sign_in("", tokens("at-new", None, 3600)).await;
+    assert_eq!(ended.error.as_deref(), Some("IssuerRefused"));
+    assert!(ended.message.unwrap().contains("offline_access"));
+    assert!(house.vault.accounts.lock().unwrap().is_empty());
+    assert_eq!(house.alices_file(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_sign_in_replaces_the_refresh_token_and_the_old_one_is_revoked() {
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    house.log_in(ALICE).await;
+    house.sign_in("wlcg", sign_in_of("alice-sub")).await;
+    house.settle().await;
+    assert_eq!(secret(&house.vault.record(&key)), Some("rt-new"));
+    assert_eq!(house.revoked(), ["rt0"]);
+    assert_eq!(house.alices_file().as_deref(), Some("at-new"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn scopes_that_the_issuer_left_out_are_remarks() {
+    let house = House::new();
+    *house.issuers.left_out.lock().unwrap() = ScopeSet::parse(["compute.read"]).unwrap();
+    let granted = Some(ScopeSet::parse(["openid"]).unwrap());
+    let ended = house.sign_in("", Tokens { scopes: granted, ..sign_in_of("alice-sub") }).await;
+    let expected = [
+        "the issuer did not register the client for: compute.read",
+        "the issuer did not grant: storage.read:/",
+    ];
+    assert_eq!(ended.remarks, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_runs_is_joined_and_can_be_cancelled() {
+    let house = House::new();
+    let first = house.login("").await.unwrap();
+    assert_eq!((first.state.as_str(), first.user_code.as_deref()), ("pending", Some("AB12CD")));
+    assert_eq!(house.login("").await.unwrap(), first);
+    assert_eq!(house.issuers.authorizations.load(SeqCst), 1);
+    house.service.cancel_login(&house.caller(ALICE), "").await.unwrap();
+    let ended = house.end_of_login("").await;
+    assert_eq!(ended.error.as_deref(), Some("LoginCancelled"));
+    assert_eq!(
+        kind(house.service.cancel_login(&house.caller(ALICE), "").await),
+        Kind::LoginRequired
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_only_if_needed_asks_nobody_when_it_is_not() {
+    let house = House::new();
+    house.signed_in();
+    let options = LoginOptions { if_needed: Some(true), ..LoginOptions::default() };
+    assert_eq!(house.login_with("", options.clone()).await.unwrap().state, "done");
+    assert_eq!(house.issuers.authorizations.load(SeqCst), 0);
+    let dead = State::LoginRequired { reason: "expired".into() };
+    house.change(&house.alices("wlcg"), |record| record.state = dead);
+    assert_eq!(house.login_with("", options).await.unwrap().state, "pending");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_accounts_that_are_made_in_one_session_have_a_file_each() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    house.sign_in("", sign_in_of("alice-sub")).await;
+    let cms = Tokens { access_token: "at-cms".to_owned().into(), ..sign_in_of("alice-at-cms") };
+    house.sign_in("cms", cms).await;
+    assert_eq!(house.alices_file().as_deref(), Some("at-new"));
+    assert_eq!(house.file(ALICE, "bt_u1001-cms").as_deref(), Some("at-cms"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_default_account_changes_the_files_change_names() {
+    let house = House::new();
+    let quiet = iamd_protocol::pam::Open { quiet: true, ..house.frame(ALICE) };
+    house.open(quiet).await;
+    let cms = Tokens { access_token: "at-cms".to_owned().into(), ..sign_in_of("alice-at-cms") };
+    house.sign_in("cms", cms).await;
+    assert_eq!(house.alices_file().as_deref(), Some("at-cms"));
+    let ended = house.sign_in("wlcg", sign_in_of("alice-sub")).await;
+    assert_eq!(ended.state, "done", "{ended:?}");
+    house.settle().await;
+    assert_eq!(house.alices_file().as_deref(), Some("at-new"));
+    assert_eq!(house.file(ALICE, "bt_u1001-cms").as_deref(), Some("at-cms"));
+}

@@ -1,0 +1,287 @@
+//! A service with everything around it, for the tests of the use cases and of the edges: real
+//! sessions and token files in a temporary directory, the other neighbours by hand.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
+    path::PathBuf,
+    process::{Child, Command},
+    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use iamd_protocol::pam::{Open, Opened, Reply};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::{NoRandom, TestClock, TestIssuers, TestVault, tokens};
+use crate::{
+    account::{
+        AccountKey, Owner,
+        ports::{Identity, PollAnswer, Tokens},
+    },
+    audit::{Audit, Event, Kind},
+    clock::{Clock as _, SystemRandom},
+    config::{Config, Sources},
+    login::Logins,
+    service::{Caller, NewLogin, Parts, Presence, Service},
+    session::{Sessions, StayRules},
+    token::{Broker, Refresher},
+    token_file::{Files, Ownership},
+    users::Users,
+};
+
+/// A user who can have accounts.
+pub const ALICE: u32 = 1001;
+/// Another one.
+pub const BOB: u32 = 1002;
+
+/// What was recorded, in order.
+#[derive(Default)]
+pub struct TestAudit(pub Mutex<Vec<Recorded>>);
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    pub kind: Kind,
+    pub uid: u32,
+    pub account: String,
+    pub result: String,
+    pub detail: String,
+}
+
+impl Audit for TestAudit {
+    fn record(&self, kind: Kind, event: &Event<'_>) {
+        self.0.lock().unwrap().push(Recorded {
+            kind,
+            uid: event.uid,
+            account: event.account.into(),
+            result: event.result.into(),
+            detail: event.detail.clone(),
+        });
+    }
+}
+
+impl TestAudit {
+    /// The records of this kind.
+    pub fn of(&self, kind: Kind) -> Vec<Recorded> {
+        self.0.lock().unwrap().iter().filter(|record| record.kind == kind).cloned().collect()
+    }
+}
+
+/// Who has which uid.
+pub struct TestUsers(pub Mutex<HashMap<u32, String>>);
+
+#[async_trait]
+impl Users for TestUsers {
+    async fn name_of(&self, uid: u32) -> Option<String> {
+        self.0.lock().unwrap().get(&uid).cloned()
+    }
+}
+
+/// A service and its neighbours.
+pub struct House {
+    pub vault: Arc<TestVault>,
+    pub issuers: Arc<TestIssuers>,
+    pub clock: Arc<TestClock>,
+    pub audit: Arc<TestAudit>,
+    pub users: Arc<TestUsers>,
+    pub sessions: Arc<Sessions>,
+    pub service: Arc<Service>,
+    pub dir: TempDir,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+const SITE: &str = "[issuers]\ndefault = \"wlcg\"\n";
+
+impl House {
+    /// With the site's defaults and one issuer, `wlcg`.
+    pub fn new() -> Self {
+        Self::with(SITE)
+    }
+
+    /// With further lines of `iamd.toml`.
+    pub fn and(lines: &str) -> Self {
+        Self::with(&format!("{SITE}{lines}"))
+    }
+
+    /// With this `iamd.toml`, and the issuers `wlcg` and `cms` (a client per user).
+    pub fn with(toml: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["issuers.d", "shipped", "sessions", "run"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        fs::create_dir(dir.path().join("users")).unwrap();
+        let open = fs::Permissions::from_mode(0o711);
+        fs::set_permissions(dir.path().join("users"), open).unwrap();
+        let wlcg = "name = \"wlcg\"\ntitle = \"WLCG\"\nurl = \"https://issuer.test/\"\n\
+                    scopes = [\"openid\", \"offline_access\", \"storage.read:/\"]\n";
+        let cms = "name = \"cms\"\ntitle = \"CMS\"\nurl = \"https://cms.test/\"\n\
+                   scopes = [\"openid\", \"offline_access\"]\nclient = \"per-user\"\n";
+        fs::write(dir.path().join("shipped/wlcg.toml"), wlcg).unwrap();
+        fs::write(dir.path().join("shipped/cms.toml"), cms).unwrap();
+        fs::write(dir.path().join("iamd.toml"), toml).unwrap();
+        Self::build(dir)
+    }
+
+    fn build(dir: TempDir) -> Self {
+        let at = |name: &str| -> PathBuf { dir.path().join(name) };
+        let sources = Sources {
+            file: at("iamd.toml"),
+            issuers: at("issuers.d"),
+            shipped_issuers: at("shipped"),
+        };
+        let config = Config::load(&sources).unwrap();
+        let clock = TestClock::at(1_000_000);
+        let vault = Arc::new(TestVault::default());
+        let issuers = Arc::new(TestIssuers::default());
+        let audit = Arc::new(TestAudit::default());
+        let names = [(0, "root"), (ALICE, "alice"), (BOB, "bob")];
+        let names = names.map(|(uid, name)| (uid, name.to_owned())).into_iter().collect();
+        let users = Arc::new(TestUsers(Mutex::new(names)));
+        let rules = StayRules { grace: config.sessions.grace, linger_dir: None };
+        let (sessions, events) =
+            Sessions::new(at("sessions"), rules, clock.clone(), Arc::new(SystemRandom));
+        let files = Files::new(at("users"), at("run"), Ownership::Myself, Arc::new(SystemRandom));
+        let refresher = Refresher::new(vault.clone(), issuers.clone(), clock.clone());
+        let service = Service::new(Parts {
+            config,
+            sources,
+            node: "login1".into(),
+            vault: vault.clone(),
+            issuers: issuers.clone(),
+            broker: Broker::new(refresher, clock.clone()),
+            logins: Logins::new(issuers.clone(), clock.clone()),
+            presence: Presence::new(sessions.clone(), Arc::new(files), clock.clone()),
+            audit: audit.clone(),
+            users: users.clone(),
+            clock: clock.clone(),
+            random: Arc::new(NoRandom),
+        });
+        let grace = sessions.clone();
+        let tasks = vec![
+            tokio::spawn(service.clone().follow_sessions(events)),
+            tokio::spawn(async move { grace.watch_grace().await }),
+        ];
+        Self { vault, issuers, clock, audit, users, sessions, service, dir, tasks }
+    }
+
+    /// The caller with this uid.
+    pub fn caller(&self, uid: u32) -> Caller {
+        let user = self.users.0.lock().unwrap()[&uid].clone();
+        Caller { owner: Owner { uid, user }, pid: Some(4711) }
+    }
+
+    /// What the PAM module says when this uid logs in.
+    pub fn frame(&self, uid: u32) -> Open {
+        let user = self.users.0.lock().unwrap()[&uid].clone();
+        let rhost = Some("192.0.2.7".into());
+        Open { uid, user, service: "sshd".into(), rhost, tty: Some("ssh".into()), quiet: false }
+    }
+
+    /// A session of this uid that lasts as long as the test.
+    pub async fn log_in(&self, uid: u32) -> Opened {
+        self.open(self.frame(uid)).await
+    }
+
+    /// The answer to this frame, which must be a session.
+    pub async fn open(&self, open: Open) -> Opened {
+        match self.answer(open).await {
+            Reply::Opened(opened) => opened,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The answer to this frame; the session's process is the test itself.
+    pub async fn answer(&self, open: Open) -> Reply {
+        let pid = std::process::id();
+        self.service.open_session(NewLogin { open, pid, pidfd: pidfd(pid) }).await
+    }
+
+    /// A session that hangs on a process of its own.
+    pub async fn log_in_as_process(&self, uid: u32) -> Process {
+        let process = Process::start();
+        let open = self.frame(uid);
+        let login = NewLogin { open, pid: process.0.id(), pidfd: pidfd(process.0.id()) };
+        assert!(matches!(self.service.open_session(login).await, Reply::Opened(_)));
+        process
+    }
+
+    /// Lets time pass, on the wall and for everybody who sleeps, second by second.
+    pub async fn later(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.clock.pass(1);
+            self.clock.sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// The text of a user's token file; `None` when there is none.
+    pub fn file(&self, uid: u32, name: &str) -> Option<String> {
+        fs::read_to_string(self.dir.path().join(format!("users/{uid}/{name}"))).ok()
+    }
+
+    /// The text of alice's file for her default account.
+    pub fn alices_file(&self) -> Option<String> {
+        self.file(ALICE, "bt_u1001")
+    }
+
+    /// The next poll brings these tokens.
+    pub fn approve(&self, tokens: Tokens) {
+        self.issuers.poll_script.lock().unwrap().push_back(PollAnswer::Tokens(Box::new(tokens)));
+    }
+
+    /// How often the issuer was asked to refresh.
+    pub fn refreshes(&self) -> usize {
+        self.issuers.refreshes.load(SeqCst)
+    }
+
+    /// alice's account with this name.
+    pub fn alices(&self, name: &str) -> AccountKey {
+        AccountKey { uid: ALICE, name: name.parse().unwrap() }
+    }
+}
+
+/// The usual tokens of a sign-in of this person.
+pub fn sign_in_of(sub: &str) -> Tokens {
+    let identity = Some(Identity { sub: sub.into(), name: Some(format!("{sub}-name")) });
+    Tokens { identity, ..tokens("at-new", Some("rt-new"), 3600) }
+}
+
+/// A descriptor of a process.
+pub fn pidfd(pid: u32) -> OwnedFd {
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    pidfd_open(pid, PidfdFlags::empty()).unwrap()
+}
+
+/// A process that a session hangs on.
+pub struct Process(Child);
+
+impl Process {
+    fn start() -> Self {
+        Self(Command::new("sleep").arg("600").spawn().unwrap())
+    }
+
+    /// Ends it as the kernel would.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
