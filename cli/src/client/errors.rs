@@ -71,8 +71,10 @@ fn standard(error: &fdo::Error) -> Failure {
         }
         other => {
             let text = text::clean(&other.to_string());
-            // systemd starts the daemon on demand; these say that it could not.
-            if text.contains(".Spawn.") || text.contains("systemd1.") {
+            // systemd starts the daemon on demand; these say that it could not. A unit that is
+            // masked while its alias for the bus is there "failed to load properly".
+            let unit = "Unit dbus-org.iamd1.service";
+            if [".Spawn.", "systemd1.", unit].iter().any(|sign| text.contains(sign)) {
                 Failure::new(Kind::DaemonUnreachable, format!("iamd does not start: {text}"))
             } else {
                 Failure::new(Kind::Internal, text)
@@ -91,6 +93,13 @@ mod tests {
         assert_eq!(failure.name, "MoonInWrongPhase");
         assert_eq!(failure.message, "wait a week");
         assert_eq!(failure.exit as u8, 1);
+    }
+
+    #[test]
+    fn a_unit_that_is_masked_is_a_daemon_that_is_not_there() {
+        let text = "Unit dbus-org.iamd1.service failed to load properly, please adjust/correct and \
+                    reload service manager: File exists";
+        assert!(standard(&fdo::Error::FileExists(text.into())).is(Kind::DaemonUnreachable));
     }
 
     #[test]
