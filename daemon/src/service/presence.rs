@@ -104,24 +104,10 @@ impl Presence {
         let key = record.key();
         let name = self.file_name(&key);
         let state = match self.files.write(key.uid, name.as_ref(), &token.token) {
-            Ok(path) => {
-                let mut problem = None;
-                if name.is_none() {
-                    match self.files.link(key.uid) {
-                        Ok(LinkOutcome::InTheWay) => {
-                            problem = Some(format!(
-                                "$XDG_RUNTIME_DIR/bt_u{} is yours and was left alone",
-                                key.uid
-                            ));
-                        }
-                        Ok(LinkOutcome::Linked | LinkOutcome::NoRuntimeDirectory) => {}
-                        Err(error) => {
-                            tracing::warn!(uid = key.uid, %error, "no link in the runtime directory: {error}")
-                        }
-                    }
-                }
-                FileState { path: Some(path), problem }
-            }
+            Ok(path) => FileState {
+                path: Some(path),
+                problem: name.is_none().then(|| self.link(key.uid)).flatten(),
+            },
             Err(error) => {
                 tracing::warn!(uid = key.uid, account = %key.name, %error, "the token file was not written: {error}");
                 FileState { path: None, problem: Some(error.to_string()) }
@@ -129,6 +115,20 @@ impl Presence {
         };
         let written = Written { expires_at: token.expires_at, issued_at: token.issued_at, state };
         lock(&self.written).insert(key, written);
+    }
+
+    /// Makes the link to the default account's file; what a person should know of it.
+    fn link(&self, uid: u32) -> Option<String> {
+        match self.files.link(uid) {
+            Ok(LinkOutcome::InTheWay) => {
+                Some(format!("$XDG_RUNTIME_DIR/bt_u{uid} is yours and was left alone"))
+            }
+            Ok(LinkOutcome::Linked | LinkOutcome::NoRuntimeDirectory) => None,
+            Err(error) => {
+                tracing::warn!(uid, %error, "no link in the runtime directory: {error}");
+                None
+            }
+        }
     }
 
     /// Writes the token file unless it has this token already.
@@ -140,6 +140,13 @@ impl Presence {
         });
         if !there {
             self.write_file(record, token);
+        } else if self.file_name(&key).is_none() {
+            // logind removes the runtime directory with the last session; a login within the
+            // grace finds the file, in a runtime directory that is new.
+            let problem = self.link(key.uid);
+            if let Some(written) = lock(&self.written).get_mut(&key) {
+                written.state.problem = problem;
+            }
         }
     }
 
