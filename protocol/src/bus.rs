@@ -199,7 +199,7 @@ mod types {
         pub error: Option<String>,
         /// What happened, for people.
         pub message: Option<String>,
-        /// Who signed in, when `state` is `done`.
+        /// Who signed in (`sub`), when `state` is `done`.
         pub subject: Option<String>,
         /// What a person should know, such as scopes the issuer left out.
         pub remarks: Vec<String>,

@@ -5,8 +5,14 @@
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
 mod case;
+mod first_login;
+mod iamctl;
 mod installed;
+mod login_command;
 mod node;
+mod own;
+mod seen;
+mod ssh_stays_clean;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +26,15 @@ use crate::case::Case;
 const SIDE_BY_SIDE: usize = 8;
 
 fn all() -> Vec<Case> {
-    [node::cases(), installed::cases()].concat()
+    [
+        node::cases(),
+        installed::cases(),
+        first_login::cases(),
+        login_command::cases(),
+        iamctl::cases(),
+        ssh_stays_clean::cases(),
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {

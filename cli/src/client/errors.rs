@@ -78,7 +78,9 @@ fn standard(error: &fdo::Error) -> Failure {
         }
         other => {
             let text = text::clean(&other.to_string());
-            if STARTING.iter().any(|prefix| text.contains(prefix)) {
+            // A unit that is masked while its alias for the bus is there "failed to load properly".
+            let unit = "Unit dbus-org.iamd1.service";
+            if STARTING.iter().chain(&[unit]).any(|sign| text.contains(sign)) {
                 Failure::new(Kind::DaemonUnreachable, format!("iamd does not start: {text}"))
             } else {
                 Failure::new(Kind::Internal, text)
@@ -109,6 +111,13 @@ mod tests {
                     .is(Kind::DaemonUnreachable)
             );
         }
+    }
+
+    #[test]
+    fn a_unit_that_is_masked_is_a_daemon_that_is_not_there() {
+        let text = "Unit dbus-org.iamd1.service failed to load properly, please adjust/correct and \
+                    reload service manager: File exists";
+        assert!(standard(&fdo::Error::FileExists(text.into())).is(Kind::DaemonUnreachable));
     }
 
     #[test]
