@@ -5,7 +5,9 @@
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
 mod case;
+mod delay;
 mod installed;
+mod login_is_sacred;
 mod node;
 mod renewal;
 mod watch;
@@ -23,7 +25,7 @@ const SIDE_BY_SIDE: usize = 8;
 
 fn all() -> Vec<Case> {
     // What takes minutes goes first.
-    [renewal::cases(), node::cases(), installed::cases()].concat()
+    [renewal::cases(), login_is_sacred::cases(), node::cases(), installed::cases()].concat()
 }
 
 fn main() -> ExitCode {
