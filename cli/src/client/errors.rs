@@ -6,6 +6,9 @@ use zbus::{Error, fdo};
 use crate::failure::Failure;
 use crate::output::text;
 
+/// The beginnings of errors that the bus gives when systemd cannot start the daemon for a call.
+const STARTING: [&str; 2] = ["org.freedesktop.systemd1.", "org.freedesktop.DBus.Error.Spawn."];
+
 /// The failure of a call.
 pub(super) fn failure(error: &Error) -> Failure {
     match error {
@@ -38,6 +41,10 @@ fn by_name(name: &str, message: String) -> Failure {
     match Kind::from_bus_name(name) {
         Some(kind) if message.is_empty() => Failure::new(kind, kind.short_name()),
         Some(kind) => Failure::new(kind, message),
+        // The bus starts the daemon on demand; these say that it could not.
+        None if STARTING.iter().any(|prefix| name.starts_with(prefix)) => {
+            Failure::new(Kind::DaemonUnreachable, "iamd is not running on this node")
+        }
         None => {
             let short = text::clean(name.strip_prefix(PREFIX).unwrap_or(name));
             let message = if message.is_empty() { short.clone() } else { message };
@@ -71,8 +78,7 @@ fn standard(error: &fdo::Error) -> Failure {
         }
         other => {
             let text = text::clean(&other.to_string());
-            // systemd starts the daemon on demand; these say that it could not.
-            if text.contains(".Spawn.") || text.contains("systemd1.") {
+            if STARTING.iter().any(|prefix| text.contains(prefix)) {
                 Failure::new(Kind::DaemonUnreachable, format!("iamd does not start: {text}"))
             } else {
                 Failure::new(Kind::Internal, text)
@@ -91,6 +97,18 @@ mod tests {
         assert_eq!(failure.name, "MoonInWrongPhase");
         assert_eq!(failure.message, "wait a week");
         assert_eq!(failure.exit as u8, 1);
+    }
+
+    #[test]
+    fn a_daemon_that_systemd_cannot_start_is_unreachable() {
+        for name in
+            ["org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.DBus.Error.Spawn.Failed"]
+        {
+            assert!(
+                by_name(name, "Unit dbus-org.iamd1.service not found.".into())
+                    .is(Kind::DaemonUnreachable)
+            );
+        }
     }
 
     #[test]

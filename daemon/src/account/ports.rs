@@ -451,6 +451,9 @@ pub trait TokenFiles: Send + Sync + 'static {
     /// Removes all of the user's files and their directory.
     fn remove_all(&self, uid: u32) -> Result<(), TokenFileError>;
 
+    /// Whether a file that could be ours stands there; looks without following anything.
+    fn stands(&self, uid: u32, account: Option<&AccountName>) -> bool;
+
     /// Makes `$XDG_RUNTIME_DIR/bt_uUID` a link to the default account's file, unless something
     /// that is not ours is there.
     fn link(&self, uid: u32) -> Result<LinkOutcome, TokenFileError>;

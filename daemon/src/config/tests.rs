@@ -143,3 +143,31 @@ fn a_file_that_cannot_be_read_is_an_error_not_a_default() {
     let error = site.load().unwrap_err();
     assert!(error.starts_with("iamd.toml: cannot be read"), "{error}");
 }
+
+/// The files that a site gets, as they are and with every key switched on.
+#[test]
+fn the_shipped_configuration_and_issuer_files_are_good() {
+    let dist = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist");
+    let dir = tempfile::tempdir().unwrap();
+    let shipped = fs::read_to_string(dist.join("etc/iamd.toml")).unwrap();
+    let key = |line: &str| {
+        let name = line.strip_prefix('#')?;
+        let name = name.strip_prefix(' ').unwrap_or(name);
+        let (key, _) = name.split_once(" = ")?;
+        key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then(|| name.to_owned())
+    };
+    let switched_on: String =
+        shipped.lines().map(|line| key(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
+    assert_ne!(switched_on, shipped, "no key is commented out");
+    for text in [&shipped, &switched_on] {
+        let file = dir.path().join("iamd.toml");
+        fs::write(&file, text).unwrap();
+        let sources = Sources {
+            file,
+            issuers: dir.path().join("none"),
+            shipped_issuers: dist.join("issuers.d"),
+        };
+        let config = Config::load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert!(config.issuers.contains_key("wlcg"));
+    }
+}

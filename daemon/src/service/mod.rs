@@ -4,11 +4,14 @@
 mod accounts;
 mod admin;
 mod clients;
+mod completion;
 mod doctor;
 mod error;
 mod keeper;
 mod logins;
+mod logout;
 mod notice;
+mod plan;
 mod presence;
 mod sessions;
 mod sign_in;

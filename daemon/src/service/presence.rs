@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use secrecy::ExposeSecret as _;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     },
     clock::Clock,
     session::{Presence as Here, Sessions},
+    token_file::oversize,
 };
 
 /// The sessions, files and keepers of a node.
@@ -105,7 +107,9 @@ impl Presence {
         let name = self.file_name(&key);
         let state = match self.files.write(key.uid, name.as_ref(), &token.token) {
             Ok(path) => {
-                let mut problem = None;
+                let size = token.token.expose_secret().len();
+                let mut problem = oversize(size)
+                    .then(|| format!("{size} bytes: XRootD refuses tokens of this size"));
                 if name.is_none() {
                     match self.files.link(key.uid) {
                         Ok(LinkOutcome::InTheWay) => {
@@ -134,11 +138,10 @@ impl Presence {
     /// Writes the token file unless it has this token already.
     pub(super) fn ensure_file(&self, record: &Record, token: &AccessToken) {
         let key = record.key();
-        let there = lock(&self.written).get(&key).is_some_and(|written| {
-            written.state.path.as_ref().is_some_and(|path| path.exists())
-                && (written.expires_at, written.issued_at) == (token.expires_at, token.issued_at)
+        let written = lock(&self.written).get(&key).is_some_and(|written| {
+            (written.expires_at, written.issued_at) == (token.expires_at, token.issued_at)
         });
-        if !there {
+        if !written || !self.files.stands(key.uid, self.file_name(&key).as_ref()) {
             self.write_file(record, token);
         }
     }

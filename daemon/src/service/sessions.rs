@@ -10,7 +10,7 @@ use iamd_protocol::{
 use tokio::sync::mpsc;
 
 use crate::{
-    account::{Owner, Record, State, UnixTime, ports::Wanted},
+    account::{AccountName, Owner, Record, State, UnixTime, ports::Wanted},
     audit,
     login::Progress,
     policy,
@@ -97,19 +97,10 @@ impl Service {
 
     /// Prepares what a session needs: files, keepers, and a notice where a login is needed.
     async fn welcome(self: &Arc<Self>, owner: &Owner, quiet: bool) -> Welcome {
-        let config = self.config();
-        let accounts = match self.accounts(owner).await {
-            Ok(accounts) => accounts,
-            Err(error) => {
-                tracing::warn!(uid = owner.uid, %error, "the accounts could not be read at login: {error}");
-                return Welcome { serves: true, notice: None };
-            }
+        let Some((accounts, default)) = self.take_up(owner).await else {
+            return Welcome { serves: true, notice: None };
         };
-        let default = accounts.default_name(config.default_profile());
-        self.presence.set_default(owner.uid, default.clone());
-        for account in &accounts.open {
-            self.keep(&account.value.key());
-        }
+        let config = self.config();
         let main =
             accounts.open.iter().find(|account| Some(&account.value.name) == default.as_ref());
         match main {
@@ -129,6 +120,23 @@ impl Service {
                 Welcome { serves, notice: self.offer_login(owner, &accounts, record).await }
             }
         }
+    }
+
+    /// Keeps the accounts of somebody who is here. `None` when they cannot be read now.
+    async fn take_up(self: &Arc<Self>, owner: &Owner) -> Option<(Accounts, Option<AccountName>)> {
+        let accounts = match self.accounts(owner).await {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                tracing::warn!(uid = owner.uid, %error, "the accounts could not be read: {error}");
+                return None;
+            }
+        };
+        let default = accounts.default_name(self.config().default_profile());
+        self.presence.set_default(owner.uid, default.clone());
+        for account in &accounts.open {
+            self.keep(&account.value.key());
+        }
+        Some((accounts, default))
     }
 
     /// Sees to it that the token file is there before the shell's first command, if the token is
@@ -226,16 +234,25 @@ impl Service {
                     },
                 ),
                 SessionEvent::Gone { uid } => {
-                    if self.presence.sessions.presence(uid) == Here::Gone {
-                        self.presence.leave(uid);
+                    if self.presence.sessions.presence(uid) != Here::Gone {
+                        continue;
+                    }
+                    self.presence.leave(uid);
+                    // Somebody who came back while we cleared away finds everything in place.
+                    if self.presence.sessions.presence(uid) != Here::Gone
+                        && let Some(user) = self.users.name_of(uid).await
+                    {
+                        let service = Arc::clone(&self);
+                        let owner = Owner { uid, user };
+                        tokio::spawn(async move { service.take_up(&owner).await });
                     }
                 }
             }
         }
     }
 
-    /// After a start: users who are here get their files and keepers back, files of users who
-    /// are gone are removed.
+    /// After a start: users who are here get their files and keepers back; users who have files
+    /// but no session have their grace.
     pub async fn resume_users(self: &Arc<Self>) {
         let mut here: Vec<Owner> = Vec::new();
         for session in self.presence.sessions.all() {
@@ -245,16 +262,22 @@ impl Service {
             }
         }
         for uid in self.presence.with_files() {
-            if !self.presence.is_here(uid) {
+            let user = self.users.name_of(uid).await;
+            let Some(user) = user else {
                 self.presence.leave(uid);
-            } else if !here.iter().any(|owner| owner.uid == uid)
-                && let Some(user) = self.users.name_of(uid).await
-            {
-                here.push(Owner { uid, user });
+                continue;
+            };
+            if !self.presence.is_here(uid) {
+                // Files, and no session that we know of: jobs may still read them, so the grace.
+                self.presence.sessions.depart(uid, &user);
+            }
+            let owner = Owner { uid, user };
+            if !here.contains(&owner) {
+                here.push(owner);
             }
         }
         for owner in here {
-            self.welcome(&owner, true).await;
+            self.take_up(&owner).await;
         }
     }
 

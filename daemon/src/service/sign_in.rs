@@ -52,6 +52,16 @@ impl Service {
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
         self.broker.forget(&request.key);
         self.broker.adopt(&request.key, &wanted, &access_token);
+        // A second account must not take the first one's file name.
+        match self.accounts(owner).await {
+            Ok(accounts) => {
+                let default = accounts.default_name(self.config().default_profile());
+                self.presence.set_default(owner.uid, default);
+            }
+            Err(error) => {
+                tracing::warn!(uid = owner.uid, %error, "the default account is not known: {error}")
+            }
+        }
         self.publish(&record, &access_token);
         self.keep(&request.key);
         self.audit.record(

@@ -21,7 +21,11 @@ use std::{
 };
 
 use iamd_protocol::paths;
-use rustix::{fs::Mode, io::Errno, process::Uid};
+use rustix::{
+    fs::{FileType, Mode},
+    io::Errno,
+    process::Uid,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::dir::{Dir, Fault};
@@ -201,6 +205,12 @@ impl TokenFiles for Files {
         let name = paths::token_file_name(uid, account.map(AccountName::as_str));
         dir.remove_ours(&name, self.ownership.of(uid), &self.temporary_name())
             .map_err(|fault| fault.at(&path))
+    }
+
+    fn stands(&self, uid: u32, account: Option<&AccountName>) -> bool {
+        let name = paths::token_file_name(uid, account.map(AccountName::as_str));
+        let found = self.user(uid).ok().flatten().and_then(|dir| dir.look(&name).ok().flatten());
+        found.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     }
 
     fn remove_all(&self, uid: u32) -> Result<(), TokenFileError> {

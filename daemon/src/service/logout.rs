@@ -1,0 +1,103 @@
+//! Signing out.
+
+use iamd_protocol::{bus::LogoutReply, error::Kind};
+
+use crate::{
+    account::{AccountKey, ClientOwner, Event, Record, ports::LockOn},
+    audit,
+};
+
+use super::{Caller, Service, ServiceError};
+
+impl Service {
+    /// Signs out: revokes the refresh token at the issuer, forgets every token, removes the file.
+    ///
+    /// # Errors
+    /// No such account, or the store. A revocation that fails is a remark: here the token is gone.
+    pub async fn logout(&self, caller: &Caller, named: &str) -> Result<LogoutReply, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let accounts = self.accounts(&caller.owner).await?;
+        let found = accounts.find(named, self.config().default_profile());
+        let key = match found {
+            Ok(account) => account.value.key(),
+            // A record that does not open can still be given up.
+            Err(error) if error.kind == Kind::AccountUnreadable && !named.is_empty() => {
+                return self.discard(caller, named).await;
+            }
+            Err(error) => return Err(error),
+        };
+        self.logins.cancel(&key);
+        let mut reply = LogoutReply { account: key.name.to_string(), ..LogoutReply::default() };
+        let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        // Again under the lock: a refresh may have rotated the token.
+        let Some(stored) = self.vault.account(&key).await? else { return Ok(reply) };
+        let old = stored.value.clone();
+        let mut record = stored.value;
+        record.state = record.state.after(Event::SignedOut);
+        record.refresh_token = None;
+        record.access_token = None;
+        record.refresh_expires_at = None;
+        self.vault.save_account(&record, stored.revision).await?;
+        drop(lock);
+        self.broker.forget(&key);
+        self.presence.forget(&key);
+        match self.revoke(&old).await {
+            Ok(revoked) => reply.revoked = revoked,
+            Err(error) => reply.remarks.push(format!(
+                "the issuer did not confirm the revocation: {error}; the token ends by itself"
+            )),
+        }
+        self.audit.record(
+            audit::Kind::SignOut,
+            &audit::Event {
+                uid: caller.owner.uid,
+                account: key.name.as_str(),
+                issuer: &old.issuer,
+                caller_pid: caller.pid,
+                result: if reply.revoked { "ok" } else { "not-revoked" },
+                ..audit::Event::default()
+            },
+        );
+        Ok(reply)
+    }
+
+    /// Removes an account whose record does not open: nobody can revoke what nobody can read.
+    async fn discard(&self, caller: &Caller, named: &str) -> Result<LogoutReply, ServiceError> {
+        let key = AccountKey { uid: caller.owner.uid, name: named.parse()? };
+        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        self.vault.discard_account(&key).await?;
+        self.broker.forget(&key);
+        self.presence.forget(&key);
+        let remark = "the record did not open, so nothing was revoked at the issuer";
+        self.audit.record(
+            audit::Kind::SignOut,
+            &audit::Event {
+                uid: caller.owner.uid,
+                account: key.name.as_str(),
+                caller_pid: caller.pid,
+                result: "discarded",
+                ..audit::Event::default()
+            },
+        );
+        let account = key.name.to_string();
+        Ok(LogoutReply { account, revoked: false, remarks: vec![remark.to_owned()] })
+    }
+
+    /// Revokes the refresh token of a record; `false` when it has none.
+    async fn revoke(&self, record: &Record) -> Result<bool, ServiceError> {
+        let Some(token) = &record.refresh_token else { return Ok(false) };
+        let profile = self.profile_of(record)?;
+        let client = match &record.client_owner {
+            ClientOwner::Fixed => self.issuers.fixed_client(&profile).await?,
+            owner => match self.vault.client(owner, &record.issuer).await? {
+                Some(client) => client.value,
+                None => return Ok(false),
+            },
+        };
+        if record.client_id.as_ref() != Some(&client.client_id) {
+            return Ok(false);
+        }
+        self.issuers.revoke(&profile, &client, token).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,102 @@
+//! Which account a login is for, at which issuer, and what it asks for: decided before the issuer
+//! is asked.
+
+use iamd_protocol::{bus::LoginOptions, error::Kind};
+
+use crate::account::{
+    AccountKey, AccountName, AudienceSet, IssuerProfile, Owner, Record, ScopeSet,
+};
+
+use super::{Service, ServiceError, accounts::Accounts};
+
+/// Everything that is decided before the issuer is asked.
+pub(super) struct Plan {
+    pub(super) key: AccountKey,
+    pub(super) profile: IssuerProfile,
+    pub(super) scopes: ScopeSet,
+    pub(super) audiences: AudienceSet,
+    /// The account as it is, where it exists.
+    pub(super) record: Option<Record>,
+}
+
+impl Service {
+    /// Decides which account a login is for, and what it asks for.
+    pub(super) fn plan(
+        &self,
+        owner: &Owner,
+        accounts: &Accounts,
+        named: &str,
+        options: &LoginOptions,
+    ) -> Result<Plan, ServiceError> {
+        let config = self.config();
+        let issuer = options.issuer.as_deref().filter(|text| !text.is_empty());
+        let by_url = named.contains("://").then_some(named);
+        let wanted = match issuer.or(by_url) {
+            Some(issuer) => Some(crate::policy::issuer(&config, Some(issuer))?),
+            None => None,
+        };
+        let existing = match (&wanted, named.is_empty() || by_url.is_some()) {
+            (Some(profile), true) => {
+                accounts.open.iter().find(|account| account.value.issuer == profile.url.as_str())
+            }
+            (_, true) => accounts.find("", config.default_profile()).ok(),
+            (_, false) => match accounts.find(named, config.default_profile()) {
+                Err(error) if error.kind != Kind::NoSuchAccount => return Err(error),
+                found => found.ok(),
+            },
+        };
+        let record = existing.map(|account| account.value.clone());
+        let profile = match (&record, wanted) {
+            (Some(record), Some(profile)) if record.issuer != profile.url.as_str() => {
+                let text = format!("the account {} is at {}", record.name, record.issuer);
+                return Err(ServiceError::new(Kind::InvalidArgument, text));
+            }
+            (_, Some(profile)) => profile,
+            (Some(record), None) => self.profile_of(record)?,
+            // A new name that is an issuer's means that issuer.
+            (None, None) if config.issuers.contains_key(named) => {
+                crate::policy::issuer(&config, Some(named))?
+            }
+            (None, None) => crate::policy::issuer(&config, None)?,
+        };
+        let name: AccountName = match &record {
+            Some(record) => record.name.clone(),
+            None if named.is_empty() || by_url.is_some() => free_name(&profile, accounts)?,
+            None => named.parse()?,
+        };
+        if record.is_none() {
+            self.may_add(accounts)?;
+        }
+        let scopes = match &options.scopes {
+            Some(scopes) if !scopes.is_empty() => {
+                ScopeSet::parse(scopes)?.with("openid").with("offline_access")
+            }
+            _ => record
+                .as_ref()
+                .map(|record| record.scopes_asked.clone())
+                .filter(|scopes| !scopes.is_empty())
+                .unwrap_or_else(|| profile.scopes.clone()),
+        };
+        let audiences = match &options.audiences {
+            Some(audiences) => AudienceSet::parse(audiences)?,
+            None => record
+                .as_ref()
+                .map_or_else(|| profile.audiences.clone(), |record| record.audiences.clone()),
+        };
+        let key = AccountKey { uid: owner.uid, name };
+        Ok(Plan { key, profile, scopes, audiences, record })
+    }
+}
+
+/// The issuer's name, or with a number behind it where that is taken.
+fn free_name(profile: &IssuerProfile, accounts: &Accounts) -> Result<AccountName, ServiceError> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    let base: String = profile.name.chars().filter(|c| fits(*c)).take(28).collect();
+    let taken = |name: &str| {
+        accounts.open.iter().any(|account| account.value.name.as_str() == name)
+            || accounts.unreadable.iter().any(|(other, _)| other.as_str() == name)
+    };
+    let numbered = (2..1000).map(|number| format!("{base}-{number}"));
+    let free = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name));
+    Ok(free.unwrap_or(base).parse()?)
+}
