@@ -148,31 +148,21 @@ fn a_login_works_while_the_issuer_is_a_black_hole(world: &World) -> Outcome {
     Ok(())
 }
 
-fn health(node: &Node) -> Result<String, Error> {
-    let said = node.exec_as("alice", "iamctl issuer show test --json")?.ok()?.line();
-    let issuer: Value = serde_json::from_str(&said).unwrap_or_default();
-    Ok(issuer["issuer"]["health"].as_str().unwrap_or(&said).to_owned())
-}
-
-/// Makes requests fail until the daemon asks no more; then they would hang.
+/// Makes requests fail until the daemon asks no more.
 fn open_the_circuit(node: &Node, issuer: &Issuer) -> Outcome {
-    let faults = issuer.faults(&everything("reset_before"))?;
+    let _faults = issuer.faults(&everything("reset_before"))?;
     eventually("an open circuit", Duration::from_secs(20), || {
-        node.exec_as("alice", "iamctl login --no-wait")?;
-        match health(node)?.as_str() {
-            "unreachable" => Ok(()),
-            other => Err(Error::Wrong(other.into())),
-        }
+        let said = node.exec_as("alice", "iamctl login --no-wait")?.exited(5)?.errors();
+        if said.contains("next try in") { Ok(()) } else { Err(Error::Wrong(said)) }
     })?;
-    drop(faults);
     Ok(())
 }
 
 fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) -> Outcome {
     let issuer = world.start_issuer(IssuerSpec::new("circuit.test").option("AT_TTL", "20"))?;
-    let node = world.boot(
-        Product::new(&issuer).config("[sessions]\ngrace = \"0s\"\n").on(world.spec("circuit")),
-    )?;
+    // A probe ends soon: who starts it, and only they, may wait for it.
+    let config = "[sessions]\ngrace = \"0s\"\n[limits]\nreply_time = \"1s\"\n";
+    let node = world.boot(Product::new(&issuer).config(config).on(world.spec("circuit")))?;
     let stacks = Stacks::of(&node)?;
     let mut session = sign_in(&node, &issuer, "bob")?;
     session.send("exit\n")?;
@@ -273,7 +263,7 @@ fn iamctl_says_exit_5_and_what_to_do_when_the_daemon_does_not_answer(world: &Wor
         let said = node.exec_as("alice", &format!("iamctl {command}"))?.exited(5)?;
         contains(&said.errors(), "systemctl status iamd");
         assert_eq!(said.text(), "", "{said:?}");
-        assert!(said.took < Duration::from_secs(5), "{said:?}");
+        assert!(said.took < Duration::from_secs(7), "{said:?}");
     }
     node.ssh("alice").run("true")?.ok()?;
     node.root_says("cp /root/good /etc/iamd/iamd.toml; systemctl reset-failed iamd")?;

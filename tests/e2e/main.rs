@@ -9,7 +9,10 @@ mod delay;
 mod installed;
 mod login_is_sacred;
 mod node;
+mod reload;
 mod renewal;
+mod sessions_and_files;
+mod unit;
 mod watch;
 
 use std::process::ExitCode;
@@ -25,7 +28,16 @@ const SIDE_BY_SIDE: usize = 8;
 
 fn all() -> Vec<Case> {
     // What takes minutes goes first.
-    [renewal::cases(), login_is_sacred::cases(), node::cases(), installed::cases()].concat()
+    [
+        renewal::cases(),
+        login_is_sacred::cases(),
+        sessions_and_files::cases(),
+        reload::cases(),
+        unit::cases(),
+        node::cases(),
+        installed::cases(),
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {
