@@ -57,12 +57,34 @@ pub fn first_login(node: &Node, user: &str) -> Result<(Session, Notice)> {
 
 /// Logs `user` in with a terminal, approves the notice at `issuer`, and waits for the token file.
 /// Answers the session, still open: the file stays while it lives.
+///
+/// On a machine that is busy the issuer may not have a code yet when the daemon stops waiting for
+/// it; then the notice says how to get one, and that is done.
 pub fn sign_in(node: &Node, issuer: &Issuer, user: &str) -> Result<Session> {
-    let (session, notice) = first_login(node, user)?;
+    let mut session = node.ssh(user).pty().open(None)?;
+    let later = |seen: &str| seen.contains("To sign in:  iamctl login\n");
+    let notice = session.find("the notice", |seen| {
+        Notice::find(seen).map(Some).or_else(|| later(seen).then_some(None))
+    })?;
+    let notice = match notice {
+        Some(notice) => notice,
+        None => asked_for(node, user)?,
+    };
     issuer.approve(&notice.uri, &notice.code, user)?;
     let file = token_file(user)?;
     eventually(&format!("{file} after the approval"), TOKEN_WITHIN, || {
         node.exec(&format!("test -s {file}"))?.ok()
     })?;
     Ok(session)
+}
+
+/// The code of a login that `iamctl` is asked for.
+fn asked_for(node: &Node, user: &str) -> Result<Notice> {
+    let text = node.exec_as(user, "iamctl login --no-wait --json")?.ok()?.text();
+    let state = |line: &str| -> Option<Notice> {
+        let state: serde_json::Value = serde_json::from_str(line).ok()?;
+        let text = |name: &str| Some(state[name].as_str()?.to_owned());
+        Some(Notice { uri: text("verification_uri")?, code: text("user_code")?, text: line.into() })
+    };
+    text.lines().find_map(state).ok_or_else(|| Error::Wrong(format!("no code in: {text}")))
 }

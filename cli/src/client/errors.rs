@@ -37,6 +37,16 @@ pub(super) fn connecting(error: &Error) -> Failure {
     Failure::new(Kind::DaemonUnreachable, message).advise("Administrators: systemctl status dbus")
 }
 
+/// The failure to have the daemon started.
+pub(super) fn starting(error: &Error) -> Failure {
+    match error {
+        Error::FDO(late) if matches!(**late, fdo::Error::TimedOut(_) | fdo::Error::NoReply(_)) => {
+            Failure::new(Kind::DaemonUnreachable, "iamd does not start")
+        }
+        other => failure(other),
+    }
+}
+
 fn by_name(name: &str, message: String) -> Failure {
     match Kind::from_bus_name(name) {
         Some(kind) if message.is_empty() => Failure::new(kind, kind.short_name()),
