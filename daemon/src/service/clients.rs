@@ -19,6 +19,20 @@ pub(super) struct Provided {
 }
 
 impl Service {
+    /// The profile with a name for a new client that tells the issuer's people whose it is: the
+    /// issuer file's, else iamd and the site.
+    fn named(&self, profile: &IssuerProfile) -> IssuerProfile {
+        let mut profile = profile.clone();
+        if profile.client_name.is_empty() {
+            let config = self.config();
+            let site = config.site_name.as_deref().unwrap_or(&self.node);
+            // The portable subset; some issuers refuse more (requirement 24).
+            let fits = |c: &char| c.is_ascii_alphanumeric() || *c == ' ' || *c == '-';
+            profile.client_name = format!("iamd {site}").chars().filter(fits).take(100).collect();
+        }
+        profile
+    }
+
     /// Whose client an issuer's accounts use.
     pub(super) fn client_owner(profile: &IssuerProfile, uid: u32) -> ClientOwner {
         match profile.client {
@@ -61,7 +75,7 @@ impl Service {
             None => Revision::ABSENT,
         };
         let Registration { client, left_out } =
-            self.issuers.register(profile, owner.clone()).await?;
+            self.issuers.register(&self.named(profile), owner.clone()).await?;
         if let Err(error) = self.vault.save_client(&client, revision).await {
             // Nobody would ever use it: do not leave it behind at the issuer.
             if let Err(failure) = self.issuers.deregister(profile, &client).await {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iamd_protocol::bus::Finding;
+use iamd_protocol::{bus::Finding, error::Kind};
 
 use crate::account::{Record, State, ports::Health};
 
@@ -53,7 +53,12 @@ impl Service {
             state => problem(
                 &name,
                 format!("{}: {}", state.word(), state.reason().unwrap_or_default()),
-                iamd_protocol::error::Kind::LoginRequired.advice(),
+                match state {
+                    State::ClientBroken { .. } => Kind::ClientBroken,
+                    State::ActionNeeded { .. } => Kind::ActionNeeded,
+                    _ => Kind::LoginRequired,
+                }
+                .advice(),
             ),
         });
         let profile = match self.profile_of(record) {

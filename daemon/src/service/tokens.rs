@@ -72,18 +72,12 @@ impl Service {
         if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
             remarks.push(format!("the issuer did not grant: {missing}"));
         }
-        let narrowed = !is_base(record, &ask.wanted);
-        if given.fresh_from_issuer {
-            self.record_issue(
-                audit::Kind::Refresh,
-                caller,
-                record,
-                &ask,
-                &given.token.token,
-                narrowed,
-            );
+        let detail = detail(!is_base(record, &ask.wanted), options.application.as_deref());
+        let kinds =
+            [given.fresh_from_issuer.then_some(audit::Kind::Refresh), Some(audit::Kind::Issue)];
+        for kind in kinds.into_iter().flatten() {
+            self.record_issue(kind, caller, record, &ask, &given.token.token, &detail);
         }
-        self.record_issue(audit::Kind::Issue, caller, record, &ask, &given.token.token, narrowed);
         Ok(TokenReply {
             token: given.token.token.expose_secret().to_owned(),
             expires_at: given.token.expires_at.0,
@@ -145,7 +139,7 @@ impl Service {
         record: &Record,
         ask: &Ask,
         token: &secrecy::SecretString,
-        narrowed: bool,
+        detail: &str,
     ) {
         self.audit.record(
             kind,
@@ -159,7 +153,7 @@ impl Service {
                 token_hash: audit::token_hash(token),
                 caller_pid: caller.pid,
                 result: "ok",
-                detail: if narrowed { "narrowed".into() } else { String::new() },
+                detail: detail.to_owned(),
             },
         );
     }
@@ -181,6 +175,17 @@ impl Service {
             },
         );
     }
+}
+
+/// What the record says for people: a program names itself, and is not believed.
+fn detail(narrowed: bool, application: Option<&str>) -> String {
+    let fits = |c: &char| c.is_ascii_graphic();
+    let application: String =
+        application.unwrap_or_default().chars().filter(fits).take(64).collect();
+    let narrowed = if narrowed { "narrowed" } else { "" };
+    let application =
+        if application.is_empty() { application } else { format!("for {application}") };
+    [narrowed, &application].join(" ").trim().to_owned()
 }
 
 /// Whether this is the wish that the account's own token fulfils.
