@@ -14,12 +14,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, SessionInfo,
+    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, SessionInfo,
     StatusReply, TokenOptions, TokenReply, UserInfo,
 };
 use iamd_protocol::error::Kind;
 use zbus::Connection;
 use zbus::connection::Builder;
+use zbus::fdo::DBusProxy;
 
 use crate::failure::Failure;
 use crate::interrupt;
@@ -31,6 +32,9 @@ use proxies::{AccountsProxy, AdminProxy, TokensProxy};
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// How long the bus may take to let us in.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long the daemon may take to start, when it has to. One that cannot start is not told to the
+/// bus: dbus-daemon would keep a call for 25 s before it says so.
+const START_LIMIT: Duration = Duration::from_secs(5);
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -58,6 +62,8 @@ impl Client {
             match zbus::block_on(builder.build()) {
                 Ok(connection) => {
                     let _ = connected.send(Ok(()));
+                    let started = zbus::block_on(start(&connection));
+                    let _ = connected.send(started.map_err(|error| errors::starting(&error)));
                     for job in todo {
                         job(&connection);
                     }
@@ -68,10 +74,17 @@ impl Client {
             }
         });
         match answer.recv_timeout(limit.min(CONNECT_LIMIT)) {
-            Ok(Ok(())) => Ok(Self { jobs, limit }),
-            Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(Failure::new(Kind::DaemonUnreachable, "the system bus does not answer")
-                .advise("Administrators: systemctl status dbus")),
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => return Err(failure),
+            Err(_) => {
+                let text = "the system bus does not answer";
+                return Err(Failure::new(Kind::DaemonUnreachable, text)
+                    .advise("Administrators: systemctl status dbus"));
+            }
+        }
+        match answer.recv_timeout(limit.min(START_LIMIT)) {
+            Ok(started) => started.map(|()| Self { jobs, limit }),
+            Err(_) => Err(Failure::new(Kind::DaemonUnreachable, "iamd does not start")),
         }
     }
 
@@ -194,4 +207,13 @@ impl Client {
             }
         }
     }
+}
+
+/// Has the bus start the daemon, if it does not run.
+async fn start(connection: &Connection) -> zbus::Result<()> {
+    let bus = DBusProxy::new(connection).await?;
+    if !bus.name_has_owner(NAME.try_into()?).await? {
+        bus.start_service_by_name(NAME.try_into()?, 0).await?;
+    }
+    Ok(())
 }

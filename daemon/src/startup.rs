@@ -61,8 +61,8 @@ impl StartError {
 /// # Errors
 /// What kept it from starting.
 pub fn run(sources: Sources, config: Config) -> Result<(), StartError> {
-    hardening::apply();
     let log = logging::start(&config.log_filter);
+    hardening::apply();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(sources, config, log));
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -199,7 +199,7 @@ mod types {
         pub error: Option<String>,
         /// What happened, for people.
         pub message: Option<String>,
-        /// Who signed in, when `state` is `done`.
+        /// Who signed in (`sub`), when `state` is `done`.
         pub subject: Option<String>,
         /// What a person should know, such as scopes the issuer left out.
         pub remarks: Vec<String>,
@@ -249,7 +249,7 @@ mod types {
         pub url: String,
         /// Whether this one is used when no issuer is named.
         pub is_default: bool,
-        /// `indigo-iam` or `rfc`.
+        /// `indigo-iam`, `rfc`, or `auto`: found out from its metadata.
         pub dialect: String,
         /// The scopes a sign-in asks for by default.
         pub scopes: Vec<String>,

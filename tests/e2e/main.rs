@@ -5,8 +5,21 @@
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
 mod case;
+mod delay;
+mod first_login;
+mod iamctl;
 mod installed;
+mod login_command;
+mod login_is_sacred;
 mod node;
+mod own;
+mod reload;
+mod renewal;
+mod seen;
+mod sessions_and_files;
+mod ssh_stays_clean;
+mod unit;
+mod watch;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +33,21 @@ use crate::case::Case;
 const SIDE_BY_SIDE: usize = 8;
 
 fn all() -> Vec<Case> {
-    [node::cases(), installed::cases()].concat()
+    // What takes minutes goes first.
+    [
+        renewal::cases(),
+        login_is_sacred::cases(),
+        sessions_and_files::cases(),
+        reload::cases(),
+        unit::cases(),
+        node::cases(),
+        installed::cases(),
+        first_login::cases(),
+        login_command::cases(),
+        iamctl::cases(),
+        ssh_stays_clean::cases(),
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {

@@ -51,7 +51,9 @@ impl Hub {
         let hub = Hub { run, name, servers: AtomicU8::new(1) };
         for words in [
             &["link", "set", "lo", "up"][..],
-            &["link", "add", "br0", "type", "bridge"],
+            // An address of its own. Else it is the lowest of its ports', changes when that port
+            // goes, and those who have learned the old one talk to nobody for half a minute.
+            &["link", "add", "br0", "address", "02:00:0a:4d:00:01", "type", "bridge"],
             &["addr", "add", &format!("{HUB}/24"), "dev", "br0"],
             &["link", "set", "br0", "up"],
         ] {

@@ -74,8 +74,7 @@ impl Product {
             let path = self.binaries.join(file);
             if !path.is_file() {
                 return Err(Error::Wrong(format!(
-                    "{} is not built: tests/run --only build,e2e, or cargo build --release -p \
-                     iamd -p iamctl -p pam_iam",
+                    "{} is not built; build and test with: tests/run --only build,e2e",
                     path.display()
                 )));
             }

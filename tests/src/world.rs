@@ -11,6 +11,7 @@ use crate::issuer::{Issuer, IssuerSpec};
 use crate::node::{Node, NodeSpec};
 use crate::product::Product;
 use crate::rootfs;
+use crate::sign_in;
 
 /// What every test is given. `Sync`: tests run side by side.
 pub struct World {
@@ -61,7 +62,9 @@ impl World {
     pub fn node(&self) -> Result<&Node> {
         share(&self.node, || {
             let product = Product::new(self.issuer()?);
-            self.boot(product.on(self.spec("login1")))
+            let node = self.boot(product.on(self.spec("login1")))?;
+            sign_in::warm(&node)?;
+            Ok(node)
         })
     }
 

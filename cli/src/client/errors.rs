@@ -37,6 +37,16 @@ pub(super) fn connecting(error: &Error) -> Failure {
     Failure::new(Kind::DaemonUnreachable, message).advise("Administrators: systemctl status dbus")
 }
 
+/// The failure to have the daemon started.
+pub(super) fn starting(error: &Error) -> Failure {
+    match error {
+        Error::FDO(late) if matches!(**late, fdo::Error::TimedOut(_) | fdo::Error::NoReply(_)) => {
+            Failure::new(Kind::DaemonUnreachable, "iamd does not start")
+        }
+        other => failure(other),
+    }
+}
+
 fn by_name(name: &str, message: String) -> Failure {
     match Kind::from_bus_name(name) {
         Some(kind) if message.is_empty() => Failure::new(kind, kind.short_name()),
@@ -78,7 +88,9 @@ fn standard(error: &fdo::Error) -> Failure {
         }
         other => {
             let text = text::clean(&other.to_string());
-            if STARTING.iter().any(|prefix| text.contains(prefix)) {
+            // A unit that is masked while its alias for the bus is there "failed to load properly".
+            let unit = "Unit dbus-org.iamd1.service";
+            if STARTING.iter().chain(&[unit]).any(|sign| text.contains(sign)) {
                 Failure::new(Kind::DaemonUnreachable, format!("iamd does not start: {text}"))
             } else {
                 Failure::new(Kind::Internal, text)
@@ -109,6 +121,13 @@ mod tests {
                     .is(Kind::DaemonUnreachable)
             );
         }
+    }
+
+    #[test]
+    fn a_unit_that_is_masked_is_a_daemon_that_is_not_there() {
+        let text = "Unit dbus-org.iamd1.service failed to load properly, please adjust/correct and \
+                    reload service manager: File exists";
+        assert!(standard(&fdo::Error::FileExists(text.into())).is(Kind::DaemonUnreachable));
     }
 
     #[test]

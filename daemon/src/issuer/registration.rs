@@ -194,7 +194,7 @@ impl IssuerClient {
         }
         Err(IssuerError::Unsupported {
             text: format!(
-                "{title} registers clients, but not for device logins; ask it for a client and set client.id"
+                "{title} registers clients, but not for device logins; ask it for a client and set fixed_client.id"
             ),
         })
     }

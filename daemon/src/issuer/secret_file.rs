@@ -27,6 +27,10 @@ pub(super) fn read(path: &Path) -> Result<SecretString, IssuerError> {
     if !about.is_file() {
         return Err(wrong("not a file"));
     }
+    let owner = about.uid();
+    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+        return Err(wrong("it belongs to somebody else; chown root it"));
+    }
     if about.mode() & 0o077 != 0 {
         return Err(wrong("others than its owner may read it; chmod 600 it"));
     }

@@ -38,7 +38,7 @@ pub enum Progress {
     Pending(Prompt),
     /// Signed in.
     Done {
-        /// Who, for people.
+        /// Who (`sub`).
         subject: Option<String>,
         /// What a person should know.
         remarks: Vec<String>,

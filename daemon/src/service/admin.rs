@@ -24,7 +24,11 @@ impl Service {
                 self.reloads.send_replace(());
                 Ok(())
             }
-            Err(error) => Err(ServiceError::new(Kind::ConfigurationInvalid, error.to_string())),
+            Err(error) => {
+                // A message is one line wherever it is shown.
+                let text = error.to_string().replace('\n', "; ");
+                Err(ServiceError::new(Kind::ConfigurationInvalid, text))
+            }
         };
         self.note_administration(by, "reload", result.as_ref().err());
         match &result {

@@ -35,7 +35,8 @@ impl Service {
             request: request.clone(),
             remarks: std::sync::Mutex::default(),
         });
-        let joined = self.logins.pending(&plan.key).is_some();
+        let running = self.logins.of(&plan.key);
+        let joined = running.is_some_and(|progress| !progress.borrow().is_over());
         let most = self.config().limits.logins as usize;
         let progress = self.logins.start(request, completion, most).map_err(|_| {
             let text = format!("{most} logins of yours are running, as many as this site allows");

@@ -44,7 +44,7 @@ impl Service {
         if options.if_needed == Some(true)
             && let Some(record) = plan.record.as_ref().filter(|record| !record.state.wants_login())
         {
-            let subject = record.subject.as_ref().map(|s| s.name.clone().unwrap_or(s.sub.clone()));
+            let subject = record.subject.as_ref().map(|subject| subject.sub.clone());
             return Ok(LoginInfo { subject, ..info(&plan, login_state::DONE) });
         }
         if options.new_client == Some(true) {

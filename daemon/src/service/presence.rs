@@ -108,23 +108,10 @@ impl Presence {
         let state = match self.files.write(key.uid, name.as_ref(), &token.token) {
             Ok(path) => {
                 let size = token.token.expose_secret().len();
-                let mut problem = oversize(size)
+                let too_long = oversize(size)
                     .then(|| format!("{size} bytes: XRootD refuses tokens of this size"));
-                if name.is_none() {
-                    match self.files.link(key.uid) {
-                        Ok(LinkOutcome::InTheWay) => {
-                            problem = Some(format!(
-                                "$XDG_RUNTIME_DIR/bt_u{} is yours and was left alone",
-                                key.uid
-                            ));
-                        }
-                        Ok(LinkOutcome::Linked | LinkOutcome::NoRuntimeDirectory) => {}
-                        Err(error) => {
-                            tracing::warn!(uid = key.uid, %error, "no link in the runtime directory: {error}")
-                        }
-                    }
-                }
-                FileState { path: Some(path), problem }
+                let link = name.is_none().then(|| self.link(key.uid)).flatten();
+                FileState { path: Some(path), problem: link.or(too_long) }
             }
             Err(error) => {
                 tracing::warn!(uid = key.uid, account = %key.name, %error, "the token file was not written: {error}");
@@ -135,6 +122,20 @@ impl Presence {
         lock(&self.written).insert(key, written);
     }
 
+    /// Makes the link to the default account's file; what a person should know of it.
+    fn link(&self, uid: u32) -> Option<String> {
+        match self.files.link(uid) {
+            Ok(LinkOutcome::InTheWay) => {
+                Some(format!("$XDG_RUNTIME_DIR/bt_u{uid} is yours and was left alone"))
+            }
+            Ok(LinkOutcome::Linked | LinkOutcome::NoRuntimeDirectory) => None,
+            Err(error) => {
+                tracing::warn!(uid, %error, "no link in the runtime directory: {error}");
+                None
+            }
+        }
+    }
+
     /// Writes the token file unless it has this token already.
     pub(super) fn ensure_file(&self, record: &Record, token: &AccessToken) {
         let key = record.key();
@@ -143,6 +144,13 @@ impl Presence {
         });
         if !written || !self.files.stands(key.uid, self.file_name(&key).as_ref()) {
             self.write_file(record, token);
+        } else if self.file_name(&key).is_none() {
+            // logind removes the runtime directory with the last session; a login within the
+            // grace finds the file, in a runtime directory that is new.
+            let problem = self.link(key.uid);
+            if let Some(written) = lock(&self.written).get_mut(&key) {
+                written.state.problem = problem;
+            }
         }
     }
 

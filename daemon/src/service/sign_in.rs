@@ -18,7 +18,7 @@ use crate::{
 
 use super::{Service, ServiceError};
 
-/// Who signed in, for people, and what they should know.
+/// Who signed in (`sub`), and what they should know.
 type SignedIn = (Option<String>, Vec<String>);
 
 impl Service {
@@ -90,7 +90,7 @@ impl Service {
             .then(|| format!("the issuer did not grant: {missing}"))
             .into_iter()
             .collect();
-        let subject = record.subject.map(|subject| subject.name.unwrap_or(subject.sub));
+        let subject = record.subject.map(|subject| subject.sub);
         Ok((subject, remarks))
     }
 

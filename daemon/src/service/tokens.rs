@@ -1,7 +1,7 @@
 //! A token for a caller: of their own account, with the scopes, audience and validity they ask.
 
 use iamd_protocol::{
-    bus::{TokenOptions, TokenReply},
+    bus::{LoginOptions, TokenOptions, TokenReply},
     error::Kind,
 };
 use secrecy::ExposeSecret;
@@ -13,7 +13,7 @@ use crate::{
     token::{Ask, Validity},
 };
 
-use super::{Caller, Service, ServiceError};
+use super::{Caller, Service, ServiceError, accounts::Accounts};
 
 /// The longest validity that can be asked for, so that arithmetic stays in bounds: ten years.
 const LONGEST_VALIDITY: u32 = 10 * 365 * 86_400;
@@ -45,7 +45,9 @@ impl Service {
         options: TokenOptions,
     ) -> Result<TokenReply, ServiceError> {
         let accounts = self.accounts(&caller.owner).await?;
-        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let found = accounts.find(named, self.config().default_profile());
+        let found = found.map_err(|error| self.or_pending(caller, &accounts, named, error))?;
+        let record = &found.value;
         let key = record.key();
         let profile = self.profile_of(record)?;
         let ask = self.ask(record, &options)?;
@@ -91,6 +93,26 @@ impl Service {
             issuer: record.issuer.clone(),
             remarks,
         })
+    }
+
+    /// Why an account is not there: its first login may be running.
+    fn or_pending(
+        &self,
+        caller: &Caller,
+        accounts: &Accounts,
+        named: &str,
+        error: ServiceError,
+    ) -> ServiceError {
+        if !matches!(error.kind, Kind::LoginRequired | Kind::NoSuchAccount) {
+            return error;
+        }
+        match self.plan(&caller.owner, accounts, named, &LoginOptions::default()) {
+            Ok(plan) if self.logins.pending(&plan.key).is_some() => {
+                let text = format!("the first login of the account {} is running", plan.key.name);
+                ServiceError::new(Kind::LoginPending, text)
+            }
+            _ => error,
+        }
     }
 
     fn ask(&self, record: &Record, options: &TokenOptions) -> Result<Ask, ServiceError> {

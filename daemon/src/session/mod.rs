@@ -2,7 +2,7 @@
 //!
 //! A session begins when PAM says so, or when logind knew of it before we ran. It ends when PAM
 //! says so or when the process that opened it ends, whichever is first: sshd's monitor that is
-//! killed closes nothing (facts/sshd-and-pam.md §4). So each session holds a pidfd. What is known
+//! killed closes nothing. So each session holds a pidfd. What is known
 //! is written to the runtime directory, so that a restart of the daemon ends no session.
 //!
 //! [`Sessions`] is the registry; [`Presence`] says whether a user is here, the grace after the

@@ -87,7 +87,13 @@ impl Refresher {
         let client = self.client(&record, profile).await?;
         match self.issuers.refresh(profile, &client, &refresh_token, wanted).await {
             Ok(tokens) => {
-                let (token, next) = self.apply(&record, wanted, is_base, tokens)?;
+                if another_person(&record, &tokens) {
+                    // Whatever this is, it is not this user's any more: only they can mend it.
+                    let text = "the issuer answered for another person".to_owned();
+                    self.note_failure(record, revision, RefreshError::Dead { text }).await;
+                    return Err(TokenError::IdentityMismatch);
+                }
+                let (token, next) = self.apply(&record, wanted, is_base, tokens);
                 let next = self.persist(next, &record, revision).await?;
                 Ok(Refreshed { token, record: next, asked: true })
             }
@@ -139,12 +145,7 @@ impl Refresher {
         wanted: &Wanted,
         is_base: bool,
         tokens: Tokens,
-    ) -> Result<(AccessToken, Record), TokenError> {
-        if let (Some(identity), Some(subject)) = (&tokens.identity, &record.subject)
-            && identity.sub != subject.sub
-        {
-            return Err(TokenError::IdentityMismatch);
-        }
+    ) -> (AccessToken, Record) {
         let now = self.clock.wall();
         let asked = wanted.scopes.as_ref().unwrap_or(&record.scopes);
         let token = AccessToken {
@@ -169,7 +170,7 @@ impl Refresher {
             next.scopes = token.scopes.clone();
             next.access_token = Some(token.clone());
         }
-        Ok((token, next))
+        (token, next)
     }
 
     /// Journal, store, settle; on a conflict the successor of what the store still holds wins.
@@ -292,6 +293,11 @@ fn merged(found: Record, ours: Record) -> Record {
         state: ours.state,
         ..found
     }
+}
+
+fn another_person(record: &Record, tokens: &Tokens) -> bool {
+    let (Some(identity), Some(subject)) = (&tokens.identity, &record.subject) else { return false };
+    identity.sub != subject.sub
 }
 
 fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {

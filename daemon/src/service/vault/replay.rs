@@ -1,4 +1,4 @@
-//! What becomes of a journal entry at the next start (facts/cluster-store.md, step 5).
+//! What becomes of a journal entry at the next start.
 //!
 //! An entry was written because an issuer had answered: its refresh token may be the only one
 //! that works. The store may have it already, may still have the predecessor, or may have moved
