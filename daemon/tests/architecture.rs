@@ -2,6 +2,7 @@
 //!
 //! A new import that fails here is either a mistake or a change of the design: then change
 //! [`MAY_KNOW`] with it, and "Who may know whom" in ARCHITECTURE.md.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

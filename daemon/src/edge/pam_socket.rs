@@ -3,6 +3,9 @@
 //! Who is asking comes from the kernel. A peer that stalls costs a task and nobody's time; one
 //! that sends nonsense is hung up on.
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use iamd_protocol::pam::{self, FrameError, Reply, Request};

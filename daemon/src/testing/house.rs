@@ -105,6 +105,12 @@ impl Drop for House {
 
 const SITE: &str = "[issuers]\ndefault = \"wlcg\"\n";
 
+impl Default for House {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl House {
     /// With the site's defaults and one issuer, `wlcg`.
     pub fn new() -> Self {

@@ -1,0 +1,116 @@
+//! Administration: by polkit's word on the caller's name, and nobody else's.
+
+use std::sync::Mutex;
+
+use iamd_protocol::bus::{ACTION_INSPECT, ACTION_RELOAD, SessionInfo, UserInfo};
+use zbus::OwnedVariant;
+use zbus_polkit::policykit1::AuthorizationResult;
+
+use super::*;
+
+/// What polkit was asked: whose name, which action.
+static ASKED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// Allows to look and nothing else.
+struct Polkit;
+
+#[interface(name = "org.freedesktop.PolicyKit1.Authority")]
+impl Polkit {
+    fn check_authorization(
+        &self,
+        subject: (String, HashMap<String, OwnedVariant>),
+        action: String,
+        _details: HashMap<String, String>,
+        _flags: u32,
+        _cancellation: String,
+    ) -> AuthorizationResult {
+        let name = subject.1.get("name").map(|name| format!("{name:?}")).unwrap_or_default();
+        let is_authorized = subject.0 == "system-bus-name" && action == ACTION_INSPECT;
+        ASKED.lock().unwrap().push((name, action));
+        AuthorizationResult { is_authorized, is_challenge: false, details: HashMap::new() }
+    }
+}
+
+/// How often the bus was asked.
+static BUS_CALLS: Mutex<usize> = Mutex::new(0);
+
+/// A bus that knows who is behind a name.
+struct Bus;
+
+#[interface(name = "org.freedesktop.DBus")]
+impl Bus {
+    fn get_connection_credentials(
+        &self,
+        name: String,
+    ) -> zbus::fdo::Result<HashMap<String, OwnedVariant>> {
+        *BUS_CALLS.lock().unwrap() += 1;
+        let uid = match name.as_str() {
+            ":1.1" => ALICE,
+            ":1.2" => BOB,
+            _ => return Err(zbus::fdo::Error::NameHasNoOwner("gone".into())),
+        };
+        let uid = OwnedVariant::try_from(Variant::from(uid)).unwrap();
+        Ok(HashMap::from([("UnixUserID".to_owned(), uid)]))
+    }
+}
+
+#[tokio::test]
+async fn root_is_not_asked_about() {
+    let line = Line::of(0).await;
+    signed_in(&line.house.vault);
+    line.house.log_in(ALICE).await;
+    line.call(ADMIN, "Reload", &()).await.unwrap();
+    let body = line.call(ADMIN, "Users", &()).await.unwrap();
+    let users: Vec<UserInfo> = body.body().deserialize().unwrap();
+    assert_eq!((users.len(), users[0].user.as_str(), users[0].sessions), (1, "alice", 1));
+    let body = line.call(ADMIN, "Sessions", &()).await.unwrap();
+    assert_eq!(body.body().deserialize::<Vec<SessionInfo>>().unwrap()[0].uid, ALICE);
+}
+
+#[tokio::test]
+async fn a_user_is_an_administrator_only_where_polkit_says_so() {
+    let with_polkit: Prepare =
+        |client| client.serve_at("/org/freedesktop/PolicyKit1/Authority", Polkit);
+    let line = Line::between(House::new(), Callers::always(ALICE), with_polkit).await;
+    assert_eq!(line.call_as(":1.7", ADMIN, "Users").await, Ok(()));
+    assert_eq!(line.call_as(":1.7", ADMIN, "Sessions").await, Ok(()));
+    assert_eq!(line.call_as(":1.7", ADMIN, "Reload").await.err(), named(Kind::NotAuthorized));
+    let asked = ASKED.lock().unwrap().clone();
+    let actions: Vec<&str> = asked.iter().map(|(_, action)| action.as_str()).collect();
+    assert_eq!(actions, [ACTION_INSPECT, ACTION_INSPECT, ACTION_RELOAD]);
+    assert!(asked.iter().all(|(name, _)| name.contains(":1.7")), "{asked:?}");
+    let done = line.house.audit.of(crate::audit::Kind::Administration);
+    let results: Vec<&str> = done.iter().map(|record| record.result.as_str()).collect();
+    assert_eq!(results, ["ok", "ok", "NotAuthorized"]);
+}
+
+#[tokio::test]
+async fn without_polkit_nobody_but_root_is_one() {
+    // The other end serves nothing, so that polkit's answer is an error.
+    let line = Line::between(House::new(), Callers::always(ALICE), |client| {
+        client.serve_at("/nothing", Fails)
+    })
+    .await;
+    for member in ["Reload", "Users", "Sessions"] {
+        let error = line.call_as(":1.7", ADMIN, member).await.err();
+        assert_eq!(error, named(Kind::NotAuthorized), "{member}");
+        // A caller without a name on the bus is nobody polkit could know.
+        assert_eq!(line.call(ADMIN, member, &()).await.err(), named(Kind::NotAuthorized));
+    }
+}
+
+#[tokio::test]
+async fn the_caller_is_who_the_bus_says_and_asked_for_once() {
+    let with_bus: Prepare = |client| client.serve_at("/org/freedesktop/DBus", Bus);
+    let line = Line::between(House::new(), Callers::default(), with_bus).await;
+    signed_in(&line.house.vault);
+    for _ in 0..3 {
+        assert_eq!(line.call_as(":1.1", ACCOUNTS, "List").await, Ok(()));
+        assert_eq!(line.call_as(":1.2", ACCOUNTS, "List").await, Ok(()));
+    }
+    assert_eq!(*BUS_CALLS.lock().unwrap(), 2);
+    let error = line.call_as(":1.3", ACCOUNTS, "List").await.err();
+    assert_eq!(error, named(Kind::NotAuthorized));
+    // Without a name there is nobody to ask about.
+    assert_eq!(line.call(ACCOUNTS, "List", &()).await.err(), named(Kind::NotAuthorized));
+}
