@@ -7,6 +7,8 @@
 mod case;
 mod installed;
 mod node;
+mod people;
+mod users_apart;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use crate::case::Case;
 const SIDE_BY_SIDE: usize = 8;
 
 fn all() -> Vec<Case> {
-    [node::cases(), installed::cases()].concat()
+    [node::cases(), installed::cases(), users_apart::cases()].concat()
 }
 
 fn main() -> ExitCode {
