@@ -3,6 +3,7 @@
 #
 #   bus.py call INTERFACE METHOD SIGNATURE [ARGUMENT...]      "ok TEXT" or "error NAME TEXT"
 #   bus.py flood COUNT SECONDS INTERFACE METHOD SIGNATURE ...  a line per answer within SECONDS
+#   bus.py listen                                              every signal that reaches us
 #   bus.py compare COUNT METHOD NAME OTHER                     two medians, in microseconds
 import os
 import socket
@@ -71,7 +72,7 @@ class Bus:
         kind, length, size = struct.unpack("<xBxxI4xI", self.stream.read(16))
         fields = self.stream.read(size + -size % 8)
         body = self.stream.read(length)
-        at, answers, error, signature = 0, 0, None, ""
+        at, answers, error, signature, self.last = 0, 0, None, "", ""
         while at < size:
             at += -at % 8
             code, sort = fields[at], chr(fields[at + 2])
@@ -83,6 +84,7 @@ class Bus:
             else:
                 count = struct.unpack_from("<I", fields, at)[0]
                 value, at = fields[at + 4:at + 4 + count].decode(), at + count + 5
+            self.last += f"{value} " if code in (1, 2, 3) else ""
             answers = value if code == 5 else answers
             error = value if code == 4 else error
             signature = value if code == 8 else signature
@@ -122,6 +124,16 @@ def flood(bus, count, seconds, interface, method, signature, *arguments):
         pass
 
 
+def listen(bus):
+    match = "org.freedesktop.DBus", "AddMatch", "s", ["type='signal'"]
+    bus.wait(bus.send(*match, "org.freedesktop.DBus", "/org/freedesktop/DBus"))
+    print("listening", flush=True)
+    bus.socket.settimeout(None)
+    while True:
+        answers, _, text = bus.answer()
+        print(bus.last, text, flush=True)
+
+
 def compare(bus, count, method, *names):
     took = {name: [] for name in names}
     for _ in range(int(count)):
@@ -133,4 +145,4 @@ def compare(bus, count, method, *names):
 
 
 if __name__ == "__main__":
-    {"call": call, "flood": flood, "compare": compare}[sys.argv[1]](Bus(), *sys.argv[2:])
+    {"call": call, "flood": flood, "listen": listen, "compare": compare}[sys.argv[1]](Bus(), *sys.argv[2:])

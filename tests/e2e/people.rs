@@ -9,7 +9,7 @@ use serde_json::Value;
 type Result<T> = std::result::Result<T, Error>;
 
 /// The D-Bus client of these tests on the node (see its text).
-const BUS: &str = "/usr/local/lib/iamd-tests/bus.py";
+pub const BUS: &str = "/usr/local/lib/iamd-tests/bus.py";
 
 /// An approval, a poll and the keeping of what it brought.
 const SIGNED_IN_WITHIN: Duration = Duration::from_secs(10);
@@ -73,7 +73,7 @@ pub fn wait_for_state(
         clock::pause(Duration::from_millis(200));
         let shown = node.exec_as(user, &format!("iamctl account show {account} --json"))?;
         match parsed(&shown) {
-            Ok(value) if value["state"] == state => Ok(()),
+            Ok(value) if value["account"]["state"] == state => Ok(()),
             _ => Err(Error::Wrong(format!("{}{}", shown.text(), shown.errors()))),
         }
     })
