@@ -5,9 +5,11 @@
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
 mod case;
+mod hostile_files;
 mod installed;
 mod node;
 mod people;
+mod quotas;
 mod users_apart;
 
 use std::process::ExitCode;
@@ -22,7 +24,14 @@ use crate::case::Case;
 const SIDE_BY_SIDE: usize = 8;
 
 fn all() -> Vec<Case> {
-    [node::cases(), installed::cases(), users_apart::cases()].concat()
+    [
+        node::cases(),
+        installed::cases(),
+        users_apart::cases(),
+        quotas::cases(),
+        hostile_files::cases(),
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {

@@ -233,7 +233,7 @@ impl Service {
             None => named.parse()?,
         };
         if record.is_none() {
-            self.may_add(accounts)?;
+            self.may_add(owner.uid, accounts, &name)?;
         }
         let scopes = match &options.scopes {
             Some(scopes) if !scopes.is_empty() => {
