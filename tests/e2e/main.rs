@@ -7,6 +7,7 @@
 mod case;
 mod hostile_files;
 mod installed;
+mod issuer_faults;
 mod node;
 mod people;
 mod quotas;
@@ -30,6 +31,7 @@ fn all() -> Vec<Case> {
         users_apart::cases(),
         quotas::cases(),
         hostile_files::cases(),
+        issuer_faults::cases(),
     ]
     .concat()
 }
