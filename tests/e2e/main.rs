@@ -4,6 +4,7 @@
 //! theme, and put its name into the module's `cases![]`. To add a theme: a module here with
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
+mod bad_input;
 mod case;
 mod hostile_files;
 mod installed;
@@ -32,6 +33,7 @@ fn all() -> Vec<Case> {
         quotas::cases(),
         hostile_files::cases(),
         issuer_faults::cases(),
+        bad_input::cases(),
     ]
     .concat()
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use iamd_tests::{Error, Issuer, Node, Output, clock, eventually, uid};
+use iamd_tests::{Error, Issuer, Node, Output, clock, eventually};
 use serde_json::Value;
 
 type Result<T> = std::result::Result<T, Error>;
@@ -77,12 +77,6 @@ pub fn wait_for_state(
             _ => Err(Error::Wrong(format!("{}{}", shown.text(), shown.errors()))),
         }
     })
-}
-
-/// The token file of an account that is not the default one.
-pub fn token_file_of(user: &str, account: &str) -> Result<String> {
-    let uid = uid(user)?;
-    Ok(format!("/run/iamd/users/{uid}/bt_u{uid}-{account}"))
 }
 
 /// Standard output as JSON.

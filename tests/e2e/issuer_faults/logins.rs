@@ -118,7 +118,7 @@ fn r07_escape_sequences_from_an_issuer_reach_no_terminal(world: &World) -> Outco
 
 fn r12_metadata_of_another_issuer_is_refused(world: &World) -> Outcome {
     let stage = stage(world, "r12", &RFC)?;
-    for issuer in ["https://evil.test/", "https://r12.test//", "https://r12.test/x"] {
+    for issuer in ["https://evil.test/", "https://r12.test///", "https://r12.test/x"] {
         let replaced = json!({"replace_json": {"set": {"issuer": issuer}}});
         let _faults = stage.fault("/.well-known/*", replaced)?;
         let said = told(&stage.login()?.exited(1)?)?;
