@@ -37,11 +37,32 @@ pub fn token_file(user: &str) -> Result<String> {
 /// Answers the session, still open: the file stays while it lives.
 pub fn sign_in(node: &Node, issuer: &Issuer, user: &str) -> Result<Session> {
     let mut session = node.ssh(user).pty().open(None)?;
-    let notice = session.find("the notice", Notice::find)?;
-    issuer.approve(&notice.uri, &notice.code, user)?;
+    let (uri, code) = match session.find("the notice", notice_or_advice)? {
+        Some(notice) => (notice.uri, notice.code),
+        None => code_of(node, user)?,
+    };
+    issuer.approve(&uri, &code, user)?;
     let file = token_file(user)?;
     eventually(&format!("{file} after the approval"), TOKEN_WITHIN, || {
         node.exec(&format!("test -s {file}"))?.ok()
     })?;
     Ok(session)
+}
+
+/// The notice with a code; or `None`, when the issuer took longer than a login waits (on a busy
+/// machine, the first time) and the notice says how to get one.
+fn notice_or_advice(seen: &str) -> Option<Option<Notice>> {
+    let advice = seen.contains("To sign in:  iamctl login");
+    Notice::find(seen).map(Some).or_else(|| advice.then_some(None))
+}
+
+/// Address and code of the running login, as `iamctl login` tells them.
+fn code_of(node: &Node, user: &str) -> Result<(String, String)> {
+    let said = node.exec_as(user, "iamctl login --no-wait --json")?.ok()?;
+    let shown = said.text().lines().rev().find_map(|line| {
+        let login: serde_json::Value = serde_json::from_str(line).ok()?;
+        let text = |key: &str| Some(login[key].as_str()?.to_owned());
+        Some((text("verification_uri")?, text("user_code")?))
+    });
+    shown.ok_or_else(|| Error::Wrong(format!("no code in {said:?}")))
 }

@@ -1,6 +1,6 @@
 //! Mistakes of the site: configuration files and the line in the PAM stack.
 
-use iamd_tests::{Error, IssuerSpec, Node, Product, World};
+use iamd_tests::{Error, Issuer, IssuerSpec, Node, Product, World};
 
 use super::{failed_start, logs_in, starts};
 use crate::case::{Case, Outcome};
@@ -63,15 +63,15 @@ fn every_mistake_in_a_configuration_is_named_with_file_line_and_key(world: &Worl
 }
 
 /// A node of the test's own with an issuer of its own.
-fn careless(world: &World, name: &str) -> Result<(Node, String, String), Error> {
+fn careless(world: &World, name: &str) -> Result<(Node, String, String, Issuer), Error> {
     let issuer = world.start_issuer(IssuerSpec::new(&format!("{name}.test")))?;
     let node = world.boot(Product::new(&issuer).on(world.spec(name)))?;
     let good = String::from_utf8_lossy(&node.get(MAIN)?).into_owned();
-    Ok((node, good, world.user()?))
+    Ok((node, good, world.user()?, issuer))
 }
 
 fn iamd_does_not_start_with_a_mistake_and_says_where_it_is(world: &World) -> Outcome {
-    let (node, good, user) = careless(world, "mistaken")?;
+    let (node, good, user, _issuer) = careless(world, "mistaken")?;
     let bad = format!("{good}[limits]\naccount = 3\n");
     let line = bad.lines().count();
     node.put(MAIN, 0o644, "root", bad.as_bytes())?;
@@ -94,7 +94,7 @@ fn iamd_does_not_start_with_a_mistake_and_says_where_it_is(world: &World) -> Out
 }
 
 fn a_reload_with_a_mistake_says_where_it_is_and_changes_nothing(world: &World) -> Outcome {
-    let (node, good, user) = careless(world, "reloading")?;
+    let (node, good, user, _issuer) = careless(world, "reloading")?;
     let pid = node.root_says("systemctl show -P MainPID iamd")?;
     let renamed = good.replace("Test cluster", "Renamed cluster");
     let bad = format!("{renamed}default = \"nobody\"\n[login]\nautomatic = 1\n");
@@ -121,8 +121,8 @@ fn a_reload_with_a_mistake_says_where_it_is_and_changes_nothing(world: &World) -
     assert_eq!(issuers()?, before);
     assert_eq!(node.root_says("systemctl show -P MainPID iamd")?, pid);
     // A first login is still asked to sign in at the issuer that was the default.
-    let notice = node.ssh(&user).pty().open(None)?.find("the notice", iamd_tests::Notice::find)?;
-    assert!(notice.uri.starts_with("https://reloading.test/"), "{notice:?}");
+    let login = node.exec_as(&user, "iamctl login --no-wait --json")?.ok()?;
+    assert!(login.text().contains("https://reloading.test/device"), "{login:?}");
     node.exec("rm /etc/iamd/issuers.d/new.toml")?.ok()?;
     node.put(MAIN, 0o644, "root", renamed.as_bytes())?;
     node.exec("systemctl reload iamd")?.ok()?;
@@ -130,7 +130,7 @@ fn a_reload_with_a_mistake_says_where_it_is_and_changes_nothing(world: &World) -
 }
 
 fn words_of_the_pam_line_that_mean_nothing_cost_no_login_and_are_logged(world: &World) -> Outcome {
-    let (node, _, user) = careless(world, "pamline")?;
+    let (node, _, user, _issuer) = careless(world, "pamline")?;
     let words = [
         ("deadline=never", "not a number with the unit ms or s: default used"),
         ("deadline=9s", "out of bounds (50ms to 2000ms): 2000ms used"),

@@ -22,22 +22,27 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A node of this module's own: users may name issuers, and an issuer has two seconds.
+/// A node of this module's own: users may name issuers, and an issuer has two seconds. Each test
+/// that makes faults has an issuer of its own, for an issuer that fails often is left in peace.
 struct Open {
     node: Node,
-    issuer: Issuer,
+    big: Issuer,
+    late: Issuer,
+    patient: Issuer,
     /// Known to the node by name only, as a service inside the site's network would be.
     inside: Issuer,
 }
 
 fn open(world: &World) -> Result<Open, Error> {
-    let issuer = world.start_issuer(IssuerSpec::new("limits.test"))?;
-    let inside = world.start_issuer(IssuerSpec::new("inside.test"))?;
+    let start = |name: &str| world.start_issuer(IssuerSpec::new(&format!("{name}.test")));
+    let (big, late, patient) = (start("big")?, start("late")?, start("patient")?);
+    let inside = start("inside")?;
     // Last in the file is [issuers].
     let more = "custom = true\n[limits]\nreply_time = \"2s\"\n";
     let spec = world.spec("limits").host_at("inside.test", inside.address());
-    let node = world.boot(Product::new(&issuer).config(more).on(spec))?;
-    Ok(Open { node, issuer, inside })
+    let product = Product::new(&big).issuer("late", &late).issuer("patient", &patient);
+    let node = world.boot(product.config(more).on(spec))?;
+    Ok(Open { node, big, late, patient, inside })
 }
 
 fn named(node: &Node, user: &str, url: &str) -> Result<(i32, String, String), Error> {
@@ -108,28 +113,24 @@ fn an_issuer_inside_the_sites_network_is_refused_and_not_contacted(world: &World
     Ok(())
 }
 
-/// One test at a time may make faults at the issuer of [`Open`].
-static FAULTS: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
 fn a_reply_of_more_than_a_mebibyte_is_refused(world: &World) -> Outcome {
     let place = world.place(open)?;
     let user = world.user()?;
-    let _turn = FAULTS.lock();
-    sign_in_as(&place.node, &place.issuer, &user, "big", "test")?;
+    sign_in_as(&place.node, &place.big, &user, "big", "test")?;
     let refresh = || place.node.exec_as(&user, "iamctl token big --force-new --json");
     let rule = |fault: serde_json::Value| {
         let refreshes = json!({"path": "/token", "grant_type": "refresh_token"});
         json!([{"match": refreshes, "fault": fault}])
     };
     {
-        let _faults = place.issuer.faults(&rule(json!({"oversize": {"bytes": (1 << 20) + 1}})))?;
+        let _faults = place.big.faults(&rule(json!({"oversize": {"bytes": (1 << 20) + 1}})))?;
         let (name, text) = error_of(&refresh()?.exited(1)?)?;
         assert_eq!(name, "IssuerMalformed");
         assert!(text.contains("longer than 1024 KiB"), "{text}");
     }
     {
         let padding = json!({"set": {"padding": "x".repeat(900_000)}});
-        let _faults = place.issuer.faults(&rule(json!({"replace_json": padding})))?;
+        let _faults = place.big.faults(&rule(json!({"replace_json": padding})))?;
         refresh()?.ok()?;
     }
     Ok(())
@@ -138,15 +139,14 @@ fn a_reply_of_more_than_a_mebibyte_is_refused(world: &World) -> Outcome {
 fn a_reply_slower_than_the_limit_is_given_up(world: &World) -> Outcome {
     let place = world.place(open)?;
     let user = world.user()?;
-    let _turn = FAULTS.lock();
-    sign_in_as(&place.node, &place.issuer, &user, "late", "test")?;
+    sign_in_as(&place.node, &place.late, &user, "late", "late")?;
     let refreshes = json!({"path": "/token", "grant_type": "refresh_token"});
     for fault in [json!({"latency": {"ms": 20_000}}), json!({"slow_body": {"bytes_per_s": 50}})] {
-        let _faults = place.issuer.faults(&json!([{"match": refreshes, "fault": fault}]))?;
+        let _faults = place.late.faults(&json!([{"match": refreshes, "fault": fault}]))?;
         let said = place.node.exec_as(&user, "iamctl token late --force-new --json")?.exited(5)?;
         let (name, text) = error_of(&said)?;
         assert_eq!(name, "IssuerUnreachable");
-        assert!(text.contains("no answer from limits.test within 2 s"), "{text}");
+        assert!(text.contains("no answer from late.test within 2 s"), "{text}");
         assert!(said.took < Duration::from_secs(4), "{:?}", said.took);
     }
     // The token that is valid goes on being given.
@@ -158,14 +158,13 @@ fn a_reply_slower_than_the_limit_is_given_up(world: &World) -> Outcome {
 fn r06_a_poll_that_times_out_is_tried_again_until_it_works(world: &World) -> Outcome {
     let place = world.place(open)?;
     let user = world.user()?;
-    let _turn = FAULTS.lock();
     let hasty = json!({"replace_json": {"set": {"interval": 1}}});
-    let _faults = place.issuer.faults(&json!([
+    let _faults = place.patient.faults(&json!([
         {"match": {"path": "/devicecode"}, "fault": hasty},
-        {"match": {"path": "/token", "grant_type": "device_code", "count": 2}, "fault": "blackhole"},
+        {"match": {"path": "/token", "grant_type": "device_code", "count": 1}, "fault": "blackhole"},
     ]))?;
-    let (uri, code) = start_login(&place.node, &user, "patient", "test")?;
-    place.issuer.approve(&uri, &code, &user)?;
+    let (uri, code) = start_login(&place.node, &user, "patient", "patient")?;
+    place.patient.approve(&uri, &code, &user)?;
     wait_for_state(&place.node, &user, "patient", "signed-in", Duration::from_secs(25))?;
     Ok(())
 }
