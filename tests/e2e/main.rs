@@ -5,6 +5,7 @@
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
 mod bad_input;
+mod canaries;
 mod case;
 mod hostile_files;
 mod installed;
@@ -34,6 +35,7 @@ fn all() -> Vec<Case> {
         hostile_files::cases(),
         issuer_faults::cases(),
         bad_input::cases(),
+        canaries::cases(),
     ]
     .concat()
 }
