@@ -1,4 +1,4 @@
-//! No secret where it does not belong: with the log at `debug`, every way through the product is
+//! No secret where it does not belong: with the log at `trace`, every way through the product is
 //! gone once, and then the whole node is looked through for the secrets that were on the way.
 
 use std::collections::BTreeSet;
@@ -88,7 +88,7 @@ impl Watch<'_> {
 fn r53_no_secret_is_in_a_log_a_process_a_file_or_an_error_text(world: &World) -> Outcome {
     let spec = IssuerSpec::new("canary.test").option("ROTATE", "always").option("REUSE", "fails");
     let issuer = world.start_issuer(spec)?;
-    let product = Product::new(&issuer).config("[log]\nfilter = \"debug\"\n");
+    let product = Product::new(&issuer).config("[log]\nfilter = \"trace\"\n");
     let (node, user) = (world.boot(product.on(world.spec("canary")))?, world.user()?);
     let mut watch = Watch {
         node: &node,

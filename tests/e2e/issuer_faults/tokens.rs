@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         an_unsigned_aup_is_told_and_the_account_recovers_when_it_is_signed,
         a_suspended_user_keeps_the_sign_in,
         a_reply_after_twenty_seconds_is_a_reply,
+        an_issuer_that_never_answers_is_named_not_the_daemon,
     ]
 }
 
@@ -242,5 +243,15 @@ fn a_reply_after_twenty_seconds_is_a_reply(world: &World) -> Outcome {
     assert!(said.took >= Duration::from_secs(20), "{:?}", said.took);
     stage.issuer.verify(&said.line())?;
     assert_eq!(stage.issuer.count(REFRESH)?, 1);
+    Ok(())
+}
+
+fn an_issuer_that_never_answers_is_named_not_the_daemon(world: &World) -> Outcome {
+    let stage = stage(world, "silent", &RFC)?;
+    stage.sign_in()?;
+    let _faults = stage.refresh_fault(json!("blackhole"))?;
+    let said = stage.new_token()?.exited(5)?;
+    assert!(said.errors().contains("no answer from silent.test within 30 s"), "{said:?}");
+    assert_eq!(stage.state()?, "signed-in");
     Ok(())
 }
