@@ -28,8 +28,9 @@ use clean::Clean;
 use errors::failure;
 use proxies::{AccountsProxy, AdminProxy, TokensProxy};
 
-/// How long a call may take altogether. Longer than the daemon waits for an issuer.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+/// How long a call may take altogether. Longer than the daemon waits for an issuer (30 s, after
+/// 10 s in the queue): an issuer that is silent must not look like a daemon that is.
+pub(crate) const LIMIT: Duration = Duration::from_secs(45);
 /// How long the bus may take to let us in.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long the daemon may take to start, when it has to. One that cannot start is not told to the

@@ -4,21 +4,28 @@
 //! theme, and put its name into the module's `cases![]`. To add a theme: a module here with
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
+mod bad_input;
+mod canaries;
 mod case;
 mod delay;
 mod first_login;
+mod hostile_files;
 mod iamctl;
 mod installed;
+mod issuer_faults;
 mod login_command;
 mod login_is_sacred;
 mod node;
 mod own;
+mod people;
+mod quotas;
 mod reload;
 mod renewal;
 mod seen;
 mod sessions_and_files;
 mod ssh_stays_clean;
 mod unit;
+mod users_apart;
 mod watch;
 
 use std::process::ExitCode;
@@ -46,6 +53,12 @@ fn all() -> Vec<Case> {
         login_command::cases(),
         iamctl::cases(),
         ssh_stays_clean::cases(),
+        users_apart::cases(),
+        quotas::cases(),
+        hostile_files::cases(),
+        issuer_faults::cases(),
+        bad_input::cases(),
+        canaries::cases(),
     ]
     .concat()
 }

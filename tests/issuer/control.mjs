@@ -7,6 +7,7 @@ export function serveControl({ config, recorder, accounts, storage }) {
     'GET /_test/requests': () => recorder.entries,
     'GET /_test/counts': () => recorder.counts(),
     'GET /_test/clients': () => ({ count: storage.count('Client') }),
+    'GET /_test/secrets': () => storage.secrets(),
     'POST /_test/reset': () => {
       recorder.reset();
       return {};

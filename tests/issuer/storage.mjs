@@ -2,6 +2,11 @@
 // thousands of users would take for revoked tokens; and it forgets a device code in the second it
 // expires, so that nobody would ever see `expired_token`. This one has neither limit.
 
+import { wrapRefreshToken } from './iam_refresh_token.mjs';
+
+// The models whose identifier is the secret itself.
+const SECRET_IDS = ['AccessToken', 'RefreshToken', 'DeviceCode', 'RegistrationAccessToken'];
+
 const KEEP_EXPIRED_MS = 300_000;
 const SWEEP_EVERY_MS = 60_000;
 
@@ -56,6 +61,18 @@ export class Storage {
     let found = 0;
     for (const key of this.records.keys()) if (key.startsWith(`${model}:`)) found += 1;
     return found;
+  }
+
+  /** Everything that whoever holds it could use: what must stand nowhere but with its owner. */
+  secrets() {
+    const found = new Set();
+    for (const [key, { payload }] of this.records) {
+      const [model, id] = key.split(/:(.*)/s);
+      if (SECRET_IDS.includes(model)) found.add(id);
+      if (model === 'RefreshToken') found.add(wrapRefreshToken(id, payload.exp));
+      if (payload.client_secret) found.add(payload.client_secret);
+    }
+    return [...found];
   }
 
   sweep() {

@@ -216,14 +216,19 @@ impl Issuer {
     fn fault_control(&self, method: &str, rules: Option<&Value>) -> Result<Value> {
         let url = format!("http://127.0.0.1:{}/_fault/", control(self.address));
         let rules = rules.map(Value::to_string).unwrap_or_default();
-        self.curl(&["-X", method, "--data-binary", &rules, &url])
+        // Not an argument: a rule can hold a large reply.
+        self.curl_with(&["-X", method, "--data-binary", "@-", &url], rules.as_bytes())
     }
 
     fn curl(&self, words: &[&str]) -> Result<Value> {
+        self.curl_with(words, b"")
+    }
+
+    fn curl_with(&self, words: &[&str], stdin: &[u8]) -> Result<Value> {
         let mut curl = self.ground.hub.command("curl");
         curl.args(["-sS", "--fail-with-body", "--max-time", "20", "--resolve", &self.resolve()]);
         curl.arg("--cacert").arg(self.ground.ca.certificate()).args(words);
-        parse(&command::run(curl, b"", Duration::from_secs(30))?.ok()?)
+        parse(&command::run(curl, stdin, Duration::from_secs(30))?.ok()?)
     }
 
     fn resolve(&self) -> String {

@@ -85,17 +85,19 @@ impl Hub {
         Ok(port)
     }
 
-    /// An address in the hub for one more server: 10.77.0.1, then .2, up to .10.
+    /// An address in the hub for one more server: 10.77.0.1, then .2, up to .10, then .211 on,
+    /// behind the nodes.
     pub fn address(&self) -> Result<Ipv4Addr> {
         let number = self.servers.fetch_add(1, Ordering::Relaxed);
+        let number = if number <= 10 { number } else { number.saturating_add(200) };
         let address = Ipv4Addr::new(10, 77, 0, number);
         match number {
             1 => Ok(address),
-            2..=10 => {
+            2..=10 | 211..=254 => {
                 self.ip(&["addr", "add", &format!("{address}/24"), "dev", "br0"])?;
                 Ok(address)
             }
-            _ => Err(Error::Wrong("the hub's ten addresses are taken".into())),
+            _ => Err(Error::Wrong("the hub's 54 addresses are taken".into())),
         }
     }
 

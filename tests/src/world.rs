@@ -1,9 +1,11 @@
 //! The world of a test: nodes, issuer and users, made when first asked for, shared by all tests of
 //! the run, gone when the run ends.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::fmt::{self, Debug, Display};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
 use crate::ground::Ground;
@@ -16,6 +18,7 @@ use crate::sign_in;
 /// What every test is given. `Sync`: tests run side by side.
 pub struct World {
     // Dropped in this order: nodes, then what they stand on.
+    places: Mutex<HashMap<TypeId, Arc<Place>>>,
     bare: OnceLock<std::result::Result<Node, Shared>>,
     node: OnceLock<std::result::Result<Node, Shared>>,
     issuer: OnceLock<std::result::Result<Issuer, Shared>>,
@@ -26,6 +29,9 @@ pub struct World {
     say: Box<dyn Fn(&str) + Send + Sync>,
 }
 
+/// What the tests of one module share, once it is made.
+type Place = OnceLock<std::result::Result<Arc<dyn Any + Send + Sync>, Shared>>;
+
 /// An error that many tests may have to report.
 #[derive(Clone)]
 struct Shared(Arc<str>);
@@ -35,6 +41,7 @@ impl World {
     pub fn start(say: impl Fn(&str) + Send + Sync + 'static) -> Result<World> {
         let ground = Ground::lay(&say)?;
         Ok(World {
+            places: Mutex::default(),
             bare: OnceLock::new(),
             node: OnceLock::new(),
             issuer: OnceLock::new(),
@@ -71,6 +78,20 @@ impl World {
     /// The issuer at `https://issuer.test/`, in the shape of INDIGO IAM; shared by all tests.
     pub fn issuer(&self) -> Result<&Issuer> {
         share(&self.issuer, || self.start_issuer(IssuerSpec::new("issuer.test")))
+    }
+
+    /// What the tests of a module share beside these, such as a node of their own: one of each
+    /// type, made when first asked for, gone with the world.
+    pub fn place<T: Send + Sync + 'static>(
+        &self,
+        make: impl FnOnce(&World) -> Result<T>,
+    ) -> Result<Arc<T>> {
+        let place = {
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(places.entry(TypeId::of::<T>()).or_default())
+        };
+        let made = share(&place, || Ok(Arc::new(make(self)?) as Arc<dyn Any + Send + Sync>))?;
+        Arc::clone(made).downcast().map_err(|_| Error::Wrong("a place of another type".into()))
     }
 
     /// Starts an issuer that belongs to the caller. Give it a host name of its own.

@@ -23,7 +23,7 @@ pub use poll::{Answer, Poller};
 
 use crate::{
     account::{
-        AccountKey, AudienceSet, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
+        AccountKey, AccountName, AudienceSet, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
         ports::{DeviceAuthorization, IssuerError, Issuers, PollAnswer, Tokens},
     },
     clock::Clock,
@@ -215,6 +215,15 @@ impl Logins {
     /// The issuer of a login that is running, or ended just now.
     pub fn issuer_of(&self, key: &AccountKey) -> Option<String> {
         self.lock().get(key).map(|login| login.issuer.clone())
+    }
+
+    /// The accounts of a uid for which a login is running.
+    pub fn running_of(&self, uid: u32) -> Vec<AccountName> {
+        let running = self.lock();
+        let of_uid = running
+            .iter()
+            .filter(|(key, login)| key.uid == uid && !login.progress.borrow().is_over());
+        of_uid.map(|(key, _)| key.name.clone()).collect()
     }
 
     /// What the user of a running login needs, without waiting.

@@ -261,10 +261,22 @@ impl Service {
         Ok(config.issuers.values().map(info).collect())
     }
 
-    /// Whether a further account of this uid is allowed.
-    pub(super) fn may_add(&self, accounts: &Accounts) -> Result<(), ServiceError> {
+    /// Whether a further account of this uid is allowed, called `name`. A login that runs for an
+    /// account that is not there yet counts as one: it will be.
+    pub(super) fn may_add(
+        &self,
+        uid: u32,
+        accounts: &Accounts,
+        name: &AccountName,
+    ) -> Result<(), ServiceError> {
         let most = self.config().limits.accounts as usize;
-        if accounts.open.len() + accounts.unreadable.len() >= most {
+        let there = |other: &AccountName| {
+            accounts.open.iter().any(|account| account.value.name == *other)
+                || accounts.unreadable.iter().any(|(unreadable, _)| unreadable == other)
+        };
+        let running = self.logins.running_of(uid);
+        let coming = running.iter().filter(|other| *other != name && !there(other)).count();
+        if accounts.open.len() + accounts.unreadable.len() + coming >= most {
             let text = format!("you have {most} accounts, which is as many as this site allows");
             return Err(ServiceError::new(Kind::TooManyAccounts, text));
         }

@@ -69,7 +69,7 @@ impl Service {
                 let text = format!("the name {name} is not free for this uid; choose another");
                 return Err(ServiceError::new(Kind::DeniedByPolicy, text));
             }
-            self.may_add(accounts)?;
+            self.may_add(owner.uid, accounts, &name)?;
         }
         let scopes = match &options.scopes {
             Some(scopes) if !scopes.is_empty() => {

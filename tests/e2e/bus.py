@@ -1,0 +1,148 @@
+# A D-Bus client in one file, for what busctl cannot do: error names, many calls in flight on one
+# connection, and times without the start of a program in them. Runs on the node, as a user.
+#
+#   bus.py call INTERFACE METHOD SIGNATURE [ARGUMENT...]      "ok TEXT" or "error NAME TEXT"
+#   bus.py flood COUNT SECONDS INTERFACE METHOD SIGNATURE ...  a line per answer within SECONDS
+#   bus.py listen                                              every signal that reaches us
+#   bus.py compare COUNT METHOD NAME OTHER                     two medians, in microseconds
+import os
+import socket
+import struct
+import sys
+import time
+
+
+def pad(data, to):
+    return data + b"\0" * (-len(data) % to)
+
+
+def string(text):
+    raw = text.encode()
+    return struct.pack("<I", len(raw)) + raw + b"\0"
+
+
+def field(code, kind, text):
+    return bytes([code, 1]) + kind.encode() + b"\0" + string(text)
+
+
+def body_of(signature, arguments):
+    body, left = b"", list(arguments)
+    kinds = signature.replace("a{sv}", "d")
+    for kind in kinds:
+        if kind == "s":
+            body = pad(body, 4) + string(left.pop(0))
+        elif kind in "ub":
+            body = pad(body, 4) + struct.pack("<I", int(left.pop(0)))
+        elif kind == "d":  # the empty dictionary
+            body = pad(pad(body, 4) + struct.pack("<I", 0), 8)
+    return body
+
+
+class Bus:
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect("/run/dbus/system_bus_socket")
+        self.stream = self.socket.makefile("rb")
+        self.serial = 0
+        uid = str(os.getuid()).encode().hex().encode()
+        self.socket.sendall(b"\0AUTH EXTERNAL " + uid + b"\r\n")
+        if not self.stream.readline().startswith(b"OK"):
+            sys.exit("the bus refuses us")
+        self.socket.sendall(b"BEGIN\r\n")
+        bus = "org.freedesktop.DBus"
+        self.wait(self.send(bus, "Hello", "", [], bus, "/org/freedesktop/DBus"))
+
+    def send(self, interface, method, signature, arguments, to="org.iamd1", path="/org/iamd1"):
+        self.serial += 1
+        body = body_of(signature, arguments)
+        fields = b""
+        wanted = [field(1, "o", path), field(2, "s", interface), field(3, "s", method)]
+        for one in [*wanted, field(6, "s", to)]:
+            fields = pad(fields, 8) + one
+        if signature:
+            raw = signature.encode()
+            fields = pad(fields, 8) + b"\x08\x01g\0" + bytes([len(raw)]) + raw + b"\0"
+        head = struct.pack("<BBBBIII", ord("l"), 1, 0, 1, len(body), self.serial, len(fields))
+        self.socket.sendall(pad(head + fields, 8) + body)
+        return self.serial
+
+    def answer(self):
+        """(serial it answers, error name or None, text)"""
+        kind, length, size = struct.unpack("<xBxxI4xI", self.stream.read(16))
+        fields = self.stream.read(size + -size % 8)
+        body = self.stream.read(length)
+        at, answers, error, signature, self.last = 0, 0, None, "", ""
+        while at < size:
+            at += -at % 8
+            code, sort = fields[at], chr(fields[at + 2])
+            at += 4
+            if sort == "g":
+                value, at = fields[at + 1:at + 1 + fields[at]].decode(), at + fields[at] + 2
+            elif sort == "u":
+                value, at = struct.unpack_from("<I", fields, at)[0], at + 4
+            else:
+                count = struct.unpack_from("<I", fields, at)[0]
+                value, at = fields[at + 4:at + 4 + count].decode(), at + count + 5
+            self.last += f"{value} " if code in (1, 2, 3) else ""
+            answers = value if code == 5 else answers
+            error = value if code == 4 else error
+            signature = value if code == 8 else signature
+        if signature.startswith("s"):
+            text = body[4:4 + struct.unpack_from("<I", body)[0]].decode()
+        else:
+            text = "".join(chr(c) if 32 <= c < 127 else " " for c in body)
+        return answers if kind in (2, 3) else 0, error, text
+
+    def wait(self, serial):
+        while True:
+            answers, error, text = self.answer()
+            if answers == serial:
+                return error, text
+
+
+def show(error, text):
+    text = " ".join(text.split())
+    print(f"error {error} {text}" if error else f"ok {text}", flush=True)
+
+
+def call(bus, interface, method, signature, *arguments):
+    show(*bus.wait(bus.send(interface, method, signature, arguments)))
+
+
+def flood(bus, count, seconds, interface, method, signature, *arguments):
+    for _ in range(int(count)):
+        bus.send(interface, method, signature, arguments)
+    end = time.monotonic() + float(seconds)
+    try:
+        while time.monotonic() < end:
+            bus.socket.settimeout(max(0.01, end - time.monotonic()))
+            answers, error, text = bus.answer()
+            if answers:
+                show(error, text)
+    except TimeoutError:
+        pass
+
+
+def listen(bus):
+    match = "org.freedesktop.DBus", "AddMatch", "s", ["type='signal'"]
+    bus.wait(bus.send(*match, "org.freedesktop.DBus", "/org/freedesktop/DBus"))
+    print("listening", flush=True)
+    bus.socket.settimeout(None)
+    while True:
+        answers, _, text = bus.answer()
+        print(bus.last, text, flush=True)
+
+
+def compare(bus, count, method, *names):
+    took = {name: [] for name in names}
+    for _ in range(int(count)):
+        for name in names:
+            start = time.perf_counter()
+            bus.wait(bus.send("org.iamd1.Accounts", method, "s", [name]))
+            took[name].append(time.perf_counter() - start)
+    print(*(int(sorted(took[name])[len(took[name]) // 2] * 1e6) for name in names))
+
+
+if __name__ == "__main__":
+    {"call": call, "flood": flood, "listen": listen, "compare": compare}[sys.argv[1]](Bus(), *sys.argv[2:])
