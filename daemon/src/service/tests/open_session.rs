@@ -47,6 +47,7 @@ async fn ten_logins_at_once_start_one_device_login() {
     let opened = futures_util::future::join_all(all).await;
     assert!(opened.iter().all(|opened| opened.notice.as_ref().unwrap().contains("AB12CD")));
     assert_eq!(starts(&house), 1);
+    assert_eq!(house.audit.of(crate::audit::Kind::LoginStarted).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
