@@ -179,9 +179,14 @@ impl Broker {
         self.cache.fresh(key, &ask.wanted, self.clock.wall(), ask.validity)
     }
 
-    /// Takes a token into the cache that a sign-in brought or the store had.
+    /// Takes a token into the cache that a sign-in brought or the store had, unless there is a
+    /// newer one.
     pub fn adopt(&self, key: &AccountKey, wanted: &Wanted, token: &AccessToken) {
-        self.cache.put(key, wanted, token.clone());
+        let any = Validity::default();
+        let cached = self.cache.fresh(key, wanted, self.clock.wall(), any);
+        if cached.is_none_or(|cached| cached.issued_at <= token.issued_at) {
+            self.cache.put(key, wanted, token.clone());
+        }
     }
 
     /// Forgets all tokens of an account.
@@ -240,11 +245,9 @@ impl Broker {
             let fresh_for = (!ask.force_new).then_some(ask.validity);
             let slot = (key.clone(), ask.wanted.clone());
             let _landing = Landing { flights: Arc::clone(&broker.flights), slot };
-            let result = broker.refresher.refresh(&key, &profile, &ask.wanted, fresh_for).await;
-            if let Ok(refreshed) = &result {
-                broker.took(&key, &ask.wanted, refreshed);
-            }
-            result.map(Arc::new)
+            let took = |refreshed: &Refreshed| broker.took(&key, &ask.wanted, refreshed);
+            let refresh = broker.refresher.refresh(&key, &profile, &ask.wanted, fresh_for, &took);
+            refresh.await.map(Arc::new)
         });
         let flight = async move {
             task.await.unwrap_or_else(|error| {

@@ -57,7 +57,8 @@ impl Refresher {
     /// Gets a token for `wanted`. Where `fresh_for` is given and the store has such a token that
     /// is valid long enough, because somebody else just got it, the issuer is not asked.
     ///
-    /// Must run to its end once it has begun: the caller spawns it.
+    /// `took` is told of the token while the account is still locked. Must run to its end once it
+    /// has begun: the caller spawns it.
     ///
     /// # Errors
     /// [`TokenError`]; after one the account's record says what became of it.
@@ -67,8 +68,22 @@ impl Refresher {
         profile: &IssuerProfile,
         wanted: &Wanted,
         fresh_for: Option<Validity>,
+        took: &(dyn Fn(&Refreshed) + Send + Sync),
     ) -> Result<Refreshed, TokenError> {
         let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        let refreshed = self.locked(key, profile, wanted, fresh_for).await?;
+        // Still under the lock: a sign-out that comes now finds what it has to take away.
+        took(&refreshed);
+        Ok(refreshed)
+    }
+
+    async fn locked(
+        &self,
+        key: &AccountKey,
+        profile: &IssuerProfile,
+        wanted: &Wanted,
+        fresh_for: Option<Validity>,
+    ) -> Result<Refreshed, TokenError> {
         let Stored { value: record, revision } = self.current(key).await?;
         let is_base = wanted.scopes.is_none() && wanted.audiences == record.audiences;
         if is_base

@@ -221,3 +221,35 @@ async fn another_subject_at_a_refresh_is_refused() {
     world.issuer_says(Ok(reply));
     assert_eq!(world.ask(Ask::default()).await.unwrap_err(), TokenError::IdentityMismatch);
 }
+
+#[tokio::test]
+async fn what_the_store_has_does_not_take_the_place_of_a_newer_token() {
+    let world = world();
+    world.clock.pass(10);
+    let newer = world.ask(Ask::default()).await.unwrap().token;
+    let older = AccessToken {
+        token: "older".to_owned().into(),
+        issued_at: crate::account::UnixTime(newer.issued_at.0 - 5),
+        ..newer.clone()
+    };
+    world.broker.adopt(&world.key, &Wanted::default(), &older);
+    assert_eq!(text(&world.ask(Ask::default()).await.unwrap()), "at1");
+}
+
+#[tokio::test]
+async fn a_token_is_published_before_the_account_is_unlocked() {
+    struct Locked(Arc<TestVault>, std::sync::atomic::AtomicBool);
+    impl Publisher for Locked {
+        fn publish(&self, record: &Record, _: &AccessToken) {
+            let lock = self.0.lock(crate::account::ports::LockOn::Account(record.key()));
+            // Nobody else gets the lock now.
+            self.1.store(lock.now_or_never().is_none(), SeqCst);
+        }
+    }
+    let world = world();
+    let publisher = Arc::new(Locked(world.vault.clone(), false.into()));
+    let publisher_there: Arc<dyn Publisher> = publisher.clone();
+    world.broker.publish_to(Arc::downgrade(&publisher_there));
+    world.ask(Ask::default()).await.unwrap();
+    assert!(publisher.1.load(SeqCst));
+}
