@@ -9,6 +9,11 @@ pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Does nothing for a while.
+pub(crate) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 /// A point in time from which something is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Instant);

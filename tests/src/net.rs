@@ -85,20 +85,16 @@ impl Hub {
         Ok(port)
     }
 
-    /// An address in the hub for one more server: 10.77.0.1, then .2, up to .10, then .211 on,
-    /// behind the nodes.
+    /// An address in the hub for one more server: 10.77.0.1, then .128 to .187. Nodes have those
+    /// between; the issuers' ports on the hub's loopback are made of the last number.
     pub fn address(&self) -> Result<Ipv4Addr> {
-        let number = self.servers.fetch_add(1, Ordering::Relaxed);
-        let number = if number <= 10 { number } else { number.saturating_add(200) };
-        let address = Ipv4Addr::new(10, 77, 0, number);
-        match number {
-            1 => Ok(address),
-            2..=10 | 211..=254 => {
-                self.ip(&["addr", "add", &format!("{address}/24"), "dev", "br0"])?;
-                Ok(address)
-            }
-            _ => Err(Error::Wrong("the hub's 54 addresses are taken".into())),
-        }
+        let address = match self.servers.fetch_add(1, Ordering::Relaxed) {
+            1 => return Ok(HUB),
+            number @ 2..=61 => Ipv4Addr::new(10, 77, 0, 126 + number),
+            _ => return Err(Error::Wrong("the hub's addresses are taken".into())),
+        };
+        self.ip(&["addr", "add", &format!("{address}/24"), "dev", "br0"])?;
+        Ok(address)
     }
 
     /// A connection made inside the hub, from this process: a thread moves there for it.

@@ -40,29 +40,14 @@ pub fn warm(node: &Node) -> Result<()> {
     node.exec_as("carol", start)?.ok().map(|_| ())
 }
 
-/// Logs `user` in with a terminal, again if the issuer's code came too late for the notice.
-pub fn first_login(node: &Node, user: &str) -> Result<(Session, Notice)> {
-    for _ in 0..5 {
-        let mut session = node.ssh(user).pty().open(None)?;
-        let notice = session.find("the notice", |seen| {
-            let later = seen.contains("To sign in:  iamctl login\n");
-            Notice::find(seen).map(Some).or(later.then_some(None))
-        })?;
-        if let Some(notice) = notice {
-            return Ok((session, notice));
-        }
-    }
-    Err(Error::Wrong("five logins, and no notice has a code".into()))
-}
-
 /// Logs `user` in with a terminal, approves the notice at `issuer`, and waits for the token file.
 /// Answers the session, still open: the file stays while it lives.
 ///
 /// On a machine that is busy the issuer may not have a code yet when the daemon stops waiting for
-/// it; then the notice says how to get one, and that is done.
+/// it, or the module stops waiting for the daemon; then the code is asked for.
 pub fn sign_in(node: &Node, issuer: &Issuer, user: &str) -> Result<Session> {
     let mut session = node.ssh(user).pty().open(None)?;
-    let later = |seen: &str| seen.contains("To sign in:  iamctl login\n");
+    let later = |seen: &str| seen.contains("To sign in:  iamctl login\n") || seen.ends_with("$ ");
     let notice = session.find("the notice", |seen| {
         Notice::find(seen).map(Some).or_else(|| later(seen).then_some(None))
     })?;

@@ -19,6 +19,8 @@ pub(super) fn run(args: &Logout, context: &mut Context) -> Result<Exit, Failure>
     }
     let what = if reply.revoked {
         "the issuer has revoked the sign-in, and the token file is gone."
+    } else if !reply.remarks.is_empty() {
+        "the sign-in is forgotten here and the token file is gone."
     } else {
         "the sign-in is forgotten here and the token file is gone. The issuer has not confirmed \
          that it revoked the sign-in."

@@ -1,5 +1,7 @@
 //! `iamctl token`: the token alone on standard output, and nothing there when there is none.
 
+use std::time::Duration;
+
 use iamd_protocol::bus::{TokenOptions, TokenReply};
 use iamd_protocol::error::{Exit, Kind};
 use iamd_protocol::variables::BEARER_TOKEN;
@@ -8,6 +10,7 @@ use zeroize::Zeroizing;
 use super::words;
 use crate::app::Context;
 use crate::args::Token;
+use crate::clock::{self, Stopwatch};
 use crate::failure::Failure;
 use crate::output::json;
 
@@ -27,9 +30,8 @@ pub(super) fn run(args: &Token, context: &mut Context) -> Result<Exit, Failure> 
         application: Some("iamctl".into()),
     };
     let name = args.account.as_deref();
-    let mut reply = context
-        .client()?
-        .token(name.unwrap_or_default(), options)
+    let client = context.client()?;
+    let mut reply = patiently(|| client.token(name.unwrap_or_default(), options.clone()))
         .map_err(|failure| failure.about(name))?;
     let token = Zeroizing::new(std::mem::take(&mut reply.token));
     check(&token, &reply, args.min_valid.unwrap_or(0), asked_at)?;
@@ -52,6 +54,23 @@ pub(super) fn run(args: &Token, context: &mut Context) -> Result<Exit, Failure> 
     };
     context.output.out.put(&bytes);
     Ok(Exit::Done)
+}
+
+/// A script may ask a hundred times at once: what is above the user's limit waits its turn, for a
+/// while, as the requests before it end by themselves.
+fn patiently<T>(mut ask: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let since = Stopwatch::start();
+    let mut wait = Duration::from_millis(50);
+    loop {
+        match ask() {
+            Err(failure) if failure.is(Kind::TooManyRequests) && since.elapsed() < PATIENCE => {
+                clock::pause(wait);
+                wait = (wait * 2).min(Duration::from_millis(800));
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Refuses what is not a token or is not valid long enough: a promise of the command, not only

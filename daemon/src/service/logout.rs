@@ -42,7 +42,8 @@ impl Service {
         self.broker.forget(&key);
         self.presence.forget(&key);
         match self.revoke(&old).await {
-            Ok(revoked) => reply.revoked = revoked,
+            Ok(true) => reply.revoked = true,
+            Ok(false) => reply.remarks.push("there was nothing to revoke at the issuer".into()),
             Err(error) => reply.remarks.push(format!(
                 "the issuer did not confirm the revocation: {error}; the token ends by itself"
             )),
