@@ -51,7 +51,10 @@ impl Hub {
         let hub = Hub { run, name, servers: AtomicU8::new(1) };
         for words in [
             &["link", "set", "lo", "up"][..],
-            &["link", "add", "br0", "type", "bridge"],
+            // With an address of its own a bridge keeps it. Else it takes the lowest of its ports',
+            // another one whenever a node comes or goes, and who talks to the hub loses it for
+            // half a minute, until ARP has found out.
+            &["link", "add", "br0", "address", "02:77:00:00:00:01", "type", "bridge"],
             &["addr", "add", &format!("{HUB}/24"), "dev", "br0"],
             &["link", "set", "br0", "up"],
         ] {
