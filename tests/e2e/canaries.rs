@@ -89,18 +89,13 @@ fn r53_no_secret_is_in_a_log_a_process_a_file_or_an_error_text(world: &World) ->
     let spec = IssuerSpec::new("canary.test").option("ROTATE", "always").option("REUSE", "fails");
     let issuer = world.start_issuer(spec)?;
     let product = Product::new(&issuer).config("[log]\nfilter = \"trace\"\n");
-    let (node, user) = (world.boot(product.on(world.spec("canary")))?, world.user()?);
-    let mut watch = Watch {
-        node: &node,
-        issuer: &issuer,
-        user: &user,
-        secrets: BTreeSet::new(),
-        told: String::new(),
-    };
+    let (node, user) = (world.boot(product.on(world.spec("canary")))?, "alice");
+    let mut watch =
+        Watch { node: &node, issuer: &issuer, user, secrets: BTreeSet::new(), told: String::new() };
 
     // A login that is polled for a while, in a session that stays.
     watch.iamctl("login test --no-wait")?.ok()?;
-    let mut session = node.ssh(&user).pty().open(None)?;
+    let mut session = node.ssh(user).pty().open(None)?;
     let notice = session.find("the notice", Notice::find)?;
     let polled = || match issuer.count("POST /token device_code")? {
         0 => Err(Error::Wrong("not yet".into())),
@@ -109,8 +104,8 @@ fn r53_no_secret_is_in_a_log_a_process_a_file_or_an_error_text(world: &World) ->
     eventually("a poll", Duration::from_secs(8), polled)?;
     watch.collect()?;
     issuer.approve(&notice.uri, &notice.code, &user)?;
-    wait_for_state(&node, &user, "test", "signed-in", Duration::from_secs(10))?;
-    let file = token_file(&user)?;
+    wait_for_state(&node, user, "test", "signed-in", Duration::from_secs(10))?;
+    let file = token_file(user)?;
     session.ask(&format!("test -s {file}"))?;
 
     // Tokens of every kind, and refusals.
@@ -136,7 +131,7 @@ fn r53_no_secret_is_in_a_log_a_process_a_file_or_an_error_text(world: &World) ->
     watch.told += &why;
 
     // A new sign-in, a restart, the end.
-    sign_in_as(&node, &issuer, &user, "test", "test")?;
+    sign_in_as(&node, &issuer, user, "test", "test")?;
     watch.token("test")?;
     node.restart("iamd")?;
     watch.token("test --force-new")?;

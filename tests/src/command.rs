@@ -24,8 +24,9 @@ pub const TAG: &str = "IAMD_TEST_RUN";
 const TELL: Duration = Duration::from_secs(10);
 /// How often a running program is looked at.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long outputs are read on after the end: a background child may hold them open for ever.
-const DRAIN: Duration = Duration::from_millis(300);
+/// How long outputs are read on after the end: a background child may hold them open for ever,
+/// and on a busy machine the threads that read come late.
+const DRAIN: Duration = Duration::from_millis(1500);
 
 /// What a program left behind.
 #[derive(Clone, Debug)]

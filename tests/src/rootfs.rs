@@ -38,7 +38,7 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// How many users `user01`, `user02`, … there are beside alice, bob and carol.
-pub const USERS: u32 = 80;
+pub const USERS: u32 = 200;
 
 /// Runs inside the new system. Passwords are the user's name and `-pw`.
 const CUSTOMISE: &str = r#"

@@ -67,7 +67,7 @@ fn careless(world: &World, name: &str) -> Result<(Node, String, String, Issuer),
     let issuer = world.start_issuer(IssuerSpec::new(&format!("{name}.test")))?;
     let node = world.boot(Product::new(&issuer).on(world.spec(name)))?;
     let good = String::from_utf8_lossy(&node.get(MAIN)?).into_owned();
-    Ok((node, good, world.user()?, issuer))
+    Ok((node, good, "alice".into(), issuer))
 }
 
 fn iamd_does_not_start_with_a_mistake_and_says_where_it_is(world: &World) -> Outcome {
