@@ -136,7 +136,7 @@ fn a_daemon_that_never_answers_is_given_up() {
         assert!(start.elapsed() < Duration::from_secs(at_most), "{:?}", start.elapsed());
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| patience(&["token"], 33));
+        scope.spawn(|| patience(&["token"], 48));
         // A shell that starts waits less.
         scope.spawn(|| patience(&["login", "--if-needed"], 13));
     });

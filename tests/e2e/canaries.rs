@@ -103,7 +103,7 @@ fn r53_no_secret_is_in_a_log_a_process_a_file_or_an_error_text(world: &World) ->
     };
     eventually("a poll", Duration::from_secs(8), polled)?;
     watch.collect()?;
-    issuer.approve(&notice.uri, &notice.code, &user)?;
+    issuer.approve(&notice.uri, &notice.code, user)?;
     wait_for_state(&node, user, "test", "signed-in", Duration::from_secs(10))?;
     let file = token_file(user)?;
     session.ask(&format!("test -s {file}"))?;
