@@ -237,6 +237,9 @@ function walkThrough(SHAPE, ROTATE) {
       assert.equal(counts['POST /token refresh_token'], 1);
       assert.equal(counts['POST /token device_code'], 1);
       assert.ok((await op.control('GET', 'clients')).json.count >= 4);
+      const { json: secrets } = await op.control('GET', 'secrets');
+      assert.ok(secrets.includes(client.client_secret) && secrets.includes(token.refresh_token));
+      assert.equal((await op.get('_test/secrets')).status, 403);
       assert.equal((await op.get('_test/counts')).status, 403);
     });
   });

@@ -214,8 +214,11 @@ fn an_unsigned_aup_is_told_and_the_account_recovers_when_it_is_signed(world: &Wo
     assert_eq!(stage.state()?, "action-needed");
     let status = stage.iamctl("status")?.ok()?.text();
     assert!(status.contains("needs to sign AUP"), "{status}");
-    let login = stage.node().ssh(&stage.user).pty().open(None)?.ask("true; echo in");
-    assert_eq!(login?, "in\n");
+    let mut login = stage.node().ssh(&stage.user).pty().open(None)?;
+    assert_eq!(login.ask("echo in")?, "in\n");
+    let notice = login.seen();
+    assert!(notice.contains("wants something of you first: "), "{notice}");
+    assert!(notice.contains("needs to sign AUP"), "{notice}");
     stage.issuer.change_user(&stage.user, &json!({"signed_aup": true}))?;
     stage.new_token()?.ok()?;
     assert_eq!(stage.state()?, "signed-in");
