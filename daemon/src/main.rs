@@ -18,8 +18,10 @@ const EX_CONFIG: u8 = 78;
 #[command(name = "iamd", version)]
 struct Arguments {
     /// Read the configuration from this file.
-    #[arg(long, value_name = "FILE", default_value = iamd_protocol::paths::CONFIG_FILE)]
-    config: PathBuf,
+    ///
+    /// Without this: /etc/iamd/iamd.toml, and all defaults where that is absent.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Only check the configuration: report every mistake with file, line and key.
     #[arg(long)]
     check: bool,
@@ -27,7 +29,15 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let sources = Sources { file: arguments.config, ..Sources::installed() };
+    let mut sources = Sources::installed();
+    if let Some(file) = arguments.config {
+        // A file that was named is meant: its absence is no default.
+        if !file.exists() {
+            say(&format!("iamd: {}: there is no such file", file.display()));
+            return EX_CONFIG.into();
+        }
+        sources.file = file;
+    }
     let config = match Config::load(&sources) {
         Ok(config) => config,
         Err(error) => {
@@ -37,6 +47,13 @@ fn main() -> ExitCode {
     };
     if arguments.check {
         say(&format!("iamd: the configuration is good; {} issuers", config.issuers.len()));
+        if config.issuers.is_empty() && !config.custom_issuers {
+            say(
+                "iamd: but nobody can sign in: there is no issuer file in /etc/iamd/issuers.d or /usr/share/iamd/issuers.d",
+            );
+        } else if config.default_issuer.is_none() {
+            say("iamd: but no login offers a sign-in: name one of the issuers in issuers.default");
+        }
         return ExitCode::SUCCESS;
     }
     match startup::run(sources, config) {

@@ -3,7 +3,7 @@
 #
 # Off until the site turns it on:
 #     ln -s /usr/share/iamd/profile.d/iamd.sh /etc/profile.d/iamd.sh
-# It shows the QR code and waits; Ctrl-C gives the shell, and the login goes on in the background.
+# It shows the QR code and waits, two minutes at most; Ctrl-C gives the shell, and the login goes on in the background.
 # It never writes to standard output. A user turns it off with  iamctl login --off  or by setting
 # IAMD_NO_LOGIN.
 
@@ -17,7 +17,7 @@ case $- in
         [ "$(id -u)" -ne 0 ]; then
         # A trap, so that Ctrl-C ends iamctl and not the rest of the user's profile.
         trap ':' INT
-        iamctl login --if-needed >&2 || :
+        iamctl login --if-needed --timeout 120 >&2 || :
         trap - INT
     fi
     ;;

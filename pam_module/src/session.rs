@@ -34,8 +34,9 @@ pub(crate) trait Pam {
     fn rhost(&self) -> Option<String>;
     /// `PAM_TTY`.
     fn tty(&self) -> Option<String>;
-    /// The uid that the name service has for this name: the module's only question to it.
-    fn uid_of(&mut self, user: &str) -> Option<u32>;
+    /// The uid that the name service has for this name, and the name as it writes it, which may
+    /// differ (SSSD takes `Alice` for `alice`): the module's only question to it.
+    fn account_of(&mut self, user: &str) -> Option<(u32, String)>;
     /// Whether the session's environment has this variable.
     fn has_variable(&mut self, name: &str) -> bool;
     /// Sets a variable.
@@ -153,7 +154,7 @@ fn decide_open<P: Pam>(
         return Outcome::OpenAlready;
     }
     let Some(user) = pam.user() else { return Outcome::NoSuchUser };
-    let Some(uid) = pam.uid_of(&user) else { return Outcome::NoSuchUser };
+    let Some((uid, user)) = pam.account_of(&user) else { return Outcome::NoSuchUser };
     if !args.serves(uid) {
         return Outcome::NotOurUser(uid);
     }

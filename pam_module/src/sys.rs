@@ -189,13 +189,20 @@ impl Pam for PamHandle {
         self.get_item::<Tty<'_>>().ok().flatten().and_then(|item| text(item.0))
     }
 
-    fn uid_of(&mut self, user: &str) -> Option<u32> {
+    fn account_of(&mut self, user: &str) -> Option<(u32, String)> {
         let user = CString::new(user).ok()?;
         // SAFETY: `self` is the live handle libpam called the hook with; `user` is
         // NUL-terminated and only read.
         let entry = unsafe { pam_modutil_getpwnam(self, user.as_ptr()) };
         // SAFETY: libpam returns null or an entry that it keeps until pam_end.
-        unsafe { entry.as_ref() }.map(|entry| entry.uid)
+        let entry = unsafe { entry.as_ref() }?;
+        if entry.name.is_null() {
+            return None;
+        }
+        // SAFETY: `name` is not null, and by getpwnam(3) a NUL-terminated string of the entry,
+        // which libpam keeps until pam_end; it is copied here.
+        let name = unsafe { CStr::from_ptr(entry.name) }.to_str().ok()?.to_owned();
+        Some((entry.uid, name))
     }
 
     fn has_variable(&mut self, name: &str) -> bool {

@@ -69,7 +69,7 @@ kinds! {
     /// The user has no account of that name.
     NoSuchAccount = Exit::Failed, "See what there is with:  iamctl account list";
     /// The issuer is not known to this site under that name.
-    NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
+    NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list   and name one with --issuer";
     /// The site's policy forbids it.
     DeniedByPolicy = Exit::Denied, "Ask the administrators of this site.";
     /// polkit did not authorise the caller.
@@ -105,7 +105,7 @@ kinds! {
     /// The store cannot be read or written at the moment.
     StoreUnavailable = Exit::Unreachable, "Try again; administrators see:  journalctl -u iamd";
     /// The account's record does not open with the keys this node has.
-    AccountUnreadable = Exit::Failed, "Administrators: restore the key that is missing; see journalctl -u iamd";
+    AccountUnreadable = Exit::Failed, "Administrators: restore the key that is missing, see journalctl -u iamd. To give it up: iamctl logout NAME";
     /// The configuration has an error; the one in force stays.
     ConfigurationInvalid = Exit::Failed, "Correct the file and reload again.";
     /// The daemon does not answer. Only `iamctl` says this one.

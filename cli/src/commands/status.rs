@@ -152,6 +152,16 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
     match account.state.as_str() {
         state::NEW | state::LOGIN_REQUIRED => return Some(format!("Sign in with:  {login}")),
         state::CLIENT_BROKEN => return Some(format!("Register anew:  {login} --new-client")),
+        state::ACTION_NEEDED => {
+            let account = login.trim_start_matches("iamctl login");
+            return Some(format!("When it is done:  iamctl token{account} --force-new"));
+        }
+        state::UNREADABLE => {
+            let name = &account.name;
+            return Some(format!(
+                "Administrators: restore the key. To give it up:  iamctl logout {name}"
+            ));
+        }
         _ => {}
     }
     let at = account.refresh_expires_at?;

@@ -75,6 +75,12 @@ impl Record {
         }
     }
 
+    /// Whether its owner has signed out of it: only what was asked for is left.
+    pub fn is_signed_out(&self) -> bool {
+        let nothing_left = self.refresh_token.is_none() && self.subject.is_none();
+        nothing_left && matches!(self.state, State::LoginRequired { .. })
+    }
+
     /// What identifies it.
     pub fn key(&self) -> AccountKey {
         AccountKey { uid: self.owner.uid, name: self.name.clone() }

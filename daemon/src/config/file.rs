@@ -6,7 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Config, Limits, Login, Problem, SessionRules, StoreKind, TokenRules, Users, values::Span,
+    Config, Limits, Login, Problem, SessionRules, StoreKind, TokenRules, Users,
+    values::{Span, shown},
 };
 use crate::account::IssuerProfile;
 
@@ -118,7 +119,10 @@ impl Checked<'_> {
         let Some(value) = value else { return default };
         let (least, most) = bounds;
         if !(least..=most).contains(&value.get_ref().0) {
-            self.complain(value.span(), format!("must be between {least:?} and {most:?}"));
+            self.complain(
+                value.span(),
+                format!("must be between {} and {}", shown(least), shown(most)),
+            );
         }
         value.into_inner().0
     }

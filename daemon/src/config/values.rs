@@ -30,6 +30,14 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// A duration as it would be written here.
+pub(super) fn shown(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("\"{}s\"", duration.as_secs()),
+        _ => format!("\"{}ms\"", duration.as_millis()),
+    }
+}
+
 fn parse(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = text[..digits].parse().ok()?;
@@ -47,6 +55,14 @@ fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_is_shown_as_it_may_be_written() {
+        for milliseconds in [0, 700, 1900, 300_000] {
+            let duration = Duration::from_millis(milliseconds);
+            assert_eq!(parse(shown(duration).trim_matches('"')), Some(duration));
+        }
+    }
 
     #[test]
     fn a_duration_needs_a_number_and_a_unit() {

@@ -167,7 +167,7 @@ impl Service {
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
         let token = self.broker.cached(&key, &Ask { wanted, ..Ask::default() });
         let token = token.or_else(|| record.access_token.clone());
-        let file = self.presence.file_state(&key, is_default);
+        let file = self.presence.file_state(&key);
         AccountInfo {
             name: record.name.to_string(),
             is_default,
@@ -276,7 +276,10 @@ impl Service {
         };
         let running = self.logins.running_of(uid);
         let coming = running.iter().filter(|other| *other != name && !there(other)).count();
-        if accounts.open.len() + accounts.unreadable.len() + coming >= most {
+        let all = accounts.open.len() + accounts.unreadable.len() + coming;
+        let signed_out = accounts.open.iter().filter(|account| account.value.is_signed_out());
+        // Signing out makes room; what is left of such an account has a bound of its own.
+        if all - signed_out.count() >= most || all >= most.saturating_mul(4) {
             let text = format!("you have {most} accounts, which is as many as this site allows");
             return Err(ServiceError::new(Kind::TooManyAccounts, text));
         }

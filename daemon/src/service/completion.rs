@@ -71,7 +71,11 @@ impl Service {
         match owner {
             ClientOwner::User(_) => {}
             ClientOwner::Site if broken => {}
-            ClientOwner::Site | ClientOwner::Fixed => {
+            ClientOwner::Fixed => {
+                let text = "the client at this issuer is configured by the site; administrators: correct [fixed_client] in its issuer file";
+                return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+            }
+            ClientOwner::Site => {
                 let text = "the client at this issuer is the site's; only the issuer's refusal of it makes a new one";
                 return Err(ServiceError::new(Kind::DeniedByPolicy, text));
             }

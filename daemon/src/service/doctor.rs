@@ -39,26 +39,39 @@ impl Service {
         if accounts.open.is_empty() && accounts.unreadable.is_empty() {
             findings.push(warning("accounts", "you have none yet", "Sign in with:  iamctl login"));
         }
+        if self.config().default_issuer.is_none() {
+            findings.push(warning(
+                "issuers",
+                "this site has no default issuer, so no login offers a sign-in",
+                "iamctl login --issuer NAME; administrators: issuers.default in iamd.toml",
+            ));
+        }
+        let default = accounts.default_name(self.config().default_profile());
         for account in &accounts.open {
-            self.look_at(&account.value, &mut findings).await;
+            let is_default = default.as_ref() == Some(&account.value.name);
+            self.look_at(&account.value, is_default, &mut findings).await;
         }
         Ok(findings)
     }
 
-    async fn look_at(&self, record: &Record, findings: &mut Vec<Finding>) {
+    async fn look_at(&self, record: &Record, is_default: bool, findings: &mut Vec<Finding>) {
         let name = format!("account {}", record.name);
+        // The advice means this account, also when it is not the default one.
+        let advice = |kind: Kind| match kind.advice() {
+            advice if is_default || !advice.contains("iamctl login") => advice.to_owned(),
+            advice => format!("{advice} {}", record.name),
+        };
         findings.push(match &record.state {
             State::SignedIn => ok(&name, format!("signed in at {}", record.issuer)),
-            State::New => warning(&name, "never signed in", "Sign in with:  iamctl login"),
+            State::New => warning(&name, "never signed in", &advice(Kind::LoginRequired)),
             state => problem(
                 &name,
                 format!("{}: {}", state.word(), state.reason().unwrap_or_default()),
-                match state {
+                &advice(match state {
                     State::ClientBroken { .. } => Kind::ClientBroken,
                     State::ActionNeeded { .. } => Kind::ActionNeeded,
                     _ => Kind::LoginRequired,
-                }
-                .advice(),
+                }),
             ),
         });
         let profile = match self.profile_of(record) {
@@ -82,7 +95,7 @@ impl Service {
                 "Check the network from this node, and the issuer's status page",
             ),
         });
-        let file = self.presence.file_state(&record.key(), false);
+        let file = self.presence.file_state(&record.key());
         if let Some(text) = file.problem {
             findings.push(problem(
                 "token file",

@@ -52,7 +52,10 @@ impl Service {
         }
         let mut progress = self.start_login(&caller.owner, &plan, caller.pid)?;
         // The user asked: the count of logins that nobody answered begins anew.
-        self.update(&plan.key, |record| std::mem::take(&mut record.unanswered_logins) > 0).await?;
+        if options.if_needed != Some(true) {
+            self.update(&plan.key, |record| std::mem::take(&mut record.unanswered_logins) > 0)
+                .await?;
+        }
         let wait = self.clock.sleep(Duration::from_secs(5));
         tokio::select! {
             () = wait => {}

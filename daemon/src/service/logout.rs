@@ -37,10 +37,12 @@ impl Service {
         record.refresh_token = None;
         record.access_token = None;
         record.refresh_expires_at = None;
+        // A sign-in as the wrong person can be undone: the next one binds anew.
+        record.subject = None;
         self.vault.save_account(&record, stored.revision).await?;
-        drop(lock);
         self.broker.forget(&key);
         self.presence.forget(&key);
+        drop(lock);
         match self.revoke(&old).await {
             Ok(true) => reply.revoked = true,
             Ok(false) => reply.remarks.push("there was nothing to revoke at the issuer".into()),

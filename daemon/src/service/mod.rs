@@ -151,10 +151,20 @@ impl Service {
     /// Nobody has this uid now.
     pub async fn caller(&self, uid: u32, pid: Option<u32>) -> Result<Caller, ServiceError> {
         let Some(user) = self.users.name_of(uid).await else {
-            let text = format!("the name service knows no user with the uid {uid}");
-            return Err(ServiceError::new(iamd_protocol::error::Kind::DeniedByPolicy, text));
+            let text =
+                format!("the name service has no user with the uid {uid}, or does not answer");
+            return Err(ServiceError::new(iamd_protocol::error::Kind::StoreUnavailable, text));
         };
         Ok(Caller { owner: Owner { uid, user }, pid })
+    }
+
+    /// Counts a request of a uid against its quota, for an edge that has to ask somebody before
+    /// it can call a use case.
+    ///
+    /// # Errors
+    /// Too many requests.
+    pub fn admit(&self, uid: u32) -> Result<QuotaGuard, ServiceError> {
+        Ok(self.quota.enter(uid, self.config().limits.requests)?)
     }
 
     /// Counts a request of the caller against their quota.

@@ -175,7 +175,7 @@ impl Presence {
     }
 
     /// What stands in the directory for this account.
-    pub(super) fn file_state(&self, key: &AccountKey, _is_default: bool) -> FileState {
+    pub(super) fn file_state(&self, key: &AccountKey) -> FileState {
         lock(&self.written).get(key).map(|written| written.state.clone()).unwrap_or_default()
     }
 

@@ -154,7 +154,13 @@ impl Service {
             _ => self.broker.token(&key, &profile, &ask).await.map(|given| given.token),
         };
         match given {
-            Ok(token) => self.presence.ensure_file(record, &token),
+            Ok(token) => {
+                self.presence.ensure_file(record, &token);
+                if !self.presence.is_here(key.uid) {
+                    // A login that was over before its token came leaves no file behind.
+                    self.presence.forget(&key);
+                }
+            }
             Err(error) => {
                 tracing::info!(uid = key.uid, account = %key.name, %error, "no token at login: {error}");
             }
@@ -264,7 +270,9 @@ impl Service {
         for uid in self.presence.with_files() {
             let user = self.users.name_of(uid).await;
             let Some(user) = user else {
-                self.presence.leave(uid);
+                // Nobody has this uid, or the name service does not answer: nobody loses files
+                // for that, they have their grace.
+                self.presence.sessions.depart(uid, "");
                 continue;
             };
             if !self.presence.is_here(uid) {

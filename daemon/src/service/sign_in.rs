@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use crate::{
     account::{
         AccessToken, ClientRecord, Event, Owner, Record, Rotation, Subject,
-        ports::{Identity, JournalEntry, LockOn, Revision, Tokens, VaultError, Wanted},
+        ports::{Identity, JournalEntry, Lock, LockOn, Revision, Tokens, VaultError, Wanted},
     },
     audit,
     login::{Failure, Request},
@@ -38,7 +38,7 @@ impl Service {
             return Err(Failure::new(Kind::IssuerRefused, text));
         };
         let stored = self.store_sign_in(owner, request, client, &tokens, &refresh_token).await;
-        let (record, replaced, access_token) = match stored {
+        let (lock, record, replaced, access_token) = match stored {
             Ok(stored) => stored,
             Err(failure) => {
                 // Nobody holds this refresh token now: end it at the issuer too.
@@ -66,6 +66,8 @@ impl Service {
         };
         self.publish(&record, &access_token);
         self.keep(&request.key);
+        // Until here: a sign-out that comes now finds what it has to take away.
+        drop(lock);
         // The others too: where the default changed, one of them has a new file name.
         for account in &accounts {
             self.keep(&account.value.key());
@@ -101,8 +103,8 @@ impl Service {
         client: &ClientRecord,
         tokens: &Tokens,
         refresh_token: &SecretString,
-    ) -> Result<(Record, Option<SecretString>, AccessToken), Failure> {
-        let _lock = self.vault.lock(LockOn::Account(request.key.clone())).await.map_err(vault)?;
+    ) -> Result<(Box<dyn Lock>, Record, Option<SecretString>, AccessToken), Failure> {
+        let lock = self.vault.lock(LockOn::Account(request.key.clone())).await.map_err(vault)?;
         let mut journalled = None;
         let stored =
             self.swap_sign_in(owner, request, client, tokens, refresh_token, &mut journalled).await;
@@ -113,7 +115,7 @@ impl Service {
         {
             tracing::warn!(%error, "a journal entry could not be settled: {error}");
         }
-        stored
+        stored.map(|(record, replaced, token)| (lock, record, replaced, token))
     }
 
     /// Journals the account with its new tokens, and stores it.

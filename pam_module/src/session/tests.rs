@@ -42,9 +42,10 @@ impl Pam for Scripted {
     fn tty(&self) -> Option<String> {
         Some("ssh".into())
     }
-    fn uid_of(&mut self, _: &str) -> Option<u32> {
+    fn account_of(&mut self, user: &str) -> Option<(u32, String)> {
         self.lookups += 1;
-        self.uid
+        // As SSSD with names in any case.
+        Some((self.uid?, user.to_lowercase()))
     }
     fn has_variable(&mut self, name: &str) -> bool {
         self.environment.iter().any(|(known, _)| known == name)
@@ -122,6 +123,14 @@ fn a_login_gets_its_variables_its_notice_and_one_line_in_the_log() {
     assert_eq!(*pam.told.borrow(), [NOTICE]);
     assert_eq!(pam.session.as_deref(), Some("s1"));
     assert_eq!(pam.logged, ["Info: session opened (uid 1001, 1 variables, notice shown)"]);
+}
+
+#[test]
+fn the_daemon_gets_the_name_as_the_name_service_writes_it() {
+    let mut pam = Scripted { user: Some("Alice".into()), ..Scripted::alice() };
+    let (_, asked) = open_with(&mut pam, &[], false, Ok(Reply::Opened(opened())));
+    let Some(Request::Open(open)) = asked else { panic!("{asked:?}") };
+    assert_eq!(open.user, "alice");
 }
 
 #[test]

@@ -30,6 +30,8 @@ impl Admin {
         action: &str,
     ) -> Result<u32, BusError> {
         let (uid, _) = self.callers.credentials(header, connection).await?;
+        // polkit may ask a person, which takes its time.
+        let _guard = self.service.admit(uid)?;
         if uid == 0 {
             return Ok(uid);
         }

@@ -119,3 +119,17 @@ async fn a_client_that_is_not_the_sign_ins_presents_no_refresh_token_to_the_issu
     assert!(!reply.revoked && house.revoked().is_empty());
     assert!(house.vault.record(&key).refresh_token.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_makes_room_and_the_next_sign_in_may_be_another_person() {
+    let house = House::and("[limits]\naccounts = 1\n");
+    house.sign_in("", sign_in_of("wrong-person")).await;
+    assert_eq!(kind(house.login("second").await), Kind::TooManyAccounts);
+    let alice = house.caller(ALICE);
+    house.service.logout(&alice, "").await.unwrap();
+    // The same account, for the right person this time.
+    let ended = house.sign_in("", sign_in_of("right-person")).await;
+    assert_eq!((ended.state.as_str(), ended.subject.as_deref()), ("done", Some("right-person")));
+    house.service.logout(&alice, "").await.unwrap();
+    assert_eq!(house.login("second").await.unwrap().state, "pending");
+}

@@ -71,13 +71,14 @@ async fn after_a_restart_users_who_are_here_get_their_files_back_and_others_thei
     house.log_in(ALICE).await;
     let (users, here) = (house.dir.path().join("users"), house.alices_file());
     std::fs::remove_file(users.join("1001/bt_u1001")).unwrap();
-    // Left by somebody whom nobody knows any more.
+    // Of somebody whom the name service does not know, or does not tell of just now: they have
+    // the grace too.
     std::fs::create_dir(users.join("1005")).unwrap();
     std::fs::write(users.join("1005/bt_u1005"), "old").unwrap();
     house.service.resume_users().await;
     house.settle().await;
     assert_eq!(house.alices_file(), here);
-    assert!(!users.join("1005/bt_u1005").exists());
+    assert!(users.join("1005/bt_u1005").exists());
     // bob's jobs may still read his, so they have the grace.
     std::fs::create_dir(users.join("1002")).unwrap();
     std::fs::write(users.join("1002/bt_u1002"), "old").unwrap();
@@ -85,6 +86,7 @@ async fn after_a_restart_users_who_are_here_get_their_files_back_and_others_thei
     assert!(house.file(BOB, "bt_u1002").is_some());
     house.later(910).await;
     assert_eq!(house.file(BOB, "bt_u1002"), None);
+    assert!(!users.join("1005/bt_u1005").exists());
     assert!(house.alices_file().is_some());
 }
 

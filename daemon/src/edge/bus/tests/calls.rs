@@ -77,7 +77,7 @@ async fn who_is_nobody_to_the_name_service_is_refused() {
     let line = Line::of(4242).await;
     for member in ["List", "Status", "Issuers", "Diagnose"] {
         let error = line.call(ACCOUNTS, member, &()).await.err();
-        assert_eq!(error, named(Kind::DeniedByPolicy), "{member}");
+        assert_eq!(error, named(Kind::StoreUnavailable), "{member}");
     }
 }
 
