@@ -100,7 +100,7 @@ fn a_login_whose_token_has_ended_has_a_fresh_one_before_its_first_command(
     world: &World,
 ) -> Outcome {
     let config = "[sessions]\ngrace = \"1s\"\n";
-    let (node, issuer) = own(world, "ended", &[("AT_TTL", "8")], config)?;
+    let (node, issuer) = own(world, "tokenend", &[("AT_TTL", "8")], config)?;
     let mut session = sign_in(&node, &issuer, "alice")?;
     let file = token_file("alice")?;
     let old = session.ask(&format!("cat {file}"))?;

@@ -89,7 +89,7 @@ fn the_65th_request_in_flight_is_refused_with_its_own_error(world: &World) -> Ou
     assert!(answers.starts_with("error org.iamd1.Error.TooManyRequests"), "{answers}");
     assert_eq!(answers.lines().count(), 1, "64 are served: {answers}");
     let listing = "call org.iamd1.Accounts List ''";
-    let refused = node.exec_as(&alice, "iamctl token slow --json")?.exited(4)?;
+    let refused = node.exec_as(&alice, "iamctl account list --json")?.exited(4)?;
     assert_eq!(error_of(&refused)?.0, "TooManyRequests");
     assert!(bus(node, &bob, listing)?.starts_with("ok"), "another user is affected");
     assert!(begun.elapsed().as_secs() < 5, "the machine is too slow for this test");

@@ -140,7 +140,8 @@ impl Presence {
     pub(super) fn ensure_file(&self, record: &Record, token: &AccessToken) {
         let key = record.key();
         let written = lock(&self.written).get(&key).is_some_and(|written| {
-            (written.expires_at, written.issued_at) == (token.expires_at, token.issued_at)
+            written.state.path.is_some()
+                && (written.expires_at, written.issued_at) == (token.expires_at, token.issued_at)
         });
         if !written || !self.files.stands(key.uid, self.file_name(&key).as_ref()) {
             self.write_file(record, token);
