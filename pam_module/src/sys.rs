@@ -237,9 +237,9 @@ impl Pam for PamHandle {
 
     fn log(&mut self, level: Level, line: &str) {
         let Ok(line) = CString::new(line) else { return };
+        // pam_syslog(3) adds the facility AUTHPRIV.
         // SAFETY: `self` is the live handle libpam called the hook with; format and argument are
-        // NUL-terminated, and "%s" takes exactly the one argument given. pam_syslog(3) adds the
-        // facility AUTHPRIV.
+        // NUL-terminated, and "%s" takes exactly the one argument given.
         unsafe { pam_syslog(self, level as c_int, c"%s".as_ptr(), line.as_ptr()) };
     }
 }
