@@ -68,6 +68,12 @@ kinds! {
     IdentityMismatch = Exit::Denied, "Sign in as the person this account belongs to.";
     /// The user has no account of that name.
     NoSuchAccount = Exit::Failed, "See what there is with:  iamctl account list";
+    /// The user has an account of that name already.
+    AccountExists = Exit::Failed, "Choose another name, or change it with:  iamctl account edit";
+    /// The account is sealed with the user's passphrase, and locked.
+    AccountLocked = Exit::LoginRequired, "Unlock it with:  iamctl account unlock";
+    /// That is not the account's passphrase.
+    WrongPassphrase = Exit::Failed, "Try again. One that is lost cannot be recovered: sign out with iamctl logout, and in again.";
     /// The issuer is not known to this site under that name.
     NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list   and name one with --issuer";
     /// The site's policy forbids it.
@@ -84,6 +90,10 @@ kinds! {
     TooManyLogins = Exit::Denied, "Finish or cancel one first:  iamctl login --cancel NAME";
     /// The uid has as many requests in flight as the site allows.
     TooManyRequests = Exit::Denied, "Try again when the running requests are done.";
+    /// Passphrases were tried too often just now.
+    TooManyAttempts = Exit::Denied, "Wait a minute, then try again.";
+    /// The client at the issuer is not the user's to change.
+    ClientNotYours = Exit::Denied, "Ask the administrators of this site, or use a client of your own:  iamctl account add --own-client";
     /// An argument is malformed.
     InvalidArgument = Exit::Usage, "";
     /// The issuer could not be reached or answered with a passing failure.

@@ -27,6 +27,7 @@ pub(super) fn run(args: &Token, context: &mut Context) -> Result<Exit, Failure> 
         audiences: words(&args.audiences),
         min_valid_seconds: args.min_valid,
         force_new: args.force_new.then_some(true),
+        strict: None,
         application: Some("iamctl".into()),
     };
     let name = args.account.as_deref();

@@ -125,6 +125,7 @@ pub(crate) fn script(base: u64) -> Script {
                 scopes: vec!["openid".into(), "storage.read:/".into()],
                 client: "per-user".into(),
                 health: "ok".into(),
+                ..Default::default()
             },
             IssuerInfo {
                 name: "cms".into(),

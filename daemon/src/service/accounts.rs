@@ -1,11 +1,12 @@
 //! The caller's accounts, settings and the site's issuers, as they may see them.
 
-use iamd_protocol::bus::{AccountInfo, IssuerInfo, StatusReply};
+use iamd_protocol::bus::{AccountInfo, IssuerInfo, StatusReply, client};
 use iamd_protocol::error::Kind;
 
 use crate::{
     account::{
-        AccountKey, AccountName, ClientPolicy, Dialect, IssuerProfile, Owner, Record, Settings,
+        AccountKey, AccountName, ClientOwner, ClientPolicy, Dialect, IssuerProfile, Owner, Record,
+        Settings,
         ports::{Health, Revision, Stored, VaultError, Wanted},
     },
     audit,
@@ -176,6 +177,7 @@ impl Service {
             state: record.state.word().into(),
             reason: record.state.reason().map(str::to_owned),
             client_id: record.client_id.clone(),
+            client: Some(client_word(&record.client_owner).into()),
             scopes_asked: record.scopes_asked.to_vec(),
             scopes: record.scopes.to_vec(),
             audiences: record.audiences.to_vec(),
@@ -191,6 +193,7 @@ impl Service {
             token_file: file.path.map(|path| path.display().to_string()),
             token_file_problem: file.problem,
             login_running: self.logins.pending(&key).is_some(),
+            ..AccountInfo::default()
         }
     }
 
@@ -257,6 +260,7 @@ impl Service {
                 Health::Failing | Health::Open(_) => "unreachable",
             }
             .into(),
+            ..IssuerInfo::default()
         };
         Ok(config.issuers.values().map(info).collect())
     }
@@ -306,5 +310,14 @@ impl Service {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// The word of `iamd_protocol::bus::client`.
+const fn client_word(owner: &ClientOwner) -> &'static str {
+    match owner {
+        ClientOwner::Site => client::SITE,
+        ClientOwner::User(_) => client::USER,
+        ClientOwner::Fixed => client::FIXED,
     }
 }

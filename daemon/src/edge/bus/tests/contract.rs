@@ -84,7 +84,7 @@ fn the_bus_lets_through_exactly_the_methods_there_are() {
 
 #[test]
 fn what_polkit_is_asked_is_what_its_policy_defines() {
-    let protocol = read("protocol/src/bus.rs");
+    let protocol = read("protocol/src/bus/mod.rs");
     let asked: BTreeSet<&str> = protocol
         .lines()
         .filter(|line| line.starts_with("pub const ACTION_"))

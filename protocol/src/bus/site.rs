@@ -1,0 +1,100 @@
+//! What the site and its node are like: status, issuers, findings, and what an administrator sees.
+
+use zbus::{DeserializeDict, SerializeDict, Type};
+
+/// The caller's sessions and settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct StatusReply {
+    /// The daemon's version.
+    pub version: String,
+    /// The node's host name.
+    pub node: String,
+    /// How many sessions of the caller are open on this node.
+    pub sessions: u32,
+    /// Until when the token files stay although no session is open.
+    pub files_until: Option<u64>,
+    /// Whether a login shows the notice.
+    pub notice: bool,
+    /// The site's default issuer, by name or URL.
+    pub default_issuer: Option<String>,
+    /// How long a refresh token's end is announced ahead, in seconds.
+    pub announce_ahead_seconds: u64,
+}
+
+/// An issuer that the site lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct IssuerInfo {
+    /// The short name.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// The URL.
+    pub url: String,
+    /// Whether this one is used when no issuer is named.
+    pub is_default: bool,
+    /// `indigo-iam`, `rfc`, or `auto`: found out from its metadata.
+    pub dialect: String,
+    /// The scopes a sign-in asks for by default.
+    pub scopes: Vec<String>,
+    /// `per-site`, `per-user` or `fixed`.
+    pub client: String,
+    /// Whether the issuer's file names a public client.
+    pub public_client: Option<bool>,
+    /// The scopes that the issuer says it offers (`scopes_supported`, RFC 8414 §2); absent in a
+    /// list. It may grant others: paths and restricted scopes are not named there.
+    pub scopes_offered: Option<Vec<String>>,
+    /// `ok`, `unknown` (not asked yet) or `unreachable`.
+    pub health: String,
+}
+
+/// One finding of `Diagnose`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct Finding {
+    /// What was looked at.
+    pub name: String,
+    /// `ok`, `warning` or `problem`.
+    pub level: String,
+    /// What was found.
+    pub text: String,
+    /// What to do; empty when nothing.
+    pub advice: String,
+}
+
+/// A user as an administrator sees them: counts and states, nothing secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct UserInfo {
+    /// The uid.
+    pub uid: u32,
+    /// The user's name when the account was made.
+    pub user: String,
+    /// How many accounts.
+    pub accounts: u32,
+    /// How many of them are signed in.
+    pub signed_in: u32,
+    /// How many sessions on this node.
+    pub sessions: u32,
+}
+
+/// A session as an administrator sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct SessionInfo {
+    /// The identifier of the session.
+    pub session: String,
+    /// The uid.
+    pub uid: u32,
+    /// The user's name.
+    pub user: String,
+    /// `PAM_SERVICE`.
+    pub service: String,
+    /// Where the login came from.
+    pub rhost: Option<String>,
+    /// The process whose end is the session's end.
+    pub pid: u32,
+    /// When it was opened.
+    pub since: u64,
+}
