@@ -1,0 +1,64 @@
+//! `iamctl login` and `iamctl logout`.
+
+use clap::Args;
+
+use crate::duration;
+
+/// `iamctl login`.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The account's short name; without one, the default account
+    #[arg(value_name = "ACCOUNT", conflicts_with_all = ["off", "on"])]
+    pub(crate) account: Option<String>,
+    /// Sign in at this issuer, by its short name at this site or by URL
+    #[arg(long, value_name = "NAME|URL")]
+    pub(crate) issuer: Option<String>,
+    /// Ask for this scope; may be given several times
+    #[arg(short = 's', long = "scope", value_name = "SCOPE")]
+    pub(crate) scopes: Vec<String>,
+    /// Tokens of this account are for this audience; may be given several times
+    #[arg(long = "aud", value_name = "AUDIENCE")]
+    pub(crate) audiences: Vec<String>,
+    /// Only when not signed in; else, or after --off, or with IAMD_NO_LOGIN set, say nothing
+    #[arg(long)]
+    pub(crate) if_needed: bool,
+    /// Show where to sign in and return at once; the login goes on
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Wait at most so long; the login goes on [e.g. 90, 5m]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "no_wait")]
+    pub(crate) timeout: Option<u32>,
+    /// Register a new client at the issuer first
+    #[arg(long)]
+    pub(crate) new_client: bool,
+    /// End the login that is running
+    #[arg(long, conflicts_with_all = LOGIN_OPTIONS)]
+    pub(crate) cancel: bool,
+    /// Show no notice when you log in to a node
+    #[arg(long, conflicts_with_all = LOGIN_OPTIONS, conflicts_with_all = ["on", "cancel"])]
+    pub(crate) off: bool,
+    /// Show the notice again when you log in to a node without a sign-in
+    #[arg(long, conflicts_with_all = LOGIN_OPTIONS, conflicts_with = "cancel")]
+    pub(crate) on: bool,
+    /// Show no QR code
+    #[arg(long)]
+    pub(crate) no_qr: bool,
+    /// Print one JSON object per change of the login's state
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The options of `login` that start a login.
+const LOGIN_OPTIONS: [&str; 8] =
+    ["issuer", "scopes", "audiences", "if_needed", "no_wait", "timeout", "new_client", "no_qr"];
+
+/// `iamctl logout`.
+#[derive(Debug, Args)]
+pub(crate) struct Logout {
+    /// The account's short name; without one, the default account
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
