@@ -187,7 +187,7 @@ impl IssuerClient {
         }
         let now = self.clock.wall();
         let by_token = || Some(jwt::expires_at(access_token.expose_secret())?.after(now));
-        let refresh_token = answer.refresh_token.filter(reply::is_sane);
+        let refresh_token = answer.refresh_token.filter(reply::is_refresh_token);
         let lasting = refresh_token.as_ref().or(used);
         let refresh_expires_at = self.end_of(lasting, answer.refresh_expires_in);
         let tokens = Tokens {
@@ -207,7 +207,7 @@ impl IssuerClient {
             return None;
         }
         let answer = serde_json::from_slice::<RefreshTokenAlone>(&reply.body).ok()?;
-        let token = Some(answer.refresh_token).filter(reply::is_sane);
+        let token = Some(answer.refresh_token).filter(reply::is_refresh_token);
         let token = token.filter(|token| !is_the_same(token, used))?;
         Some(Rotated { expires_at: self.end_of(Some(&token), answer.refresh_expires_in), token })
     }

@@ -83,6 +83,19 @@ async fn r25_a_refresh_token_without_a_usable_access_token_comes_with_the_failur
 }
 
 #[tokio::test]
+async fn r25_a_refresh_token_may_have_spaces_and_comes_back_as_it_was() {
+    let mock = Mock::start().await;
+    mock.on(ENDPOINT, [json_reply(200, json!({ "access_token": "at", "refresh_token": "a b+c" }))]);
+    let (profile, wanted) = (mock.profile(), Wanted::default());
+    let first = secret(REFRESH_TOKEN);
+    let tokens = client().refresh(&profile, &basic(), &first, &wanted).await.unwrap();
+    let second = tokens.refresh_token.unwrap();
+    client().refresh(&profile, &basic(), &second, &wanted).await.unwrap();
+    let sent = mock.seen(ENDPOINT).pop().unwrap();
+    assert_eq!(sent.field("refresh_token").as_deref(), Some("a b+c"));
+}
+
+#[tokio::test]
 async fn r25_a_failure_without_a_new_refresh_token_brings_none() {
     let whole = json!({ "access_token": "", "refresh_token": "new" }).to_string();
     for answer in [
