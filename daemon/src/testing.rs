@@ -291,7 +291,7 @@ pub struct TestIssuers {
     /// How long a refresh takes.
     pub latency: Mutex<Duration>,
     /// The answers to refreshes; when empty, a token for 1 h and a rotated refresh token.
-    pub refresh_script: Mutex<VecDeque<Result<Tokens, RefreshError>>>,
+    pub refresh_script: Mutex<VecDeque<Result<Tokens, RefreshFailure>>>,
     /// The answers to polls; when empty, `Pending`.
     pub poll_script: Mutex<VecDeque<PollAnswer>>,
     /// The answers to device authorizations; when empty, a code for 10 min.
@@ -384,7 +384,7 @@ impl Issuers for TestIssuers {
         _: &ClientRecord,
         refresh_token: &SecretString,
         wanted: &Wanted,
-    ) -> Result<Tokens, RefreshError> {
+    ) -> Result<Tokens, RefreshFailure> {
         self.wanted.lock().unwrap().push(wanted.clone());
         let count = self.refreshes.fetch_add(1, SeqCst) + 1;
         self.presented.lock().unwrap().push(refresh_token.expose_secret().to_owned());

@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use iamd_protocol::pam::{self, FrameError, Reply, Request};
+use iamd_protocol::pam::{self, FrameError, MAX_BODY, Reply, Request};
 
 use crate::args::Args;
 use crate::deadline::Deadline;
@@ -22,6 +22,8 @@ pub(crate) enum AskError {
     Owner(u32),
     /// The deadline passed while the conversation was here.
     Late(&'static str),
+    /// The request has so many bytes, more than a frame takes.
+    TooLong(u32),
     /// What came back, or did not, is not a reply.
     Frame(FrameError),
 }
@@ -36,6 +38,9 @@ impl std::fmt::Display for AskError {
             },
             Self::Owner(uid) => write!(f, "the socket is served by uid {uid}: not trusted"),
             Self::Late(at) => write!(f, "no answer within the deadline (at {at})"),
+            Self::TooLong(length) => {
+                write!(f, "a request of {length} bytes, and {MAX_BODY} are allowed")
+            }
             Self::Frame(FrameError::Io(error)) => write!(f, "the daemon hung up: {error}"),
             Self::Frame(error) => write!(f, "not a reply: {error}"),
         }
@@ -56,9 +61,20 @@ pub(crate) fn ask(args: &Args, request: &Request) -> Result<Reply, AskError> {
         uid if uid == args.socket_uid => {}
         uid => return Err(AskError::Owner(uid)),
     }
-    let mut timed = Timed { stream, deadline };
-    pam::write(&mut timed, request).map_err(|error| frame_error(error, "write"))?;
-    pam::read(&mut timed).map_err(|error| frame_error(error, "read"))
+    converse(&mut Timed { stream, deadline }, request)
+}
+
+fn converse(timed: &mut Timed, request: &Request) -> Result<Reply, AskError> {
+    match pam::write(timed, request) {
+        Ok(()) => pam::read(timed).map_err(|error| frame_error(error, "read")),
+        Err(FrameError::Length(length)) => Err(AskError::TooLong(length)),
+        Err(FrameError::Io(error)) if !is_late(&error) => match pam::read(timed) {
+            // It said why before it hung up, and did not wait for the rest of the request.
+            Ok(refused @ Reply::Refused { .. }) => Ok(refused),
+            _ => Err(AskError::Frame(error.into())),
+        },
+        Err(error) => Err(frame_error(error, "write")),
+    }
 }
 
 fn frame_error(error: FrameError, at: &'static str) -> AskError {

@@ -6,7 +6,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use iamd_protocol::pam::{Close, Open, Request};
+use iamd_protocol::pam::{self, Close, Open, Reply, Request};
 use support::{Node, TOKEN_FILE, USER};
 
 const OPENED: &str = "log 6 session opened (uid 65534, 1 variables, notice shown)";
@@ -123,6 +123,22 @@ fn a_daemon_that_hangs_up_does_not_kill_a_program_with_default_sigpipe() {
     let lines = node.run(USER, 20);
     let line = "log 4 login goes on without iamd: the daemon hung up: Broken pipe (os error 32)";
     assert_eq!(lines, [line, "open 0", "close 0", "descriptors +0"]);
+}
+
+/// As that, but it said why: with the sleep the write has no reader, without it perhaps.
+#[test]
+fn a_frame_that_the_daemon_refuses_is_one_line_that_says_why_and_the_login_goes_on() {
+    for pause in ["0", "20000"] {
+        let node = Node::new("").with("HOST_SLOW_US", pause);
+        node.daemon_that(|mut stream| {
+            let reason =
+                "FrameTooLong: a frame of 2049 bytes; limits.frame_bytes allows 2048".into();
+            pam::write(&mut stream, &Reply::Refused { reason }).unwrap();
+        });
+        let lines = node.run(USER, 1);
+        let line = "log 4 iamd refused: FrameTooLong: a frame of 2049 bytes; limits.frame_bytes allows 2048";
+        assert_eq!(lines, [line, "open 0", "close 0", "descriptors +0"], "pause {pause}");
+    }
 }
 
 #[test]

@@ -15,8 +15,11 @@
 //! ```
 //!
 //! End of file before the end of a frame is an error at once; a length above [`MAX_BODY`] is an
-//! error before a byte of the body is read. Unknown fields are ignored on both sides, so that a
-//! module and a daemon of neighbouring versions understand each other.
+//! error before a byte of the body is read. A daemon answers a frame that it does not take with
+//! [`Reply::Refused`], whose reason begins with [`FRAME_TOO_LONG`] or [`FRAME_MALFORMED`], and
+//! closes, perhaps before all of the frame was sent: a write that fails does not mean that there is
+//! no reply. Unknown fields are ignored on both sides, so that a module and a daemon of neighbouring
+//! versions understand each other.
 //!
 //! ```
 //! use iamd_protocol::pam::*;
@@ -44,6 +47,11 @@ pub const DEADLINE_BOUNDS_MS: (u64, u64) = (50, 2000);
 pub const ANSWER_WITHIN_MS: u64 = 700;
 /// The services the module acts for when the site names none.
 pub const DEFAULT_SERVICES: [&str; 2] = ["sshd", "login"];
+
+/// How the reason begins when a frame is longer than the daemon's limit.
+pub const FRAME_TOO_LONG: &str = "FrameTooLong";
+/// How the reason begins when a frame is not a [`Request`].
+pub const FRAME_MALFORMED: &str = "FrameMalformed";
 
 /// What the module asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

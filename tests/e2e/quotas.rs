@@ -13,6 +13,7 @@ pub fn cases() -> Vec<Case> {
         the_17th_account_is_refused_with_its_own_error,
         the_3rd_running_login_is_refused_with_its_own_error,
         the_65th_request_in_flight_is_refused_with_its_own_error,
+        a_pam_frame_over_the_limit_is_refused_with_its_own_error_and_the_session_opens,
     ]
 }
 
@@ -27,6 +28,7 @@ fn quotas(world: &World) -> Result<Quotas, Error> {
     let issuer = world.start_issuer(IssuerSpec::new("quota.test"))?;
     let hasty = world.start_issuer(IssuerSpec::new("hasty.test"))?;
     let product = Product::new(&issuer).issuer("hasty", &hasty);
+    let product = product.config("[limits]\nframe_bytes = 1024\n");
     let node = world.boot(product.on(world.spec("quotas")))?;
     put_bus_client(&node)?;
     Ok(Quotas { node, issuer, hasty })
@@ -101,5 +103,26 @@ fn the_65th_request_in_flight_is_refused_with_its_own_error(world: &World) -> Ou
             other => Err(Error::Wrong(other)),
         },
     )?;
+    Ok(())
+}
+
+fn a_pam_frame_over_the_limit_is_refused_with_its_own_error_and_the_session_opens(
+    world: &World,
+) -> Outcome {
+    let place = world.place(quotas)?;
+    let (node, user) = (&place.node, world.user()?);
+    // `required`: what the module answers is what the program gets.
+    let stack = b"session required pam_iam.so services=afar debug\n";
+    node.put("/etc/pam.d/afar", 0o644, "root", stack)?;
+    let said = |of: &str| format!("journalctl --sync; journalctl -b -o cat --no-pager {of}");
+    for (letters, line) in [(2000, "iamd refused: FrameTooLong: a frame of 2"), (20, "nothing for")]
+    {
+        let host = "x".repeat(letters);
+        let open = format!("pamtester -I rhost={host} afar {user} open_session");
+        node.exec(&open)?.ok()?;
+        let told = node.root_says(&said("-g 'pam_iam.afar' | tail -n 1"))?;
+        assert!(told.contains(line), "{told}");
+    }
+    assert_eq!(node.root_says(&said("-u iamd -g FrameTooLong | wc -l"))?, "1");
     Ok(())
 }

@@ -1,10 +1,14 @@
 //! The traits by which the rooms reach each other. A room names the trait it needs; `startup`
 //! hands in the implementation; a test hands in its own.
 
+mod refresh;
+
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+
+pub use refresh::{RefreshError, RefreshFailure, Rotated};
 
 use super::{
     AccountKey, AccountName, AudienceSet, ClientOwner, ClientRecord, IssuerProfile, Record,
@@ -148,38 +152,6 @@ pub enum PollAnswer {
     Failed(IssuerError),
 }
 
-/// Why a refresh gave nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RefreshError {
-    /// The refresh token is expired, revoked or unknown: sign in again (requirement 30).
-    #[error("{text}")]
-    Dead {
-        /// What the issuer said.
-        text: String,
-    },
-    /// The user has to act at the issuer; the refresh token lives.
-    #[error("{text}")]
-    ActionNeeded {
-        /// What the issuer said.
-        text: String,
-    },
-    /// The issuer does not grant the scopes.
-    #[error("{text}")]
-    Scope {
-        /// What it said.
-        text: String,
-    },
-    /// The issuer does not grant the audience (`invalid_target`).
-    #[error("{text}")]
-    Audience {
-        /// What it said.
-        text: String,
-    },
-    /// Anything else; `Unreachable` may pass, `ClientRejected` keeps the refresh token.
-    #[error(transparent)]
-    Issuer(#[from] IssuerError),
-}
-
 /// What a refresh should give.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Wanted {
@@ -231,7 +203,8 @@ pub trait Issuers: Send + Sync + 'static {
         audiences: &AudienceSet,
     ) -> Result<DeviceAuthorization, IssuerError>;
 
-    /// Asks once whether the device code was approved (RFC 8628 §3.4).
+    /// Asks once whether the device code was approved (RFC 8628 §3.4). A refresh token that comes
+    /// with an answer that fails is revoked: nobody will hold it.
     async fn poll_device(
         &self,
         issuer: &IssuerProfile,
@@ -241,13 +214,16 @@ pub trait Issuers: Send + Sync + 'static {
     ) -> PollAnswer;
 
     /// Uses a refresh token once (RFC 6749 §6). Never retries by itself.
+    ///
+    /// # Errors
+    /// [`RefreshFailure`], with the new refresh token where one came without a usable access token.
     async fn refresh(
         &self,
         issuer: &IssuerProfile,
         client: &ClientRecord,
         refresh_token: &SecretString,
         wanted: &Wanted,
-    ) -> Result<Tokens, RefreshError>;
+    ) -> Result<Tokens, RefreshFailure>;
 
     /// Revokes a refresh token (RFC 7009). Unknown to the issuer is success.
     async fn revoke(

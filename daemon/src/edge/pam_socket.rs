@@ -1,7 +1,7 @@
 //! The socket of the PAM module: one frame in, one frame out, for root only.
 //!
-//! Who is asking comes from the kernel. A peer that stalls costs a task and nobody's time; one
-//! that sends nonsense is hung up on.
+//! Who is asking comes from the kernel. A peer that stalls costs a task and nobody's time. Root that
+//! sends a frame too long or none at all is told so by name; anybody else is hung up on.
 
 #[cfg(test)]
 mod tests;
@@ -95,13 +95,14 @@ async fn converse(
         return Err(io::Error::from(io::ErrorKind::PermissionDenied).into());
     }
     let reply = match request {
-        Request::Open(open) => {
+        Ok(Request::Open(open)) => {
             service.open_session(NewLogin { open, pid: peer.pid, pidfd: peer.pidfd }).await
         }
-        Request::Close(close) => service.close_session(close.session),
+        Ok(Request::Close(close)) => service.close_session(close.session),
+        Err(refusal) => Reply::Refused { reason: refusal.to_string() },
     };
     if let Reply::Refused { reason } = &reply {
-        tracing::warn!(%reason, "a session was refused: {reason}");
+        tracing::warn!(pid = peer.pid, %reason, "the PAM module was refused: {reason}");
     }
     let bytes = pam::encode(&reply)?;
     tokio::select! {
@@ -110,16 +111,32 @@ async fn converse(
     }
 }
 
-async fn receive(stream: &mut UnixStream, most: usize) -> Result<Request, FrameError> {
+/// Why a frame is not taken.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("{}: a frame of {length} bytes; limits.frame_bytes allows {most}", pam::FRAME_TOO_LONG)]
+    TooLong { length: u32, most: usize },
+    #[error("{}: {error}", pam::FRAME_MALFORMED)]
+    Malformed { error: FrameError },
+}
+
+/// Reads one frame, and of one that is too long the header only.
+///
+/// # Errors
+/// The transport's: there is nobody to answer.
+async fn receive(stream: &mut UnixStream, most: usize) -> io::Result<Result<Request, Refusal>> {
     let mut header = [0; 4];
     stream.read_exact(&mut header).await?;
-    let length = pam::body_length(header)?;
-    if length > most {
-        return Err(FrameError::Length(u32::from_le_bytes(header)));
+    let length = u32::from_le_bytes(header);
+    if length as usize > most {
+        return Ok(Err(Refusal::TooLong { length, most }));
     }
-    let mut body = vec![0; length];
+    let mut body = match pam::body_length(header) {
+        Ok(length) => vec![0; length],
+        Err(error) => return Ok(Err(Refusal::Malformed { error })),
+    };
     stream.read_exact(&mut body).await?;
-    pam::decode(&body)
+    Ok(pam::decode(&body).map_err(|error| Refusal::Malformed { error }))
 }
 
 fn timed_out() -> FrameError {

@@ -55,7 +55,7 @@ use crate::{
     account::{
         AudienceSet, ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
         ports::{
-            DeviceAuthorization, Health, IssuerError, Issuers, PollAnswer, RefreshError,
+            DeviceAuthorization, Health, IssuerError, Issuers, PollAnswer, RefreshFailure,
             Registration, Tokens, Wanted,
         },
     },
@@ -191,7 +191,7 @@ impl Issuers for IssuerClient {
         client: &ClientRecord,
         refresh_token: &SecretString,
         wanted: &Wanted,
-    ) -> Result<Tokens, RefreshError> {
+    ) -> Result<Tokens, RefreshFailure> {
         self.use_refresh_token(issuer, client, refresh_token, wanted).await
     }
 

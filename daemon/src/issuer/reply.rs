@@ -56,8 +56,14 @@ pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
 
 /// Whether a secret can go into a header, a form and a file: visible ASCII, not empty, bounded.
 pub(super) fn is_sane(secret: &SecretString) -> bool {
+    is_refresh_token(secret) && !secret.expose_secret().contains(' ')
+}
+
+/// Whether a secret can be a refresh token, which goes into forms only: spaces too (RFC 6749
+/// Appendix A.17).
+pub(super) fn is_refresh_token(secret: &SecretString) -> bool {
     let secret = secret.expose_secret();
     !secret.is_empty()
         && secret.len() <= 64 * 1024
-        && secret.bytes().all(|byte| byte.is_ascii_graphic())
+        && secret.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }

@@ -21,8 +21,8 @@ use super::{
     reply,
 };
 use crate::account::{
-    AudienceParameter, AudienceSet, ClientRecord, IssuerProfile, ScopeSet,
-    ports::{IssuerError, PollAnswer, RefreshError, Tokens, Wanted},
+    AudienceParameter, AudienceSet, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
+    ports::{IssuerError, PollAnswer, RefreshError, RefreshFailure, Rotated, Tokens, Wanted},
 };
 
 /// Where neither the reply nor the token says how long it is good (requirement 27).
@@ -43,6 +43,14 @@ struct TokenReply {
     refresh_expires_in: Option<Duration>,
     #[serde(default, deserialize_with = "reply::list")]
     scope: Option<String>,
+}
+
+/// What is worth keeping of a token response that is of no other use.
+#[derive(Deserialize)]
+struct RefreshTokenAlone {
+    refresh_token: SecretString,
+    #[serde(default, deserialize_with = "reply::seconds")]
+    refresh_expires_in: Option<Duration>,
 }
 
 impl IssuerClient {
@@ -67,18 +75,27 @@ impl IssuerClient {
             Ok(reply) => reply,
             Err(error) => return failed_poll(error),
         };
-        match self.read(profile, &reply, None) {
+        let answer = match self.read(profile, &reply, None) {
             Some(Ok((mut tokens, id_token))) => {
                 let id_token = id_token.as_ref();
                 match self.identity(profile, &metadata, &client.client_id, id_token).await {
-                    Ok(identity) => tokens.identity = identity,
-                    Err(error) => return PollAnswer::Failed(error),
+                    Ok(identity) => {
+                        tokens.identity = identity;
+                        PollAnswer::Tokens(Box::new(tokens))
+                    }
+                    Err(error) => PollAnswer::Failed(error),
                 }
-                PollAnswer::Tokens(Box::new(tokens))
             }
             Some(Err(error)) => PollAnswer::Failed(error),
             None => classify::poll(ErrorReply::read(profile, &reply, &redactor)),
+        };
+        if let PollAnswer::Failed(_) = answer
+            && let Some(nobodys) = self.refresh_token_alone(&reply, None)
+            && let Err(error) = self.revoke_token(profile, client, &nobodys.token).await
+        {
+            tracing::warn!(issuer = %profile.name, %error, "the refresh token of a sign-in that failed could not be revoked: {error}");
         }
+        answer
     }
 
     pub(super) async fn use_refresh_token(
@@ -87,7 +104,7 @@ impl IssuerClient {
         client: &ClientRecord,
         refresh_token: &SecretString,
         wanted: &Wanted,
-    ) -> Result<Tokens, RefreshError> {
+    ) -> Result<Tokens, RefreshFailure> {
         let metadata = self.metadata(profile).await?;
         check_audiences(metadata.audience_parameter, &wanted.audiences)
             .map_err(|text| RefreshError::Audience { text })?;
@@ -98,22 +115,25 @@ impl IssuerClient {
             let scopes = scopes.without("offline_access");
             if scopes.is_empty() {
                 // Left out, the parameter would mean all scopes.
-                return Err(RefreshError::Scope { text: "no scope is asked for".to_owned() });
+                let text = "no scope is asked for".to_owned();
+                return Err(RefreshError::Scope { text }.into());
             }
             form.add("scope", &scopes.to_string());
         }
         form.add_audiences(metadata.audience_parameter, &wanted.audiences);
         let tailored = wanted.scopes.is_some() || !wanted.audiences.is_empty();
         let reply = self.token_request(profile, &metadata, client, form, tailored).await?;
-        match self.read(profile, &reply, Some(refresh_token)) {
+        let error = match self.read(profile, &reply, Some(refresh_token)) {
             // An ID token in it tells nothing new, and must not cost a refresh token that rotated.
-            Some(answer) => Ok(answer?.0),
+            Some(Ok((tokens, _))) => return Ok(tokens),
+            Some(Err(error)) => error.into(),
             None => {
                 let secrets = client.client_secret.iter().chain([refresh_token]);
-                let error = ErrorReply::read(profile, &reply, &Redactor::new(secrets));
-                Err(classify::refresh(error))
+                classify::refresh(ErrorReply::read(profile, &reply, &Redactor::new(secrets)))
             }
-        }
+        };
+        let rotated = self.refresh_token_alone(&reply, Some(refresh_token));
+        Err(RefreshFailure { error, rotated })
     }
 
     async fn token_request(
@@ -167,24 +187,41 @@ impl IssuerClient {
         }
         let now = self.clock.wall();
         let by_token = || Some(jwt::expires_at(access_token.expose_secret())?.after(now));
-        let refresh_token = answer.refresh_token.filter(reply::is_sane);
+        let refresh_token = answer.refresh_token.filter(reply::is_refresh_token);
         let lasting = refresh_token.as_ref().or(used);
-        let refresh_expires_at =
-            lasting.and_then(|token| jwt::unsigned_expires_at(token.expose_secret()));
-        let told = answer.refresh_expires_in.filter(|told| !told.is_zero());
-        let is_used = |token: &SecretString| {
-            used.is_some_and(|used| used.expose_secret() == token.expose_secret())
-        };
+        let refresh_expires_at = self.end_of(lasting, answer.refresh_expires_in);
         let tokens = Tokens {
             expires_in: answer.expires_in.or_else(by_token).unwrap_or(DEFAULT_EXPIRES_IN),
             access_token,
-            refresh_expires_at: refresh_expires_at.or(told.map(|told: Duration| now.plus(told))),
-            refresh_token: refresh_token.filter(|token| !is_used(token)),
+            refresh_expires_at,
+            refresh_token: refresh_token.filter(|token| !is_the_same(token, used)),
             scopes: answer.scope.as_deref().map(ScopeSet::from_reply).filter(|set| !set.is_empty()),
             identity: None,
         };
         Some(Ok((tokens, answer.id_token)))
     }
+
+    /// The new refresh token of a success reply that [`Self::read`] could make nothing of.
+    fn refresh_token_alone(&self, reply: &Reply, used: Option<&SecretString>) -> Option<Rotated> {
+        if reply.status != 200 {
+            return None;
+        }
+        let answer = serde_json::from_slice::<RefreshTokenAlone>(&reply.body).ok()?;
+        let token = Some(answer.refresh_token).filter(reply::is_refresh_token);
+        let token = token.filter(|token| !is_the_same(token, used))?;
+        Some(Rotated { expires_at: self.end_of(Some(&token), answer.refresh_expires_in), token })
+    }
+
+    /// When a refresh token ends, as it says itself or else the reply.
+    fn end_of(&self, token: Option<&SecretString>, told: Option<Duration>) -> Option<UnixTime> {
+        let by_token = token.and_then(|token| jwt::unsigned_expires_at(token.expose_secret()));
+        let told = told.filter(|told| !told.is_zero());
+        by_token.or_else(|| told.map(|told| self.clock.wall().plus(told)))
+    }
+}
+
+fn is_the_same(token: &SecretString, used: Option<&SecretString>) -> bool {
+    used.is_some_and(|used| used.expose_secret() == token.expose_secret())
 }
 
 /// `resource` takes absolute URIs without a fragment (RFC 8707 §2).

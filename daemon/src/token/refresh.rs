@@ -3,7 +3,8 @@
 //! lock → read again → issuer → journal (fsync) → store (compare-and-swap) → settle. A crash
 //! between any two steps loses nothing: before the journal the old refresh token is still the
 //! issuer's, as far as anybody knows; after it the new one is on disk, and a replay at the next
-//! start brings it into the store.
+//! start brings it into the store. A new refresh token that comes with a failure goes the same way
+//! before the failure is told.
 
 use std::{
     collections::HashMap,
@@ -17,8 +18,8 @@ use crate::{
     account::{
         AccessToken, AccountKey, ClientRecord, Event, IssuerProfile, Record, Rotation, State,
         ports::{
-            IssuerError, Issuers, LockOn, RefreshError, Revision, Stored, Tokens, Vault,
-            VaultError, Wanted,
+            IssuerError, Issuers, LockOn, RefreshError, RefreshFailure, Revision, Rotated, Stored,
+            Tokens, Vault, VaultError, Wanted,
         },
     },
     clock::Clock,
@@ -112,7 +113,13 @@ impl Refresher {
                 let next = self.persist(next, &record, revision).await?;
                 Ok(Refreshed { token, record: next, asked: true })
             }
-            Err(error) => Err(self.note_failure(record, revision, error).await),
+            Err(RefreshFailure { error, rotated: None }) => {
+                Err(self.note_failure(record, revision, error).await)
+            }
+            Err(RefreshFailure { error, rotated: Some(rotated) }) => {
+                self.keep_rotated(record, revision, &error, rotated).await?;
+                Err(error.into())
+            }
         }
     }
 
@@ -174,9 +181,7 @@ impl Refresher {
         next.refreshed_at = Some(now);
         match tokens.refresh_token {
             Some(new) if !same(Some(&new), record.refresh_token.as_ref()) => {
-                next.rotation = Rotation::Rotates;
-                next.refresh_token = Some(new);
-                next.refresh_expires_at = tokens.refresh_expires_at;
+                rotate(&mut next, Rotated { token: new, expires_at: tokens.refresh_expires_at });
             }
             _ if next.rotation == Rotation::Unknown => next.rotation = Rotation::Keeps,
             _ => {}
@@ -263,6 +268,25 @@ impl Refresher {
         }
     }
 
+    /// Keeps the new refresh token of a reply that gave nothing else, as if it had.
+    async fn keep_rotated(
+        &self,
+        record: Record,
+        revision: Revision,
+        error: &RefreshError,
+        rotated: Rotated,
+    ) -> Result<(), TokenError> {
+        let mut next = record.clone();
+        match event(error) {
+            // About the one that was used, which is of no more interest.
+            Some(Event::RefreshTokenDead(_)) | None => {}
+            Some(event) => next.state = next.state.after(event),
+        }
+        next.refreshed_at = Some(self.clock.wall());
+        rotate(&mut next, rotated);
+        self.persist(next, &record, revision).await.map(drop)
+    }
+
     /// What a failure makes of the account.
     async fn note_failure(
         &self,
@@ -270,14 +294,7 @@ impl Refresher {
         revision: Revision,
         error: RefreshError,
     ) -> TokenError {
-        let event = match &error {
-            RefreshError::Dead { text } => Event::RefreshTokenDead(text.clone()),
-            RefreshError::ActionNeeded { text } => Event::ActionDemanded(text.clone()),
-            RefreshError::Issuer(IssuerError::ClientRejected { text }) => {
-                Event::ClientRejected(text.clone())
-            }
-            _ => return error.into(),
-        };
+        let Some(event) = event(&error) else { return error.into() };
         let mut next = record.clone();
         next.state = next.state.after(event);
         if matches!(next.state, State::LoginRequired { .. }) {
@@ -294,6 +311,24 @@ impl Refresher {
     fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Record>> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a failure means for the account; most mean nothing.
+fn event(error: &RefreshError) -> Option<Event> {
+    match error {
+        RefreshError::Dead { text } => Some(Event::RefreshTokenDead(text.clone())),
+        RefreshError::ActionNeeded { text } => Some(Event::ActionDemanded(text.clone())),
+        RefreshError::Issuer(IssuerError::ClientRejected { text }) => {
+            Some(Event::ClientRejected(text.clone()))
+        }
+        _ => None,
+    }
+}
+
+fn rotate(record: &mut Record, rotated: Rotated) {
+    record.rotation = Rotation::Rotates;
+    record.refresh_token = Some(rotated.token);
+    record.refresh_expires_at = rotated.expires_at;
 }
 
 /// What somebody else wrote, with our tokens.

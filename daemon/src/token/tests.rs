@@ -6,7 +6,10 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::{
-    account::{Rotation, ScopeSet, State, ports::Vault as _},
+    account::{
+        Rotation, ScopeSet, State,
+        ports::{RefreshFailure, Rotated, Vault as _},
+    },
     testing::*,
 };
 
@@ -33,8 +36,19 @@ impl World {
     }
 
     fn issuer_says(&self, answer: Result<crate::account::ports::Tokens, RefreshError>) {
-        self.issuers.refresh_script.lock().unwrap().push_back(answer);
+        self.issuers.refresh_script.lock().unwrap().push_back(answer.map_err(Into::into));
     }
+
+    /// No access token, but the refresh token `rt-new`.
+    fn issuer_only_rotates(&self, error: impl Into<RefreshError>) {
+        let rotated = Rotated { token: "rt-new".to_owned().into(), expires_at: None };
+        let failure = RefreshFailure { error: error.into(), rotated: Some(rotated) };
+        self.issuers.refresh_script.lock().unwrap().push_back(Err(failure));
+    }
+}
+
+fn malformed() -> IssuerError {
+    IssuerError::Malformed { text: "token_type is DPoP, not Bearer".into() }
 }
 
 fn text(given: &Given) -> &str {
@@ -66,6 +80,62 @@ async fn r25_an_absent_refresh_token_keeps_the_old_one() {
     let record = world.vault.record(&world.key);
     assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt0");
     assert_eq!(record.rotation, Rotation::Keeps);
+}
+
+#[tokio::test]
+async fn r25_a_refresh_token_that_comes_with_a_failure_is_journalled_then_stored_before_it_is_told()
+{
+    let world = world();
+    world.ask(Ask::default()).await.unwrap();
+    world.vault.steps.lock().unwrap().clear();
+    world.issuer_only_rotates(malformed());
+    let again = Ask { force_new: true, ..Ask::default() };
+    let error = world.ask(again.clone()).await.unwrap_err();
+    assert_eq!(error, malformed().into(), "the failure is the issuer's");
+    assert_eq!(*world.vault.steps.lock().unwrap(), ["lock", "journal", "save", "settle"]);
+    let record = world.vault.record(&world.key);
+    assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt-new");
+    assert_eq!((record.rotation, record.state), (Rotation::Rotates, State::SignedIn));
+    assert_eq!(record.access_token.unwrap().token.expose_secret(), "at1", "it is still valid");
+    assert_eq!(text(&world.ask(again).await.unwrap()), "at3");
+    assert_eq!(*world.issuers.presented.lock().unwrap(), ["rt0", "rt1", "rt-new"]);
+}
+
+#[tokio::test]
+async fn r25_a_refresh_token_that_comes_with_a_failure_survives_a_store_that_fails() {
+    for (journal_fails, told) in [
+        (false, TokenError::from(malformed())),
+        // As after a success: that it is in memory only goes first.
+        (true, VaultError::Unavailable { text: "the journal is full".into() }.into()),
+    ] {
+        let world = world();
+        world.vault.saves_fail.store(true, SeqCst);
+        world.vault.journal_fails.store(journal_fails, SeqCst);
+        world.issuer_only_rotates(malformed());
+        assert_eq!(world.ask(Ask::default()).await.unwrap_err(), told);
+        assert_eq!(world.vault.journal.lock().unwrap().len(), usize::from(!journal_fails));
+        world.vault.saves_fail.store(false, SeqCst);
+        world.vault.journal_fails.store(false, SeqCst);
+        assert_eq!(text(&world.ask(Ask::default()).await.unwrap()), "at2");
+        assert_eq!(*world.issuers.presented.lock().unwrap(), ["rt0", "rt-new"]);
+    }
+}
+
+#[tokio::test]
+async fn r25_an_error_in_the_same_reply_is_noted_unless_it_is_about_the_old_refresh_token() {
+    let reason = || "why".to_owned();
+    for (error, state) in [
+        (RefreshError::Dead { text: reason() }, State::SignedIn),
+        (RefreshError::Scope { text: reason() }, State::SignedIn),
+        (RefreshError::ActionNeeded { text: reason() }, State::ActionNeeded { reason: reason() }),
+    ] {
+        let world = world();
+        world.issuer_only_rotates(error.clone());
+        assert_eq!(world.ask(Ask::default()).await.unwrap_err(), error.into());
+        assert_eq!(world.vault.record(&world.key).state, state);
+        world.ask(Ask::default()).await.unwrap();
+        assert_eq!(*world.issuers.presented.lock().unwrap(), ["rt0", "rt-new"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

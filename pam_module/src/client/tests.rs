@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "the promise is about real time")]
 
 use super::*;
-use iamd_protocol::pam::{MAX_BODY, Open, Opened};
+use iamd_protocol::pam::{Close, FRAME_TOO_LONG, Open, Opened};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -177,6 +177,52 @@ fn lengths_out_of_bounds_and_garbage_are_no_replies() {
     let nested = "[".repeat(MAX_BODY);
     let frame = [&(MAX_BODY as u32).to_le_bytes(), nested.as_bytes()].concat();
     assert!(matches!(ask_one_that_sends(frame), Err(AskError::Frame(FrameError::Body(_)))));
+}
+
+#[test]
+fn a_refusal_is_heard_when_the_daemon_hung_up_before_it_had_read_the_request() {
+    let told = |said: &Reply| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        pam::write(&mut theirs, said).unwrap();
+        drop(theirs);
+        converse(&mut Timed { stream: ours, deadline: Deadline::after(DEADLINE) }, &request())
+    };
+    let refusal = Reply::Refused { reason: format!("{FRAME_TOO_LONG}: a frame of 9 bytes") };
+    assert_eq!(told(&refusal).unwrap(), refusal);
+    // Nothing else can be an answer to what was not read.
+    let error = told(&reply()).unwrap_err().to_string();
+    assert_eq!(error, "the daemon hung up: Broken pipe (os error 32)");
+}
+
+#[test]
+fn a_refusal_is_heard_however_much_of_the_request_was_read() {
+    for read in 0..=4 {
+        let place = Place::new();
+        let refusal = Reply::Refused { reason: format!("{FRAME_TOO_LONG}: a frame of 9 bytes") };
+        let told = refusal.clone();
+        place.daemon(move |mut stream| {
+            stream.read_exact(&mut [0; 4][..read]).unwrap();
+            pam::write(&mut stream, &told).unwrap();
+        });
+        assert_eq!(ask_in_time(&place.args()).unwrap(), refusal, "{read} bytes read");
+    }
+}
+
+#[test]
+fn a_request_that_no_frame_takes_is_told_at_once_and_not_sent() {
+    let place = Place::new();
+    let (told, heard) = std::sync::mpsc::channel();
+    place.daemon(move |mut stream| {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        told.send(bytes).unwrap();
+    });
+    let session = "x".repeat(MAX_BODY);
+    let start = Instant::now();
+    let error = ask(&place.args(), &Request::Close(Close { session })).unwrap_err();
+    assert!(start.elapsed() < DEADLINE);
+    assert_eq!(error.to_string(), "a request of 65560 bytes, and 65536 are allowed");
+    assert_eq!(heard.recv().unwrap(), b"");
 }
 
 #[test]

@@ -228,6 +228,14 @@ fn failures() -> Vec<(Result<Reply, AskError>, &'static str)> {
     vec![
         (Ok(Reply::Refused { reason: "a\nb".into() }), "Warning: iamd refused: a?b"),
         (
+            Ok(Reply::Refused { reason: "FrameTooLong: a frame of 9 bytes".into() }),
+            "Warning: iamd refused: FrameTooLong: a frame of 9 bytes",
+        ),
+        (
+            Err(AskError::TooLong(70_000)),
+            "Warning: login goes on without iamd: a request of 70000 bytes, and 65536 are allowed",
+        ),
+        (
             Err(AskError::Connect(io(io::ErrorKind::NotFound))),
             "Warning: login goes on without iamd: no socket: is iamd installed and running?",
         ),

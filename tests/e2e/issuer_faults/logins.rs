@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use iamd_tests::{Notice, World};
+use iamd_tests::{Error, Notice, World, eventually};
 use serde_json::json;
 
 use super::{RFC, Stage, stage, told};
@@ -22,13 +22,14 @@ pub fn cases() -> Vec<Case> {
         r13_no_redirect_is_followed,
         r18_a_scope_that_was_not_registered_is_told,
         a_page_in_place_of_an_answer_is_a_passing_failure,
+        a_sign_in_without_a_usable_access_token_leaves_no_refresh_token_behind,
         a_device_endpoint_that_knows_no_client_gets_one_new_client_and_no_more,
     ]
 }
 
 const POLL: &str = "POST /token device_code";
 
-fn polls(stage: &Stage) -> Result<Vec<u64>, iamd_tests::Error> {
+fn polls(stage: &Stage) -> Result<Vec<u64>, Error> {
     let requests = stage.issuer.requests()?;
     let polls = requests.iter().filter(|request| {
         request["grant_type"].as_str().is_some_and(|grant| grant.ends_with("device_code"))
@@ -200,6 +201,26 @@ fn a_page_in_place_of_an_answer_is_a_passing_failure(world: &World) -> Outcome {
     let mut session = stage.node().ssh(&stage.user).pty().open(None)?;
     session.ask("true")?;
     assert_eq!(Notice::find(&session.seen()), None);
+    Ok(())
+}
+
+fn a_sign_in_without_a_usable_access_token_leaves_no_refresh_token_behind(
+    world: &World,
+) -> Outcome {
+    let stage = stage(world, "nobodys", &RFC)?;
+    let (uri, code) = start_login(stage.node(), &stage.user, "nobodys", "nobodys")?;
+    let dpop = json!({"replace_json": {"set": {"token_type": "DPoP"}}});
+    let _faults = stage.fault("/token", dpop)?;
+    stage.issuer.approve(&uri, &code, &stage.user)?;
+    eventually("the revocation", Duration::from_secs(10), || {
+        let requests = stage.issuer.requests()?;
+        match requests.iter().find(|request| request["path"] == "/token/revocation") {
+            Some(revocation) if revocation["status"] == 200 => Ok(()),
+            _ => Err(Error::Wrong(format!("{requests:?}"))),
+        }
+    })?;
+    assert_eq!(stage.issuer.count("POST /token/revocation")?, 1);
+    assert_ne!(stage.iamctl("token nobodys")?.code, 0);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::cases;
 pub fn cases() -> Vec<Case> {
     cases![
         r15_metadata_once_known_outlives_a_discovery_that_is_down,
+        r25_a_refresh_token_that_comes_without_a_usable_access_token_is_kept_and_used,
         r27_a_token_without_expires_in_ends_when_it_says_itself_or_after_five_minutes,
         r29_an_error_that_is_not_oauths_does_not_end_the_sign_in,
         r30_a_dead_refresh_token_is_final_at_once_and_the_file_goes_when_its_token_ends,
@@ -39,6 +40,30 @@ fn r15_metadata_once_known_outlives_a_discovery_that_is_down(world: &World) -> O
     let said = stage.iamctl("logout r15 --json")?.ok()?;
     assert!(said.text().contains("\"revoked\":true"), "{said:?}");
     drop(down);
+    Ok(())
+}
+
+fn r25_a_refresh_token_that_comes_without_a_usable_access_token_is_kept_and_used(
+    world: &World,
+) -> Outcome {
+    // Where the token before it is used once more, all of the sign-in is over.
+    let stage = stage(world, "r25", &[("ROTATE", "always"), ("REUSE", "kills")])?;
+    stage.sign_in()?;
+    for (change, exit, words) in [
+        (json!({"set": {"token_type": "DPoP"}}), 1, "token_type is DPoP, not Bearer"),
+        (json!({"set": {"access_token": "\u{e9}"}}), 1, "not visible ASCII"),
+        (json!({"remove": ["access_token"]}), 5, "without a reason"),
+    ] {
+        let faults = stage.refresh_fault(json!({"replace_json": change}))?;
+        for _ in 0..2 {
+            let said = told(&stage.new_token()?.exited(exit)?)?;
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert_eq!(faults.counters()?[0]["applied"], 2, "{words}");
+        drop(faults);
+        assert_eq!(stage.state()?, "signed-in", "{words}");
+        stage.issuer.verify(&stage.new_token()?.ok()?.line())?;
+    }
     Ok(())
 }
 

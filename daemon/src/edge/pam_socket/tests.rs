@@ -101,26 +101,59 @@ async fn the_module_that_closes_its_end_of_writing_still_gets_its_reply() {
     assert!(matches!(reply(&mut stream).await, Reply::Opened(_)));
 }
 
+/// What a peer that sends this is told, at once, before the daemon hangs up.
+async fn refusal(door: &Door, sent: &[u8]) -> String {
+    let mut stream = door.connect().await;
+    // It may hang up before all of it is written.
+    let _ = stream.write_all(sent).await;
+    let told = tokio::time::timeout(Duration::from_secs(1), reply(&mut stream));
+    let told = told.await.unwrap_or_else(|_| panic!("no answer to {sent:.20?}"));
+    let Reply::Refused { reason } = told else { panic!("{sent:.20?}: {told:?}") };
+    assert!(hung_up(stream).await, "{sent:.20?}");
+    reason
+}
+
+fn closing(length: usize) -> Vec<u8> {
+    let around = pam::encode(&Request::Close(Close { session: String::new() })).unwrap().len() - 4;
+    pam::encode(&Request::Close(Close { session: "x".repeat(length - around) })).unwrap()
+}
+
 #[tokio::test]
-async fn a_frame_that_is_none_is_hung_up_on() {
-    let house = House::and("[limits]\nframe_bytes = 2048\n");
-    let door = Door::of(house);
-    let long = Open { user: "x".repeat(3000), ..door.house.frame(ALICE) };
-    let too_long = pam::encode(&Request::Open(long)).unwrap();
-    let mut nonsense = 5u32.to_le_bytes().to_vec();
-    nonsense.extend(b"hello");
-    let cases: [&[u8]; 6] = [
-        &0u32.to_le_bytes(),
-        &u32::MAX.to_le_bytes(),
-        &(MAX_BODY as u32 + 1).to_le_bytes(),
-        &too_long,
-        &nonsense,
-        b"GET / HTTP/1.1\r\n\r\n",
-    ];
-    for case in cases {
-        let mut stream = door.connect().await;
-        let _ = stream.write_all(case).await;
-        assert!(hung_up(stream).await, "{case:.20?}");
+async fn a_frame_over_its_limit_is_refused_by_name_and_one_at_the_limit_is_served() {
+    let door = Door::of(House::and("[limits]\nframe_bytes = 2048\n"));
+    let mut stream = door.connect().await;
+    stream.write_all(&closing(2048)).await.unwrap();
+    assert_eq!(reply(&mut stream).await, Reply::Closed);
+    let whole =
+        |length| format!("FrameTooLong: a frame of {length} bytes; limits.frame_bytes allows 2048");
+    assert_eq!(refusal(&door, &closing(2049)).await, whole(2049));
+    // The header is enough: nothing is waited for.
+    assert_eq!(refusal(&door, &2049u32.to_le_bytes()).await, whole(2049));
+    assert_eq!(refusal(&door, &u32::MAX.to_le_bytes()).await, whole(u32::MAX));
+    assert_eq!(
+        refusal(&door, b"GET / HTTP/1.1\r\n\r\n").await,
+        whole(u32::from_le_bytes(*b"GET "))
+    );
+    // More than a socket holds: nobody reads it.
+    let flood = [&(4u32 << 20).to_le_bytes()[..], &vec![b' '; 4 << 20]].concat();
+    assert_eq!(refusal(&door, &flood).await, whole(4 << 20));
+    door.serves().await;
+    let door = Door::open();
+    let reason = refusal(&door, &(MAX_BODY as u32 + 1).to_le_bytes()).await;
+    assert!(
+        reason.ends_with("a frame of 65537 bytes; limits.frame_bytes allows 65536"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_frame_that_is_none_is_refused_by_name_and_not_repeated() {
+    let door = Door::open();
+    for body in [&b""[..], b"hunter2", b"{\"open\":\"hunter2\"}", b"\xff\xfe", b"null", b"{}"] {
+        let frame = [&(body.len() as u32).to_le_bytes(), body].concat();
+        let reason = refusal(&door, &frame).await;
+        assert!(reason.starts_with("FrameMalformed: "), "{reason}");
+        assert!(!reason.contains("hunter2"), "{reason}");
     }
     assert!(door.house.sessions.all().is_empty());
     door.serves().await;
@@ -220,16 +253,19 @@ async fn another_users_process_is_not_served_even_where_it_can_connect() {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::set_permissions(&door.path, std::fs::Permissions::from_mode(0o666)).unwrap();
     let frame = pam::encode(&Request::Open(door.house.frame(ALICE))).unwrap();
-    let text = frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    // Not even told why, where root would be.
+    let too_long = u32::MAX.to_le_bytes();
+    let text = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let texts = [text(&frame), text(&too_long)];
     let script = "import os,socket,sys\nos.setgid(1002);os.setuid(1002)\n\
-                  s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1])\n\
-                  s.sendall(bytes.fromhex(sys.argv[2]))\nprint(len(s.recv(100)))";
+                  for text in sys.argv[2:]:\n s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1])\n \
+                  s.sendall(bytes.fromhex(text));print(len(s.recv(100)))";
     let path = door.path.clone();
     let run = tokio::task::spawn_blocking(move || {
-        Command::new("python3").args(["-c", script]).arg(path).arg(text).output()
+        Command::new("python3").args(["-c", script]).arg(path).args(texts).output()
     });
     let output = run.await.unwrap().expect("python3");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0", "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n0\n", "{output:?}");
     assert!(door.house.sessions.all().is_empty());
 }
 

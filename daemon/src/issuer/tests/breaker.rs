@@ -129,7 +129,8 @@ async fn one_users_request_does_not_open_the_circuit_for_all() {
         let answer = client.poll_device(&profile, &basic(), &secret("code"), &none).await;
         assert!(matches!(answer, PollAnswer::Transient { .. }), "{answer:?}");
         let answer = client.refresh(&profile, &basic(), &secret("token"), &wanted).await;
-        assert!(matches!(answer, Err(RefreshError::Issuer(IssuerError::Unreachable { .. }))));
+        let error = answer.unwrap_err().error;
+        assert!(matches!(error, RefreshError::Issuer(IssuerError::Unreachable { .. })));
     }
     assert_eq!(mock.seen("POST /token").len(), 8);
 }

@@ -103,6 +103,37 @@ async fn r08_a_redeem_whose_answer_is_lost_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_nobody_will_hold_is_revoked_and_the_failure_stays_the_same() {
+    for reply in [
+        json!({ "access_token": "at", "token_type": "DPoP", "refresh_token": "new" }),
+        json!({ "access_token": 7, "refresh_token": "new" }),
+        json!({ "refresh_token": "new" }),
+        json!({ "access_token": "at", "id_token": "not.a.jwt", "refresh_token": "new" }),
+    ] {
+        for revoked in [page(200, ""), page(503, "")] {
+            let mock = Mock::start().await;
+            mock.on(ENDPOINT, [json_reply(200, reply.clone())]);
+            mock.on("POST /revoke", [revoked]);
+            let answer = poll(&mock).await;
+            assert!(matches!(answer, PollAnswer::Failed(_)), "{reply}: {answer:?}");
+            let [revocation] = &mock.seen("POST /revoke")[..] else { panic!("{reply}") };
+            assert_eq!(revocation.field("token").as_deref(), Some("new"));
+        }
+    }
+    // Nothing to revoke, or still to come, or kept.
+    for reply in [
+        json!({ "access_token": "at", "token_type": "DPoP" }),
+        json!({ "error": "authorization_pending", "refresh_token": "new" }),
+        json!({ "access_token": "at", "refresh_token": "new" }),
+    ] {
+        let mock = Mock::start().await;
+        mock.on(ENDPOINT, [json_reply(200, reply.clone())]);
+        poll(&mock).await;
+        assert!(mock.seen("POST /revoke").is_empty(), "{reply}");
+    }
+}
+
+#[tokio::test]
 async fn r30_a_rejected_client_and_a_user_who_has_to_act_are_told_apart() {
     for (status, code, description) in [
         (401, "unauthorized", "Bad credentials"),

@@ -129,12 +129,12 @@ async fn a_login_its_refreshes_and_its_end_work_at_a_real_issuer_of_each_dialect
             refresh_token = tokens.refresh_token.unwrap_or(refresh_token);
         }
         let wanted = Wanted { scopes: Some(super::scopes("compute.cancel")), ..Wanted::default() };
-        let error = client.refresh(&profile, &record, &refresh_token, &wanted).await.unwrap_err();
-        assert!(matches!(error, RefreshError::Scope { .. }), "{shape}: {error:?}");
+        let failure = client.refresh(&profile, &record, &refresh_token, &wanted).await.unwrap_err();
+        assert!(matches!(failure.error, RefreshError::Scope { .. }), "{shape}: {failure:?}");
         client.revoke(&profile, &record, &refresh_token).await.unwrap();
         let wanted = Wanted::default();
-        let error = client.refresh(&profile, &record, &refresh_token, &wanted).await.unwrap_err();
-        assert!(matches!(error, RefreshError::Dead { .. }), "{shape}: {error:?}");
+        let failure = client.refresh(&profile, &record, &refresh_token, &wanted).await.unwrap_err();
+        assert!(matches!(failure.error, RefreshError::Dead { .. }), "{shape}: {failure:?}");
         client.deregister(&profile, &record).await.unwrap();
         client.deregister(&profile, &record).await.unwrap();
     }

@@ -12,13 +12,22 @@ use super::{
 };
 use crate::account::{
     ClientAuth, UnixTime,
-    ports::{IssuerError, Issuers as _, RefreshError, Tokens, Wanted},
+    ports::{IssuerError, Issuers as _, RefreshError, RefreshFailure, Tokens, Wanted},
 };
 
 const ENDPOINT: &str = "POST /token";
 
 async fn refresh(mock: &Mock, wanted: &Wanted) -> Result<Tokens, RefreshError> {
-    client().refresh(&mock.profile(), &basic(), &secret(REFRESH_TOKEN), wanted).await
+    let token = secret(REFRESH_TOKEN);
+    let answer = client().refresh(&mock.profile(), &basic(), &token, wanted).await;
+    answer.map_err(|failure| failure.error)
+}
+
+async fn failed(answer: Answer) -> RefreshFailure {
+    let mock = Mock::start().await;
+    mock.on(ENDPOINT, [answer]);
+    let (token, wanted) = (secret(REFRESH_TOKEN), Wanted::default());
+    client().refresh(&mock.profile(), &basic(), &token, &wanted).await.unwrap_err()
 }
 
 async fn answered(answer: Answer) -> Result<Tokens, RefreshError> {
@@ -44,6 +53,63 @@ async fn r25_a_refresh_token_is_given_where_a_new_one_came_and_none_means_keep()
     for same in [json!(REFRESH_TOKEN), json!(null), json!("")] {
         let tokens = given(json!({ "access_token": "at", "refresh_token": same })).await.unwrap();
         assert!(tokens.refresh_token.is_none(), "{same}");
+    }
+}
+
+#[tokio::test]
+async fn r25_a_refresh_token_without_a_usable_access_token_comes_with_the_failure() {
+    for reply in [
+        json!({ "access_token": "at", "token_type": "DPoP" }),
+        json!({ "access_token": "\u{e9}" }),
+        json!({ "access_token": "" }),
+        json!({ "access_token": 7 }),
+        json!({ "access_token": "at", "id_token": {} }),
+        json!({ "access_token": "x".repeat(64 * 1024 + 1) }),
+        json!({ "access_token": null }),
+        json!({}),
+        json!({ "error": "server_error" }),
+        json!({ "error": { "code": 7 } }),
+    ] {
+        let mut reply = reply;
+        reply["refresh_token"] = json!("new");
+        let failure = failed(json_reply(200, reply.clone())).await;
+        assert!(matches!(failure.error, RefreshError::Issuer(_)), "{reply}: {failure:?}");
+        let rotated = failure.rotated.unwrap();
+        assert_eq!((rotated.token.expose_secret(), rotated.expires_at), ("new", None), "{reply}");
+        reply["refresh_expires_in"] = json!("600");
+        let rotated = failed(json_reply(200, reply)).await.rotated.unwrap();
+        assert_eq!(rotated.expires_at, Some(UnixTime(NOW.0 + 600)));
+    }
+}
+
+#[tokio::test]
+async fn r25_a_refresh_token_may_have_spaces_and_comes_back_as_it_was() {
+    let mock = Mock::start().await;
+    mock.on(ENDPOINT, [json_reply(200, json!({ "access_token": "at", "refresh_token": "a b+c" }))]);
+    let (profile, wanted) = (mock.profile(), Wanted::default());
+    let first = secret(REFRESH_TOKEN);
+    let tokens = client().refresh(&profile, &basic(), &first, &wanted).await.unwrap();
+    let second = tokens.refresh_token.unwrap();
+    client().refresh(&profile, &basic(), &second, &wanted).await.unwrap();
+    let sent = mock.seen(ENDPOINT).pop().unwrap();
+    assert_eq!(sent.field("refresh_token").as_deref(), Some("a b+c"));
+}
+
+#[tokio::test]
+async fn r25_a_failure_without_a_new_refresh_token_brings_none() {
+    let whole = json!({ "access_token": "", "refresh_token": "new" }).to_string();
+    for answer in [
+        json_reply(200, json!({ "access_token": "" })),
+        json_reply(200, json!({ "access_token": "", "refresh_token": REFRESH_TOKEN })),
+        json_reply(200, json!({ "access_token": "", "refresh_token": "\u{e9}" })),
+        json_reply(200, json!({ "access_token": "", "refresh_token": ["new"] })),
+        json_reply(400, json!({ "error": "invalid_grant", "refresh_token": "new" })),
+        page(200, &whole[..whole.len() - 1]),
+        page(200, "<html>"),
+        Answer::Hangup,
+    ] {
+        let failure = failed(answer).await;
+        assert!(failure.rotated.is_none(), "{failure:?}");
     }
 }
 

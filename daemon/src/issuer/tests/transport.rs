@@ -19,7 +19,7 @@ use crate::account::ports::{IssuerError, Issuers as _, RefreshError, Wanted};
 async fn refresh(client: &IssuerClient, mock: &Mock) -> IssuerError {
     let answer =
         client.refresh(&mock.profile(), &basic(), &secret(REFRESH_TOKEN), &Wanted::default()).await;
-    match answer {
+    match answer.map_err(|failure| failure.error) {
         Err(RefreshError::Issuer(error)) => error,
         other => panic!("{other:?}"),
     }

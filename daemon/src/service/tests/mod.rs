@@ -100,7 +100,7 @@ impl House {
     }
 
     fn refresh_says(&self, answer: Result<Tokens, RefreshError>) {
-        self.issuers.refresh_script.lock().unwrap().push_back(answer);
+        self.issuers.refresh_script.lock().unwrap().push_back(answer.map_err(Into::into));
     }
 
     fn revoked(&self) -> Vec<String> {
