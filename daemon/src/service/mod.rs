@@ -15,6 +15,7 @@ mod plan;
 mod presence;
 mod sessions;
 mod sign_in;
+mod site;
 mod tokens;
 pub mod vault;
 

@@ -102,8 +102,8 @@ async fn a_login_its_refreshes_and_its_end_work_at_a_real_issuer_of_each_dialect
         let profile = provider.profile();
         let client = IssuerClient::new(Arc::new(SystemClock), Limits::default());
         assert_eq!(client.metadata(&profile).await.unwrap().dialect, dialect);
-        let registered = client.register(&profile, ClientOwner::Site).await.unwrap();
-        assert!(registered.left_out.is_empty(), "{}", registered.left_out);
+        let registered = client.register(&profile, ClientOwner::Site, None).await.unwrap();
+        assert_eq!(registered.left_out, Default::default());
         let record = registered.client;
         let audience = AudienceSet::parse(["https://se.example:1094"]).unwrap();
         let asked = client.authorize_device(&profile, &record, &profile.scopes, &audience).await;
