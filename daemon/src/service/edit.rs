@@ -158,7 +158,9 @@ impl Service {
         let Some(stored) = self.vault.client(&owner, &record.issuer).await? else {
             return Ok(Vec::new());
         };
-        let lacks = |has: &ScopeSet| match has.is_empty() {
+        // What it was not registered for before is not asked again with every other change.
+        let names_scopes = change.scopes.is_some() || !change.add.is_empty();
+        let lacks = |has: &ScopeSet| match has.is_empty() || !names_scopes {
             true => ScopeSet::default(),
             false => scopes.filtered(|scope| !has.covers(scope)),
         };

@@ -38,9 +38,7 @@ const KNOWN: [&str; 5] = [
 ];
 
 /// Reads the secrets of one call.
-pub(super) async fn read(
-    descriptors: HashMap<String, zbus::OwnedFd>,
-) -> Result<Handed, BusError> {
+pub(super) async fn read(descriptors: HashMap<String, zbus::OwnedFd>) -> Result<Handed, BusError> {
     if let Some(odd) = descriptors.keys().find(|name| !KNOWN.contains(&name.as_str())) {
         let shown: String = odd.chars().filter(char::is_ascii_graphic).take(40).collect();
         let text = format!("there is no secret called \u{201c}{shown}\u{201d}");
