@@ -3,6 +3,7 @@
 mod attack;
 mod crash;
 mod machine;
+mod rename;
 mod replay;
 
 use std::{fs, path::PathBuf, process::Command, time::Instant};
