@@ -3,19 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod house;
+mod issuers;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 pub use house::*;
-use secrecy::{ExposeSecret, SecretString};
+pub use issuers::*;
+use secrecy::SecretString;
 
 use crate::{
     account::{ports::*, *},
@@ -183,6 +185,34 @@ impl Vault for TestVault {
         Ok(())
     }
 
+    async fn rename_account(&self, key: &AccountKey, to: &AccountName) -> Result<(), VaultError> {
+        self.down()?;
+        fails(&self.saves_fail, "the store cannot be written")?;
+        self.step("rename");
+        let mut accounts = self.accounts.lock().unwrap();
+        let new = AccountKey { uid: key.uid, name: to.clone() };
+        if accounts.contains_key(&new) {
+            return Err(VaultError::Conflict);
+        }
+        let (mut record, _) = accounts.remove(key).ok_or(VaultError::Conflict)?;
+        let old = record.client_owner.clone();
+        record.name = to.clone();
+        record.client_owner = old.renamed(to);
+        let mut clients = self.clients.lock().unwrap();
+        if let Some((mut client, revision)) = clients.remove(&(old, record.issuer.clone())) {
+            client.owner = record.client_owner.clone();
+            clients.insert((client.owner.clone(), client.issuer.clone()), (client, revision));
+        }
+        accounts.insert(new, (record, self.next()));
+        let mut settings = self.settings.lock().unwrap();
+        if let Some((settings, _)) = settings.get_mut(&key.uid)
+            && settings.default_account.as_ref() == Some(&key.name)
+        {
+            settings.default_account = Some(to.clone());
+        }
+        Ok(())
+    }
+
     async fn lock(&self, on: LockOn) -> Result<Box<dyn Lock>, VaultError> {
         fails(&self.locks_fail, "nothing can be locked")?;
         let lock = Arc::clone(self.locks.lock().unwrap().entry(on).or_default());
@@ -265,157 +295,6 @@ impl Vault for TestVault {
     }
 }
 
-/// Issuers that answer from a script, and remember what they were asked.
-#[derive(Default)]
-pub struct TestIssuers {
-    pub refreshes: AtomicUsize,
-    pub registrations: AtomicUsize,
-    pub authorizations: AtomicUsize,
-    pub polls: AtomicUsize,
-    /// The refresh tokens that were revoked, or were meant to be.
-    pub revoked: Mutex<Vec<String>>,
-    /// The answers to revocations; when empty, done.
-    pub revoke_script: Mutex<VecDeque<Result<(), IssuerError>>>,
-    /// The clients that were deregistered.
-    pub deregistered: Mutex<Vec<String>>,
-    /// The scopes that a registration leaves out.
-    pub left_out: Mutex<ScopeSet>,
-    /// How long a registration takes.
-    pub register_latency: Mutex<Duration>,
-    /// How it is doing; `None`: answering.
-    pub health: Mutex<Option<Health>>,
-    /// What was asked for, refresh by refresh.
-    pub wanted: Mutex<Vec<Wanted>>,
-    /// The clients that device codes were asked for with.
-    pub used_clients: Mutex<Vec<String>>,
-    /// How long a refresh takes.
-    pub latency: Mutex<Duration>,
-    /// The answers to refreshes; when empty, a token for 1 h and a rotated refresh token.
-    pub refresh_script: Mutex<VecDeque<Result<Tokens, RefreshFailure>>>,
-    /// The answers to polls; when empty, `Pending`.
-    pub poll_script: Mutex<VecDeque<PollAnswer>>,
-    /// The answers to device authorizations; when empty, a code for 10 min.
-    pub device_script: Mutex<VecDeque<Result<DeviceAuthorization, IssuerError>>>,
-    /// How long a device authorization takes.
-    pub device_latency: Mutex<Duration>,
-    /// The refresh tokens that were presented.
-    pub presented: Mutex<Vec<String>>,
-}
-
-/// A reply with these tokens.
-pub fn tokens(access: &str, refresh: Option<&str>, expires_in: u64) -> Tokens {
-    Tokens {
-        access_token: access.to_owned().into(),
-        expires_in: Duration::from_secs(expires_in),
-        refresh_token: refresh.map(|text| text.to_owned().into()),
-        refresh_expires_at: None,
-        scopes: None,
-        identity: None,
-    }
-}
-
-/// The usual device code.
-pub fn device_authorization() -> DeviceAuthorization {
-    DeviceAuthorization {
-        device_code: "device-code".to_owned().into(),
-        user_code: "AB12CD".into(),
-        verification_uri: "https://issuer.test/device".into(),
-        verification_uri_complete: Some("https://issuer.test/device?user_code=AB12CD".into()),
-        expires_in: Duration::from_secs(600),
-        interval: Duration::from_secs(5),
-    }
-}
-
-#[async_trait]
-impl Issuers for TestIssuers {
-    async fn register(
-        &self,
-        issuer: &IssuerProfile,
-        owner: ClientOwner,
-    ) -> Result<Registration, IssuerError> {
-        let count = self.registrations.fetch_add(1, SeqCst) + 1;
-        let latency = *self.register_latency.lock().unwrap();
-        TestClock::default().sleep(latency).await;
-        let left_out = self.left_out.lock().unwrap().clone();
-        Ok(Registration { client: client(owner, &issuer.url, count), left_out })
-    }
-
-    async fn deregister(
-        &self,
-        _: &IssuerProfile,
-        client: &ClientRecord,
-    ) -> Result<(), IssuerError> {
-        self.deregistered.lock().unwrap().push(client.client_id.clone());
-        Ok(())
-    }
-
-    async fn fixed_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
-        Ok(client(ClientOwner::Fixed, &issuer.url, 0))
-    }
-
-    async fn authorize_device(
-        &self,
-        _: &IssuerProfile,
-        client: &ClientRecord,
-        _: &ScopeSet,
-        _: &AudienceSet,
-    ) -> Result<DeviceAuthorization, IssuerError> {
-        self.authorizations.fetch_add(1, SeqCst);
-        self.used_clients.lock().unwrap().push(client.client_id.clone());
-        let latency = *self.device_latency.lock().unwrap();
-        TestClock::default().sleep(latency).await;
-        self.device_script.lock().unwrap().pop_front().unwrap_or_else(|| Ok(device_authorization()))
-    }
-
-    async fn poll_device(
-        &self,
-        _: &IssuerProfile,
-        _: &ClientRecord,
-        _: &SecretString,
-        _: &AudienceSet,
-    ) -> PollAnswer {
-        self.polls.fetch_add(1, SeqCst);
-        self.poll_script.lock().unwrap().pop_front().unwrap_or(PollAnswer::Pending)
-    }
-
-    async fn refresh(
-        &self,
-        _: &IssuerProfile,
-        _: &ClientRecord,
-        refresh_token: &SecretString,
-        wanted: &Wanted,
-    ) -> Result<Tokens, RefreshFailure> {
-        self.wanted.lock().unwrap().push(wanted.clone());
-        let count = self.refreshes.fetch_add(1, SeqCst) + 1;
-        self.presented.lock().unwrap().push(refresh_token.expose_secret().to_owned());
-        let latency = *self.latency.lock().unwrap();
-        TestClock::default().sleep(latency).await;
-        self.refresh_script
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or_else(|| Ok(tokens(&format!("at{count}"), Some(&format!("rt{count}")), 3600)))
-    }
-
-    async fn revoke(
-        &self,
-        _: &IssuerProfile,
-        _: &ClientRecord,
-        refresh_token: &SecretString,
-    ) -> Result<(), IssuerError> {
-        self.revoked.lock().unwrap().push(refresh_token.expose_secret().to_owned());
-        self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))
-    }
-
-    async fn probe(&self, _: &IssuerProfile) -> Result<String, IssuerError> {
-        Ok("answers".into())
-    }
-
-    fn health(&self, _: &IssuerProfile) -> Health {
-        self.health.lock().unwrap().unwrap_or(Health::Answering)
-    }
-}
-
 /// The `number`-th registered client.
 pub fn client(owner: ClientOwner, issuer: &url::Url, number: usize) -> ClientRecord {
     ClientRecord {
@@ -423,6 +302,7 @@ pub fn client(owner: ClientOwner, issuer: &url::Url, number: usize) -> ClientRec
         issuer: issuer.to_string(),
         generation: 0,
         client_id: format!("client-{number}"),
+        client_name: None,
         client_secret: Some("client-secret".to_owned().into()),
         client_secret_expires_at: None,
         auth: ClientAuth::ClientSecretBasic,
@@ -446,6 +326,7 @@ pub fn profile() -> IssuerProfile {
         audiences: AudienceSet::default(),
         audience_parameter: None,
         client: ClientPolicy::PerSite,
+        public_client: None,
         client_name: String::new(),
         initial_access_token_file: None,
         ca: None,

@@ -28,6 +28,8 @@ pub struct IssuerProfile {
     pub audience_parameter: Option<AudienceParameter>,
     /// Whose client is used.
     pub client: ClientPolicy,
+    /// The public client that users may choose (`client_id`).
+    pub public_client: Option<String>,
     /// The name a new client gets (RFC 7591 §2).
     pub client_name: String,
     /// A file with an initial access token for registration (RFC 7591 §1.2), root's.
@@ -118,6 +120,7 @@ impl IssuerProfile {
             audience_parameter: None,
             // Never share a client between users at an issuer the site knows nothing of.
             client: ClientPolicy::PerUser,
+            public_client: None,
             client_name: String::new(),
             initial_access_token_file: None,
             ca: None,

@@ -17,6 +17,7 @@ pub use names::{AccountKey, AccountName, NameError, Owner};
 pub use record::{
     AccessToken, ClientAuth, ClientOwner, ClientRecord, Record, Rotation, Settings, Subject,
 };
+pub(crate) use scope::is_steering;
 pub use scope::{AudienceSet, ScopeError, ScopeSet};
 pub use state::{Event, State};
 pub use time::UnixTime;

@@ -65,8 +65,49 @@ pub struct DeviceAuthorization {
 pub struct Registration {
     /// The client, to be kept before it is used (requirement 19).
     pub client: ClientRecord,
-    /// The scopes the issuer left out without a word (requirement 18).
-    pub left_out: ScopeSet,
+    /// What the issuer left out without a word.
+    pub left_out: LeftOut,
+}
+
+/// What was asked for a client and is not in the answer (requirement 18).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Scopes.
+    pub scopes: ScopeSet,
+    /// Grants.
+    pub grants: Vec<String>,
+}
+
+/// An answer of the client configuration endpoint (RFC 7592 §3).
+#[derive(Debug, Clone)]
+pub struct Managed<T> {
+    /// The client with the credentials of the answer; to be kept before anything else, whatever
+    /// the rest says (requirement 20).
+    pub client: ClientRecord,
+    /// Whether the answer changed the client.
+    pub changed: bool,
+    /// What else the answer was.
+    pub answer: Result<T, IssuerError>,
+}
+
+/// A registration as the issuer has it (RFC 7592 §3), whole, so that an update can send back what
+/// it does not change (requirement 21). May hold the secret: prints nothing.
+#[derive(Clone, Default)]
+pub struct ClientMetadata(pub serde_json::Map<String, serde_json::Value>);
+
+impl std::fmt::Debug for ClientMetadata {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientMetadata")
+    }
+}
+
+/// What is to be different at a registration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientChange {
+    /// All scopes, instead of those it has.
+    pub scopes: Option<ScopeSet>,
+    /// `client_name`.
+    pub name: Option<String>,
 }
 
 /// Why an issuer gave nothing. Each text is for people: bounded, printable, without secrets.
@@ -177,12 +218,36 @@ pub enum Health {
 /// The issuers, as the other rooms need them.
 #[async_trait]
 pub trait Issuers: Send + Sync + 'static {
-    /// Registers a client (RFC 7591) for `owner`.
+    /// Registers a client (RFC 7591) for `owner`, with the initial access token at hand instead of
+    /// the one of the site's file.
     async fn register(
         &self,
         issuer: &IssuerProfile,
         owner: ClientOwner,
+        initial_access_token: Option<&SecretString>,
     ) -> Result<Registration, IssuerError>;
+
+    /// Reads a registration (RFC 7592 §2.1).
+    ///
+    /// # Errors
+    /// There was no answer. What an answer that is a refusal says is in [`Managed`].
+    async fn read_client(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<Managed<ClientMetadata>, IssuerError>;
+
+    /// Changes a registration (RFC 7592 §2.2): sends all of `registered` with `change` in it.
+    ///
+    /// # Errors
+    /// As [`Issuers::read_client`].
+    async fn update_client(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        registered: &ClientMetadata,
+        change: &ClientChange,
+    ) -> Result<Managed<LeftOut>, IssuerError>;
 
     /// Deletes a registration (RFC 7592 §2.3). Gone already is success (requirement 22).
     async fn deregister(
@@ -193,6 +258,12 @@ pub trait Issuers: Send + Sync + 'static {
 
     /// The client that the site configured, its secret read from its file.
     async fn fixed_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError>;
+
+    /// The public client that the issuer's file names.
+    fn public_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError>;
+
+    /// The scopes that the issuer says it offers (`scopes_supported`), asked for now.
+    async fn scopes_offered(&self, issuer: &IssuerProfile) -> Result<ScopeSet, IssuerError>;
 
     /// Asks for a device code (RFC 8628 §3.1).
     async fn authorize_device(
@@ -288,6 +359,9 @@ pub trait Lock: Send + Sync {}
 pub enum LockOn {
     /// One account.
     Account(AccountKey),
+    /// Which accounts a uid has: held while one is made, renamed or removed. Taken before that of
+    /// an account, never after it.
+    Accounts(u32),
     /// The registration of a client at an issuer.
     Client(ClientOwner, String),
 }
@@ -329,6 +403,14 @@ pub trait Vault: Send + Sync + 'static {
             None => Ok(()),
         }
     }
+
+    /// Gives an account another name, all at once: its row, the row of a client that is its own,
+    /// and the default account in its owner's settings. What the journal has for it is written
+    /// first. To be called with the locks of both names.
+    ///
+    /// # Errors
+    /// [`VaultError::Conflict`] when there is an account of that name, or none to rename.
+    async fn rename_account(&self, key: &AccountKey, to: &AccountName) -> Result<(), VaultError>;
 
     /// Waits for a lock, node-wide or cluster-wide as the store goes.
     async fn lock(&self, on: LockOn) -> Result<Box<dyn Lock>, VaultError>;

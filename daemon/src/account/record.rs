@@ -26,8 +26,12 @@ pub struct Record {
     pub client_id: Option<String>,
     /// What a sign-in asks for.
     pub scopes_asked: ScopeSet,
-    /// What was granted, as the token response said.
+    /// What the account's own token has: what was granted, as the token response said.
     pub scopes: ScopeSet,
+    /// What the refresh token was granted, where the owner has since asked for less: the account's
+    /// own token is then asked for with [`Record::narrowed`] only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrowed_from: Option<ScopeSet>,
     /// What tokens are for.
     pub audiences: AudienceSet,
     /// Who signed in; the first sign-in binds it.
@@ -63,6 +67,7 @@ impl Record {
             client_id: None,
             scopes_asked: ScopeSet::default(),
             scopes: ScopeSet::default(),
+            narrowed_from: None,
             audiences: AudienceSet::default(),
             subject: None,
             signed_in_at: None,
@@ -79,6 +84,18 @@ impl Record {
     pub fn is_signed_out(&self) -> bool {
         let nothing_left = self.refresh_token.is_none() && self.subject.is_none();
         nothing_left && matches!(self.state, State::LoginRequired { .. })
+    }
+
+    /// What the account's own token is asked for with, where that is less than what the refresh
+    /// token has.
+    pub fn narrowed(&self) -> Option<ScopeSet> {
+        let granted = self.narrowed_from.as_ref()?;
+        Some(self.scopes_asked.filtered(|scope| granted.covers(scope)))
+    }
+
+    /// What the refresh token was granted.
+    pub fn granted(&self) -> &ScopeSet {
+        self.narrowed_from.as_ref().unwrap_or(&self.scopes)
     }
 
     /// What identifies it.
@@ -132,6 +149,29 @@ pub enum ClientOwner {
     User(u32),
     /// The site's, from the configuration; not kept in the store.
     Fixed,
+    /// One account's own, registered by us.
+    Own(u32, AccountName),
+    /// One that the user had registered and gave to an account.
+    Given(u32, AccountName),
+    /// The public client that the issuer's file names; not kept in the store.
+    Public,
+}
+
+impl ClientOwner {
+    /// Whether the client belongs to one account and comes and goes with it.
+    pub const fn is_of_one_account(&self) -> bool {
+        matches!(self, Self::Own(..) | Self::Given(..))
+    }
+
+    /// Whose it is when its account is called `name`.
+    #[must_use]
+    pub fn renamed(&self, name: &AccountName) -> Self {
+        match self {
+            Self::Own(uid, _) => Self::Own(*uid, name.clone()),
+            Self::Given(uid, _) => Self::Given(*uid, name.clone()),
+            other => other.clone(),
+        }
+    }
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 §2).
@@ -157,6 +197,9 @@ pub struct ClientRecord {
     pub generation: u64,
     /// `client_id`.
     pub client_id: String,
+    /// `client_name`, as it was registered.
+    #[serde(default)]
+    pub client_name: Option<String>,
     /// `client_secret`.
     #[serde(serialize_with = "expose_option", default)]
     pub client_secret: Option<SecretString>,

@@ -74,6 +74,30 @@ impl ScopeSet {
         self.0.iter().map(String::as_str)
     }
 
+    /// This set and all of `other`.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0).cloned().collect())
+    }
+
+    /// What of this set `keep` says yes to.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|scope| keep(scope)).cloned().collect())
+    }
+
+    /// Whether `scope` is in it, or the path of a scope in it leads to that of `scope`:
+    /// `storage.read:/` covers `storage.read:/atlas`, `storage.read:/a` not `storage.read:/ab`.
+    pub fn covers(&self, scope: &str) -> bool {
+        let Some((name, path)) = scope.split_once(':') else { return self.contains(scope) };
+        self.contains(scope)
+            || self.iter().filter_map(|has| has.split_once(':')).any(|(has, above)| {
+                let above = above.strip_suffix('/').unwrap_or(above);
+                let below = path.strip_prefix(above);
+                has == name && path.starts_with('/') && below.is_some_and(|b| b.starts_with('/'))
+            })
+    }
+
     /// This set without `scope`.
     #[must_use]
     pub fn without(&self, scope: &str) -> Self {
@@ -93,8 +117,7 @@ impl ScopeSet {
     /// issuers leave them out of a reply although nothing was denied.
     #[must_use]
     pub fn missing_from(&self, granted: &Self) -> Self {
-        const STEERING: [&str; 5] = ["openid", "offline_access", "profile", "email", "wlcg"];
-        let missing = self.0.difference(&granted.0).filter(|s| !STEERING.contains(&s.as_str()));
+        let missing = self.0.difference(&granted.0).filter(|scope| !is_steering(scope));
         Self(missing.cloned().collect())
     }
 
@@ -154,6 +177,11 @@ impl fmt::Display for AudienceSet {
     }
 }
 
+/// Whether a scope only steers the protocol.
+pub(crate) fn is_steering(scope: &str) -> bool {
+    ["openid", "offline_access", "profile", "email", "wlcg"].contains(&scope)
+}
+
 fn checked_scope(scope: &str) -> Result<String, ScopeError> {
     let fits = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
     if scope.is_empty() || scope.len() > 512 || !scope.bytes().all(fits) {
@@ -198,6 +226,19 @@ mod tests {
         let asked = ScopeSet::parse(["openid offline_access storage.read:/ compute.read"]).unwrap();
         let granted = ScopeSet::from_reply("storage.read:/");
         assert_eq!(asked.missing_from(&granted).to_vec(), ["compute.read"]);
+    }
+
+    #[test]
+    fn a_path_covers_what_is_below_it_and_not_what_only_begins_like_it() {
+        let has = ScopeSet::parse(["storage.read:/a storage.modify:/ openid wlcg.groups"]).unwrap();
+        for covered in ["storage.read:/a", "storage.read:/a/b", "storage.modify:/x", "openid"] {
+            assert!(has.covers(covered), "{covered}");
+        }
+        for other in
+            ["storage.read:/", "storage.read:/ab", "storage.stage:/", "wlcg.groups:/x", "x"]
+        {
+            assert!(!has.covers(other), "{other}");
+        }
     }
 
     #[test]

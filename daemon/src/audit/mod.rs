@@ -47,8 +47,16 @@ kinds! {
     Refresh = "refresh", "62d8b5f3e9a14c7cb0d6a1e4f7283c95";
     /// A request was refused.
     Denial = "denial", "e4f6a8d2c5b94317980b7e3d1f6c2a59";
-    /// A client was registered at an issuer.
+    /// A client was registered at an issuer, or changed there.
     Registration = "registration", "3a9d7e1c6f4b42e8b5c0f8a2d9e37461";
+    /// An account was made.
+    AccountAdded = "account-added", "4b8e1d6f0a7c4e52b3f9d5c8a1e60793";
+    /// An account was changed: scopes, audiences, name, the default one.
+    AccountChanged = "account-changed", "f27a9c3e5b104d86a8c1e7f40b9d6352";
+    /// An account was removed.
+    AccountRemoved = "account-removed", "0d6e4a81b7f345c9923c8e5fa6d1b07e";
+    /// The secrets of an account were asked for by its owner.
+    Secrets = "secrets", "b95f2c7d48e64a1390d7e3a6c8f1052b";
     /// A session began.
     SessionOpened = "session-opened", "b1e5c8f7a3d64920a6e2d4f9c7b0835e";
     /// A session ended.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Config, Limits, Login, Problem, SessionRules, StoreKind, TokenRules, Users,
+    Config, Limits, Login, PolicyRules, Problem, SessionRules, StoreKind, TokenRules, Users,
     values::{Span, shown},
 };
 use crate::account::IssuerProfile;
@@ -16,6 +16,7 @@ use crate::account::IssuerProfile;
 struct File {
     site: Site,
     users: UsersTable,
+    policy: PolicyTable,
     issuers: IssuersTable,
     login: LoginTable,
     tokens: TokensTable,
@@ -36,6 +37,13 @@ struct Site {
 struct UsersTable {
     min_uid: Option<u32>,
     services: Option<Spanned<Vec<String>>>,
+    own_clients: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct PolicyTable {
+    show_secrets: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -220,6 +228,14 @@ pub(super) fn build(
             services.into_inner()
         },
     );
+    let mut show_secrets = Vec::new();
+    for who in file.policy.show_secrets {
+        let name = who.get_ref().trim_start_matches('@');
+        if name.is_empty() || name.contains([' ', ':', '/', '@']) {
+            check.complain(who.span(), "must be a user's name, or @ and a group's");
+        }
+        show_secrets.push(who.into_inner());
+    }
     let log_filter = file.log.filter.map_or_else(
         || "info".to_owned(),
         |filter| {
@@ -231,7 +247,12 @@ pub(super) fn build(
     );
     Some(Config {
         site_name,
-        users: Users { min_uid: file.users.min_uid.unwrap_or(1000), services },
+        users: Users {
+            min_uid: file.users.min_uid.unwrap_or(1000),
+            services,
+            own_clients: file.users.own_clients.unwrap_or(true),
+        },
+        policy: PolicyRules { show_secrets },
         login,
         tokens,
         sessions: SessionRules {

@@ -32,6 +32,7 @@ struct File {
     ca: Option<PathBuf>,
     endpoints: Option<Spanned<Overrides>>,
     fixed_client: Option<Fixed>,
+    public_client: Option<Spanned<Public>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -47,6 +48,12 @@ struct Fixed {
     id: String,
     secret_file: Option<PathBuf>,
     auth: Option<ClientAuth>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Public {
+    id: String,
 }
 
 /// All issuers, by name. What is wrong goes to `problems`.
@@ -158,6 +165,13 @@ fn parse(
         (None, Some(Whose::PerUser)) => ClientPolicy::PerUser,
         (None, Some(Whose::PerSite) | None) => ClientPolicy::PerSite,
     };
+    let public_client = file.public_client.map(|public| {
+        let id = &public.get_ref().id;
+        if id.is_empty() || id.len() > 1024 || !id.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            complain(public.span(), "id must be printable ASCII".into());
+        }
+        public.into_inner().id
+    });
     (problems.len() == before).then(|| IssuerProfile {
         name: stem.to_owned(),
         title: file.title.map_or_else(|| stem.to_owned(), Spanned::into_inner),
@@ -168,6 +182,7 @@ fn parse(
         audiences,
         audience_parameter: file.audience_parameter,
         client,
+        public_client,
         client_name: file.client_name.map_or_else(String::new, Spanned::into_inner),
         initial_access_token_file: file.initial_access_token_file,
         ca: file.ca,

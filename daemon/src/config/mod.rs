@@ -51,6 +51,8 @@ pub struct Config {
     pub site_name: Option<String>,
     /// Whom sessions and accounts are for.
     pub users: Users,
+    /// What users may do that not every site wants.
+    pub policy: PolicyRules,
     /// Logins.
     pub login: Login,
     /// Access tokens.
@@ -78,6 +80,16 @@ pub struct Users {
     pub min_uid: u32,
     /// The PAM services whose sessions count.
     pub services: Vec<String>,
+    /// Whether accounts may have clients of their own: registered for one account, or brought by
+    /// the user.
+    pub own_clients: bool,
+}
+
+/// What users may do that not every site wants.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyRules {
+    /// Who may see the secrets of their own accounts: user names, and groups with `@`.
+    pub show_secrets: Vec<String>,
 }
 
 /// Logins.

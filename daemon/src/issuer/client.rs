@@ -1,14 +1,7 @@
-//! The end of a registration (RFC 7592 §2.3), and the client that a site configured.
-
-use reqwest::Method;
-use url::Url;
+//! The clients that are not registered by iamd: the site's, and the public one of the issuer's file.
 
 use super::{
     IssuerClient,
-    error::ErrorReply,
-    form::bearer,
-    http::Ask,
-    redact::Redactor,
     registration::{DEVICE_GRANT, REFRESH_GRANT},
     secret_file,
 };
@@ -17,37 +10,6 @@ use crate::account::{
 };
 
 impl IssuerClient {
-    pub(super) async fn delete_client(
-        &self,
-        profile: &IssuerProfile,
-        client: &ClientRecord,
-    ) -> Result<(), IssuerError> {
-        let (Some(token), Some(uri)) =
-            (&client.registration_access_token, &client.registration_client_uri)
-        else {
-            return Err(IssuerError::Unsupported {
-                text: format!("{} gave no way to delete the client", profile.title),
-            });
-        };
-        let Ok(url) = Url::parse(uri) else {
-            let title = &profile.title;
-            let text = format!("{title}: registration_client_uri is no URL");
-            return Err(IssuerError::Malformed { text });
-        };
-        let ask = Ask { method: Method::DELETE, authorization: bearer(token), ..Ask::get(&url) };
-        let reply = self.ask(profile, ask, false).await?;
-        let error = match reply.status {
-            // Gone, or gone before (requirement 22).
-            200..=204 | 401 | 404 | 410 => return Ok(()),
-            _ => ErrorReply::read(profile, &reply, &Redactor::new([token])),
-        };
-        // INDIGO IAM: the client, and so its token, is not there any more.
-        if error.status == 400 && error.words.contains("invalid registration access token") {
-            return Ok(());
-        }
-        Err(error.into_error())
-    }
-
     pub(super) fn site_client(&self, profile: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
         let ClientPolicy::Fixed(fixed) = &profile.client else {
             let title = &profile.title;
@@ -59,19 +21,39 @@ impl IssuerClient {
             let text = format!("the client for {title} has no secret_file; set it, or auth = none");
             return Err(IssuerError::Local { text });
         }
-        Ok(ClientRecord {
-            owner: ClientOwner::Fixed,
+        let mut client = self.bare(profile, ClientOwner::Fixed, fixed.id.clone());
+        client.client_secret = secret;
+        client.auth = fixed.auth;
+        Ok(client)
+    }
+
+    pub(super) fn named_public_client(
+        &self,
+        profile: &IssuerProfile,
+    ) -> Result<ClientRecord, IssuerError> {
+        let Some(id) = &profile.public_client else {
+            let title = &profile.title;
+            let text = format!("the site's issuer file for {title} names no public client");
+            return Err(IssuerError::Unsupported { text });
+        };
+        Ok(self.bare(profile, ClientOwner::Public, id.clone()))
+    }
+
+    fn bare(&self, profile: &IssuerProfile, owner: ClientOwner, client_id: String) -> ClientRecord {
+        ClientRecord {
+            owner,
             issuer: profile.url.as_str().to_owned(),
             generation: 0,
-            client_id: fixed.id.clone(),
-            client_secret: secret,
+            client_id,
+            client_name: None,
+            client_secret: None,
             client_secret_expires_at: None,
-            auth: fixed.auth,
+            auth: ClientAuth::None,
             registration_access_token: None,
             registration_client_uri: None,
             scopes: profile.scopes.clone(),
             grant_types: vec![DEVICE_GRANT.to_owned(), REFRESH_GRANT.to_owned()],
             registered_at: self.clock.wall(),
-        })
+        }
     }
 }

@@ -52,12 +52,27 @@ impl Cache {
         let known = self.lock();
         let (of, metadata) = known.good.as_ref()?;
         let fresh = known.renew_at.is_some_and(|renew_at| now < renew_at);
-        (of == profile).then(|| (Arc::clone(metadata), fresh))
+        concerns(of, profile).then(|| (Arc::clone(metadata), fresh))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether metadata that was read for one profile is that of the other: what is asked of an issuer
+/// changes nothing about where it is.
+fn concerns(of: &IssuerProfile, profile: &IssuerProfile) -> bool {
+    let place = |profile: &IssuerProfile| IssuerProfile {
+        scopes: Default::default(),
+        audiences: Default::default(),
+        client: crate::account::ClientPolicy::PerSite,
+        public_client: None,
+        client_name: String::new(),
+        initial_access_token_file: None,
+        ..profile.clone()
+    };
+    place(of) == place(profile)
 }
 
 /// What one well-known place had.

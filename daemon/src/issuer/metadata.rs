@@ -1,13 +1,13 @@
 //! What an issuer's metadata says, read with care. Pure; [`discovery`](super::discovery) fetches.
 //!
-//! `scopes_supported` is not read at all: INDIGO IAM lists only some of its scopes there, and a
-//! client that drops the others silently is broken.
+//! `scopes_supported` is for people to choose from and nothing is ever measured by it: INDIGO IAM
+//! lists only some of its scopes there, and a client that drops the others silently is broken.
 
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{address, redact::printable};
-use crate::account::{AudienceParameter, Dialect, IssuerProfile, ports::IssuerError};
+use crate::account::{AudienceParameter, Dialect, IssuerProfile, ScopeSet, ports::IssuerError};
 
 /// A metadata document (OpenID Connect Discovery 1.0 §3, RFC 8414 §2), as it came.
 pub(super) type Document = Map<String, Value>;
@@ -27,6 +27,8 @@ pub(super) struct Metadata {
     pub(super) jwks: Endpoint,
     /// `token_endpoint_auth_methods_supported`; empty when not said.
     pub(super) auth_methods: Vec<String>,
+    /// `scopes_supported`; empty when not said.
+    pub(super) scopes_supported: ScopeSet,
     pub(super) dialect: Dialect,
     pub(super) audience_parameter: AudienceParameter,
 }
@@ -58,6 +60,7 @@ impl Metadata {
             revocation: endpoint(&by_hand.revocation, "revocation_endpoint"),
             jwks: endpoint(&by_hand.jwks, "jwks_uri"),
             auth_methods: texts(document, "token_endpoint_auth_methods_supported"),
+            scopes_supported: ScopeSet::from_reply(&texts(document, "scopes_supported").join(" ")),
             dialect,
             audience_parameter: profile.audience_parameter.unwrap_or(by_dialect),
         }

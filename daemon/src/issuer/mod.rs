@@ -3,7 +3,7 @@
 //! before anybody reads it.
 //!
 //! ```text
-//! registration client device  token  revoke  identity   what is asked, and what an answer means
+//! registration configuration client device token revoke identity   what is asked and answered
 //!       discovery, metadata, form, jwt            where, and in which words
 //!         error, classify, redact                 what a refusal means, and its text
 //!                  limits                         how much, and whether at all
@@ -13,6 +13,7 @@
 mod address;
 mod classify;
 mod client;
+mod configuration;
 mod device;
 mod discovery;
 mod error;
@@ -55,8 +56,8 @@ use crate::{
     account::{
         AudienceSet, ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
         ports::{
-            DeviceAuthorization, Health, IssuerError, Issuers, PollAnswer, RefreshFailure,
-            Registration, Tokens, Wanted,
+            ClientChange, ClientMetadata, DeviceAuthorization, Health, IssuerError, Issuers,
+            LeftOut, Managed, PollAnswer, RefreshFailure, Registration, Tokens, Wanted,
         },
     },
     clock::Clock,
@@ -149,8 +150,27 @@ impl Issuers for IssuerClient {
         &self,
         issuer: &IssuerProfile,
         owner: ClientOwner,
+        initial_access_token: Option<&SecretString>,
     ) -> Result<Registration, IssuerError> {
-        self.register_client(issuer, owner).await
+        self.register_client(issuer, owner, initial_access_token).await
+    }
+
+    async fn read_client(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<Managed<ClientMetadata>, IssuerError> {
+        self.read_registration(issuer, client).await
+    }
+
+    async fn update_client(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        registered: &ClientMetadata,
+        change: &ClientChange,
+    ) -> Result<Managed<LeftOut>, IssuerError> {
+        self.change_registration(issuer, client, registered, change).await
     }
 
     async fn deregister(
@@ -163,6 +183,14 @@ impl Issuers for IssuerClient {
 
     async fn fixed_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
         self.site_client(issuer)
+    }
+
+    fn public_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
+        self.named_public_client(issuer)
+    }
+
+    async fn scopes_offered(&self, issuer: &IssuerProfile) -> Result<ScopeSet, IssuerError> {
+        Ok(self.fresh_metadata(issuer).await?.scopes_supported.clone())
     }
 
     async fn authorize_device(

@@ -14,12 +14,12 @@ use super::{
     form::bearer,
     http::Ask,
     metadata::{Metadata, need},
-    redact::Redactor,
+    redact::{Redactor, printable},
     reply, secret_file,
 };
 use crate::account::{
     ClientAuth, ClientOwner, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
-    ports::{IssuerError, Registration},
+    ports::{IssuerError, LeftOut, Registration},
 };
 
 /// The grants that a client of ours needs.
@@ -57,6 +57,8 @@ struct Granted {
     #[serde(default, deserialize_with = "reply::list")]
     scope: Option<String>,
     #[serde(default, deserialize_with = "reply::text")]
+    client_name: Option<String>,
+    #[serde(default, deserialize_with = "reply::text")]
     token_endpoint_auth_method: Option<String>,
 }
 
@@ -65,11 +67,15 @@ impl IssuerClient {
         &self,
         profile: &IssuerProfile,
         owner: ClientOwner,
+        initial_access_token: Option<&SecretString>,
     ) -> Result<Registration, IssuerError> {
         let metadata = self.metadata(profile).await?;
         let endpoint = need(profile, &metadata.registration, "registration", "registration")?;
-        let initial = profile.initial_access_token_file.as_deref().map(secret_file::read);
-        let initial = initial.transpose()?;
+        let initial = match (initial_access_token, &profile.initial_access_token_file) {
+            (Some(given), _) => Some(given.clone()),
+            (None, Some(file)) => Some(secret_file::read(file)?),
+            (None, None) => None,
+        };
         let portable = portable(&profile.client_name);
         let mut name = match profile.client_name.chars().count() {
             4..=256 => profile.client_name.as_str(),
@@ -147,8 +153,6 @@ impl IssuerClient {
             Some(scope) => ScopeSet::from_reply(scope),
             None => profile.scopes.clone(),
         };
-        let left_out: Vec<&str> =
-            profile.scopes.iter().filter(|scope| !scopes.contains(scope)).collect();
         let secret = granted.client_secret.filter(reply::is_sane);
         let method = granted.token_endpoint_auth_method.as_deref();
         let auth = granted_auth(profile, method, wish.token_endpoint_auth_method, secret.is_some());
@@ -157,6 +161,10 @@ impl IssuerClient {
             issuer: profile.url.as_str().to_owned(),
             generation: 0,
             client_id: granted.client_id.unwrap_or_default(),
+            client_name: Some(printable(
+                granted.client_name.as_deref().unwrap_or(wish.client_name),
+                256,
+            )),
             // 0 is the standard's "never", absent is INDIGO IAM's.
             client_secret_expires_at: granted.client_secret_expires_at.filter(|at| at.0 != 0),
             client_secret: secret,
@@ -176,7 +184,9 @@ impl IssuerClient {
             let _ = self.delete_client(profile, &client).await;
             return Err(error);
         }
-        Ok(Registration { client, left_out: ScopeSet::from_reply(&left_out.join(" ")) })
+        let grants = wish.grant_types.map(str::to_owned);
+        let left_out = left_out(&profile.scopes, &grants, &client);
+        Ok(Registration { client, left_out })
     }
 
     fn check_client(
@@ -245,7 +255,16 @@ fn is_about_name(words: &str) -> bool {
         .any(|word| words.contains(word))
 }
 
-fn words(list: &str) -> Vec<String> {
+/// What was asked for and is not at the client (requirement 18).
+pub(super) fn left_out(scopes: &ScopeSet, grants: &[String], client: &ClientRecord) -> LeftOut {
+    let grants = grants.iter().filter(|grant| !client.grant_types.contains(grant));
+    LeftOut {
+        scopes: scopes.filtered(|scope| !client.scopes.contains(scope)),
+        grants: grants.cloned().collect(),
+    }
+}
+
+pub(super) fn words(list: &str) -> Vec<String> {
     list.split(' ').filter(|word| !word.is_empty()).take(32).map(str::to_owned).collect()
 }
 

@@ -23,7 +23,8 @@ pub use poll::{Answer, Poller};
 
 use crate::{
     account::{
-        AccountKey, AccountName, AudienceSet, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
+        AccountKey, AccountName, AudienceSet, ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
+        UnixTime,
         ports::{DeviceAuthorization, IssuerError, Issuers, PollAnswer, Tokens},
     },
     clock::Clock,
@@ -135,6 +136,8 @@ pub struct Request {
     pub scopes: ScopeSet,
     /// For which audiences.
     pub audiences: AudienceSet,
+    /// With whose client.
+    pub client_owner: ClientOwner,
 }
 
 struct Running {
@@ -241,6 +244,11 @@ impl Logins {
         let runs = !login.progress.borrow().is_over();
         login.cancel.send_replace(true);
         runs
+    }
+
+    /// While this is held, [`Logins::close`] waits: tokens are on their way.
+    pub async fn underway(&self) -> RwLockReadGuard<'_, ()> {
+        self.closing.read().await
     }
 
     /// Lets no poll begin any more and waits for those that may bring tokens to be kept.

@@ -62,6 +62,7 @@ impl World {
             key: key(name),
             profile: profile(),
             scopes: profile().scopes,
+            client_owner: ClientOwner::Site,
             audiences: AudienceSet::default(),
         };
         self.logins.start(request, self.witness.clone(), 2)

@@ -69,7 +69,11 @@ mod tests {
 
     #[test]
     fn r58_r59_only_listed_services_and_ordinary_users_get_a_session() {
-        let users = Users { min_uid: 1000, services: vec!["sshd".into(), "login".into()] };
+        let users = Users {
+            min_uid: 1000,
+            services: vec!["sshd".into(), "login".into()],
+            own_clients: true,
+        };
         assert!(serves(&users, 1000, "sshd"));
         assert!(!serves(&users, 0, "sshd"));
         assert!(!serves(&users, 999, "login"));

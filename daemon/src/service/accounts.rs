@@ -1,13 +1,12 @@
-//! The caller's accounts, settings and the site's issuers, as they may see them.
+//! The caller's accounts, as they may see them.
 
-use iamd_protocol::bus::{AccountInfo, IssuerInfo, StatusReply, client};
+use iamd_protocol::bus::{AccountInfo, client};
 use iamd_protocol::error::Kind;
 
 use crate::{
     account::{
-        AccountKey, AccountName, ClientOwner, ClientPolicy, Dialect, IssuerProfile, Owner, Record,
-        Settings,
-        ports::{Health, Revision, Stored, VaultError, Wanted},
+        AccountKey, AccountName, ClientOwner, ClientRecord, IssuerProfile, Owner, Record, Settings,
+        ports::{Revision, Stored, VaultError, Wanted},
     },
     audit,
     token::Ask,
@@ -135,11 +134,10 @@ impl Service {
         let _guard = self.enter(caller)?;
         let accounts = self.accounts(&caller.owner).await?;
         let default = accounts.default_name(self.config().default_profile());
-        let mut infos: Vec<_> = accounts
-            .open
-            .iter()
-            .map(|account| self.info(&account.value, default.as_ref()))
-            .collect();
+        let mut infos = Vec::with_capacity(accounts.open.len());
+        for account in &accounts.open {
+            infos.push(self.info(&account.value, default.as_ref()).await);
+        }
         infos.extend(accounts.unreadable.iter().map(|(name, why)| AccountInfo {
             name: name.to_string(),
             state: iamd_protocol::bus::state::UNREADABLE.into(),
@@ -158,10 +156,11 @@ impl Service {
         let accounts = self.accounts(&caller.owner).await?;
         let default = accounts.default_name(self.config().default_profile());
         let account = accounts.find(named, self.config().default_profile())?;
-        Ok(self.info(&account.value, default.as_ref()))
+        Ok(self.info(&account.value, default.as_ref()).await)
     }
 
-    fn info(&self, record: &Record, default: Option<&AccountName>) -> AccountInfo {
+    async fn info(&self, record: &Record, default: Option<&AccountName>) -> AccountInfo {
+        let client = self.registered(record).await;
         let key = record.key();
         let config = self.config();
         let is_default = default == Some(&record.name);
@@ -178,6 +177,10 @@ impl Service {
             reason: record.state.reason().map(str::to_owned),
             client_id: record.client_id.clone(),
             client: Some(client_word(&record.client_owner).into()),
+            client_name: client.as_ref().and_then(|client| client.client_name.clone()),
+            grant_types: client
+                .map(|client| client.grant_types)
+                .filter(|grants| !grants.is_empty()),
             scopes_asked: record.scopes_asked.to_vec(),
             scopes: record.scopes.to_vec(),
             audiences: record.audiences.to_vec(),
@@ -197,72 +200,18 @@ impl Service {
         }
     }
 
-    /// The caller's sessions and settings.
-    ///
-    /// # Errors
-    /// Too many requests.
-    pub async fn status(&self, caller: &Caller) -> Result<StatusReply, ServiceError> {
-        let _guard = self.enter(caller)?;
-        let uid = caller.owner.uid;
-        let notice_off = self.vault.settings(uid).await?.value.notice_off;
-        let config = self.config();
-        Ok(StatusReply {
-            version: env!("CARGO_PKG_VERSION").into(),
-            node: self.node.clone(),
-            sessions: self.presence.sessions_of(uid),
-            files_until: self.presence.files_until(uid).map(|at| at.0),
-            notice: !notice_off,
-            default_issuer: config.default_issuer.clone(),
-            announce_ahead_seconds: config.tokens.announce_ahead.as_secs(),
-        })
-    }
-
-    /// Switches the notice at login on or off for the caller.
-    ///
-    /// # Errors
-    /// The store.
-    pub async fn set_notice(&self, caller: &Caller, on: bool) -> Result<(), ServiceError> {
-        let _guard = self.enter(caller)?;
-        let stored = self.vault.settings(caller.owner.uid).await?;
-        let settings = Settings { notice_off: !on, ..stored.value };
-        self.vault.save_settings(caller.owner.uid, &settings, stored.revision).await?;
-        Ok(())
-    }
-
-    /// The issuers that the site lists.
-    ///
-    /// # Errors
-    /// Too many requests.
-    pub fn issuers(&self, caller: &Caller) -> Result<Vec<IssuerInfo>, ServiceError> {
-        let _guard = self.enter(caller)?;
-        let config = self.config();
-        let info = |profile: &IssuerProfile| IssuerInfo {
-            name: profile.name.clone(),
-            title: profile.title.clone(),
-            url: profile.url.to_string(),
-            is_default: config.default_issuer.as_ref() == Some(&profile.name),
-            dialect: match profile.dialect {
-                Some(Dialect::IndigoIam) => "indigo-iam",
-                Some(Dialect::Rfc) => "rfc",
-                None => "auto",
-            }
-            .into(),
-            scopes: profile.scopes.to_vec(),
-            client: match profile.client {
-                ClientPolicy::PerSite => "per-site",
-                ClientPolicy::PerUser => "per-user",
-                ClientPolicy::Fixed(_) => "fixed",
-            }
-            .into(),
-            health: match self.issuers.health(profile) {
-                Health::Unknown => "unknown",
-                Health::Answering => "ok",
-                Health::Failing | Health::Open(_) => "unreachable",
-            }
-            .into(),
-            ..IssuerInfo::default()
-        };
-        Ok(config.issuers.values().map(info).collect())
+    /// The client of an account, where iamd registered it and so knows what it was registered as.
+    async fn registered(&self, record: &Record) -> Option<ClientRecord> {
+        let owner = &record.client_owner;
+        if matches!(owner, ClientOwner::Fixed | ClientOwner::Public | ClientOwner::Given(..)) {
+            return None;
+        }
+        let found = self.vault.client(owner, &record.issuer).await;
+        let client = found
+            .inspect_err(|error| tracing::warn!(%error, "a client could not be read: {error}"))
+            .ok()??
+            .value;
+        (record.client_id.as_ref() == Some(&client.client_id)).then_some(client)
     }
 
     /// Whether a further account of this uid is allowed, called `name`. A login that runs for an
@@ -319,5 +268,8 @@ const fn client_word(owner: &ClientOwner) -> &'static str {
         ClientOwner::Site => client::SITE,
         ClientOwner::User(_) => client::USER,
         ClientOwner::Fixed => client::FIXED,
+        ClientOwner::Own(..) => client::OWN,
+        ClientOwner::Given(..) => client::GIVEN,
+        ClientOwner::Public => client::PUBLIC,
     }
 }

@@ -1,21 +1,33 @@
 //! Which client an account signs in with: the configured one, or one that is registered at first
 //! use, kept before it is used, and never twice for the same purpose.
 
+use iamd_protocol::error::Kind;
+use secrecy::SecretString;
+
 use crate::{
     account::{
-        ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, ScopeSet,
-        ports::{LockOn, Registration, Revision},
+        ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, Record, ScopeSet,
+        ports::{LeftOut, LockOn, Registration, Revision},
     },
     audit,
     login::Failure,
 };
 
-use super::Service;
+use super::{Service, ServiceError};
+
+/// What a client of an account's own is registered for.
+pub(super) struct Wish<'a> {
+    pub(super) scopes: &'a ScopeSet,
+    /// The name at the issuer; absent: the one it had, else the site's choice.
+    pub(super) name: Option<&'a str>,
+    /// Used for this one registration, of whatever client.
+    pub(super) initial_access_token: Option<&'a SecretString>,
+}
 
 /// A client and what the issuer left out when it was registered just now.
 pub(super) struct Provided {
     pub(super) client: ClientRecord,
-    pub(super) left_out: ScopeSet,
+    pub(super) left_out: LeftOut,
 }
 
 impl Service {
@@ -42,43 +54,85 @@ impl Service {
         }
     }
 
-    /// The client for this uid at this issuer, registered now if there is none. `rejected` is a
-    /// client that the issuer does not accept: another one takes its place.
+    /// Whose client an account uses: its own or the public one where it was made so, else as the
+    /// site decides now.
+    pub(super) fn owner_for(
+        record: Option<&Record>,
+        profile: &IssuerProfile,
+        uid: u32,
+    ) -> ClientOwner {
+        match record.map(|record| &record.client_owner) {
+            Some(owner @ (ClientOwner::Own(..) | ClientOwner::Given(..) | ClientOwner::Public)) => {
+                owner.clone()
+            }
+            _ => Self::client_owner(profile, uid),
+        }
+    }
+
+    /// The client to sign in with, registered now if there is none and that is for us to do;
+    /// `wish` is what one of an account's own is registered for. `rejected` is a client that the
+    /// issuer does not accept: another one takes its place.
     pub(super) async fn client(
         &self,
         profile: &IssuerProfile,
+        owner: &ClientOwner,
         uid: u32,
+        wish: &Wish<'_>,
         rejected: Option<&str>,
     ) -> Result<Provided, Failure> {
-        let owner = Self::client_owner(profile, uid);
-        if owner == ClientOwner::Fixed {
-            let client = self.issuers.fixed_client(profile).await?;
-            return Ok(Provided { client, left_out: ScopeSet::default() });
-        }
         let issuer = profile.url.as_str();
+        let no_longer = |whose: &str| {
+            let text = format!("{} does not accept the client {whose}", profile.title);
+            Failure::new(Kind::ClientBroken, text)
+        };
+        match owner {
+            ClientOwner::Fixed if rejected.is_some() => {
+                return Err(no_longer("that the site configured"));
+            }
+            ClientOwner::Public if rejected.is_some() => {
+                return Err(no_longer("that its file at this site names"));
+            }
+            ClientOwner::Fixed => {
+                return Ok(Provided::known(self.issuers.fixed_client(profile).await?));
+            }
+            ClientOwner::Public => {
+                return Ok(Provided::known(self.issuers.public_client(profile)?));
+            }
+            ClientOwner::Given(..) => {
+                let known = self.vault.client(owner, issuer).await.map_err(vault)?;
+                let known = known.filter(|known| rejected != Some(known.value.client_id.as_str()));
+                let known = known.ok_or_else(|| no_longer("that you gave to this account"))?;
+                return Ok(Provided::known(known.value));
+            }
+            ClientOwner::Site | ClientOwner::User(_) | ClientOwner::Own(..) => {}
+        }
         let usable = |client: &ClientRecord| {
             let alive = client.client_secret_expires_at.is_none_or(|end| end > self.clock.wall());
             alive && rejected != Some(client.client_id.as_str())
         };
-        let known = self.vault.client(&owner, issuer).await.map_err(vault)?;
+        let known = self.vault.client(owner, issuer).await.map_err(vault)?;
         if let Some(known) = known.filter(|known| usable(&known.value)) {
-            return Ok(Provided { client: known.value, left_out: ScopeSet::default() });
+            return Ok(Provided::known(known.value));
         }
         let on = LockOn::Client(owner.clone(), issuer.to_owned());
         let _lock = self.vault.lock(on).await.map_err(vault)?;
-        let known = self.vault.client(&owner, issuer).await.map_err(vault)?;
-        let revision = match known {
-            Some(known) if usable(&known.value) => {
-                return Ok(Provided { client: known.value, left_out: ScopeSet::default() });
-            }
-            Some(known) => known.revision,
-            None => Revision::ABSENT,
+        let known = self.vault.client(owner, issuer).await.map_err(vault)?;
+        let (revision, name) = match known {
+            Some(known) if usable(&known.value) => return Ok(Provided::known(known.value)),
+            Some(known) => (known.revision, known.value.client_name),
+            None => (Revision::ABSENT, None),
         };
+        let mut profile = self.named(profile);
+        if matches!(owner, ClientOwner::Own(..)) {
+            profile.scopes = wish.scopes.clone();
+            profile.client_name =
+                wish.name.map(str::to_owned).or(name).unwrap_or(profile.client_name);
+        }
         let Registration { client, left_out } =
-            self.issuers.register(&self.named(profile), owner.clone()).await?;
+            self.issuers.register(&profile, owner.clone(), wish.initial_access_token).await?;
         if let Err(error) = self.vault.save_client(&client, revision).await {
             // Nobody would ever use it: do not leave it behind at the issuer.
-            if let Err(failure) = self.issuers.deregister(profile, &client).await {
+            if let Err(failure) = self.issuers.deregister(&profile, &client).await {
                 tracing::warn!(issuer = %profile.name, error = %failure, "a client that could not be kept stays registered: {failure}");
             }
             return Err(vault(error));
@@ -96,8 +150,44 @@ impl Service {
         );
         Ok(Provided { client, left_out })
     }
+
+    /// The client that an account's sign-in belongs to, as it is kept; `None` when it is gone.
+    pub(super) async fn client_of(
+        &self,
+        record: &Record,
+        profile: &IssuerProfile,
+    ) -> Result<Option<ClientRecord>, ServiceError> {
+        let client = match &record.client_owner {
+            ClientOwner::Fixed => self.issuers.fixed_client(profile).await?,
+            ClientOwner::Public => self.issuers.public_client(profile)?,
+            owner => match self.vault.client(owner, &record.issuer).await? {
+                Some(client) => client.value,
+                None => return Ok(None),
+            },
+        };
+        Ok((record.client_id.as_ref() == Some(&client.client_id)).then_some(client))
+    }
+}
+
+impl Provided {
+    fn known(client: ClientRecord) -> Self {
+        Self { client, left_out: LeftOut::default() }
+    }
+}
+
+/// What the issuer left out, for people (requirement 18).
+pub(super) fn told(left_out: &LeftOut) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if !left_out.scopes.is_empty() {
+        remarks.push(format!("the issuer did not register the client for: {}", left_out.scopes));
+    }
+    if !left_out.grants.is_empty() {
+        let grants = left_out.grants.join(" ");
+        remarks.push(format!("the issuer did not register the client for the grants: {grants}"));
+    }
+    remarks
 }
 
 fn vault(error: crate::account::ports::VaultError) -> Failure {
-    super::ServiceError::from(error).into()
+    ServiceError::from(error).into()
 }

@@ -8,12 +8,16 @@ use iamd_protocol::error::Kind;
 use tokio::sync::watch;
 
 use crate::{
-    account::{ClientOwner, ClientRecord, Owner, ScopeSet, State, ports::Tokens},
+    account::{ClientOwner, ClientRecord, Owner, State, ports::Tokens},
     audit,
     login::{Completion, Failure, Progress, Request},
 };
 
-use super::{Service, ServiceError, plan::Plan};
+use super::{
+    Service, ServiceError,
+    clients::{Wish, told},
+    plan::Plan,
+};
 
 impl Service {
     /// Starts the login of a plan, or joins the one that runs.
@@ -28,6 +32,7 @@ impl Service {
             profile: plan.profile.clone(),
             scopes: plan.scopes.clone(),
             audiences: plan.audiences.clone(),
+            client_owner: plan.client_owner.clone(),
         };
         let completion = Arc::new(SignIn {
             service: Arc::clone(self),
@@ -63,24 +68,28 @@ impl Service {
     /// Forgets the client so that a new one is registered: the user's own, or the site's when
     /// the issuer does not accept it any more.
     pub(super) async fn forget_client(&self, plan: &Plan) -> Result<(), ServiceError> {
-        let owner = Self::client_owner(&plan.profile, plan.key.uid);
+        let owner = &plan.client_owner;
         let broken = plan
             .record
             .as_ref()
             .is_some_and(|record| matches!(record.state, State::ClientBroken { .. }));
         match owner {
-            ClientOwner::User(_) => {}
+            ClientOwner::User(_) | ClientOwner::Own(..) => {}
             ClientOwner::Site if broken => {}
-            ClientOwner::Fixed => {
-                let text = "the client at this issuer is configured by the site; administrators: correct [fixed_client] in its issuer file";
+            ClientOwner::Fixed | ClientOwner::Public => {
+                let text = "the client at this issuer is configured by the site; administrators: correct it in its issuer file";
                 return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+            }
+            ClientOwner::Given(..) => {
+                let text = "you gave this account its client; to give it another one, remove the account and add it again";
+                return Err(ServiceError::new(Kind::InvalidArgument, text));
             }
             ClientOwner::Site => {
                 let text = "the client at this issuer is the site's; only the issuer's refusal of it makes a new one";
                 return Err(ServiceError::new(Kind::DeniedByPolicy, text));
             }
         }
-        Ok(self.vault.remove_client(&owner, plan.profile.url.as_str()).await?)
+        Ok(self.vault.remove_client(owner, plan.profile.url.as_str()).await?)
     }
 }
 
@@ -95,20 +104,11 @@ struct SignIn {
 #[async_trait]
 impl Completion for SignIn {
     async fn client(&self) -> Result<ClientRecord, Failure> {
-        let provided = self.service.client(&self.request.profile, self.owner.uid, None).await?;
-        self.remark(&provided.left_out);
-        Ok(provided.client)
+        self.provide(None).await
     }
 
     async fn replace_client(&self, rejected: &ClientRecord) -> Result<ClientRecord, Failure> {
-        if rejected.owner == ClientOwner::Fixed {
-            let text = format!("{} does not accept this site's client", self.request.profile.title);
-            return Err(Failure::new(Kind::ClientBroken, text));
-        }
-        let rejected = Some(rejected.client_id.as_str());
-        let provided = self.service.client(&self.request.profile, self.owner.uid, rejected).await?;
-        self.remark(&provided.left_out);
-        Ok(provided.client)
+        self.provide(Some(rejected.client_id.as_str())).await
     }
 
     async fn signed_in(
@@ -145,10 +145,13 @@ impl Completion for SignIn {
 }
 
 impl SignIn {
-    fn remark(&self, left_out: &ScopeSet) {
-        if !left_out.is_empty() {
-            let text = format!("the issuer did not register the client for: {left_out}");
-            self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
-        }
+    async fn provide(&self, rejected: Option<&str>) -> Result<ClientRecord, Failure> {
+        let Request { profile, scopes, client_owner, .. } = &self.request;
+        let wish = Wish { scopes, name: None, initial_access_token: None };
+        let uid = self.owner.uid;
+        let provided = self.service.client(profile, client_owner, uid, &wish, rejected).await?;
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        remarks.extend(told(&provided.left_out));
+        Ok(provided.client)
     }
 }

@@ -3,7 +3,7 @@
 use iamd_protocol::{bus::LogoutReply, error::Kind};
 
 use crate::{
-    account::{AccountKey, ClientOwner, Event, Record, ports::LockOn},
+    account::{AccountKey, Event, Record, ports::LockOn},
     audit,
 };
 
@@ -87,19 +87,10 @@ impl Service {
     }
 
     /// Revokes the refresh token of a record; `false` when it has none.
-    async fn revoke(&self, record: &Record) -> Result<bool, ServiceError> {
+    pub(super) async fn revoke(&self, record: &Record) -> Result<bool, ServiceError> {
         let Some(token) = &record.refresh_token else { return Ok(false) };
         let profile = self.profile_of(record)?;
-        let client = match &record.client_owner {
-            ClientOwner::Fixed => self.issuers.fixed_client(&profile).await?,
-            owner => match self.vault.client(owner, &record.issuer).await? {
-                Some(client) => client.value,
-                None => return Ok(false),
-            },
-        };
-        if record.client_id.as_ref() != Some(&client.client_id) {
-            return Ok(false);
-        }
+        let Some(client) = self.client_of(record, &profile).await? else { return Ok(false) };
         self.issuers.revoke(&profile, &client, token).await?;
         Ok(true)
     }

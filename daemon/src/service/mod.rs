@@ -2,19 +2,29 @@
 //! (from the kernel) and what is wanted; what comes back is an answer or a [`ServiceError`].
 
 mod accounts;
+mod add;
+mod add_plan;
 mod admin;
 mod clients;
 mod completion;
+mod default;
 mod doctor;
+mod edit;
 mod error;
+mod handed;
 mod keeper;
 mod logins;
 mod logout;
 mod notice;
 mod plan;
 mod presence;
+mod registration;
+mod remove;
+mod rename;
+mod secrets;
 mod sessions;
 mod sign_in;
+mod site;
 mod tokens;
 pub mod vault;
 
@@ -27,6 +37,7 @@ use std::{
 };
 
 pub use error::ServiceError;
+pub use handed::Handed;
 pub use presence::Presence;
 pub use sessions::NewLogin;
 use tokio::sync::watch;

@@ -4,7 +4,7 @@
 use iamd_protocol::{bus::LoginOptions, error::Kind};
 
 use crate::account::{
-    AccountKey, AccountName, AudienceSet, IssuerProfile, Owner, Record, ScopeSet,
+    AccountKey, AccountName, AudienceSet, ClientOwner, IssuerProfile, Owner, Record, ScopeSet,
 };
 
 use super::{Service, ServiceError, accounts::Accounts};
@@ -15,6 +15,8 @@ pub(super) struct Plan {
     pub(super) profile: IssuerProfile,
     pub(super) scopes: ScopeSet,
     pub(super) audiences: AudienceSet,
+    /// Whose client it signs in with.
+    pub(super) client_owner: ClientOwner,
     /// The account as it is, where it exists.
     pub(super) record: Option<Record>,
 }
@@ -88,12 +90,16 @@ impl Service {
                 .map_or_else(|| profile.audiences.clone(), |record| record.audiences.clone()),
         };
         let key = AccountKey { uid: owner.uid, name };
-        Ok(Plan { key, profile, scopes, audiences, record })
+        let client_owner = Self::owner_for(record.as_ref(), &profile, owner.uid);
+        Ok(Plan { key, profile, scopes, audiences, client_owner, record })
     }
 }
 
 /// The issuer's name, or with a number behind it where that is taken.
-fn free_name(profile: &IssuerProfile, accounts: &Accounts) -> Result<AccountName, ServiceError> {
+pub(super) fn free_name(
+    profile: &IssuerProfile,
+    accounts: &Accounts,
+) -> Result<AccountName, ServiceError> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     let base: String = profile.name.chars().filter(|c| fits(*c)).take(28).collect();
     let taken = |name: &str| {

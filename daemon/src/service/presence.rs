@@ -87,13 +87,32 @@ impl Presence {
         }
     }
 
-    /// Which account has the plain file name.
-    pub(super) fn set_default(&self, uid: u32, name: Option<AccountName>) {
+    /// Which account has the plain file name; gives the one that had it.
+    pub(super) fn set_default(&self, uid: u32, name: Option<AccountName>) -> Option<AccountName> {
         let mut defaults = lock(&self.defaults);
         match name {
             Some(name) => defaults.insert(uid, name),
             None => defaults.remove(&uid),
-        };
+        }
+    }
+
+    /// Takes away the file with this account's own name.
+    pub(super) fn remove_named(&self, uid: u32, name: &AccountName) {
+        if let Err(error) = self.files.remove(uid, Some(name)) {
+            tracing::warn!(uid, account = %name, %error, "a token file could not be removed: {error}");
+        }
+    }
+
+    /// An account has another name: its keeper ends, the plain file name goes with it.
+    pub(super) fn renamed(&self, old: &AccountKey, to: &AccountName) {
+        if let Some(keeper) = lock(&self.keepers).remove(old) {
+            keeper.task.abort();
+        }
+        lock(&self.written).remove(old);
+        if let Some(name) = lock(&self.defaults).get_mut(&old.uid).filter(|name| **name == old.name)
+        {
+            *name = to.clone();
+        }
     }
 
     /// Where the default account's file is or will be.

@@ -22,8 +22,27 @@ use super::{Service, ServiceError};
 type SignedIn = (Option<String>, Vec<String>);
 
 impl Service {
-    /// Keeps the tokens of a sign-in.
+    /// Keeps the tokens of a sign-in; where they cannot be kept, they are ended at the issuer too.
     pub(super) async fn keep_sign_in(
+        self: &Arc<Self>,
+        owner: &Owner,
+        request: &Request,
+        client: &ClientRecord,
+        tokens: Tokens,
+    ) -> Result<SignedIn, Failure> {
+        let refresh_token = tokens.refresh_token.clone();
+        let kept = self.take_sign_in(owner, request, client, tokens).await;
+        // Nobody holds this refresh token now.
+        if let (Err(_), Some(refresh_token)) = (&kept, refresh_token)
+            && let Err(error) = self.issuers.revoke(&request.profile, client, &refresh_token).await
+        {
+            tracing::warn!(issuer = %request.profile.name, %error, "the tokens of a refused sign-in could not be revoked: {error}");
+        }
+        kept
+    }
+
+    /// Keeps the tokens of a sign-in.
+    pub(super) async fn take_sign_in(
         self: &Arc<Self>,
         owner: &Owner,
         request: &Request,
@@ -38,17 +57,7 @@ impl Service {
             return Err(Failure::new(Kind::IssuerRefused, text));
         };
         let stored = self.store_sign_in(owner, request, client, &tokens, &refresh_token).await;
-        let (lock, record, replaced, access_token) = match stored {
-            Ok(stored) => stored,
-            Err(failure) => {
-                // Nobody holds this refresh token now: end it at the issuer too.
-                let revoked = self.issuers.revoke(&request.profile, client, &refresh_token).await;
-                if let Err(error) = revoked {
-                    tracing::warn!(issuer = %request.profile.name, %error, "the tokens of a refused sign-in could not be revoked: {error}");
-                }
-                return Err(failure);
-            }
-        };
+        let (lock, record, replaced, access_token) = stored?;
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
         self.broker.forget(&request.key);
         self.broker.adopt(&request.key, &wanted, &access_token);
@@ -137,6 +146,11 @@ impl Service {
                     let text = "this account belongs to an earlier user of this uid";
                     return Err(Failure::new(Kind::DeniedByPolicy, text));
                 }
+                // Its client went with it.
+                None if client.owner.is_of_one_account() => {
+                    let text = "the account was removed meanwhile";
+                    return Err(Failure::new(Kind::LoginCancelled, text));
+                }
                 None => Record::new(
                     owner.clone(),
                     request.key.name.clone(),
@@ -158,6 +172,7 @@ impl Service {
             record.client_id = Some(client.client_id.clone());
             record.scopes_asked = request.scopes.clone();
             record.scopes = access_token.scopes.clone();
+            record.narrowed_from = None;
             record.audiences = request.audiences.clone();
             record.signed_in_at = Some(now);
             record.refreshed_at = Some(now);
@@ -205,7 +220,7 @@ impl Service {
                     owner.clone(),
                     request.key.name.clone(),
                     request.profile.url.to_string(),
-                    Self::client_owner(&request.profile, owner.uid),
+                    request.client_owner.clone(),
                 );
                 record.scopes_asked = request.scopes.clone();
                 record.audiences = request.audiences.clone();

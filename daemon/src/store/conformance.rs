@@ -13,7 +13,7 @@ use std::{
 use futures_util::StreamExt;
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{Change, Changes, Store, StoreError};
+use super::{Change, Changes, Store, StoreError, Swap};
 use crate::account::ports::Revision;
 
 const ABSENT: Revision = Revision::ABSENT;
@@ -25,6 +25,7 @@ macro_rules! store_conformance {
         store_conformance! { $make;
             each_revision_is_won_once
             a_swap_at_another_revision_is_refused_and_changes_nothing
+            several_swaps_happen_together_or_not_at_all
             a_removed_key_is_absent_and_its_revisions_never_come_again
             a_lock_has_one_holder_and_dropping_it_releases
             a_waiter_that_gives_up_blocks_nobody
@@ -99,6 +100,50 @@ pub(crate) async fn a_swap_at_another_revision_is_refused_and_changes_nothing(
     let now = store.get("k").await.unwrap().unwrap();
     assert_eq!((now.value, now.revision), (b"2".to_vec(), second));
     assert!(store.get("other").await.unwrap().is_none());
+}
+
+fn swap(key: &str, expected: Revision, value: Option<Vec<u8>>) -> Swap {
+    Swap { key: key.to_owned(), expected, value }
+}
+
+pub(crate) async fn several_swaps_happen_together_or_not_at_all(store: Arc<dyn Store>) {
+    let old = store.compare_and_swap("p/old", ABSENT, some("1")).await.unwrap();
+    let other = store.compare_and_swap("p/other", ABSENT, some("2")).await.unwrap();
+    let before = store.list("").await.unwrap();
+    let moved = |of: Revision, also: Revision| {
+        vec![
+            swap("p/old", of, None),
+            swap("p/new", ABSENT, some("1")),
+            swap("p/other", also, some("3")),
+        ]
+    };
+    // Whichever of them is at another revision, none happens.
+    for swaps in [moved(other, other), moved(old, old)] {
+        assert_eq!(store.swap_all(swaps).await, Err(StoreError::Conflict));
+        assert_eq!(store.list("").await.unwrap(), before);
+    }
+    let mut changes = store.watch("p/", before.revision).await.unwrap();
+    let last = store.swap_all(moved(old, other)).await.unwrap();
+    assert_eq!(store.keys("").await.unwrap(), ["p/new", "p/other"]);
+    let told = [next(&mut changes).await, next(&mut changes).await, next(&mut changes).await];
+    let told: Vec<_> =
+        told.iter().map(|change| (change.key.as_str(), change.value.is_some())).collect();
+    assert_eq!(told, [("p/old", false), ("p/new", true), ("p/other", true)]);
+    assert_eq!(store.list("").await.unwrap().revision, last);
+    let again = store.swap_all(moved(old, other)).await;
+    assert_eq!(again, Err(StoreError::Conflict));
+    // None at all changes nothing.
+    assert_eq!(store.swap_all(Vec::new()).await, Ok(last));
+    // Two at once: one wins, whole.
+    let value = store.get("p/new").await.unwrap().unwrap();
+    let to = |name: &str| {
+        let store = Arc::clone(&store);
+        let swaps = vec![swap("p/new", value.revision, None), swap(name, ABSENT, some("1"))];
+        tokio::spawn(async move { store.swap_all(swaps).await })
+    };
+    let (a, b) = tokio::join!(to("p/a"), to("p/b"));
+    assert_eq!(a.unwrap().is_ok(), b.unwrap().is_err());
+    assert_eq!(store.keys("p/").await.unwrap().len(), 2);
 }
 
 pub(crate) async fn a_removed_key_is_absent_and_its_revisions_never_come_again(

@@ -45,6 +45,17 @@ pub struct Listing {
     pub revision: Revision,
 }
 
+/// One of several writes that happen together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swap {
+    /// Which key.
+    pub key: String,
+    /// The revision it must be at; [`Revision::ABSENT`]: not there.
+    pub expected: Revision,
+    /// The value; `None`: removed.
+    pub value: Option<Vec<u8>>,
+}
+
 /// A key that was written or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -84,6 +95,13 @@ pub trait Store: Send + Sync + 'static {
         expected: Revision,
         value: Option<Vec<u8>>,
     ) -> Result<Revision, StoreError>;
+
+    /// Several changes of different keys, all of them or none: each as with
+    /// [`Store::compare_and_swap`]. Gives the revision of the last.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when one of the keys is at another revision; nothing is changed.
+    async fn swap_all(&self, swaps: Vec<Swap>) -> Result<Revision, StoreError>;
 
     /// Waits for the lock of this name, first come, first served. Dropping the guard releases it.
     async fn lock(&self, name: &str) -> Result<Box<dyn Lock>, StoreError>;

@@ -72,13 +72,17 @@ impl TestAudit {
     }
 }
 
-/// Who has which uid.
-pub struct TestUsers(pub Mutex<HashMap<u32, String>>);
+/// Who has which uid, and who is in which group.
+pub struct TestUsers(pub Mutex<HashMap<u32, String>>, pub Mutex<Vec<(String, String)>>);
 
 #[async_trait]
 impl Users for TestUsers {
     async fn name_of(&self, uid: u32) -> Option<String> {
         self.0.lock().unwrap().get(&uid).cloned()
+    }
+
+    async fn is_in_group(&self, user: &str, group: &str) -> bool {
+        self.1.lock().unwrap().contains(&(user.to_owned(), group.to_owned()))
     }
 }
 
@@ -155,7 +159,7 @@ impl House {
         let audit = Arc::new(TestAudit::default());
         let names = [(0, "root"), (ALICE, "alice"), (BOB, "bob")];
         let names = names.map(|(uid, name)| (uid, name.to_owned())).into_iter().collect();
-        let users = Arc::new(TestUsers(Mutex::new(names)));
+        let users = Arc::new(TestUsers(Mutex::new(names), Mutex::default()));
         let rules = StayRules { grace: config.sessions.grace, linger_dir: None };
         let (sessions, events) =
             Sessions::new(at("sessions"), rules, clock.clone(), Arc::new(SystemRandom));

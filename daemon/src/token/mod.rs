@@ -194,6 +194,14 @@ impl Broker {
         self.cache.forget(key);
     }
 
+    /// Brings into the store what it did not take before. To be called with the account's lock.
+    ///
+    /// # Errors
+    /// The store still does not take it.
+    pub async fn settle(&self, key: &AccountKey) -> Result<(), TokenError> {
+        self.refresher.settle(key).await
+    }
+
     /// Waits until no refresh is under way.
     pub async fn landed(&self) {
         loop {

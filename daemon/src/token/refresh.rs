@@ -16,7 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{TokenError, cache::Validity};
 use crate::{
     account::{
-        AccessToken, AccountKey, ClientRecord, Event, IssuerProfile, Record, Rotation, State,
+        AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
+        State,
         ports::{
             IssuerError, Issuers, LockOn, RefreshError, RefreshFailure, Revision, Rotated, Stored,
             Tokens, Vault, VaultError, Wanted,
@@ -78,6 +79,17 @@ impl Refresher {
         Ok(refreshed)
     }
 
+    /// Brings into the store what it did not take before. To be called with the account's lock.
+    ///
+    /// # Errors
+    /// The store still does not take it.
+    pub async fn settle(&self, key: &AccountKey) -> Result<(), TokenError> {
+        if self.unsettled().contains_key(key) {
+            self.current(key).await?;
+        }
+        Ok(())
+    }
+
     async fn locked(
         &self,
         key: &AccountKey,
@@ -101,7 +113,10 @@ impl Refresher {
             return Err(TokenError::login_required(&record));
         };
         let client = self.client(&record, profile).await?;
-        match self.issuers.refresh(profile, &client, &refresh_token, wanted).await {
+        // The owner may have asked for less than the refresh token has.
+        let narrowed = is_base.then(|| record.narrowed()).flatten();
+        let asked = Wanted { scopes: narrowed.or(wanted.scopes.clone()), ..wanted.clone() };
+        match self.issuers.refresh(profile, &client, &refresh_token, &asked).await {
             Ok(tokens) => {
                 if another_person(&record, &tokens) {
                     // Whatever this is, it is not this user's any more: only they can mend it.
@@ -147,11 +162,13 @@ impl Refresher {
         record: &Record,
         profile: &IssuerProfile,
     ) -> Result<ClientRecord, TokenError> {
-        let client = if record.client_owner == crate::account::ClientOwner::Fixed {
-            self.issuers.fixed_client(profile).await?
-        } else {
-            let stored = self.vault.client(&record.client_owner, &record.issuer).await?;
-            stored.ok_or_else(TokenError::client_gone)?.value
+        let client = match &record.client_owner {
+            ClientOwner::Fixed => self.issuers.fixed_client(profile).await?,
+            ClientOwner::Public => self.issuers.public_client(profile)?,
+            owner => {
+                let stored = self.vault.client(owner, &record.issuer).await?;
+                stored.ok_or_else(TokenError::client_gone)?.value
+            }
         };
         if record.client_id.as_ref() == Some(&client.client_id) {
             Ok(client)
@@ -338,6 +355,7 @@ fn merged(found: Record, ours: Record) -> Record {
         refresh_expires_at: ours.refresh_expires_at,
         access_token: ours.access_token,
         scopes: ours.scopes,
+        narrowed_from: ours.narrowed_from,
         rotation: ours.rotation,
         refreshed_at: ours.refreshed_at,
         state: ours.state,

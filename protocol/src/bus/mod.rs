@@ -5,7 +5,7 @@
 //! | interface | methods | authorised by |
 //! |---|---|---|
 //! | [`TOKENS`] | `GetToken(s account, a{sv} options) → a{sv}` | the caller's uid: own accounts only |
-//! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
+//! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Add(s account, a{sv} options, a{sh} secrets) → a{sv}`, `Edit(s account, a{sv} options) → a{sv}`, `Rename(s account, s new_name) → a{sv}`, `SetDefault(s account) → a{sv}`, `Remove(s account, a{sv} options) → a{sv}`, `Secrets(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Issuer(s issuer) → a{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
 //! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}` | polkit `org.iamd1.admin.*` |
 //!
 //! Everywhere an account is named, the empty string means the default account. Arguments and

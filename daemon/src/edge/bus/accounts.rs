@@ -1,14 +1,14 @@
 //! `org.iamd1.Accounts`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LONGEST_WAIT_MS, LoginInfo, LoginOptions, LogoutReply,
-    StatusReply,
+    AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
+    LONGEST_WAIT_MS, LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply, StatusReply,
 };
-use zbus::{Connection, interface, message::Header};
+use zbus::{Connection, OwnedFd, interface, message::Header};
 
-use super::{BusError, Callers};
+use super::{BusError, Callers, handed};
 use crate::service::{Caller, Service};
 
 pub(super) struct Accounts {
@@ -51,6 +51,80 @@ impl Accounts {
     ) -> Result<AccountInfo, BusError> {
         let caller = self.caller(&header, connection).await?;
         Ok(self.service.show(&caller, account).await?)
+    }
+
+    /// Makes an account.
+    async fn add(
+        &self,
+        account: &str,
+        options: AddOptions,
+        secrets: HashMap<String, OwnedFd>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<ChangeReply, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        let guard = self.service.admit(caller.owner.uid)?;
+        let handed = handed::read(secrets).await?;
+        drop(guard);
+        Ok(self.service.add(&caller, account, options, handed).await?)
+    }
+
+    /// Changes an account.
+    async fn edit(
+        &self,
+        account: &str,
+        options: EditOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<ChangeReply, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.edit(&caller, account, options).await?)
+    }
+
+    /// Gives an account another name.
+    async fn rename(
+        &self,
+        account: &str,
+        new_name: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<ChangeReply, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.rename(&caller, account, new_name).await?)
+    }
+
+    /// Makes an account the one that is meant when none is named.
+    async fn set_default(
+        &self,
+        account: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<ChangeReply, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.set_default(&caller, account).await?)
+    }
+
+    /// Removes an account.
+    async fn remove(
+        &self,
+        account: &str,
+        options: RemoveOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RemoveReply, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.remove(&caller, account, options).await?)
+    }
+
+    /// The secrets of an account, where the site allows it.
+    async fn secrets(
+        &self,
+        account: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<AccountSecrets, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.secrets(&caller, account).await?)
     }
 
     /// Starts a login, or joins the one that runs.
@@ -129,6 +203,17 @@ impl Accounts {
     ) -> Result<Vec<IssuerInfo>, BusError> {
         let caller = self.caller(&header, connection).await?;
         Ok(self.service.issuers(&caller)?)
+    }
+
+    /// One issuer, asked now.
+    async fn issuer(
+        &self,
+        issuer: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<IssuerInfo, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.issuer(&caller, issuer).await?)
     }
 
     /// What is well and what is not.

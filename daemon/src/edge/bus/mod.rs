@@ -5,6 +5,7 @@ mod accounts;
 mod admin;
 mod callers;
 mod error;
+mod handed;
 mod tokens;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod breaker;
+mod configuration;
 mod device;
 mod discovery;
 mod foreign;
@@ -111,6 +112,7 @@ fn profile(url: &str) -> IssuerProfile {
         audiences: AudienceSet::default(),
         audience_parameter: None,
         client: ClientPolicy::PerSite,
+        public_client: None,
         client_name: "iamd:login1".into(),
         initial_access_token_file: None,
         ca: None,
@@ -124,6 +126,7 @@ fn record(auth: ClientAuth) -> ClientRecord {
         issuer: "https://iam.example/".into(),
         generation: 0,
         client_id: "client$1".into(),
+        client_name: None,
         client_secret: (auth != ClientAuth::None).then(|| secret(SECRET)),
         client_secret_expires_at: None,
         auth,

@@ -9,11 +9,13 @@ use std::{
 
 use std::io::{BufRead as _, BufReader};
 
+use secrecy::ExposeSecret as _;
+
 use super::super::{IssuerClient, Limits};
 use crate::{
     account::{
-        AudienceSet, ClientOwner, Dialect, IssuerProfile,
-        ports::{Issuers as _, PollAnswer, RefreshError, Tokens, Wanted},
+        AudienceSet, ClientOwner, ClientRecord, Dialect, IssuerProfile,
+        ports::{ClientChange, Issuers as _, LeftOut, PollAnswer, RefreshError, Tokens, Wanted},
     },
     clock::{Clock as _, SystemClock},
 };
@@ -79,6 +81,35 @@ impl Drop for Provider {
     }
 }
 
+/// The client with a further scope and another name; a provider that keeps to the RFC replaces the
+/// registration access token with each update (requirement 20).
+async fn changed(
+    client: &IssuerClient,
+    profile: &IssuerProfile,
+    mut record: ClientRecord,
+    dialect: Dialect,
+) -> ClientRecord {
+    let token = |record: &ClientRecord| {
+        record.registration_access_token.as_ref().unwrap().expose_secret().to_owned()
+    };
+    let first = token(&record);
+    for name in ["iamd one", "iamd two"] {
+        let read = client.read_client(profile, &record).await.unwrap();
+        let registered = read.answer.unwrap();
+        let scopes = read.client.scopes.with("compute.read");
+        let change = ClientChange { scopes: Some(scopes), name: Some(name.into()) };
+        let done = client.update_client(profile, &read.client, &registered, &change).await.unwrap();
+        assert_eq!(done.answer.unwrap(), LeftOut::default());
+        record = done.client;
+        let read = client.read_client(profile, &record).await.unwrap().client;
+        assert_eq!(read.client_name.as_deref(), Some(name));
+        assert!(read.scopes.contains("compute.read"));
+        assert_eq!(read.grant_types, record.grant_types);
+    }
+    assert_eq!(token(&record) == first, dialect == Dialect::IndigoIam);
+    record
+}
+
 /// What is missing to run the provider here.
 fn missing() -> Option<String> {
     if !Command::new("node").arg("--version").output().is_ok_and(|found| found.status.success()) {
@@ -102,8 +133,8 @@ async fn a_login_its_refreshes_and_its_end_work_at_a_real_issuer_of_each_dialect
         let profile = provider.profile();
         let client = IssuerClient::new(Arc::new(SystemClock), Limits::default());
         assert_eq!(client.metadata(&profile).await.unwrap().dialect, dialect);
-        let registered = client.register(&profile, ClientOwner::Site).await.unwrap();
-        assert!(registered.left_out.is_empty(), "{}", registered.left_out);
+        let registered = client.register(&profile, ClientOwner::Site, None).await.unwrap();
+        assert_eq!(registered.left_out, Default::default());
         let record = registered.client;
         let audience = AudienceSet::parse(["https://se.example:1094"]).unwrap();
         let asked = client.authorize_device(&profile, &record, &profile.scopes, &audience).await;
@@ -135,6 +166,7 @@ async fn a_login_its_refreshes_and_its_end_work_at_a_real_issuer_of_each_dialect
         let wanted = Wanted::default();
         let failure = client.refresh(&profile, &record, &refresh_token, &wanted).await.unwrap_err();
         assert!(matches!(failure.error, RefreshError::Dead { .. }), "{shape}: {failure:?}");
+        let record = changed(&client, &profile, record, dialect).await;
         client.deregister(&profile, &record).await.unwrap();
         client.deregister(&profile, &record).await.unwrap();
     }

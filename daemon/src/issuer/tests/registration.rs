@@ -48,7 +48,7 @@ fn reply(changes: Value) -> Value {
 }
 
 async fn register(mock: &Mock) -> Result<Registration, IssuerError> {
-    client().register(&mock.profile(), ClientOwner::Site).await
+    client().register(&mock.profile(), ClientOwner::Site, None).await
 }
 
 async fn given(changes: Value) -> Result<Registration, IssuerError> {
@@ -114,11 +114,11 @@ async fn r17_200_and_201_are_accepted_and_a_secret_without_an_end_never_ends() {
 #[tokio::test]
 async fn r18_scopes_that_the_issuer_left_out_without_a_word_are_told() {
     let registration = given(json!({ "scope": "openid wlcg.groups" })).await.unwrap();
-    assert_eq!(registration.left_out.to_string(), "offline_access storage.read:/");
+    assert_eq!(registration.left_out.scopes.to_string(), "offline_access storage.read:/");
     assert_eq!(registration.client.scopes.to_string(), "openid wlcg.groups");
     // Nothing said means as asked.
     let registration = given(json!({ "scope": null })).await.unwrap();
-    assert!(registration.left_out.is_empty());
+    assert!(registration.left_out.scopes.is_empty());
     assert!(registration.client.scopes.contains("storage.read:/"));
 }
 
@@ -199,7 +199,7 @@ async fn r23_an_initial_access_token_comes_from_a_file_that_only_its_owner_reads
     let file = secret_file(directory.path(), "good", "initial-token\n", 0o600);
     let initial_access_token_file = Some(file);
     let profile = IssuerProfile { initial_access_token_file, ..mock.profile() };
-    client().register(&profile, ClientOwner::User(7)).await.unwrap();
+    client().register(&profile, ClientOwner::User(7), None).await.unwrap();
     let sent = mock.seen(ENDPOINT).pop().unwrap();
     assert_eq!(sent.headers["authorization"], "Bearer initial-token");
     for (file, why) in [
@@ -210,7 +210,7 @@ async fn r23_an_initial_access_token_comes_from_a_file_that_only_its_owner_reads
     ] {
         let initial_access_token_file = Some(file.clone());
         let profile = IssuerProfile { initial_access_token_file, ..mock.profile() };
-        let error = client().register(&profile, ClientOwner::Site).await.unwrap_err();
+        let error = client().register(&profile, ClientOwner::Site, None).await.unwrap_err();
         let IssuerError::Local { text } = error else { panic!("{error:?}") };
         assert!(text.contains(file.to_str().unwrap()) && text.contains(why), "{why}: {text}");
         assert!(!text.contains("initial-token"));
@@ -236,7 +236,7 @@ async fn r24_a_name_that_the_issuer_refuses_is_tried_in_letters_that_every_one_t
         let mock = Mock::start().await;
         mock.on(ENDPOINT, [json_reply(201, reply(json!({})))]);
         let profile = IssuerProfile { client_name: name.to_owned(), ..mock.profile() };
-        client().register(&profile, ClientOwner::Site).await.unwrap();
+        client().register(&profile, ClientOwner::Site, None).await.unwrap();
         assert_eq!(mock.seen(ENDPOINT)[0].json()["client_name"], *sent);
     }
 }

@@ -2,13 +2,17 @@
 //! neighbours by hand.
 
 mod accounts;
+mod add;
 mod admin;
 mod clients;
+mod edit;
 mod errors;
 mod keeper;
 mod logout;
 mod open_session;
 mod plan;
+mod remove;
+mod rename;
 mod session_end;
 mod sign_in;
 mod tokens;

@@ -93,7 +93,9 @@ pub(super) fn client_row(owner: &ClientOwner, issuer: &str) -> Option<String> {
     match owner {
         ClientOwner::Site => Some(format!("clients/site/{hash}")),
         ClientOwner::User(uid) => Some(format!("clients/{uid}/{hash}")),
-        ClientOwner::Fixed => None,
+        ClientOwner::Own(uid, name) => Some(format!("clients/{uid}/own/{name}/{hash}")),
+        ClientOwner::Given(uid, name) => Some(format!("clients/{uid}/given/{name}/{hash}")),
+        ClientOwner::Fixed | ClientOwner::Public => None,
     }
 }
 

@@ -3,13 +3,14 @@
 //! | what | key in the store | bound by the seal |
 //! |---|---|---|
 //! | account | `accounts/UID/NAME` | key, generation, user name, issuer |
-//! | client | `clients/site/HASH`, `clients/UID/HASH` | key, generation, issuer |
+//! | client | `clients/site/HASH`, `clients/UID/HASH`, `clients/UID/own/NAME/HASH`, `clients/UID/given/NAME/HASH` | key, generation, issuer |
 //! | settings | `settings/UID` | key, generation |
 //!
 //! `HASH` is 128 bits of SHA-256 over the issuer, so that a reader of the store does not learn
 //! which issuers a user registered at.
 
 mod kept;
+mod rename;
 mod replay;
 mod sealer;
 mod seen;
@@ -26,7 +27,7 @@ use secrecy::SecretString;
 
 use crate::{
     account::{
-        AccountKey, ClientOwner, ClientRecord, Record, Settings,
+        AccountKey, AccountName, ClientOwner, ClientRecord, Record, Settings,
         ports::{JournalEntry, Lock, LockOn, Revision, Stored, Vault, VaultError},
     },
     clock::{Clock, Random},
@@ -109,15 +110,25 @@ impl StoreVault {
         value: &T,
         expected: Revision,
     ) -> Result<Revision, VaultError> {
-        let store_now = match expected {
-            Revision::ABSENT => Some(self.store.list(row).await.map_err(unavailable)?.revision),
-            _ => None,
-        };
-        let (sealed, generation) = self.sealer.seal_row(row, value, store_now)?;
+        let (sealed, generation) = self.sealed(row, value, expected).await?;
         let written = self.store.compare_and_swap(row, expected, Some(sealed)).await;
         let revision = written.map_err(unavailable)?;
         self.sealer.seen().note(row, generation);
         Ok(revision)
+    }
+
+    /// The sealed row as it is to be written, and its generation.
+    async fn sealed<T: Kept>(
+        &self,
+        row: &str,
+        value: &T,
+        expected: Revision,
+    ) -> Result<(Vec<u8>, u64), VaultError> {
+        let store_now = match expected {
+            Revision::ABSENT => Some(self.store.list(row).await.map_err(unavailable)?.revision),
+            _ => None,
+        };
+        self.sealer.seal_row(row, value, store_now)
     }
 
     async fn remove(&self, row: &str, expected: Revision) -> Result<(), VaultError> {
@@ -200,9 +211,14 @@ impl Vault for StoreVault {
         Ok(())
     }
 
+    async fn rename_account(&self, key: &AccountKey, to: &AccountName) -> Result<(), VaultError> {
+        self.rename(key, to).await
+    }
+
     async fn lock(&self, on: LockOn) -> Result<Box<dyn Lock>, VaultError> {
         let name = match on {
             LockOn::Account(key) => account_row(&key),
+            LockOn::Accounts(uid) => format!("{}{uid}", kept::ACCOUNTS),
             LockOn::Client(owner, issuer) => client_row(&owner, &issuer)
                 .unwrap_or_else(|| format!("clients/fixed/{}", kept::hash(&issuer))),
         };

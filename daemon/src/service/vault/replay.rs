@@ -120,6 +120,7 @@ fn with_tokens_of(stored: &Record, entry: Record) -> Record {
         client_owner: entry.client_owner,
         client_id: entry.client_id,
         scopes: entry.scopes,
+        narrowed_from: entry.narrowed_from,
         subject: entry.subject,
         signed_in_at: entry.signed_in_at,
         refreshed_at: entry.refreshed_at,
@@ -178,9 +179,26 @@ impl StoreVault {
 
     async fn replay_one(&self, entry: &Unsettled) -> Result<bool, VaultError> {
         let garbled = || VaultError::Unreadable { text: "a journal entry is garbled".into() };
+        let (row, _) = split(&entry.payload).ok_or_else(garbled)?;
+        let key = key_of_row(row).ok_or_else(garbled)?;
+        let _held = self.lock(LockOn::Account(key)).await?;
+        self.replay_locked(entry).await
+    }
+
+    /// Writes what the journal has for one account into the store, whose lock is held.
+    pub(super) async fn replay_row(&self, row: &str) -> Result<(), VaultError> {
+        for entry in self.journal.unsettled() {
+            if split(&entry.payload).is_some_and(|(of, _)| of == row) {
+                self.replay_locked(&entry).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn replay_locked(&self, entry: &Unsettled) -> Result<bool, VaultError> {
+        let garbled = || VaultError::Unreadable { text: "a journal entry is garbled".into() };
         let (row, sealed) = split(&entry.payload).ok_or_else(garbled)?;
         let key = key_of_row(row).ok_or_else(garbled)?;
-        let _held = self.lock(LockOn::Account(key.clone())).await?;
         if !self.journal.is_unsettled(entry.id) {
             // Whoever wrote it was still at work, and has settled it.
             return Ok(false);

@@ -12,10 +12,10 @@ mod tests;
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use tokio::sync::{Mutex, watch};
 
-use super::{Changes, Entry, Listing, NamedLocks, StateDir, Store, StoreError};
+use super::{Changes, Entry, Listing, NamedLocks, StateDir, Store, StoreError, Swap};
 use crate::account::ports::{Lock, Revision};
 
 /// How many removals are remembered for watches that resume.
@@ -153,11 +153,21 @@ impl Store for SqliteStore {
         expected: Revision,
         value: Option<Vec<u8>>,
     ) -> Result<Revision, StoreError> {
-        let (key, kept) = (key.to_owned(), self.removals_kept);
+        self.swap_all(vec![Swap { key: key.to_owned(), expected, value }]).await
+    }
+
+    async fn swap_all(&self, swaps: Vec<Swap>) -> Result<Revision, StoreError> {
+        let kept = self.removals_kept;
         let latest = self.latest.clone();
         self.writer
             .run(move |connection| {
-                let written = swap(connection, key.as_bytes(), expected, value.as_deref(), kept)?;
+                let change =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let mut written = Revision(file::counter(&change, "revision")?);
+                for one in &swaps {
+                    written = swap(&change, one, kept)?;
+                }
+                change.commit()?;
                 // In the same task as the commit: a caller that gave up does not hide a change.
                 latest.send_replace(written.0);
                 Ok(written)
@@ -174,20 +184,14 @@ impl Store for SqliteStore {
     }
 }
 
-fn swap(
-    connection: &mut Connection,
-    key: &[u8],
-    expected: Revision,
-    value: Option<&[u8]>,
-    removals_kept: u64,
-) -> Result<Revision, Fault> {
-    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn swap(change: &Transaction<'_>, one: &Swap, removals_kept: u64) -> Result<Revision, Fault> {
+    let (key, value) = (one.key.as_bytes(), one.value.as_deref());
     let current = change
         .prepare_cached("SELECT revision FROM entries WHERE key = ?1")?
         .query_row([key], |row| row.get::<_, i64>(0))
         .optional()?
         .map_or(Revision::ABSENT, |revision| Revision(revision.unsigned_abs()));
-    if current != expected {
+    if current != one.expected {
         return Err(Fault::Conflict);
     }
     let revision = change
@@ -206,10 +210,9 @@ fn swap(
         }
         None => {
             change.prepare_cached("DELETE FROM entries WHERE key = ?1")?.execute([key])?;
-            changes::note_removal(&change, revision, key, removals_kept)?;
+            changes::note_removal(change, revision, key, removals_kept)?;
         }
     }
-    change.commit()?;
     Ok(Revision(revision.unsigned_abs()))
 }
 

@@ -3,6 +3,7 @@
 mod attack;
 mod crash;
 mod machine;
+mod rename;
 mod replay;
 
 use std::{fs, path::PathBuf, process::Command, time::Instant};
@@ -80,6 +81,7 @@ fn client(owner: ClientOwner) -> ClientRecord {
         issuer: ISSUER.into(),
         generation: 0,
         client_id: "canary-client-id".into(),
+        client_name: None,
         client_secret: Some(secret("canary-client-secret")),
         client_secret_expires_at: None,
         auth: ClientAuth::ClientSecretBasic,

@@ -1,0 +1,271 @@
+//! A new account: its client is there and what the issuer left out is said; a login comes after.
+//! A refresh token that is handed in is taken over instead. What fails leaves nothing behind.
+
+use std::sync::Arc;
+
+use iamd_protocol::{
+    bus::{AddOptions, ChangeReply},
+    error::Kind,
+};
+use secrecy::SecretString;
+
+use super::{
+    Caller, Handed, Service, ServiceError,
+    add_plan::{Choice, NewAccount},
+    clients::{Provided, Wish, told},
+};
+use crate::{
+    account::{
+        AccountKey, AccountName, ClientOwner, ClientRecord, Event, IssuerProfile, Owner, Record,
+        ScopeSet,
+        ports::{
+            LeftOut, LockOn, RefreshError, RefreshFailure, Revision, Rotated, VaultError, Wanted,
+        },
+    },
+    audit,
+    login::Request,
+    token::TokenError,
+};
+
+impl Service {
+    /// Makes an account of the caller's.
+    ///
+    /// # Errors
+    /// Names, policy, quotas, arguments, and what the issuer says when a client is registered or a
+    /// refresh token taken over; nothing is kept then.
+    pub async fn add(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: AddOptions,
+        handed: Handed,
+    ) -> Result<ChangeReply, ServiceError> {
+        let result = self.make_account(caller, named, options, handed).await;
+        if let Err(error) = &result {
+            self.note_denial(caller, named, error);
+        }
+        result
+    }
+
+    async fn make_account(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: AddOptions,
+        handed: Handed,
+    ) -> Result<ChangeReply, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let owner = &caller.owner;
+        let _accounts = self.vault.lock(LockOn::Accounts(owner.uid)).await?;
+        let accounts = self.accounts(owner).await?;
+        let default = accounts.default_name(self.config().default_profile());
+        let plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
+        let Provided { client, left_out } = self.client_of_new(&plan).await?;
+        let mut remarks = told(&left_out);
+        remarks.extend(lacking(&client, &plan.scopes, &left_out));
+        let made = match self.save_new(owner, &plan, &client).await {
+            Ok(()) => self.take_over(owner, &plan, &client).await,
+            Err(error) => Err(error),
+        };
+        let signed_in = match made {
+            Ok(more) => {
+                let signed_in = more.is_some();
+                remarks.extend(more.into_iter().flatten());
+                signed_in
+            }
+            Err(error) => {
+                self.withdraw(&plan.profile, &client).await;
+                return Err(error);
+            }
+        };
+        self.audit.record(
+            audit::Kind::AccountAdded,
+            &audit::Event {
+                uid: owner.uid,
+                account: plan.key.name.as_str(),
+                issuer: plan.profile.url.as_str(),
+                client: &client.client_id,
+                scopes: plan.scopes.to_string(),
+                audience: plan.audiences.to_string(),
+                caller_pid: caller.pid,
+                result: "ok",
+                detail: if signed_in { "with a refresh token".into() } else { String::new() },
+                ..audit::Event::default()
+            },
+        );
+        let chosen = if options.make_default == Some(true) {
+            Some(plan.key.name.clone())
+        } else {
+            // A further account does not become the default one by its name.
+            self.if_changed(owner, default).await
+        };
+        if let Some(name) = chosen
+            && let Err(error) = self.choose_default(owner.uid, Some(name)).await
+        {
+            remarks.push(format!("which account is the default one could not be written: {error}"));
+        }
+        self.default_follows(owner).await;
+        let account = plan.key.name.to_string();
+        Ok(ChangeReply { account, login_needed: !signed_in, remarks })
+    }
+
+    async fn client_of_new(&self, plan: &NewAccount) -> Result<Provided, ServiceError> {
+        let NewAccount { key, profile, scopes, .. } = plan;
+        let mut wish = Wish { scopes, name: None, initial_access_token: None };
+        let owner = match &plan.client {
+            Choice::Shared(owner) => owner.clone(),
+            Choice::Own(name, initial_access_token) => {
+                wish.name = name.as_deref();
+                wish.initial_access_token = initial_access_token.as_ref();
+                let owner = ClientOwner::Own(key.uid, key.name.clone());
+                // Left by an account that was not made to its end: for other scopes than these.
+                if let Some(left) = self.vault.client(&owner, profile.url.as_str()).await? {
+                    self.withdraw(profile, &left.value).await;
+                }
+                owner
+            }
+            Choice::Given(client) => {
+                self.vault.remove_client(&client.owner, &client.issuer).await?;
+                self.vault.save_client(client, Revision::ABSENT).await?;
+                return Ok(Provided { client: (**client).clone(), left_out: LeftOut::default() });
+            }
+        };
+        Ok(self.client(profile, &owner, key.uid, &wish, None).await?)
+    }
+
+    async fn save_new(
+        &self,
+        owner: &Owner,
+        plan: &NewAccount,
+        client: &ClientRecord,
+    ) -> Result<(), ServiceError> {
+        let issuer = plan.profile.url.to_string();
+        let name = plan.key.name.clone();
+        let mut record = Record::new(owner.clone(), name, issuer, client.owner.clone());
+        record.client_id = Some(client.client_id.clone());
+        record.scopes_asked = plan.scopes.clone();
+        record.audiences = plan.audiences.clone();
+        match self.vault.save_account(&record, Revision::ABSENT).await {
+            Ok(_) => Ok(()),
+            Err(VaultError::Conflict) => {
+                let text =
+                    format!("an account \u{201c}{}\u{201d} was made meanwhile", plan.key.name);
+                Err(ServiceError::new(Kind::AccountExists, text))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Signs the new account in with the refresh token that was handed in, if there is one; what
+    /// a person should know. An account whose token is dead is not kept.
+    async fn take_over(
+        self: &Arc<Self>,
+        owner: &Owner,
+        plan: &NewAccount,
+        client: &ClientRecord,
+    ) -> Result<Option<Vec<String>>, ServiceError> {
+        let Some(refresh_token) = &plan.refresh_token else { return Ok(None) };
+        let taken = self.use_handed(owner, plan, client, refresh_token).await;
+        if taken.is_err()
+            && let Err(error) = self.vault.discard_account(&plan.key).await
+        {
+            tracing::warn!(uid = owner.uid, account = %plan.key.name, %error, "an account that could not be signed in remains: {error}");
+        }
+        taken.map(Some)
+    }
+
+    async fn use_handed(
+        self: &Arc<Self>,
+        owner: &Owner,
+        plan: &NewAccount,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+    ) -> Result<Vec<String>, ServiceError> {
+        let _underway = self.logins.underway().await;
+        let wanted = Wanted { scopes: None, audiences: plan.audiences.clone() };
+        let answer = self.issuers.refresh(&plan.profile, client, refresh_token, &wanted).await;
+        let mut tokens = match answer {
+            Ok(tokens) => tokens,
+            Err(RefreshFailure { error, rotated: Some(rotated) }) => {
+                self.keep_rotated(&plan.key, rotated).await?;
+                let text = format!(
+                    "the issuer took the refresh token and gave another, but no access token: {error}"
+                );
+                return Ok(vec![text]);
+            }
+            Err(RefreshFailure { error: RefreshError::Dead { text }, rotated: None }) => {
+                let text = format!("the refresh token is of no use: {text}");
+                return Err(ServiceError::new(Kind::LoginRequired, text));
+            }
+            Err(RefreshFailure { error, rotated: None }) => {
+                return Err(TokenError::from(error).into());
+            }
+        };
+        // None in the reply: the one that was handed in goes on.
+        tokens.refresh_token.get_or_insert_with(|| refresh_token.clone());
+        let request = Request {
+            key: plan.key.clone(),
+            profile: plan.profile.clone(),
+            scopes: plan.scopes.clone(),
+            audiences: plan.audiences.clone(),
+            client_owner: client.owner.clone(),
+        };
+        // Not revoked where it cannot be kept: the user may still hold it.
+        Ok(self.take_sign_in(owner, &request, client, tokens).await?.1)
+    }
+
+    /// Keeps the refresh token that took the place of the one that was handed in, where no access
+    /// token came with it: the one that was handed in may be good for nothing now.
+    async fn keep_rotated(&self, key: &AccountKey, rotated: Rotated) -> Result<(), ServiceError> {
+        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        let Some(stored) = self.vault.account(key).await? else { return Ok(()) };
+        let mut record = stored.value;
+        let now = self.clock.wall();
+        record.state = record.state.after(Event::SignedIn);
+        record.signed_in_at = Some(now);
+        record.refreshed_at = Some(now);
+        record.refresh_token = Some(rotated.token);
+        record.refresh_expires_at = rotated.expires_at;
+        let entry = self.vault.journal(&record, None).await?;
+        self.vault.save_account(&record, stored.revision).await?;
+        self.vault.settle(entry).await?;
+        Ok(())
+    }
+
+    /// Takes back the client of an account that is not made: one of its own is deleted at the
+    /// issuer. Others stay.
+    pub(super) async fn withdraw(&self, profile: &IssuerProfile, client: &ClientRecord) {
+        if !client.owner.is_of_one_account() {
+            return;
+        }
+        if matches!(client.owner, ClientOwner::Own(..))
+            && let Err(error) = self.issuers.deregister(profile, client).await
+        {
+            tracing::warn!(issuer = %profile.name, client = client.client_id, %error, "a client that is not needed stays registered: {error}");
+        }
+        if let Err(error) = self.vault.remove_client(&client.owner, &client.issuer).await {
+            tracing::warn!(issuer = %profile.name, %error, "a client that is not needed could not be forgotten: {error}");
+        }
+    }
+
+    /// The default account that there was, where another one would take its place by its name.
+    async fn if_changed(&self, owner: &Owner, before: Option<AccountName>) -> Option<AccountName> {
+        let before = before?;
+        let accounts = self.accounts(owner).await.ok()?;
+        let now = accounts.default_name(self.config().default_profile());
+        (now.as_ref() != Some(&before)).then_some(before)
+    }
+}
+
+/// What a client that iamd registered earlier was not registered for.
+fn lacking(client: &ClientRecord, scopes: &ScopeSet, left_out: &LeftOut) -> Option<String> {
+    let (whose, out) = match client.owner {
+        ClientOwner::Site => ("the site's client", "; with one of its own:  --own-client"),
+        ClientOwner::User(_) => ("your client at this issuer", ""),
+        _ => return None,
+    };
+    let told = |scope: &str| left_out.scopes.contains(scope) || client.scopes.covers(scope);
+    let lacks = scopes.filtered(|scope| !told(scope));
+    (!lacks.is_empty() && !client.scopes.is_empty())
+        .then(|| format!("{whose} is not registered for: {lacks}; a sign-in may be refused{out}"))
+}

@@ -1,0 +1,268 @@
+//! What a new account is to be: its name, issuer, scopes, audiences and client, decided before
+//! anything is registered or written.
+
+use iamd_protocol::{
+    bus::{AddOptions, secret},
+    error::Kind,
+};
+use secrecy::SecretString;
+
+use super::{Caller, Handed, Service, ServiceError, accounts::Accounts, plan::free_name};
+use crate::account::{
+    AccountKey, AccountName, AudienceSet, ClientAuth, ClientOwner, ClientRecord, IssuerProfile,
+    ScopeSet,
+};
+
+/// A new account before it is made.
+pub(super) struct NewAccount {
+    pub(super) key: AccountKey,
+    pub(super) profile: IssuerProfile,
+    pub(super) scopes: ScopeSet,
+    pub(super) audiences: AudienceSet,
+    pub(super) client: Choice,
+    pub(super) refresh_token: Option<SecretString>,
+}
+
+/// Which client it gets.
+pub(super) enum Choice {
+    /// The one that this owner has for the issuer, registered at first use.
+    Shared(ClientOwner),
+    /// One that is registered for this account, perhaps with a name of the user's and an initial
+    /// access token.
+    Own(Option<String>, Option<SecretString>),
+    /// One that the user brings.
+    Given(Box<ClientRecord>),
+}
+
+impl Service {
+    /// Decides what a new account is to be.
+    pub(super) async fn plan_account(
+        &self,
+        caller: &Caller,
+        accounts: &Accounts,
+        named: &str,
+        options: &AddOptions,
+        mut handed: Handed,
+    ) -> Result<NewAccount, ServiceError> {
+        let profile = self.issuer_of_new(named, options)?;
+        let name = self.name_of_new(caller.owner.uid, accounts, named, &profile)?;
+        let key = AccountKey { uid: caller.owner.uid, name };
+        let client = self.choose_client(&key, &profile, options, &mut handed)?;
+        let refresh_token = handed.take(secret::REFRESH_TOKEN);
+        handed.finish()?;
+        let takes_tokens = match &client {
+            Choice::Given(_) => true,
+            Choice::Shared(owner) => matches!(owner, ClientOwner::Fixed | ClientOwner::Public),
+            Choice::Own(..) => false,
+        };
+        if refresh_token.is_some() && !takes_tokens {
+            let text =
+                "a refresh token works with the client that it was given to: name it (--client-id)";
+            return Err(ServiceError::new(Kind::InvalidArgument, text));
+        }
+        let scopes = self.scopes_of_new(&profile, options).await?;
+        let audiences = match &options.audiences {
+            Some(audiences) => AudienceSet::parse(audiences)?,
+            None => profile.audiences.clone(),
+        };
+        let client = self.beyond_shared(&profile, &scopes, client).await?;
+        Ok(NewAccount { key, profile, scopes, audiences, client, refresh_token })
+    }
+
+    fn issuer_of_new(
+        &self,
+        named: &str,
+        options: &AddOptions,
+    ) -> Result<IssuerProfile, ServiceError> {
+        let config = self.config();
+        let issuer = options.issuer.as_deref().filter(|text| !text.is_empty());
+        let by_name = config.issuers.contains_key(named).then_some(named);
+        Ok(crate::policy::issuer(&config, issuer.or(by_name))?)
+    }
+
+    fn name_of_new(
+        &self,
+        uid: u32,
+        accounts: &Accounts,
+        named: &str,
+        profile: &IssuerProfile,
+    ) -> Result<AccountName, ServiceError> {
+        let name = if named.is_empty() {
+            free_name(profile, accounts)?
+        } else {
+            self.free(uid, accounts, named)?
+        };
+        self.may_add(uid, accounts, &name)?;
+        Ok(name)
+    }
+
+    /// The name, if this user can give it to an account.
+    pub(super) fn free(
+        &self,
+        uid: u32,
+        accounts: &Accounts,
+        named: &str,
+    ) -> Result<AccountName, ServiceError> {
+        let name: AccountName = named.parse()?;
+        let open = accounts.open.iter().any(|account| account.value.name == name);
+        if open || accounts.unreadable.iter().any(|(other, _)| *other == name) {
+            let text = format!("you have an account \u{201c}{name}\u{201d} already");
+            return Err(ServiceError::new(Kind::AccountExists, text));
+        }
+        if accounts.foreign.contains(&name) {
+            let text = format!("the name {name} is not free for this uid; choose another");
+            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+        }
+        if self.logins.running_of(uid).contains(&name) {
+            let text =
+                format!("a login of yours is about to make the account \u{201c}{name}\u{201d}");
+            return Err(ServiceError::new(Kind::AccountExists, text));
+        }
+        Ok(name)
+    }
+
+    fn choose_client(
+        &self,
+        key: &AccountKey,
+        profile: &IssuerProfile,
+        options: &AddOptions,
+        handed: &mut Handed,
+    ) -> Result<Choice, ServiceError> {
+        let initial = handed.take(secret::INITIAL_ACCESS_TOKEN);
+        let public = options.public_client == Some(true);
+        let name = options.client_name.clone();
+        let own = options.own_client == Some(true) || name.is_some() || initial.is_some();
+        let given = options.client_id.as_deref();
+        if usize::from(public) + usize::from(own) + usize::from(given.is_some()) > 1 {
+            let text = "an account has one client: one of its own, a given one, or the public one";
+            return Err(ServiceError::new(Kind::InvalidArgument, text));
+        }
+        if public {
+            if profile.public_client.is_none() {
+                let text = format!("this site names no public client for {}", profile.title);
+                return Err(ServiceError::new(Kind::InvalidArgument, text));
+            }
+            return Ok(Choice::Shared(ClientOwner::Public));
+        }
+        if (own || given.is_some()) && !self.config().users.own_clients {
+            let text = "this site does not let accounts have clients of their own";
+            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+        }
+        if let Some(id) = given {
+            let secret = handed.take(secret::CLIENT_SECRET);
+            let auth = options.client_auth.as_deref();
+            return Ok(Choice::Given(Box::new(self.given(key, profile, id, auth, secret)?)));
+        }
+        if options.client_auth.is_some() {
+            let text =
+                "how a client authenticates is said of a client that you bring (--client-id)";
+            return Err(ServiceError::new(Kind::InvalidArgument, text));
+        }
+        if own {
+            name.as_deref().map_or(Ok(()), check_client_name)?;
+            return Ok(Choice::Own(name, initial));
+        }
+        Ok(Choice::Shared(Self::client_owner(profile, key.uid)))
+    }
+
+    fn given(
+        &self,
+        key: &AccountKey,
+        profile: &IssuerProfile,
+        id: &str,
+        auth: Option<&str>,
+        secret: Option<SecretString>,
+    ) -> Result<ClientRecord, ServiceError> {
+        let wrong = |text: &str| Err(ServiceError::new(Kind::InvalidArgument, text));
+        if id.is_empty() || id.len() > 1024 || !id.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return wrong("a client ID is printable ASCII");
+        }
+        let auth = match (auth, secret.is_some()) {
+            (None | Some("client_secret_basic"), true) => ClientAuth::ClientSecretBasic,
+            (Some("client_secret_post"), true) => ClientAuth::ClientSecretPost,
+            (None | Some("none"), false) => ClientAuth::None,
+            (Some("none"), true) => return wrong("a client without authentication has no secret"),
+            (Some("client_secret_basic" | "client_secret_post"), false) => {
+                return wrong("this client needs its secret");
+            }
+            (Some(_), _) => {
+                return wrong(
+                    "a client authenticates by client_secret_basic, client_secret_post or none",
+                );
+            }
+        };
+        Ok(ClientRecord {
+            owner: ClientOwner::Given(key.uid, key.name.clone()),
+            issuer: profile.url.to_string(),
+            generation: 0,
+            client_id: id.to_owned(),
+            client_name: None,
+            client_secret: secret,
+            client_secret_expires_at: None,
+            auth,
+            registration_access_token: None,
+            registration_client_uri: None,
+            scopes: ScopeSet::default(),
+            grant_types: Vec::new(),
+            registered_at: self.clock.wall(),
+        })
+    }
+
+    async fn scopes_of_new(
+        &self,
+        profile: &IssuerProfile,
+        options: &AddOptions,
+    ) -> Result<ScopeSet, ServiceError> {
+        let listed = ScopeSet::parse(options.scopes.iter().flatten())?;
+        let wanted = if options.all_scopes == Some(true) {
+            self.all_scopes(profile).await?.union(&listed)
+        } else if listed.is_empty() {
+            profile.scopes.clone()
+        } else {
+            listed
+        };
+        Ok(wanted.with("openid").with("offline_access"))
+    }
+
+    /// Everything that the issuer says it offers, and what the site asks for: paths and restricted
+    /// scopes are not in the list.
+    pub(super) async fn all_scopes(
+        &self,
+        profile: &IssuerProfile,
+    ) -> Result<ScopeSet, ServiceError> {
+        let offered = self.issuers.scopes_offered(profile).await?;
+        if offered.is_empty() {
+            let text = format!(
+                "{} does not say which scopes it offers; name those you want",
+                profile.title
+            );
+            return Err(ServiceError::new(Kind::InvalidArgument, text));
+        }
+        Ok(offered.union(&profile.scopes))
+    }
+
+    /// Where users have clients of their own anyway, scopes beyond those of the one for all their
+    /// accounts get this account its own.
+    async fn beyond_shared(
+        &self,
+        profile: &IssuerProfile,
+        scopes: &ScopeSet,
+        client: Choice,
+    ) -> Result<Choice, ServiceError> {
+        let Choice::Shared(owner @ ClientOwner::User(_)) = &client else { return Ok(client) };
+        let known = self.vault.client(owner, profile.url.as_str()).await?;
+        let has = known.map_or_else(|| profile.scopes.clone(), |known| known.value.scopes);
+        let lacks = scopes.filtered(|scope| !has.covers(scope));
+        Ok(if lacks.is_empty() || has.is_empty() { client } else { Choice::Own(None, None) })
+    }
+}
+
+/// A name at the issuer that people there can read.
+pub(super) fn check_client_name(name: &str) -> Result<(), ServiceError> {
+    let fits = |c: char| c.is_ascii_graphic() || c == ' ';
+    if (4..=256).contains(&name.trim().len()) && name.len() <= 256 && name.chars().all(fits) {
+        return Ok(());
+    }
+    let text = "a client's name is 4 to 256 characters of printable ASCII";
+    Err(ServiceError::new(Kind::InvalidArgument, text))
+}

@@ -1,0 +1,261 @@
+//! Changing an account: what a sign-in asks for, what tokens are for, what its client is called.
+//! What the refresh token covers takes effect at once, the rest with the next sign-in.
+
+use std::sync::Arc;
+
+use iamd_protocol::{
+    bus::{ChangeReply, EditOptions},
+    error::Kind,
+};
+
+use super::{Caller, Service, ServiceError, add_plan::check_client_name, clients::told};
+use crate::{
+    account::{
+        AudienceSet, ClientOwner, IssuerProfile, Record, ScopeSet, is_steering,
+        ports::{ClientChange, LockOn, RefreshError, Stored, Wanted},
+    },
+    audit,
+    token::{Ask, TokenError},
+};
+
+/// What is wanted, checked.
+struct Change {
+    scopes: Option<ScopeSet>,
+    add: ScopeSet,
+    remove: ScopeSet,
+    audiences: Option<AudienceSet>,
+    client_name: Option<String>,
+}
+
+/// What became of the record.
+#[derive(Default)]
+struct Effect {
+    /// The account's own token is another one now.
+    token: bool,
+    /// Scopes that the sign-in does not have.
+    login: bool,
+}
+
+impl Service {
+    /// Changes an account of the caller's; what is absent stays.
+    ///
+    /// # Errors
+    /// No such account, arguments, policy, a login that runs, the store, and the issuer where the
+    /// client has to be changed there; nothing is changed here then.
+    pub async fn edit(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: EditOptions,
+    ) -> Result<ChangeReply, ServiceError> {
+        let result = self.change_account(caller, named, options).await;
+        if let Err(error) = &result {
+            self.note_denial(caller, named, error);
+        }
+        result
+    }
+
+    async fn change_account(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: EditOptions,
+    ) -> Result<ChangeReply, ServiceError> {
+        let _guard = self.enter(caller)?;
+        // Two changes of one user come one after the other, and none beside a rename.
+        let _accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
+        let accounts = self.accounts(&caller.owner).await?;
+        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let key = record.key();
+        let profile = self.profile_of(record)?;
+        let change = self.checked(&profile, options).await?;
+        self.no_login(&key)?;
+        let scopes = change.scopes_of(record);
+        let mut remarks = self.change_client(record, &profile, &scopes, &change).await?;
+        let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        // A refresh token that the store did not take yet is the newest there is.
+        self.broker.settle(&key).await?;
+        let Some(Stored { value: mut record, revision }) = self.vault.account(&key).await? else {
+            let text = format!("the account {} was removed meanwhile", key.name);
+            return Err(ServiceError::new(Kind::NoSuchAccount, text));
+        };
+        let effect = change.apply(&mut record, &profile);
+        self.vault.save_account(&record, revision).await?;
+        if effect.token {
+            self.broker.forget(&key);
+        }
+        drop(lock);
+        let mut login_needed = effect.login || record.state.wants_login();
+        if effect.token && record.state.may_refresh() {
+            let (login, remark) = self.take_effect(&record, &profile).await;
+            login_needed |= login;
+            remarks.extend(remark);
+        }
+        self.keep(&key);
+        self.audit.record(
+            audit::Kind::AccountChanged,
+            &audit::Event {
+                uid: caller.owner.uid,
+                account: key.name.as_str(),
+                issuer: &record.issuer,
+                client: record.client_id.as_deref().unwrap_or_default(),
+                scopes: record.scopes_asked.to_string(),
+                audience: record.audiences.to_string(),
+                caller_pid: caller.pid,
+                result: "ok",
+                ..audit::Event::default()
+            },
+        );
+        Ok(ChangeReply { account: key.name.to_string(), login_needed, remarks })
+    }
+
+    async fn checked(
+        &self,
+        profile: &IssuerProfile,
+        options: EditOptions,
+    ) -> Result<Change, ServiceError> {
+        let listed = options.scopes.as_ref().map(ScopeSet::parse).transpose()?;
+        let scopes = match (options.all_scopes == Some(true), listed) {
+            (true, listed) => {
+                Some(self.all_scopes(profile).await?.union(&listed.unwrap_or_default()))
+            }
+            (false, listed) => listed,
+        };
+        let add = ScopeSet::parse(options.add_scopes.iter().flatten())?;
+        let remove = ScopeSet::parse(options.remove_scopes.iter().flatten())?;
+        let audiences = options.audiences.as_ref().map(AudienceSet::parse).transpose()?;
+        options.client_name.as_deref().map_or(Ok(()), check_client_name)?;
+        Ok(Change { scopes, add, remove, audiences, client_name: options.client_name })
+    }
+
+    /// Changes the client where it lacks a scope or its name is to be another; what a person
+    /// should know.
+    async fn change_client(
+        &self,
+        record: &Record,
+        profile: &IssuerProfile,
+        scopes: &ScopeSet,
+        change: &Change,
+    ) -> Result<Vec<String>, ServiceError> {
+        let owner = Self::owner_for(Some(record), profile, record.owner.uid);
+        let name = change.client_name.clone();
+        match (&owner, &name) {
+            (ClientOwner::Given(..), Some(_)) => {
+                let text =
+                    "you gave this account its client: change its name where you registered it";
+                return Err(ServiceError::new(Kind::InvalidArgument, text));
+            }
+            (ClientOwner::Site | ClientOwner::Fixed | ClientOwner::Public, Some(_)) => {
+                let text = "the client of this account is the site's, and so is its name";
+                return Err(ServiceError::new(Kind::ClientNotYours, text));
+            }
+            // What they are registered for is not known here.
+            (ClientOwner::Given(..) | ClientOwner::Fixed | ClientOwner::Public, None) => {
+                return Ok(Vec::new());
+            }
+            _ => {}
+        }
+        let Some(stored) = self.vault.client(&owner, &record.issuer).await? else {
+            return Ok(Vec::new());
+        };
+        // What it was not registered for before is not asked again with every other change.
+        let names_scopes = change.scopes.is_some() || !change.add.is_empty();
+        let lacks = |has: &ScopeSet| match has.is_empty() || !names_scopes {
+            true => ScopeSet::default(),
+            false => scopes.filtered(|scope| !has.covers(scope)),
+        };
+        let has = stored.value.scopes;
+        if lacks(&has).is_empty() && name.is_none() {
+            return Ok(Vec::new());
+        }
+        if owner == ClientOwner::Site {
+            // The issuer's people may have added it meanwhile.
+            let known = self.read_registration(profile, &owner).await;
+            let lacks = lacks(&known.map_or(has, |client| client.scopes));
+            if lacks.is_empty() {
+                return Ok(Vec::new());
+            }
+            let text = format!("the site's client is not registered for: {lacks}");
+            return Err(ServiceError::new(Kind::ClientNotYours, text));
+        }
+        let wanted = (!lacks(&has).is_empty()).then(|| scopes.clone());
+        let left_out = self
+            .change_registration(profile, &owner, ClientChange { scopes: wanted, name })
+            .await?;
+        Ok(told(&left_out))
+    }
+
+    /// Gets the token that the account now is for: its file follows. Whether a sign-in is needed
+    /// for that, and what a person should know.
+    async fn take_effect(
+        self: &Arc<Self>,
+        record: &Record,
+        profile: &IssuerProfile,
+    ) -> (bool, Option<String>) {
+        let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
+        let ask = Ask { wanted, ..Ask::default() };
+        match self.broker.token(&record.key(), profile, &ask).await {
+            Ok(_) => (false, None),
+            Err(error) => {
+                let login = matches!(
+                    &error,
+                    TokenError::LoginRequired { .. }
+                        | TokenError::Refresh(
+                            RefreshError::Audience { .. }
+                                | RefreshError::Scope { .. }
+                                | RefreshError::Dead { .. }
+                        )
+                );
+                // The keeper takes the file away and tries again.
+                (login, Some(format!("there is no token for that yet: {error}")))
+            }
+        }
+    }
+}
+
+impl Change {
+    /// What a sign-in of this account is to ask for.
+    fn scopes_of(&self, record: &Record) -> ScopeSet {
+        let base = self.scopes.as_ref().unwrap_or(&record.scopes_asked).union(&self.add);
+        let kept = base.filtered(|scope| !self.remove.contains(scope));
+        kept.with("openid").with("offline_access")
+    }
+
+    fn apply(&self, record: &mut Record, profile: &IssuerProfile) -> Effect {
+        let mut effect = Effect::default();
+        if let Some(audiences) = &self.audiences {
+            let audiences =
+                if audiences.is_empty() { profile.audiences.clone() } else { audiences.clone() };
+            effect.token |= audiences != record.audiences;
+            record.audiences = audiences;
+        }
+        let scopes = self.scopes_of(record);
+        if scopes != record.scopes_asked {
+            record.scopes_asked = scopes;
+            if record.state.may_refresh() {
+                narrow(record, &mut effect);
+            }
+        }
+        if effect.token {
+            record.access_token = None;
+        }
+        effect
+    }
+}
+
+/// The account's own token has what is asked for and granted. Where nothing of what is asked for
+/// was granted, the sign-in stays as it is until the next one.
+fn narrow(record: &mut Record, effect: &mut Effect) {
+    let granted = record.granted().clone();
+    let asked = record.scopes_asked.filtered(|scope| !is_steering(scope));
+    let covered = record.scopes_asked.filtered(|scope| granted.covers(scope));
+    effect.login = asked.iter().any(|scope| !covered.contains(scope));
+    if effect.login && covered.iter().all(is_steering) {
+        return;
+    }
+    let whole = granted.iter().all(|scope| is_steering(scope) || covered.contains(scope));
+    let before = record.scopes.clone();
+    record.scopes = if whole { granted.clone() } else { covered };
+    record.narrowed_from = (!whole).then_some(granted);
+    effect.token |= record.scopes != before;
+}

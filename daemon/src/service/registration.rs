@@ -1,0 +1,107 @@
+//! Reading and changing a registration at its issuer (RFC 7592). Whatever an answer carries of new
+//! credentials is kept before anything else is looked at.
+
+use iamd_protocol::error::Kind;
+
+use super::{Service, ServiceError};
+use crate::{
+    account::{
+        ClientOwner, ClientRecord, IssuerProfile,
+        ports::{ClientChange, ClientMetadata, LeftOut, LockOn, Managed, Stored, VaultError},
+    },
+    audit,
+};
+
+impl Service {
+    /// The client as the issuer has it now.
+    pub(super) async fn read_registration(
+        &self,
+        profile: &IssuerProfile,
+        owner: &ClientOwner,
+    ) -> Result<ClientRecord, ServiceError> {
+        let on = LockOn::Client(owner.clone(), profile.url.to_string());
+        let _lock = self.vault.lock(on).await?;
+        Ok(self.read_kept(profile, owner).await?.0)
+    }
+
+    /// Changes the client at the issuer; what the issuer left out.
+    pub(super) async fn change_registration(
+        &self,
+        profile: &IssuerProfile,
+        owner: &ClientOwner,
+        change: ClientChange,
+    ) -> Result<LeftOut, ServiceError> {
+        let on = LockOn::Client(owner.clone(), profile.url.to_string());
+        let _lock = self.vault.lock(on).await?;
+        let (client, registered) = self.read_kept(profile, owner).await?;
+        // Only more: other sign-ins may use what it has.
+        let scopes = change.scopes.map(|scopes| scopes.union(&client.scopes));
+        let change = ClientChange { scopes, ..change };
+        let managed = self.issuers.update_client(profile, &client, &registered, &change).await?;
+        let (client, left_out) = self.kept(managed).await?;
+        self.audit.record(
+            audit::Kind::Registration,
+            &audit::Event {
+                uid: uid_of(owner),
+                issuer: &client.issuer,
+                client: &client.client_id,
+                scopes: client.scopes.to_string(),
+                result: "changed",
+                ..audit::Event::default()
+            },
+        );
+        Ok(left_out)
+    }
+
+    /// With the lock of the client.
+    async fn read_kept(
+        &self,
+        profile: &IssuerProfile,
+        owner: &ClientOwner,
+    ) -> Result<(ClientRecord, ClientMetadata), ServiceError> {
+        let Some(stored) = self.vault.client(owner, profile.url.as_str()).await? else {
+            let text = "the client of this account is not registered any more";
+            return Err(ServiceError::new(Kind::ClientBroken, text));
+        };
+        let managed = self.issuers.read_client(profile, &stored.value).await?;
+        self.kept(managed).await
+    }
+
+    /// Keeps what an answer made of the client, then gives the rest of the answer.
+    async fn kept<T>(&self, managed: Managed<T>) -> Result<(ClientRecord, T), ServiceError> {
+        let Managed { client, changed, answer } = managed;
+        if changed {
+            self.keep_client(&client).await.inspect_err(|error| {
+                tracing::error!(client = client.client_id, %error, "new credentials of a client could not be kept: {error}");
+            })?;
+        }
+        Ok((client, answer?))
+    }
+
+    async fn keep_client(&self, client: &ClientRecord) -> Result<(), ServiceError> {
+        loop {
+            let Some(Stored { value, revision }) =
+                self.vault.client(&client.owner, &client.issuer).await?
+            else {
+                return Ok(());
+            };
+            if value.client_id != client.client_id {
+                // Another one took its place meanwhile.
+                return Ok(());
+            }
+            match self.vault.save_client(client, revision).await {
+                Ok(_) => return Ok(()),
+                Err(VaultError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Whose event it is; the site's is nobody's.
+const fn uid_of(owner: &ClientOwner) -> u32 {
+    match owner {
+        ClientOwner::User(uid) | ClientOwner::Own(uid, _) | ClientOwner::Given(uid, _) => *uid,
+        ClientOwner::Site | ClientOwner::Fixed | ClientOwner::Public => 0,
+    }
+}

@@ -1,0 +1,92 @@
+//! Another name for an account. Everything follows: rows, client, default, token file.
+
+use std::sync::Arc;
+
+use iamd_protocol::{bus::ChangeReply, error::Kind};
+
+use super::{Caller, Service, ServiceError};
+use crate::{
+    account::{
+        AccountKey,
+        ports::{LockOn, Wanted},
+    },
+    audit,
+};
+
+impl Service {
+    /// Gives an account of the caller's another name.
+    ///
+    /// # Errors
+    /// No such account, the name is taken or malformed, a login is running, or the store.
+    pub async fn rename(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        new_name: &str,
+    ) -> Result<ChangeReply, ServiceError> {
+        let result = self.change_name(caller, named, new_name).await;
+        if let Err(error) = &result {
+            self.note_denial(caller, named, error);
+        }
+        result
+    }
+
+    async fn change_name(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        new_name: &str,
+    ) -> Result<ChangeReply, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let uid = caller.owner.uid;
+        let _accounts = self.vault.lock(LockOn::Accounts(uid)).await?;
+        let accounts = self.accounts(&caller.owner).await?;
+        let old = accounts.find(named, self.config().default_profile())?.value.key();
+        let name = self.free(uid, &accounts, new_name)?;
+        self.no_login(&old)?;
+        let new = AccountKey { uid, name };
+        // Two renames of one user never wait for each other: they hold the lock above.
+        let lock = self.vault.lock(LockOn::Account(old.clone())).await?;
+        let new_lock = self.vault.lock(LockOn::Account(new.clone())).await?;
+        // A refresh token that the store did not take yet is the newest there is.
+        self.broker.settle(&old).await?;
+        self.vault.rename_account(&old, &new.name).await?;
+        self.broker.forget(&old);
+        if let Some(stored) = self.vault.account(&new).await? {
+            if let Some(token) = &stored.value.access_token {
+                let wanted = Wanted { scopes: None, audiences: stored.value.audiences.clone() };
+                self.broker.adopt(&new, &wanted, token);
+            }
+            self.presence.renamed(&old, &new.name);
+            if self.presence.is_here(uid) {
+                self.refile(&stored.value);
+            }
+            self.presence.remove_named(uid, &old.name);
+        }
+        drop(new_lock);
+        drop(lock);
+        self.default_follows(&caller.owner).await;
+        self.audit.record(
+            audit::Kind::AccountChanged,
+            &audit::Event {
+                uid,
+                account: old.name.as_str(),
+                caller_pid: caller.pid,
+                result: "ok",
+                detail: format!("is called {} now", new.name),
+                ..audit::Event::default()
+            },
+        );
+        Ok(ChangeReply { account: new.name.to_string(), ..ChangeReply::default() })
+    }
+
+    /// A login that runs would bring back what is changed now.
+    pub(super) fn no_login(&self, key: &AccountKey) -> Result<(), ServiceError> {
+        if !self.logins.running_of(key.uid).contains(&key.name) {
+            return Ok(());
+        }
+        let text =
+            format!("a login of the account {} is running; finish or cancel it first", key.name);
+        Err(ServiceError::new(Kind::LoginPending, text))
+    }
+}

@@ -1,0 +1,84 @@
+//! The secrets of an account, for its owner, where the site's policy lets them see them.
+
+use iamd_protocol::{bus::AccountSecrets, error::Kind};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Caller, Service, ServiceError};
+use crate::{account::ClientOwner, audit};
+
+impl Service {
+    /// The refresh token of an account of the caller's, and its client's secrets unless the client
+    /// is the site's.
+    ///
+    /// # Errors
+    /// The site's policy, no such account, or the store.
+    pub async fn secrets(
+        &self,
+        caller: &Caller,
+        named: &str,
+    ) -> Result<AccountSecrets, ServiceError> {
+        let result = self.show_secrets(caller, named).await;
+        let account: String = named.chars().filter(char::is_ascii_graphic).take(32).collect();
+        self.audit.record(
+            audit::Kind::Secrets,
+            &audit::Event {
+                uid: caller.owner.uid,
+                account: &account,
+                caller_pid: caller.pid,
+                result: result.as_ref().map_or_else(|error| error.kind.short_name(), |_| "ok"),
+                ..audit::Event::default()
+            },
+        );
+        result
+    }
+
+    async fn show_secrets(
+        &self,
+        caller: &Caller,
+        named: &str,
+    ) -> Result<AccountSecrets, ServiceError> {
+        let _guard = self.enter(caller)?;
+        if !self.may_see_secrets(&caller.owner.user).await {
+            let text = "this site does not show the secrets of accounts";
+            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+        }
+        let accounts = self.accounts(&caller.owner).await?;
+        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let exposed = |secret: &Option<SecretString>| {
+            secret.as_ref().map(|secret| secret.expose_secret().to_owned())
+        };
+        let secrets = AccountSecrets {
+            refresh_token: exposed(&record.refresh_token),
+            client_id: record.client_id.clone(),
+            ..AccountSecrets::default()
+        };
+        let owner = &record.client_owner;
+        if matches!(owner, ClientOwner::Site | ClientOwner::Fixed | ClientOwner::Public) {
+            return Ok(secrets);
+        }
+        let client = self.vault.client(owner, &record.issuer).await?.map(|found| found.value);
+        let client = client.filter(|client| record.client_id.as_ref() == Some(&client.client_id));
+        Ok(match client {
+            None => secrets,
+            Some(client) => AccountSecrets {
+                client_secret: exposed(&client.client_secret),
+                registration_access_token: exposed(&client.registration_access_token),
+                registration_client_uri: client.registration_client_uri,
+                ..secrets
+            },
+        })
+    }
+
+    async fn may_see_secrets(&self, user: &str) -> bool {
+        for who in &self.config().policy.show_secrets {
+            let allowed = match who.strip_prefix('@') {
+                Some(group) => self.users.is_in_group(user, group).await,
+                None => who == user,
+            };
+            if allowed {
+                return true;
+            }
+        }
+        false
+    }
+}

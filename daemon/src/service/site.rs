@@ -1,0 +1,115 @@
+//! What the site and its issuers are like, and what the caller decided for themself.
+
+use iamd_protocol::bus::{IssuerInfo, StatusReply};
+
+use crate::{
+    account::{
+        ClientPolicy, Dialect, IssuerProfile, Settings,
+        ports::{Health, IssuerError},
+    },
+    config::Config,
+};
+
+use super::{Caller, Service, ServiceError};
+
+impl Service {
+    /// The caller's sessions and settings.
+    ///
+    /// # Errors
+    /// Too many requests.
+    pub async fn status(&self, caller: &Caller) -> Result<StatusReply, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let uid = caller.owner.uid;
+        let notice_off = self.vault.settings(uid).await?.value.notice_off;
+        let config = self.config();
+        Ok(StatusReply {
+            version: env!("CARGO_PKG_VERSION").into(),
+            node: self.node.clone(),
+            sessions: self.presence.sessions_of(uid),
+            files_until: self.presence.files_until(uid).map(|at| at.0),
+            notice: !notice_off,
+            default_issuer: config.default_issuer.clone(),
+            announce_ahead_seconds: config.tokens.announce_ahead.as_secs(),
+        })
+    }
+
+    /// Switches the notice at login on or off for the caller.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn set_notice(&self, caller: &Caller, on: bool) -> Result<(), ServiceError> {
+        let _guard = self.enter(caller)?;
+        let stored = self.vault.settings(caller.owner.uid).await?;
+        let settings = Settings { notice_off: !on, ..stored.value };
+        self.vault.save_settings(caller.owner.uid, &settings, stored.revision).await?;
+        Ok(())
+    }
+
+    /// The issuers that the site lists.
+    ///
+    /// # Errors
+    /// Too many requests.
+    pub fn issuers(&self, caller: &Caller) -> Result<Vec<IssuerInfo>, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let config = self.config();
+        Ok(config.issuers.values().map(|profile| self.issuer_info(&config, profile)).collect())
+    }
+
+    /// One issuer, by short name or URL, asked now which scopes it offers.
+    ///
+    /// # Errors
+    /// The site does not know or allow it, or its address is not public. That it does not answer
+    /// is in the reply.
+    pub async fn issuer(&self, caller: &Caller, named: &str) -> Result<IssuerInfo, ServiceError> {
+        let _guard = self.enter(caller)?;
+        let result = self.ask_issuer(named).await;
+        if let Err(error) = &result {
+            self.note_denial(caller, "", error);
+        }
+        result
+    }
+
+    async fn ask_issuer(&self, named: &str) -> Result<IssuerInfo, ServiceError> {
+        let config = self.config();
+        let profile = crate::policy::issuer(&config, Some(named))?;
+        let offered = match self.issuers.scopes_offered(&profile).await {
+            Ok(scopes) => Some(scopes.to_vec()),
+            Err(IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // After asking: that is what it says of its health.
+        let info = self.issuer_info(&config, &profile);
+        let health = if offered.is_some() { info.health } else { "unreachable".into() };
+        Ok(IssuerInfo { scopes_offered: offered, health, ..info })
+    }
+
+    fn issuer_info(&self, config: &Config, profile: &IssuerProfile) -> IssuerInfo {
+        IssuerInfo {
+            name: profile.name.clone(),
+            title: profile.title.clone(),
+            url: profile.url.to_string(),
+            is_default: config.default_issuer.as_ref() == Some(&profile.name),
+            dialect: match profile.dialect {
+                Some(Dialect::IndigoIam) => "indigo-iam",
+                Some(Dialect::Rfc) => "rfc",
+                None => "auto",
+            }
+            .into(),
+            scopes: profile.scopes.to_vec(),
+            client: match profile.client {
+                ClientPolicy::PerSite => "per-site",
+                ClientPolicy::PerUser => "per-user",
+                ClientPolicy::Fixed(_) => "fixed",
+            }
+            .into(),
+            public_client: Some(profile.public_client.is_some()),
+            scopes_offered: None,
+            health: match self.issuers.health(profile) {
+                Health::Unknown => "unknown",
+                Health::Answering => "ok",
+                Health::Failing | Health::Open(_) => "unreachable",
+            }
+            .into(),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Changing an account: at once what the sign-in covers, the rest with the next one.
+
+use iamd_protocol::bus::{AddOptions, ChangeReply, EditOptions};
+
+use super::{
+    add::{CMS, WLCG, own, own_client},
+    *,
+};
+use crate::{account::ports::ClientChange, audit};
+
+impl House {
+    async fn edit(&self, named: &str, options: EditOptions) -> Result<ChangeReply, ServiceError> {
+        self.service.edit(&self.caller(ALICE), named, options).await
+    }
+
+    /// alice's account `wlcg` with these scopes granted, a token file, and a client for them.
+    async fn with_scopes(&self, text: &str) -> AccountKey {
+        let key = self.signed_in_with_token();
+        let granted = ScopeSet::parse([text]).unwrap();
+        self.change(&key, |record| {
+            record.scopes = granted.clone();
+            record.scopes_asked = granted.clone();
+        });
+        for (client, _) in self.vault.clients.lock().unwrap().values_mut() {
+            client.scopes = granted.clone();
+        }
+        self.log_in(ALICE).await;
+        key
+    }
+}
+
+const ALL: &str = "compute.read offline_access openid storage.modify:/ storage.read:/";
+
+fn set(text: &str) -> ScopeSet {
+    ScopeSet::parse([text]).unwrap()
+}
+
+fn removing(text: &str) -> EditOptions {
+    EditOptions { remove_scopes: scopes(text), ..EditOptions::default() }
+}
+
+fn adding(text: &str) -> EditOptions {
+    EditOptions { add_scopes: scopes(text), ..EditOptions::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_scopes_take_effect_at_once_and_the_file_follows() {
+    let house = House::new();
+    let key = house.with_scopes(ALL).await;
+    let narrow = set("compute.read offline_access openid storage.read:/");
+    house
+        .refresh_says(Ok(Tokens { scopes: Some(narrow.clone()), ..tokens("at-less", None, 3600) }));
+    let reply = house.edit("", removing("storage.modify:/")).await.unwrap();
+    assert_eq!((reply.login_needed, reply.remarks.len()), (false, 0));
+    assert_eq!(house.issuers.wanted.lock().unwrap().last().unwrap().scopes, Some(narrow.clone()));
+    assert_eq!(house.alices_file().as_deref(), Some("at-less"));
+    let record = house.vault.record(&key);
+    assert_eq!((&record.scopes, &record.scopes_asked), (&narrow, &narrow));
+    assert_eq!(secret(&record), Some("rt0"));
+    // A renewal asks for the same, and never for more.
+    let force = TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    house.token(force.clone()).await.unwrap();
+    assert_eq!(house.issuers.wanted.lock().unwrap().last().unwrap().scopes, Some(narrow));
+    // What was taken away comes back without a login: the refresh token has it still.
+    let reply = house.edit("", adding("storage.modify:/")).await.unwrap();
+    assert!(!reply.login_needed);
+    assert_eq!(house.issuers.wanted.lock().unwrap().last().unwrap().scopes, None);
+    assert_eq!(house.vault.record(&key).narrowed_from, None);
+    assert_eq!(house.audit.of(audit::Kind::AccountChanged).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sub_path_of_what_was_granted_needs_no_login() {
+    let house = House::new();
+    house.with_scopes(ALL).await;
+    let paths = EditOptions { scopes: scopes("storage.read:/atlas"), ..EditOptions::default() };
+    assert!(!house.edit("", paths).await.unwrap().login_needed);
+    let asked = house.issuers.wanted.lock().unwrap().last().unwrap().scopes.clone();
+    assert_eq!(asked, Some(set("offline_access openid storage.read:/atlas")));
+    let above =
+        EditOptions { scopes: scopes("storage.read:/atlas/../.."), ..EditOptions::default() };
+    assert_eq!(kind(house.edit("", above).await), Kind::InvalidArgument);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_scopes_need_a_login_that_asks_for_them_and_ends_the_narrowing() {
+    let house = House::new();
+    house.make("mine", own_client(), &[]).await.unwrap();
+    house.sign_in("mine", sign_in_of("alice-sub")).await;
+    let reply = house.edit("mine", adding("compute.read")).await.unwrap();
+    assert!(reply.login_needed);
+    let key = house.alices("mine");
+    assert_eq!(house.vault.record(&key).state, State::SignedIn);
+    assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at-new");
+    house.change(&key, |record| record.narrowed_from = Some(set("openid")));
+    house.sign_in("mine", sign_in_of("alice-sub")).await;
+    assert!(house.issuers.asked_scopes.lock().unwrap().last().unwrap().contains("compute.read"));
+    assert_eq!(house.vault.record(&key).narrowed_from, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn entirely_other_scopes_leave_the_sign_in_as_it_is_until_the_next() {
+    let house = House::new();
+    let key = house.with_scopes("openid offline_access storage.read:/").await;
+    *house.issuers.scopes_at_issuer.lock().unwrap() = Some(set(ALL));
+    let other = EditOptions { scopes: scopes("compute.read"), ..EditOptions::default() };
+    assert!(house.edit("", other).await.unwrap().login_needed);
+    assert_eq!(house.vault.record(&key).scopes, set("openid offline_access storage.read:/"));
+    assert_eq!((house.refreshes(), house.alices_file().as_deref()), (0, Some("at0")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_audience_takes_effect_at_once_and_none_is_the_issuers() {
+    let house = House::new();
+    let key = house.with_scopes(ALL).await;
+    let audiences = |list: &[&str]| EditOptions {
+        audiences: Some(list.iter().map(|text| (*text).to_owned()).collect()),
+        ..EditOptions::default()
+    };
+    house.edit("", audiences(&["https://se.example"])).await.unwrap();
+    let wanted = house.issuers.wanted.lock().unwrap().last().unwrap().clone();
+    assert_eq!(wanted.audiences.to_string(), "https://se.example");
+    assert_eq!(house.alices_file().as_deref(), Some("at1"));
+    house.edit("", audiences(&[])).await.unwrap();
+    assert!(house.vault.record(&key).audiences.is_empty());
+    assert_eq!(house.alices_file().as_deref(), Some("at2"));
+    // One that this sign-in cannot have.
+    house.refresh_says(Err(RefreshError::Audience { text: "invalid_target".into() }));
+    let reply = house.edit("", audiences(&["https://no.example"])).await.unwrap();
+    assert!(reply.login_needed && reply.remarks[0].contains("invalid_target"), "{reply:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_is_away_leaves_no_token_with_more_than_is_asked_for() {
+    let house = House::new();
+    let key = house.with_scopes(ALL).await;
+    house.refresh_says(Err(unreachable().into()));
+    house.refresh_says(Err(unreachable().into()));
+    let reply = house.edit("", removing("compute.read")).await.unwrap();
+    assert!(!reply.login_needed && reply.remarks[0].contains("does not answer"), "{reply:?}");
+    house.settle().await;
+    assert_eq!(house.alices_file(), None);
+    assert!(house.vault.record(&key).access_token.is_none());
+    house.later(90).await;
+    assert_eq!(house.alices_file().as_deref(), Some("at3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r21_the_own_client_is_changed_at_the_issuer_and_the_newest_token_is_used() {
+    let house = House::new();
+    house.make("mine", own_client(), &[]).await.unwrap();
+    *house.issuers.left_out.lock().unwrap() = set("compute.cancel");
+    let change = EditOptions {
+        client_name: Some("new name".into()),
+        ..adding("compute.read compute.cancel")
+    };
+    let reply = house.edit("mine", change).await.unwrap();
+    assert_eq!(reply.remarks, ["the issuer did not register the client for: compute.cancel"]);
+    let all = set("compute.cancel compute.read offline_access openid storage.read:/");
+    let sent = ClientChange { scopes: Some(all), name: Some("new name".into()) };
+    assert_eq!(*house.issuers.updates.lock().unwrap(), [("client-1".to_owned(), sent)]);
+    let client = house.client(&own("mine"), WLCG).unwrap();
+    assert_eq!(client.client_name.as_deref(), Some("new name"));
+    assert!(client.scopes.contains("compute.read") && !client.scopes.contains("compute.cancel"));
+    // Nothing is sent where the client has it all.
+    house.edit("mine", removing("compute.read")).await.unwrap();
+    assert_eq!(house.issuers.updates.lock().unwrap().len(), 1);
+}
+
+fn rat(house: &House, owner: &ClientOwner, issuer: &str) -> String {
+    use secrecy::ExposeSecret as _;
+    let client = house.client(owner, issuer).unwrap();
+    client.registration_access_token.unwrap().expose_secret().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn r20_new_credentials_are_kept_also_when_the_issuer_refuses_the_rest() {
+    let house = House::new();
+    house.make("mine", own_client(), &[]).await.unwrap();
+    let before = house.vault.record(&house.alices("mine"));
+    let no = IssuerError::Refused { code: "invalid_client_metadata".into(), text: "no".into() };
+    house.issuers.update_errors.lock().unwrap().push_back(no.clone());
+    assert_eq!(kind(house.edit("mine", adding("compute.read")).await), Kind::IssuerRefused);
+    assert_eq!(rat(&house, &own("mine"), WLCG), "rat-updated");
+    house.issuers.read_errors.lock().unwrap().push_back(no);
+    assert_eq!(kind(house.edit("mine", adding("compute.read")).await), Kind::IssuerRefused);
+    assert_eq!(rat(&house, &own("mine"), WLCG), "rat-read");
+    assert_eq!(house.vault.record(&house.alices("mine")).scopes_asked, before.scopes_asked);
+    // Where they cannot be kept, nothing more is asked of the issuer.
+    house.vault.client_saves_fail.store(true, SeqCst);
+    let updates = house.issuers.updates.lock().unwrap().len();
+    assert_eq!(kind(house.edit("mine", adding("compute.read")).await), Kind::StoreUnavailable);
+    assert_eq!(house.issuers.updates.lock().unwrap().len(), updates);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_users_client_is_changed_for_all_their_accounts() {
+    let house = House::new();
+    house.make("cms", AddOptions::default(), &[]).await.unwrap();
+    house.edit("cms", adding("extra")).await.unwrap();
+    let client = house.client(&ClientOwner::User(ALICE), CMS).unwrap();
+    assert_eq!(client.scopes.to_string(), "extra offline_access openid");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sites_client_is_not_the_users_to_change() {
+    let house = House::new();
+    let key = house.with_scopes("openid offline_access storage.read:/").await;
+    let name = EditOptions { client_name: Some("mine now".into()), ..EditOptions::default() };
+    assert_eq!(kind(house.edit("", name).await), Kind::ClientNotYours);
+    assert_eq!(kind(house.edit("", adding("compute.read")).await), Kind::ClientNotYours);
+    assert_eq!(house.audit.of(audit::Kind::Denial).len(), 2);
+    assert!(house.issuers.updates.lock().unwrap().is_empty());
+    // The issuer's people added it meanwhile: what it has is read there.
+    *house.issuers.scopes_at_issuer.lock().unwrap() = Some(set(ALL));
+    assert!(house.edit("", adding("compute.read")).await.unwrap().login_needed);
+    assert!(house.vault.record(&key).scopes_asked.contains("compute.read"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_runs_would_undo_it_and_nothing_of_bobs_is_touched() {
+    let house = House::new();
+    house.signed_in();
+    house.login("wlcg").await.unwrap();
+    assert_eq!(kind(house.edit("wlcg", removing("openid")).await), Kind::LoginPending);
+    house.add(BOB, "bob", "bobs", WLCG);
+    assert_eq!(kind(house.edit("bobs", removing("openid")).await), Kind::NoSuchAccount);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r68_a_later_login_keeps_scopes_audiences_client_name_and_default() {
+    let house = House::new();
+    house.make("other", AddOptions::default(), &[]).await.unwrap();
+    let options = AddOptions {
+        scopes: scopes("compute.read"),
+        audiences: scopes("https://se.example"),
+        make_default: Some(true),
+        ..own_client()
+    };
+    house.make("mine", options, &[]).await.unwrap();
+    house.sign_in("mine", sign_in_of("alice-sub")).await;
+    let before = house.vault.record(&house.alices("mine"));
+    house
+        .sign_in(
+            "",
+            Tokens { refresh_token: Some("rt-2".to_owned().into()), ..sign_in_of("alice-sub") },
+        )
+        .await;
+    house.settle().await;
+    let after = house.vault.record(&house.alices("mine"));
+    assert_eq!(secret(&after), Some("rt-2"));
+    assert_eq!(house.revoked(), ["rt-new"]);
+    assert_eq!(after.scopes_asked, before.scopes_asked);
+    assert_eq!(after.audiences, before.audiences);
+    assert_eq!((after.client_owner, after.client_id), (own("mine"), before.client_id));
+    assert_eq!(house.service.show(&house.caller(ALICE), "").await.unwrap().name, "mine");
+    assert_eq!(house.vault.accounts.lock().unwrap().len(), 2);
+}

@@ -1,0 +1,254 @@
+//! Issuers with a script.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{TestClock, client};
+use crate::{
+    account::{ports::*, *},
+    clock::Clock as _,
+};
+
+/// Issuers that answer from a script, and remember what they were asked.
+#[derive(Default)]
+pub struct TestIssuers {
+    pub refreshes: AtomicUsize,
+    pub registrations: AtomicUsize,
+    pub authorizations: AtomicUsize,
+    pub polls: AtomicUsize,
+    /// The refresh tokens that were revoked, or were meant to be.
+    pub revoked: Mutex<Vec<String>>,
+    /// The answers to revocations; when empty, done.
+    pub revoke_script: Mutex<VecDeque<Result<(), IssuerError>>>,
+    /// The clients that were deregistered.
+    pub deregistered: Mutex<Vec<String>>,
+    /// The scopes that a registration leaves out.
+    pub left_out: Mutex<ScopeSet>,
+    /// The initial access tokens that registrations came with.
+    pub initial_access_tokens: Mutex<Vec<Option<String>>>,
+    /// What registrations, readings and updates of clients, deletions and questions for the
+    /// scopes on offer fail with, one after the other.
+    pub register_errors: Mutex<VecDeque<IssuerError>>,
+    pub read_errors: Mutex<VecDeque<IssuerError>>,
+    pub update_errors: Mutex<VecDeque<IssuerError>>,
+    pub deregister_errors: Mutex<VecDeque<IssuerError>>,
+    pub offer_errors: Mutex<VecDeque<IssuerError>>,
+    /// What the issuer says it offers.
+    pub offered: Mutex<ScopeSet>,
+    /// The scopes of a client that is read; `None`: those we know of.
+    pub scopes_at_issuer: Mutex<Option<ScopeSet>>,
+    /// The clients that were changed, and how.
+    pub updates: Mutex<Vec<(String, ClientChange)>>,
+    /// The scopes that device codes were asked for.
+    pub asked_scopes: Mutex<Vec<ScopeSet>>,
+    /// How long a registration takes.
+    pub register_latency: Mutex<Duration>,
+    /// How it is doing; `None`: answering.
+    pub health: Mutex<Option<Health>>,
+    /// What was asked for, refresh by refresh.
+    pub wanted: Mutex<Vec<Wanted>>,
+    /// The clients that device codes were asked for with.
+    pub used_clients: Mutex<Vec<String>>,
+    /// How long a refresh takes.
+    pub latency: Mutex<Duration>,
+    /// The answers to refreshes; when empty, a token for 1 h and a rotated refresh token.
+    pub refresh_script: Mutex<VecDeque<Result<Tokens, RefreshFailure>>>,
+    /// The answers to polls; when empty, `Pending`.
+    pub poll_script: Mutex<VecDeque<PollAnswer>>,
+    /// The answers to device authorizations; when empty, a code for 10 min.
+    pub device_script: Mutex<VecDeque<Result<DeviceAuthorization, IssuerError>>>,
+    /// How long a device authorization takes.
+    pub device_latency: Mutex<Duration>,
+    /// The refresh tokens that were presented.
+    pub presented: Mutex<Vec<String>>,
+}
+
+/// A reply with these tokens.
+pub fn tokens(access: &str, refresh: Option<&str>, expires_in: u64) -> Tokens {
+    Tokens {
+        access_token: access.to_owned().into(),
+        expires_in: Duration::from_secs(expires_in),
+        refresh_token: refresh.map(|text| text.to_owned().into()),
+        refresh_expires_at: None,
+        scopes: None,
+        identity: None,
+    }
+}
+
+/// The usual device code.
+pub fn device_authorization() -> DeviceAuthorization {
+    DeviceAuthorization {
+        device_code: "device-code".to_owned().into(),
+        user_code: "AB12CD".into(),
+        verification_uri: "https://issuer.test/device".into(),
+        verification_uri_complete: Some("https://issuer.test/device?user_code=AB12CD".into()),
+        expires_in: Duration::from_secs(600),
+        interval: Duration::from_secs(5),
+    }
+}
+
+#[async_trait]
+impl Issuers for TestIssuers {
+    async fn register(
+        &self,
+        issuer: &IssuerProfile,
+        owner: ClientOwner,
+        initial_access_token: Option<&SecretString>,
+    ) -> Result<Registration, IssuerError> {
+        let count = self.registrations.fetch_add(1, SeqCst) + 1;
+        let latency = *self.register_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
+        let token = initial_access_token.map(|token| token.expose_secret().to_owned());
+        self.initial_access_tokens.lock().unwrap().push(token);
+        if let Some(error) = self.register_errors.lock().unwrap().pop_front() {
+            return Err(error);
+        }
+        let left_out = self.left_out.lock().unwrap().clone();
+        let mut client = client(owner, &issuer.url, count);
+        client.scopes = issuer.scopes.filtered(|scope| !left_out.contains(scope));
+        client.client_name = Some(issuer.client_name.clone());
+        client.grant_types = vec!["refresh_token".into()];
+        client.registration_access_token = Some(format!("rat-{count}").into());
+        client.registration_client_uri = Some(format!("{}reg/{count}", issuer.url));
+        Ok(Registration { client, left_out: LeftOut { scopes: left_out, grants: Vec::new() } })
+    }
+
+    async fn read_client(
+        &self,
+        _: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<Managed<ClientMetadata>, IssuerError> {
+        let mut read = client.clone();
+        read.registration_access_token = Some("rat-read".to_owned().into());
+        if let Some(scopes) = self.scopes_at_issuer.lock().unwrap().clone() {
+            read.scopes = scopes;
+        }
+        let mut known = serde_json::Map::new();
+        known.insert("client_id".into(), client.client_id.clone().into());
+        let answer = self.read_errors.lock().unwrap().pop_front();
+        let answer = answer.map_or(Ok(ClientMetadata(known)), Err);
+        Ok(Managed { client: read, changed: true, answer })
+    }
+
+    async fn update_client(
+        &self,
+        _: &IssuerProfile,
+        client: &ClientRecord,
+        registered: &ClientMetadata,
+        change: &ClientChange,
+    ) -> Result<Managed<LeftOut>, IssuerError> {
+        assert_eq!(registered.0["client_id"], client.client_id.as_str());
+        let token = client.registration_access_token.as_ref().map(ExposeSecret::expose_secret);
+        assert_eq!(token, Some("rat-read"), "the newest token is the one to use");
+        self.updates.lock().unwrap().push((client.client_id.clone(), change.clone()));
+        let mut next = client.clone();
+        next.registration_access_token = Some("rat-updated".to_owned().into());
+        if let Some(error) = self.update_errors.lock().unwrap().pop_front() {
+            return Ok(Managed { client: next, changed: true, answer: Err(error) });
+        }
+        let left_out = self.left_out.lock().unwrap().clone();
+        if let Some(scopes) = &change.scopes {
+            next.scopes = scopes.filtered(|scope| !left_out.contains(scope));
+        }
+        next.client_name = change.name.clone().or(next.client_name);
+        let left_out = LeftOut { scopes: left_out, grants: Vec::new() };
+        Ok(Managed { client: next, changed: true, answer: Ok(left_out) })
+    }
+
+    async fn deregister(
+        &self,
+        _: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<(), IssuerError> {
+        self.deregistered.lock().unwrap().push(client.client_id.clone());
+        self.deregister_errors.lock().unwrap().pop_front().map_or(Ok(()), Err)
+    }
+
+    async fn fixed_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
+        Ok(client(ClientOwner::Fixed, &issuer.url, 0))
+    }
+
+    fn public_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
+        let mut public = client(ClientOwner::Public, &issuer.url, 0);
+        public.client_id = issuer.public_client.clone().unwrap();
+        public.client_secret = None;
+        Ok(public)
+    }
+
+    async fn scopes_offered(&self, _: &IssuerProfile) -> Result<ScopeSet, IssuerError> {
+        let error = self.offer_errors.lock().unwrap().pop_front();
+        error.map_or_else(|| Ok(self.offered.lock().unwrap().clone()), Err)
+    }
+
+    async fn authorize_device(
+        &self,
+        _: &IssuerProfile,
+        client: &ClientRecord,
+        scopes: &ScopeSet,
+        _: &AudienceSet,
+    ) -> Result<DeviceAuthorization, IssuerError> {
+        self.asked_scopes.lock().unwrap().push(scopes.clone());
+        self.authorizations.fetch_add(1, SeqCst);
+        self.used_clients.lock().unwrap().push(client.client_id.clone());
+        let latency = *self.device_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
+        self.device_script.lock().unwrap().pop_front().unwrap_or_else(|| Ok(device_authorization()))
+    }
+
+    async fn poll_device(
+        &self,
+        _: &IssuerProfile,
+        _: &ClientRecord,
+        _: &SecretString,
+        _: &AudienceSet,
+    ) -> PollAnswer {
+        self.polls.fetch_add(1, SeqCst);
+        self.poll_script.lock().unwrap().pop_front().unwrap_or(PollAnswer::Pending)
+    }
+
+    async fn refresh(
+        &self,
+        _: &IssuerProfile,
+        _: &ClientRecord,
+        refresh_token: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Tokens, RefreshFailure> {
+        self.wanted.lock().unwrap().push(wanted.clone());
+        let count = self.refreshes.fetch_add(1, SeqCst) + 1;
+        self.presented.lock().unwrap().push(refresh_token.expose_secret().to_owned());
+        let latency = *self.latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
+        self.refresh_script
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or_else(|| Ok(tokens(&format!("at{count}"), Some(&format!("rt{count}")), 3600)))
+    }
+
+    async fn revoke(
+        &self,
+        _: &IssuerProfile,
+        _: &ClientRecord,
+        refresh_token: &SecretString,
+    ) -> Result<(), IssuerError> {
+        self.revoked.lock().unwrap().push(refresh_token.expose_secret().to_owned());
+        self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))
+    }
+
+    async fn probe(&self, _: &IssuerProfile) -> Result<String, IssuerError> {
+        Ok("answers".into())
+    }
+
+    fn health(&self, _: &IssuerProfile) -> Health {
+        self.health.lock().unwrap().unwrap_or(Health::Answering)
+    }
+}
