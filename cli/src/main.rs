@@ -12,6 +12,8 @@ mod environment;
 mod failure;
 mod interrupt;
 mod output;
+#[allow(dead_code, reason = "asked by commands that follow")]
+mod prompt;
 mod qr;
 
 use std::process::ExitCode;
