@@ -4,12 +4,15 @@
 
 use std::{fmt, sync::Arc};
 
+use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
-use super::{AccessToken, Record, record::expose_option};
+use super::{
+    AccessToken, AccountKey, AudienceSet, Record, ports::VaultError, record::expose_option,
+};
 
 /// The key of one account's secrets. It is there only while the account is unlocked; the copies
 /// share one memory, which is wiped with the last of them.
@@ -63,6 +66,48 @@ pub struct GuardedSecrets {
     /// The access token for all granted scopes and the account's audiences.
     #[serde(default)]
     pub access_token: Option<AccessToken>,
+    /// The audiences that the access token is for: those of a locked account can be changed.
+    #[serde(default)]
+    pub audiences: AudienceSet,
+}
+
+/// Why a passphrase opened nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PassphraseError {
+    /// It is another one.
+    #[error("that is not the passphrase")]
+    Wrong,
+    /// It could not be tried, or a guard could not be made.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// Making and opening guards, and the keys of the accounts that are unlocked. The vault opens what
+/// it reads with these keys.
+#[async_trait]
+pub trait Guards: Send + Sync + 'static {
+    /// A new guard for this account with a new key, open. Takes its time, one after another.
+    async fn make(
+        &self,
+        record: &Record,
+        passphrase: &SecretString,
+    ) -> Result<Guard, PassphraseError>;
+
+    /// The key behind the guard of this account. Takes its time, one after another.
+    async fn open(
+        &self,
+        record: &Record,
+        passphrase: &SecretString,
+    ) -> Result<GuardKey, PassphraseError>;
+
+    /// Puts the secrets of a locked account into its record; whether the key is the right one.
+    fn reveal(&self, record: &mut Record, key: &GuardKey) -> bool;
+
+    /// What is read of this account is opened with `key` from now on.
+    fn hold(&self, account: &AccountKey, key: GuardKey);
+
+    /// Forgets the key of an account; whether there was one.
+    fn release(&self, account: &AccountKey) -> bool;
 }
 
 impl Record {

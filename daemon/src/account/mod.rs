@@ -11,7 +11,7 @@ mod scope;
 mod state;
 mod time;
 
-pub use guard::{Guard, GuardKey, GuardedSecrets};
+pub use guard::{Guard, GuardKey, GuardedSecrets, Guards, PassphraseError};
 pub use issuer_profile::{
     AudienceParameter, ClientPolicy, Dialect, FixedClient, IssuerProfile, Overrides,
 };
