@@ -195,7 +195,10 @@ fn expose<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error
     to.serialize_str(secret.expose_secret())
 }
 
-pub(super) fn expose_option<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn expose_option<S: Serializer>(
+    secret: &Option<SecretString>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     match secret {
         Some(secret) => to.serialize_some(secret.expose_secret()),
         None => to.serialize_none(),

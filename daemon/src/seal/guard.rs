@@ -152,11 +152,7 @@ pub fn seal_secrets(
 }
 
 /// Opens what [`seal_secrets`] made. `None` when the key is another one.
-pub fn open_secrets(
-    key: &GuardKey,
-    whose: Whose<'_>,
-    sealed: &[u8],
-) -> Option<Zeroizing<Vec<u8>>> {
+pub fn open_secrets(key: &GuardKey, whose: Whose<'_>, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut rest = Reader(sealed);
     if rest.take(1).ok()? != [FORMAT] {
         return None;

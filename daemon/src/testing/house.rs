@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     fs,
     os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command},
     sync::{Arc, Mutex, atomic::Ordering::SeqCst},
     time::Duration,
@@ -71,6 +71,22 @@ impl TestAudit {
     pub fn of(&self, kind: Kind) -> Vec<Recorded> {
         self.0.lock().unwrap().iter().filter(|record| record.kind == kind).cloned().collect()
     }
+}
+
+/// A vault on what the one before it left on the disk, as a kill at this moment leaves it: a task
+/// of the house that was may hold its own for ever.
+async fn open_vault(dir: &Path, now: u64) -> StoreVault {
+    let states = |number: usize| dir.join(format!("state-{number}"));
+    let next = (0..).find(|number| !states(*number).exists()).unwrap();
+    let state = states(next);
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    for name in ["iamd.db", "iamd.db-wal", "journal", "keyring"] {
+        if next > 0 {
+            fs::copy(states(next - 1).join(name), state.join(name)).unwrap();
+        }
+    }
+    StoreVault::open(&state, None, Arc::new(SystemRandom), TestClock::at(now)).await.unwrap()
 }
 
 /// A vault in memory has no passphrases.
@@ -183,20 +199,7 @@ impl House {
         let (test, users) = (self.vault.clone(), self.users.0.lock().unwrap().clone());
         let at = self.clock.wall();
         drop(self);
-        let state = dir.path().join("state");
-        fs::create_dir_all(&state).unwrap();
-        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
-        let (random, clock) = (Arc::new(SystemRandom), TestClock::at(at.0));
-        let mut tries = 0;
-        let vault = loop {
-            match StoreVault::open(&state, None, random.clone(), clock.clone()).await {
-                Ok(vault) => break Arc::new(vault),
-                // A task of the house that was holds the directory for another moment.
-                Err(error) => assert!(tries < 100, "{error}"),
-            }
-            tries += 1;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
+        let vault = Arc::new(open_vault(dir.path(), at.0).await);
         vault.replay().await.unwrap();
         let house = Self::build(dir, test, vault.clone(), vault);
         house.clock.set(at.0);

@@ -6,7 +6,7 @@ use iamd_protocol::bus::{
     AccountInfo, ChangeReply, Finding, IssuerInfo, LONGEST_WAIT_MS, LoginInfo, LoginOptions,
     LogoutReply, StatusReply, UnlockOptions, secret,
 };
-use zbus::{Connection, interface, message::Header, zvariant};
+use zbus::{Connection, OwnedFd, interface, message::Header};
 
 use super::{
     BusError, Callers,
@@ -119,7 +119,7 @@ impl Accounts {
         &self,
         account: &str,
         options: UnlockOptions,
-        passphrase: zvariant::OwnedFd,
+        passphrase: OwnedFd,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), BusError> {
@@ -134,7 +134,7 @@ impl Accounts {
     async fn set_passphrase(
         &self,
         account: &str,
-        secrets: HashMap<String, zvariant::OwnedFd>,
+        secrets: HashMap<String, OwnedFd>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<ChangeReply, BusError> {

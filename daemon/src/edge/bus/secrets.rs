@@ -16,7 +16,6 @@ use std::{
 use iamd_protocol::{bus::secret, error::Kind};
 use secrecy::SecretString;
 use tokio::{io::AsyncReadExt as _, net::unix::pipe};
-use zbus::zvariant;
 use zeroize::Zeroizing;
 
 use super::BusError;
@@ -65,7 +64,7 @@ pub(super) async fn read_secret(fd: OwnedFd) -> Result<SecretString, BusError> {
 /// # Errors
 /// As [`read_secret`].
 pub(super) async fn read_secrets<const N: usize>(
-    mut given: HashMap<String, zvariant::OwnedFd>,
+    mut given: HashMap<String, zbus::OwnedFd>,
     names: [&str; N],
 ) -> Result<[Option<SecretString>; N], BusError> {
     let mut secrets = [const { None }; N];
