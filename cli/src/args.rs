@@ -1,11 +1,13 @@
 //! The command line: definitions only, so that the parser, the manual pages and the completions
 //! are made from one text. What a command does is in `commands/`.
 
+mod passphrase;
 mod text;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::duration;
+pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};
 pub(crate) use text::ABOUT;
 
 /// Access tokens for the clusters you log in to.
@@ -91,6 +93,12 @@ pub(crate) struct Login {
     /// Register a new client at the issuer first
     #[arg(long)]
     pub(crate) new_client: bool,
+    /// Seal the account with a passphrase of your own, from this sign-in on
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+    /// The same, with the passphrase read from this descriptor instead of asked for
+    #[arg(long, value_name = "N")]
+    pub(crate) passphrase_fd: Option<u32>,
     /// End the login that is running
     #[arg(long, conflicts_with_all = LOGIN_OPTIONS)]
     pub(crate) cancel: bool,
@@ -109,8 +117,18 @@ pub(crate) struct Login {
 }
 
 /// The options of `login` that start a login.
-const LOGIN_OPTIONS: [&str; 8] =
-    ["issuer", "scopes", "audiences", "if_needed", "no_wait", "timeout", "new_client", "no_qr"];
+const LOGIN_OPTIONS: [&str; 10] = [
+    "issuer",
+    "scopes",
+    "audiences",
+    "if_needed",
+    "no_wait",
+    "timeout",
+    "new_client",
+    "no_qr",
+    "passphrase",
+    "passphrase_fd",
+];
 
 /// `iamctl logout`.
 #[derive(Debug, Args)]
@@ -169,6 +187,15 @@ pub(crate) enum Account {
     /// Show all about one account
     #[command(before_help = text::ACCOUNT, help_template = text::TEMPLATE)]
     Show(ShowAccount),
+    /// Lock an account that has a passphrase
+    #[command(before_help = text::LOCK, help_template = text::TEMPLATE)]
+    Lock(LockAccount),
+    /// Unlock an account with its passphrase
+    #[command(before_help = text::UNLOCK, help_template = text::TEMPLATE)]
+    Unlock(UnlockAccount),
+    /// Set, change or take off the passphrase of an account
+    #[command(before_help = text::PASSPHRASE, after_help = text::PASSPHRASE_ABOUT, help_template = text::TEMPLATE)]
+    Passphrase(ChangePassphrase),
 }
 
 /// `iamctl account show`.
