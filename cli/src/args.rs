@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod issuer;
 mod login;
+mod passphrase;
 mod text;
 mod token;
 
@@ -14,6 +15,7 @@ pub(crate) use account::{Account, ShowAccount};
 pub(crate) use admin::Admin;
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Login, Logout};
+pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};
 pub(crate) use text::ABOUT;
 pub(crate) use token::Token;
 

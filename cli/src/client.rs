@@ -7,6 +7,7 @@
 
 mod clean;
 mod errors;
+mod passphrases;
 mod proxies;
 
 use std::ffi::OsStr;

@@ -12,6 +12,7 @@ mod environment;
 mod failure;
 mod interrupt;
 mod output;
+mod prompt;
 mod qr;
 
 use std::process::ExitCode;

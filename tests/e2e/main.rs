@@ -17,6 +17,7 @@ mod login_command;
 mod login_is_sacred;
 mod node;
 mod own;
+mod passphrase;
 mod people;
 mod quotas;
 mod reload;
@@ -51,6 +52,7 @@ fn all() -> Vec<Case> {
         installed::cases(),
         first_login::cases(),
         login_command::cases(),
+        passphrase::cases(),
         iamctl::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),

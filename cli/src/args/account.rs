@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Listing, text};
+use super::{ChangePassphrase, Listing, LockAccount, UnlockAccount, text};
 
 /// `iamctl account`.
 #[derive(Debug, Subcommand)]
@@ -13,6 +13,15 @@ pub(crate) enum Account {
     /// Show all about one account
     #[command(before_help = text::ACCOUNT, help_template = text::TEMPLATE)]
     Show(ShowAccount),
+    /// Lock an account that has a passphrase
+    #[command(before_help = text::LOCK, help_template = text::TEMPLATE)]
+    Lock(LockAccount),
+    /// Unlock an account with its passphrase
+    #[command(before_help = text::UNLOCK, help_template = text::TEMPLATE)]
+    Unlock(UnlockAccount),
+    /// Set, change or take off the passphrase of an account
+    #[command(before_help = text::PASSPHRASE, after_help = text::PASSPHRASE_ABOUT, help_template = text::TEMPLATE)]
+    Passphrase(ChangePassphrase),
 }
 
 /// `iamctl account show`.

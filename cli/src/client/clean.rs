@@ -2,8 +2,8 @@
 //! other users send; here it is checked once more, in one place, before anything is printed.
 
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LoginInfo, LogoutReply, SessionInfo, StatusReply, TokenReply,
-    UserInfo,
+    AccountInfo, ChangeReply, Finding, IssuerInfo, LoginInfo, LogoutReply, SessionInfo,
+    StatusReply, TokenReply, UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -57,6 +57,7 @@ macro_rules! clean_fields {
 clean_fields! {
     AccountInfo: name issuer issuer_name state reason client_id scopes_asked scopes audiences
         subject subject_name token_file token_file_problem;
+    ChangeReply: account remarks;
     // The token itself is checked by the command that prints it.
     TokenReply: scopes audiences account issuer remarks;
     LogoutReply: account remarks;

@@ -1,10 +1,12 @@
 //! The three interfaces, as zbus calls them.
 
+use std::collections::HashMap;
+
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, SessionInfo,
-    StatusReply, TokenOptions, TokenReply, UserInfo,
+    AccountInfo, ChangeReply, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply,
+    SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
-use zbus::proxy;
+use zbus::{Fd, proxy};
 
 #[proxy(interface = "org.iamd1.Tokens", default_service = "org.iamd1", default_path = "/org/iamd1")]
 pub(super) trait Tokens {
@@ -23,6 +25,18 @@ pub(super) trait Accounts {
     async fn login_state(&self, account: &str, wait_ms: u32) -> zbus::Result<LoginInfo>;
     async fn cancel_login(&self, account: &str) -> zbus::Result<()>;
     async fn logout(&self, account: &str) -> zbus::Result<LogoutReply>;
+    async fn lock(&self, account: &str) -> zbus::Result<()>;
+    async fn unlock(
+        &self,
+        account: &str,
+        options: UnlockOptions,
+        passphrase: Fd<'_>,
+    ) -> zbus::Result<()>;
+    async fn set_passphrase(
+        &self,
+        account: &str,
+        secrets: HashMap<&str, Fd<'_>>,
+    ) -> zbus::Result<ChangeReply>;
     async fn set_notice(&self, on: bool) -> zbus::Result<()>;
     async fn status(&self) -> zbus::Result<StatusReply>;
     async fn issuers(&self) -> zbus::Result<Vec<IssuerInfo>>;

@@ -8,6 +8,7 @@ mod issuer;
 mod login;
 mod logout;
 mod man;
+mod passphrase;
 mod status;
 mod token;
 
@@ -29,6 +30,9 @@ pub(crate) fn run(command: &Command, context: &mut Context) -> Result<Exit, Fail
         Command::Status(args) => status::run(args, context),
         Command::Account(Account::List(args)) => account::list(args, context),
         Command::Account(Account::Show(args)) => account::show(args, context),
+        Command::Account(Account::Lock(args)) => passphrase::lock(args, context),
+        Command::Account(Account::Unlock(args)) => passphrase::unlock(args, context),
+        Command::Account(Account::Passphrase(args)) => passphrase::change(args, context),
         Command::Issuer(Issuer::List(args)) => issuer::list(args, context),
         Command::Issuer(Issuer::Show(args)) => issuer::show(args, context),
         Command::Doctor(args) => doctor::run(args, context),
@@ -49,6 +53,9 @@ pub(crate) fn as_json(command: &Command) -> bool {
         Command::Status(args) | Command::Doctor(args) => args.json,
         Command::Account(Account::List(args)) | Command::Issuer(Issuer::List(args)) => args.json,
         Command::Account(Account::Show(args)) => args.json,
+        Command::Account(Account::Lock(args)) => args.json,
+        Command::Account(Account::Unlock(args)) => args.json,
+        Command::Account(Account::Passphrase(args)) => args.json,
         Command::Issuer(Issuer::Show(args)) => args.json,
         Command::Admin(Admin::Users(args) | Admin::Sessions(args) | Admin::Reload(args)) => {
             args.json

@@ -1,14 +1,16 @@
 //! A daemon that answers what the test's script says, over a real bus.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::Read as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, PATH,
-    SessionInfo, StatusReply, TokenOptions, TokenReply, UserInfo,
+    AccountInfo, ChangeReply, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME,
+    PATH, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
+use zbus::OwnedFd;
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
 use zbus::{DBusError, interface};
@@ -203,6 +205,32 @@ impl Accounts {
         Ok(self.0.read(|script| script.logout.clone()))
     }
 
+    async fn lock(&self, account: &str) -> Result<(), Scripted> {
+        self.0.called("Lock", format!("{account:?}")).await
+    }
+
+    async fn unlock(
+        &self,
+        account: &str,
+        options: UnlockOptions,
+        passphrase: OwnedFd,
+    ) -> Result<(), Scripted> {
+        let passphrase = read(passphrase);
+        let args = format!("{account:?}, {:?}, {passphrase:?}", options.for_seconds);
+        self.0.called("Unlock", args).await
+    }
+
+    async fn set_passphrase(
+        &self,
+        account: &str,
+        secrets: BTreeMap<String, OwnedFd>,
+    ) -> Result<ChangeReply, Scripted> {
+        let secrets: Vec<_> = secrets.into_iter().map(|(name, fd)| (name, read(fd))).collect();
+        self.0.called("SetPassphrase", format!("{account:?}, {secrets:?}")).await?;
+        let account = if account.is_empty() { "wlcg" } else { account }.to_owned();
+        Ok(ChangeReply { account, ..Default::default() })
+    }
+
     async fn set_notice(&self, on: bool) -> Result<(), Scripted> {
         self.0.called("SetNotice", on.to_string()).await
     }
@@ -238,6 +266,13 @@ impl Admin {
         self.0.called("Sessions", String::new()).await?;
         Ok(self.0.read(|script| script.sessions.clone()))
     }
+}
+
+/// What comes out of a pipe.
+fn read(fd: OwnedFd) -> String {
+    let mut text = String::new();
+    std::fs::File::from(std::os::fd::OwnedFd::from(fd)).read_to_string(&mut text).unwrap();
+    text
 }
 
 /// A wait that needs no timer of a runtime.

@@ -79,10 +79,15 @@ impl Service {
         let Some(stored) = self.vault.account(key).await? else { return Ok(reply) };
         let record = stored.value;
         self.vault.remove_account(key, stored.revision).await?;
+        self.locks.release(key);
         self.broker.forget(key);
         self.presence.forget(key);
         drop(lock);
         match self.revoke(&record).await {
+            Ok(_) if record.is_locked() => reply.remarks.push(
+                "the account was locked: its refresh token is behind the passphrase and was not revoked"
+                    .into(),
+            ),
             Ok(revoked) => reply.revoked = revoked,
             Err(error) => reply.remarks.push(format!(
                 "the issuer did not confirm the revocation: {error}; the refresh token ends by itself"
@@ -173,6 +178,7 @@ impl Service {
         let key = AccountKey { uid, name: named.parse()? };
         let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         self.vault.discard_account(&key).await?;
+        self.locks.release(&key);
         self.broker.forget(&key);
         self.presence.forget(&key);
         let remark = "the record did not open, so nothing was revoked or deleted at the issuer";

@@ -51,6 +51,7 @@ impl Service {
         // A refresh token that the store did not take yet is the newest there is.
         self.broker.settle(&old).await?;
         self.vault.rename_account(&old, &new.name).await?;
+        self.lock_follows(&old, &new);
         self.broker.forget(&old);
         if let Some(stored) = self.vault.account(&new).await? {
             if let Some(token) = &stored.value.access_token {

@@ -3,7 +3,7 @@
 use iamd_protocol::{bus::AccountSecrets, error::Kind};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Caller, Service, ServiceError};
+use super::{Caller, Service, ServiceError, passphrases::locked};
 use crate::{account::ClientOwner, audit};
 
 impl Service {
@@ -44,6 +44,9 @@ impl Service {
         }
         let accounts = self.accounts(&caller.owner).await?;
         let record = &accounts.find(named, self.config().default_profile())?.value;
+        if record.is_locked() {
+            return Err(locked(record));
+        }
         let exposed = |secret: &Option<SecretString>| {
             secret.as_ref().map(|secret| secret.expose_secret().to_owned())
         };

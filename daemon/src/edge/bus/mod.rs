@@ -5,7 +5,7 @@ mod accounts;
 mod admin;
 mod callers;
 mod error;
-mod handed;
+mod secrets;
 mod tokens;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod errors;
 mod keeper;
 mod logout;
 mod open_session;
+mod passphrases;
 mod plan;
 mod remove;
 mod rename;

@@ -27,6 +27,7 @@ impl StoreVault {
         // of the old name may be left that a replay could make an account of.
         self.replay_row(&row).await?;
         self.journal.sync().await.map_err(unavailable)?;
+        // What a passphrase guards goes as it is: the guard binds no name.
         let Stored { value, revision } = self.read(&row).await?.ok_or(VaultError::Conflict)?;
         let from: Record = value;
         let mut record = from.clone();
@@ -52,6 +53,7 @@ impl StoreVault {
             swaps.write(self, &row, revision, &settings).await?;
         }
         self.store.swap_all(swaps.swaps).await.map_err(unavailable)?;
+        self.held.renamed(key, record.key());
         let mut seen = self.sealer.seen();
         swaps.gone.iter().for_each(|row| seen.note_removed(row));
         swaps.written.iter().for_each(|(row, generation)| seen.note(row, *generation));
