@@ -3,6 +3,7 @@
 
 mod app;
 mod args;
+mod ask;
 mod client;
 mod clock;
 mod commands;
@@ -12,7 +13,9 @@ mod environment;
 mod failure;
 mod interrupt;
 mod output;
+mod prompt;
 mod qr;
+mod secret;
 
 use std::process::ExitCode;
 
