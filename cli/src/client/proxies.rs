@@ -7,8 +7,8 @@ use iamd_protocol::bus::{
     LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply, SessionInfo, StatusReply,
     TokenOptions, TokenReply, UserInfo,
 };
-use zbus::proxy;
 use zbus::OwnedFd;
+use zbus::proxy;
 
 #[proxy(interface = "org.iamd1.Tokens", default_service = "org.iamd1", default_path = "/org/iamd1")]
 pub(super) trait Tokens {
