@@ -3,7 +3,6 @@
 //! ends the program as it does anywhere.
 
 use std::fs::File;
-use std::io::IsTerminal;
 
 use iamd_protocol::error::Kind;
 use nix::sys::signal::{Signal, raise};
@@ -20,12 +19,6 @@ use crate::failure::Failure;
 
 /// The longest answer, in bytes: what a terminal gives as one line.
 const LONGEST: usize = 4096;
-
-/// Whether there is somebody who can be asked: questions go to standard error, answers come from
-/// standard input.
-pub(crate) fn somebody_is_there(context: &Context) -> bool {
-    context.output.err.is_terminal() && std::io::stdin().is_terminal()
-}
 
 /// Asks for a line; Tab completes its words from `words`. Spaces around the answer are left out.
 ///

@@ -69,7 +69,7 @@ pub(crate) struct AddAccount {
     pub(crate) client_id: Option<String>,
     /// Read the client's secret from this file descriptor
     #[arg(long, value_name = "FD", requires = "given")]
-    pub(crate) client_secret_fd: Option<u16>,
+    pub(crate) client_secret_fd: Option<u32>,
     /// How the client authenticates; none: it has no secret
     #[arg(long, value_name = "METHOD", requires = "given", value_parser = ["client_secret_basic", "client_secret_post", "none"])]
     pub(crate) client_auth: Option<String>,
@@ -84,10 +84,10 @@ pub(crate) struct AddAccount {
     pub(crate) client_name: Option<String>,
     /// Read a token that allows the registration from this file descriptor
     #[arg(long, value_name = "FD", conflicts_with_all = ["client_id", "public_client", "from_env"])]
-    pub(crate) initial_access_token_fd: Option<u16>,
+    pub(crate) initial_access_token_fd: Option<u32>,
     /// Start from the refresh token on this file descriptor instead of a login
     #[arg(long, value_name = "FD")]
-    pub(crate) refresh_token_fd: Option<u16>,
+    pub(crate) refresh_token_fd: Option<u32>,
     /// Make it the account that is meant when none is named
     #[arg(long = "default")]
     pub(crate) make_default: bool,

@@ -86,6 +86,6 @@ impl Client {
 fn descriptors(secrets: Secrets) -> Result<HashMap<&'static str, OwnedFd>, Failure> {
     secrets
         .into_iter()
-        .map(|(name, secret)| Ok((name, OwnedFd::from(secret::hand_over(secret)?))))
+        .map(|(name, secret)| Ok((name, OwnedFd::from(secret::to_pipe(&secret)?))))
         .collect()
 }

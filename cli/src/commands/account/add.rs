@@ -6,7 +6,7 @@ pub(crate) mod from_env;
 
 use iamd_protocol::bus::{AddOptions, ChangeReply, secret as names};
 use iamd_protocol::error::{Exit, Kind};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::change::sign_in;
 use crate::app::Context;
@@ -102,7 +102,11 @@ fn by_options(args: &AddAccount) -> Result<(AddOptions, Secrets), Failure> {
         ("refresh-token-fd", names::REFRESH_TOKEN, args.refresh_token_fd),
     ] {
         if let Some(number) = number {
-            secrets.push((name, secret::from_fd(option, number)?));
+            let secret = secret::from_fd(number).map_err(|failure| Failure {
+                message: format!("--{option}: {}", failure.message),
+                ..failure
+            })?;
+            secrets.push((name, secret));
         }
     }
     Ok((options, secrets))
@@ -183,7 +187,7 @@ fn find_issuer(
             None => format!("Say:  iamctl account add NAME --issuer {issuer}"),
         }));
     }
-    if ask::somebody_is_there(context) {
+    if prompt::is_possible() {
         return dialogue::complete(client, &issuers, name, options, context);
     }
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).collect();
@@ -206,11 +210,12 @@ fn client_secret(
     if let Some(variable) = taken.and_then(|taken| taken.secret) {
         return Ok(environment::secret(variable));
     }
-    if ask::somebody_is_there(context) {
+    if prompt::is_possible() {
         let client_id = text::clean(client_id);
-        context.output.tell(&format!("The secret of the client {client_id} is not shown."));
-        let secret = prompt::secret(context, "Secret [it has none]: ")?;
-        return Ok((!secret.expose_secret().is_empty()).then_some(secret));
+        context.output.tell(&format!("Client {client_id}: its secret is not shown as you type."));
+        return prompt::secret("Secret: ")
+            .map(Some)
+            .map_err(|failure| failure.advise("One that has none:  --client-auth none"));
     }
     Err(Failure::new(Kind::InvalidArgument, "the secret of the client is not given")
         .advise("Give it with --client-secret-fd 3 3< FILE, or say that it has none with --client-auth none"))

@@ -5,10 +5,10 @@ use iamd_protocol::error::{Exit, Kind};
 
 use crate::app::Context;
 use crate::args::{DefaultAccount, EditAccount, Login, LoginShown, RemoveAccount, RenameAccount};
-use crate::ask;
 use crate::commands::{asked_scopes, login, words};
 use crate::failure::Failure;
 use crate::output::json;
+use crate::{ask, prompt};
 
 /// Changes an account, and signs in where that is needed and wanted.
 ///
@@ -40,7 +40,7 @@ pub(super) fn edit(args: &EditAccount, context: &mut Context) -> Result<Exit, Fa
     if args.login {
         return sign_in(&reply.account, &args.shown, args.json, context);
     }
-    if args.no_login || args.json || !ask::somebody_is_there(context) {
+    if args.no_login || args.json || !prompt::is_possible() {
         if !args.json {
             context.output.tell(&command);
         }
@@ -135,7 +135,7 @@ pub(super) fn remove(args: &RemoveAccount, context: &mut Context) -> Result<Exit
 }
 
 fn agreed(args: &RemoveAccount, context: &mut Context) -> Result<bool, Failure> {
-    if !ask::somebody_is_there(context) {
+    if !prompt::is_possible() {
         return Err(Failure::new(Kind::InvalidArgument, "nobody is there to be asked").advise(
             format!("Say that you mean it:  iamctl account remove {} --yes", args.account),
         ));

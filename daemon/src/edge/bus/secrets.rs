@@ -1,0 +1,140 @@
+//! Secrets that come in by file descriptor.
+//!
+//! The descriptor is a user's, and hostile. Only a pipe is read: a file could be one of a file
+//! system that the user serves and that never answers. It is read through a description of our
+//! own, which does not block: whoever shares the user's could let it block again.
+
+use std::{
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::OpenOptionsExt as _,
+    },
+    time::Duration,
+};
+
+use iamd_protocol::{bus::secret, error::Kind};
+use secrecy::SecretString;
+use tokio::{io::AsyncReadExt as _, net::unix::pipe};
+use zeroize::Zeroizing;
+
+use super::BusError;
+
+/// How long the other end may take to write a secret and close the pipe.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads a secret to the end of the pipe; one newline at its end is not part of it.
+///
+/// # Errors
+/// [`Kind::InvalidArgument`]: not a pipe, not closed in time, too long, empty, or not UTF-8.
+pub(super) async fn read_secret(fd: OwnedFd) -> Result<SecretString, BusError> {
+    let mut pipe = reopened(&fd)?;
+    drop(fd);
+    // The whole size beforehand: a buffer that grew would leave the secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(secret::LONGEST + 2));
+    let reading = async {
+        while bytes.len() <= secret::LONGEST + 1 {
+            let room = (secret::LONGEST + 2 - bytes.len()) as u64;
+            if (&mut pipe).take(room).read_buf(&mut *bytes).await? == 0 {
+                break;
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    match tokio::time::timeout(PATIENCE, reading).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(refused(&format!("a secret could not be read: {error}"))),
+        Err(_) => return Err(refused("the pipe with a secret was not closed within 5 s")),
+    }
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    if text.is_empty() {
+        return Err(refused("the secret is empty"));
+    }
+    if text.len() > secret::LONGEST {
+        return Err(refused("the secret is longer than 16 KiB"));
+    }
+    // Its own error would quote what it found.
+    let text = str::from_utf8(text).map_err(|_| refused("the secret is not UTF-8"))?;
+    Ok(text.to_owned().into())
+}
+
+/// A description of our own of the pipe that `fd` is the reading end of.
+fn reopened(fd: &OwnedFd) -> Result<pipe::Receiver, BusError> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    // The kernel's own text: asks no file system, and no path begins without a slash.
+    let target = std::fs::read_link(&path);
+    let is_pipe = target.is_ok_and(|target| target.to_string_lossy().starts_with("pipe:["));
+    // Its other end would become a reading end if it were opened anew.
+    let flags = rustix::fs::fcntl_getfl(fd).map_err(|error| refused(&error.to_string()))?;
+    if !is_pipe || flags.contains(rustix::fs::OFlags::WRONLY) {
+        return Err(refused("a secret has to come by the reading end of a pipe"));
+    }
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let receiver = file.and_then(pipe::Receiver::from_file_unchecked);
+    receiver.map_err(|error| refused(&format!("the pipe cannot be read: {error}")))
+}
+
+fn refused(text: &str) -> BusError {
+    BusError::new(Kind::InvalidArgument, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use secrecy::ExposeSecret as _;
+    use zbus::DBusError as _;
+
+    use super::*;
+
+    async fn read(text: &[u8]) -> Result<String, String> {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(text).unwrap();
+        drop(writer);
+        outcome(reader.into()).await
+    }
+
+    async fn outcome(fd: OwnedFd) -> Result<String, String> {
+        let read = read_secret(fd).await;
+        read.map(|secret| secret.expose_secret().to_owned())
+            .map_err(|error| error.description().unwrap_or_default().to_owned())
+    }
+
+    #[tokio::test]
+    async fn one_newline_at_the_end_is_not_part_of_a_secret() {
+        assert_eq!(read(b"correct horse").await.unwrap(), "correct horse");
+        assert_eq!(read(b"correct horse\n").await.unwrap(), "correct horse");
+        assert_eq!(read(" a\u{e4}\n\n".as_bytes()).await.unwrap(), " a\u{e4}\n");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_a_secret_is_refused_without_being_quoted() {
+        for (bytes, word) in [(&b""[..], "empty"), (b"\n", "empty"), (b"canary\xff", "UTF-8")] {
+            let error = read(bytes).await.unwrap_err();
+            assert!(error.contains(word) && !error.contains("canary"), "{error}");
+        }
+        assert_eq!(read(&[b'a'; secret::LONGEST]).await.unwrap().len(), secret::LONGEST);
+        assert!(read(&[b'a'; secret::LONGEST + 1]).await.unwrap_err().contains("longer"));
+        let mut with_newline = vec![b'a'; secret::LONGEST];
+        with_newline.push(b'\n');
+        assert_eq!(read(&with_newline).await.unwrap().len(), secret::LONGEST);
+        assert!(read(&[b'a'; 60_000]).await.unwrap_err().contains("longer"));
+    }
+
+    #[tokio::test]
+    async fn only_the_reading_end_of_a_pipe_is_read() {
+        let (_reader, writer) = std::io::pipe().unwrap();
+        assert!(outcome(writer.into()).await.unwrap_err().contains("pipe"));
+        let file = tempfile::tempfile().unwrap();
+        assert!(outcome(file.into()).await.unwrap_err().contains("pipe"));
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(outcome(socket.into()).await.unwrap_err().contains("pipe"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_that_never_ends_is_given_up_and_waits_on_no_thread() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"half a sec").unwrap();
+        assert!(outcome(reader.into()).await.unwrap_err().contains("5 s"));
+    }
+}
