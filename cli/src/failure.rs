@@ -46,7 +46,13 @@ impl Failure {
     /// The same with advice that names the account the command was about.
     pub(crate) fn about(mut self, account: Option<&str>) -> Self {
         let Some(account) = account else { return self };
-        for command in ["iamctl login", "iamctl account show", "iamctl login --new-client"] {
+        for command in [
+            "iamctl login",
+            "iamctl account show",
+            "iamctl account edit",
+            "iamctl account unlock",
+            "iamctl login --new-client",
+        ] {
             if self.advice.ends_with(command) {
                 self.advice = format!("{} {account}", self.advice);
                 break;

@@ -118,28 +118,27 @@ pub(crate) struct LoginShown {
 
 /// `iamctl account edit`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub(crate) struct EditAccount {
     /// The account's short name; without one, the default account
     #[arg(value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
     /// Ask for this scope instead of those before; may be given several times; max: all that the issuer offers
-    #[arg(short = 's', long = "scope", value_name = "SCOPE", group = "change", conflicts_with_all = ["add_scopes", "remove_scopes"])]
+    #[arg(short = 's', long = "scope", value_name = "SCOPE", conflicts_with_all = ["add_scopes", "remove_scopes"])]
     pub(crate) scopes: Vec<String>,
     /// Ask for this scope besides; may be given several times
-    #[arg(long = "add-scope", value_name = "SCOPE", group = "change")]
+    #[arg(long = "add-scope", value_name = "SCOPE")]
     pub(crate) add_scopes: Vec<String>,
     /// Ask for this scope no longer; may be given several times
-    #[arg(long = "remove-scope", value_name = "SCOPE", group = "change")]
+    #[arg(long = "remove-scope", value_name = "SCOPE")]
     pub(crate) remove_scopes: Vec<String>,
     /// Tokens of this account are for this audience from now on; may be given several times
-    #[arg(long = "aud", value_name = "AUDIENCE", group = "change")]
+    #[arg(long = "aud", value_name = "AUDIENCE")]
     pub(crate) audiences: Vec<String>,
     /// Tokens of this account are for the issuer's default audience again
-    #[arg(long, group = "change", conflicts_with = "audiences")]
+    #[arg(long, conflicts_with = "audiences")]
     pub(crate) no_aud: bool,
     /// The name of the account's own client at the issuer
-    #[arg(long, value_name = "TEXT", group = "change")]
+    #[arg(long, value_name = "TEXT")]
     pub(crate) client_name: Option<String>,
     /// Sign in at once if the change needs it, without asking
     #[arg(long, conflicts_with = "no_login")]

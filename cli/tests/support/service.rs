@@ -270,7 +270,9 @@ impl Accounts {
 
     async fn remove(&self, account: &str, options: RemoveOptions) -> Result<RemoveReply, Scripted> {
         self.0.called("Remove", format!("{account:?}, {options:?}")).await?;
-        Ok(self.0.read(|script| script.removal.clone()))
+        let mut removal = self.0.read(|script| script.removal.clone());
+        removal.client_deleted &= options.keep_client != Some(true);
+        Ok(removal)
     }
 
     async fn secrets(&self, account: &str) -> Result<AccountSecrets, Scripted> {

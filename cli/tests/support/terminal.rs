@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{Termios, tcgetattr};
 
 use super::iamctl;
 
@@ -21,6 +22,7 @@ pub(crate) struct Terminal {
     terminal: File,
     child: Child,
     seen: Vec<u8>,
+    before: Termios,
 }
 
 impl Terminal {
@@ -31,21 +33,37 @@ impl Terminal {
         (columns, rows): (u16, u16),
         change: impl FnOnce(&mut Command),
     ) -> Self {
+        Self::redirected(address, args, (columns, rows), "", change)
+    }
+
+    /// The same with some of its streams elsewhere, as a shell writes it.
+    pub(crate) fn redirected(
+        address: &str,
+        args: &[&str],
+        (columns, rows): (u16, u16),
+        redirect: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
         let plain = iamctl(address, args);
         // setsid --ctty makes standard input the controlling terminal, which std cannot.
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait"]).arg(plain.get_program()).args(plain.get_args());
+        command.args(["--ctty", "--wait"]);
+        if !redirect.is_empty() {
+            command.args(["sh", "-c", &format!("exec \"$@\" {redirect}"), "sh"]);
+        }
+        command.arg(plain.get_program()).args(plain.get_args());
         command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
         change(&mut command);
         command.stdin(pty.slave.try_clone().unwrap());
         command.stdout(pty.slave.try_clone().unwrap());
         command.stderr(pty.slave);
+        let before = tcgetattr(&pty.master).unwrap();
         let child = command.spawn().unwrap();
         // The command holds the other end; dropped, the end of iamctl is the end of the terminal.
         drop(command);
-        Self { terminal: File::from(pty.master), child, seen: Vec::new() }
+        Self { terminal: File::from(pty.master), child, seen: Vec::new(), before }
     }
 
     /// Waits until the text is on the terminal.
@@ -75,6 +93,14 @@ impl Terminal {
         // As a shell counts a signal.
         let code = status.code().or_else(|| Some(128 + status.signal()?)).unwrap();
         (code, self.seen())
+    }
+
+    /// As [`Self::end`]; the terminal must be as it was before, its echo back.
+    pub(crate) fn end_restored(self) -> (i32, String) {
+        let (terminal, before) = (self.terminal.try_clone().unwrap(), self.before.clone());
+        let end = self.end();
+        assert_eq!(tcgetattr(&terminal).unwrap(), before, "{end:?}");
+        end
     }
 
     fn seen(&self) -> String {

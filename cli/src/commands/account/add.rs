@@ -17,7 +17,7 @@ use crate::commands::{asked_scopes, words};
 use crate::environment;
 use crate::failure::Failure;
 use crate::output::{json, text};
-use crate::{ask, prompt, secret};
+use crate::{prompt, secret};
 use from_env::{FromEnv, Taken};
 
 /// Adds an account and signs in.
@@ -29,7 +29,9 @@ pub(super) fn run(args: &AddAccount, context: &mut Context) -> Result<Exit, Fail
     let (mut options, mut secrets) = by_options(args)?;
     let taken = if args.from_env { Some(from_environment(args, context)?) } else { None };
     if let Some(taken) = &taken {
-        tell(taken, context);
+        if !args.json {
+            tell(taken, context);
+        }
         take(taken, &mut options)?;
     }
     let client = context.client()?;
@@ -191,9 +193,11 @@ fn find_issuer(
         return dialogue::complete(client, &issuers, name, options, context);
     }
     let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).collect();
-    let names = if names.is_empty() { "URL".to_owned() } else { names.join(", ") };
-    Err(Failure::new(Kind::InvalidArgument, "which issuer the account is to be at is not said")
-        .advise(format!("Name it with --issuer ({names})")))
+    let advice = match names.as_slice() {
+        [] => "Name it by its URL:  --issuer URL".to_owned(),
+        names => format!("Name it with --issuer, by URL or as one of: {}", names.join(", ")),
+    };
+    Err(Failure::new(Kind::InvalidArgument, "the issuer is not named").advise(advice))
 }
 
 /// The secret of a client that the user gives: from the variable, else asked for.

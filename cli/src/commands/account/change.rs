@@ -25,7 +25,9 @@ pub(super) fn edit(args: &EditAccount, context: &mut Context) -> Result<Exit, Fa
         client_name: args.client_name.clone(),
     };
     if options == EditOptions::default() {
-        return Err(Failure::new(Kind::InvalidArgument, "the options name nothing to change"));
+        return Err(Failure::new(Kind::InvalidArgument, "nothing to change is named").advise(
+            "Name it with --scope, --add-scope, --remove-scope, --aud, --no-aud or --client-name",
+        ));
     }
     let name = args.account.as_deref();
     let reply = context
@@ -80,10 +82,10 @@ pub(super) fn sign_in(
 /// # Errors
 /// Those of `Rename`.
 pub(super) fn rename(args: &RenameAccount, context: &mut Context) -> Result<Exit, Failure> {
-    let reply = context
-        .client()?
-        .rename(&args.account, &args.new_name)
-        .map_err(|failure| failure.about(Some(&args.account)))?;
+    let reply = context.client()?.rename(&args.account, &args.new_name).map_err(|failure| {
+        let taken = failure.is(Kind::AccountExists);
+        failure.about(Some(if taken { &args.new_name } else { &args.account }))
+    })?;
     let sentence = format!("Account {} is now called {}.", args.account, reply.account);
     done(&sentence, &reply, args.json, context);
     Ok(Exit::Done)
