@@ -3,9 +3,11 @@
 //! ends the program as it does anywhere.
 
 use std::fs::File;
+use std::sync::Once;
 
 use iamd_protocol::error::Kind;
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -75,6 +77,7 @@ fn edited(question: &str, words: &[String]) -> Result<String, Failure> {
     let broken = |error: ReadlineError| {
         Failure::new(Kind::Internal, format!("the terminal cannot be asked: {error}"))
     };
+    put_back_when_ended();
     let mut editor: Editor<Words, MemHistory> =
         Editor::with_history(config, MemHistory::new()).map_err(broken)?;
     editor.set_helper(Some(Words(words.to_vec())));
@@ -87,6 +90,32 @@ fn edited(question: &str, words: &[String]) -> Result<String, Failure> {
         Err(ReadlineError::Eof) => Err(unanswered()),
         Err(error) => Err(broken(error)),
     }
+}
+
+/// A signal that ends the program finds the terminal in the editor's hands: from now on it is put
+/// back first. Ctrl-C is a key for the editor, so that SIGINT stays what it is.
+fn put_back_when_ended() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let Ok(before) = tcgetattr(std::io::stdin()) else { return };
+        let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT]);
+        // The threads that are there already have blocked all signals.
+        if signals.thread_block().is_err() {
+            return;
+        }
+        // SIGINT is for the main thread, or for the one that waits for it during a login.
+        let others = SigSet::from_iter([Signal::SIGINT]);
+        std::thread::spawn(move || {
+            let _ = others.thread_block();
+            while let Ok(signal) = signals.wait() {
+                let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &before);
+                // Ends the program here, unless the signal is ignored.
+                let _ = signals.thread_unblock();
+                let _ = raise(signal);
+                let _ = signals.thread_block();
+            }
+        });
+    });
 }
 
 /// A line as the terminal itself gives it. Byte by byte: what was typed ahead is for the next

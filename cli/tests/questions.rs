@@ -5,6 +5,7 @@ mod support;
 
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use support::terminal::{Terminal, plain_lines};
 use support::{Fake, samples};
 
@@ -103,6 +104,22 @@ fn ctrl_c_at_each_question_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn ctrl_c_at_the_login_after_the_questions_leaves_the_login_running() {
+    let fake = fake();
+    fake.script().login = samples::pending(samples::base());
+    let mut terminal = Terminal::start(&fake.bus.address, &["account", "add"], (80, 24), |_| {});
+    for (question, answer) in ADD {
+        terminal.wait_for(question);
+        terminal.type_keys(answer);
+    }
+    terminal.wait_for("Waiting");
+    terminal.type_keys("\x03");
+    let (code, text) = terminal.end_restored();
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("the login goes on without this command"), "{text}");
+}
+
+#[test]
 fn the_end_of_the_input_is_no_answer() {
     for (kind, change) in KINDS {
         let fake = fake();
@@ -137,7 +154,7 @@ fn enter_takes_the_defaults_and_what_an_option_says_is_not_asked() {
     let args = ["account", "add", "--issuer", "cms", "--no-login"];
     let (code, text) = Terminal::start(&fake.bus.address, &args, (80, 24), |_| {}).end_restored();
     assert_eq!(code, 0);
-    assert!(!text.contains(": "), "{text}");
+    assert!(!text.contains("]: "), "{text}");
 }
 
 #[test]
@@ -237,7 +254,6 @@ fn removing_is_asked_for_and_no_is_the_default() {
             ("YES\r", 0, true),
             ("\r", 1, false),
             ("n\r", 1, false),
-            ("perhaps\rn\r", 1, false),
             ("\x04", 2, false),
             ("\x03", 130, false),
         ] {
@@ -253,6 +269,35 @@ fn removing_is_asked_for_and_no_is_the_default() {
             if code == 1 {
                 assert!(text.contains("Nothing was removed."), "{text}");
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_neither_yes_nor_no_is_asked_again() {
+    let fake = fake();
+    let args = ["account", "remove", "cms"];
+    let mut terminal = Terminal::start(&fake.bus.address, &args, (80, 24), |_| {});
+    terminal.wait_for("[y/N]: ");
+    terminal.type_keys("perhaps\r");
+    terminal.wait_for("Answer y or n.\n");
+    terminal.wait_for_another("[y/N]: ");
+    terminal.type_keys("y\r");
+    assert_eq!(terminal.end_restored().0, 0);
+    assert!(fake.calls()[0].starts_with("Remove"));
+}
+
+#[test]
+fn a_program_that_is_ended_at_a_question_gives_the_terminal_back() {
+    for (kind, change) in KINDS {
+        for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+            let fake = fake();
+            let args = ["account", "add"];
+            let mut terminal = Terminal::start(&fake.bus.address, &args, (80, 24), change);
+            terminal.wait_for(ADD[0].0);
+            terminal.send(signal);
+            let (code, text) = terminal.end_restored();
+            assert_eq!(code, 128 + signal as i32, "{kind}: {text}");
         }
     }
 }

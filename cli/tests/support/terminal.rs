@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::Signal;
 use nix::sys::termios::{Termios, tcgetattr};
 
 use super::iamctl;
@@ -76,6 +77,20 @@ impl Terminal {
                 self.seen()
             );
         }
+    }
+
+    /// Waits until the text is on the terminal twice.
+    pub(crate) fn wait_for_another(&mut self, text: &str) {
+        let start = now();
+        while self.seen().matches(text).count() < 2 {
+            assert!(start.elapsed() < PATIENCE && self.read(), "{text:?}: {:?}", self.seen());
+        }
+    }
+
+    /// Sends a signal to `iamctl`, which setsid has become.
+    pub(crate) fn send(&self, signal: Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
     }
 
     /// Types.
