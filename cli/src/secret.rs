@@ -53,9 +53,10 @@ fn inherited(number: u32) -> Result<(), String> {
     let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
     match flags {
+        None => Err("it is not open".into()),
+        Some(flags) if flags & CLOSED_ON_EXEC != 0 => Err("it is not open".into()),
         Some(flags) if flags & ACCESS == WRITE_ONLY => Err("it is not open for reading".into()),
-        Some(flags) if flags & CLOSED_ON_EXEC == 0 => Ok(()),
-        _ => Err("it is not open".into()),
+        Some(_) => Ok(()),
     }
 }
 
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_handed_over_is_the_secret_to_its_last_byte() {
+    fn what_is_in_the_pipe_is_the_secret_to_its_last_byte() {
         let long = "x".repeat(LONGEST);
         let mut read = String::new();
         let file = fs::File::from(to_pipe(&SecretString::from(long.clone())).unwrap());

@@ -1,6 +1,8 @@
 //! Adding, changing and removing accounts, without a terminal: what is said, what reaches the
 //! daemon, and that nothing is asked.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::io::Write;

@@ -87,12 +87,12 @@ Examples:
   iamctl status --json   for programs";
 pub(crate) const ACCOUNT: &str = "\
 Examples:
-  iamctl account list                             the accounts and their state
-  iamctl account add                              a new one, step by step
-  iamctl account edit cms --add-scope compute.read  ask for more
-  iamctl account default cms                      the one meant when none is named
-  iamctl account remove cms                       sign out and forget it
-  iamctl login cms                                sign in again, nothing else changed";
+  iamctl account list                        the accounts and their state
+  iamctl account add                         a new one, step by step
+  iamctl account edit cms --add-scope wlcg   ask for more
+  iamctl account default cms                 the one meant when none is named
+  iamctl account remove cms                  sign out and forget it
+  iamctl login cms                           sign in again, nothing else changed";
 pub(crate) const ACCOUNT_SHOW_ABOUT: &str = "\
 Show all about one account: issuer, client and whose it is, grants, scopes asked for and granted, \
 audiences, who signed in and when, how long token and sign-in last, the token file. Nothing secret, \
