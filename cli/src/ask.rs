@@ -43,7 +43,7 @@ pub(crate) fn line(
 /// Asks a question that Enter answers with `default`.
 ///
 /// # Errors
-/// Those of [`line`].
+/// Those of [`line()`].
 pub(crate) fn yes(context: &mut Context, question: &str, default: bool) -> Result<bool, Failure> {
     let choice = if default { "[Y/n]" } else { "[y/N]" };
     context.output.tell(question);

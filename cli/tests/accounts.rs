@@ -215,6 +215,7 @@ fn from_env_says_what_it_took_and_never_the_secret() {
         ("IAM_ENDPOINT", "https://wlcg.example.org/token"),
         ("IAM_CLIENT_SCOPES", "openid storage.read:/"),
         ("IAM_CLIENT_AUDIENCE", "https://se.example.org"),
+        ("IAM_PASSWORD", "canary"),
     ];
     let args = ["account", "add", "mine", "--from-env", "--no-login"];
     assert_eq!(play(&password, &args), 0);

@@ -109,9 +109,10 @@ takes what stands in brackets, Ctrl-C leaves everything as it was. What an optio
 Without a terminal nothing is asked. No secret is an option's value: each comes from a file \
 descriptor, as in 3< FILE, or is asked for without being shown.
 
---from-env reads IAM_DEVICE_CODE_CLIENT_ID, _SECRET and _CLIENT_SCOPES, else IAM_CLIENT_ID, _SECRET \
-and _SCOPES; IAM_CLIENT_AUDIENCE; and the issuer from IAM_TOKEN_ENDPOINT, IAM_ENDPOINT or \
-IAM_DEVICE_CODE_ENDPOINT. Other options go before the variables.";
+--from-env reads the client from IAM_DEVICE_CODE_CLIENT_ID, IAM_DEVICE_CODE_CLIENT_SECRET and \
+IAM_DEVICE_CODE_CLIENT_SCOPES, else from IAM_CLIENT_ID, IAM_CLIENT_SECRET and IAM_CLIENT_SCOPES; the \
+audience from IAM_CLIENT_AUDIENCE; the issuer from IAM_TOKEN_ENDPOINT, IAM_ENDPOINT or \
+IAM_DEVICE_CODE_ENDPOINT. Options go before variables.";
 pub(crate) const ACCOUNT_ADD: &str = "\
 Examples:
   iamctl account add                            step by step

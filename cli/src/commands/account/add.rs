@@ -18,7 +18,7 @@ use crate::environment;
 use crate::failure::Failure;
 use crate::output::{json, text};
 use crate::{prompt, secret};
-use from_env::{FromEnv, Taken};
+use from_env::{FromEnv, PASSWORD, Taken};
 
 /// Adds an account and signs in.
 ///
@@ -149,6 +149,12 @@ fn tell(taken: &FromEnv, context: &mut Context) {
     }
     if let Some(variable) = taken.secret {
         context.output.tell(&format!("The client's secret from {variable}"));
+    }
+    if environment::secret(PASSWORD).is_some() {
+        context.output.tell(&format!(
+            "{PASSWORD} is not taken: you sign in at the issuer, in a browser. Take it out of your \
+             environment:  unset {PASSWORD}"
+        ));
     }
 }
 

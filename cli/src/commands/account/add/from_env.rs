@@ -23,6 +23,9 @@ const FAMILIES: [Family; 2] = [
     Family { client_id: "IAM_CLIENT_ID", secret: "IAM_CLIENT_SECRET", scopes: "IAM_CLIENT_SCOPES" },
 ];
 
+/// The user's own password, which the first script takes and iamd does not want.
+pub(super) const PASSWORD: &str = "IAM_PASSWORD";
+
 const AUDIENCE: &str = "IAM_CLIENT_AUDIENCE";
 
 /// The endpoints, with the end of the path that is not the issuer's.
