@@ -68,7 +68,6 @@ fn add_says_what_was_added_and_goes_on_to_the_login() {
         &["account", "add", "https://other.example.org"],
         &["account", "add", "cms", "--client-id", "7f1c"],
         &["account", "add", "cms", "--client-id", "7f1c", "--client-secret-fd", "900"],
-        &["account", "add", "cms", "-s", "max openid"],
         &["account", "add", "--from-env"],
     ] {
         fake.script().calls.clear();

@@ -167,8 +167,7 @@ fn an_answer_that_is_none_is_asked_for_again() {
         ("\"9\" is none of them", "cms\r"),
         ("Name of the account: ", "wlcg\r"),
         ("You have an account wlcg already.", "third\r"),
-        ("Scopes [default]: ", "openid max\r"),
-        ("name no other scope", "max\r"),
+        ("Scopes [default]: ", "storage.read:/x max\r"),
         ("Audience [default]: ", "\r"),
     ] {
         terminal.wait_for(question);
@@ -177,7 +176,7 @@ fn an_answer_that_is_none_is_asked_for_again() {
     let (code, text) = terminal.end_restored();
     assert_eq!(code, 0, "{text}");
     let calls = added(&fake);
-    let expected = r#"Add("third", AddOptions { issuer: Some("cms"), scopes: None, all_scopes: Some(true), audiences: None,"#;
+    let expected = r#"Add("third", AddOptions { issuer: Some("cms"), scopes: Some(["storage.read:/x"]), all_scopes: Some(true), audiences: None,"#;
     assert!(calls[0].starts_with(expected), "{calls:?}");
 }
 

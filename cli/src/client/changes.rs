@@ -14,6 +14,9 @@ use super::proxies::AccountsProxy;
 use crate::failure::Failure;
 use crate::secret;
 
+/// Adding, changing and removing ask the issuer several times in one call: they may take longer.
+const STEPS: u32 = 2;
+
 /// Secrets by the names of [`iamd_protocol::bus::secret`].
 pub(crate) type Secrets = Vec<(&'static str, SecretString)>;
 
@@ -27,7 +30,7 @@ impl Client {
     ) -> Result<ChangeReply, Failure> {
         let name = name.to_owned();
         let descriptors = descriptors(secrets)?;
-        self.call(self.limit, async move |bus| {
+        self.call(self.limit * STEPS, async move |bus| {
             AccountsProxy::new(&bus).await?.add(&name, options, descriptors).await
         })
     }
@@ -35,7 +38,7 @@ impl Client {
     /// Changes an account.
     pub(crate) fn edit(&self, name: &str, options: EditOptions) -> Result<ChangeReply, Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| {
+        self.call(self.limit * STEPS, async move |bus| {
             AccountsProxy::new(&bus).await?.edit(&name, options).await
         })
     }
@@ -63,7 +66,7 @@ impl Client {
         options: RemoveOptions,
     ) -> Result<RemoveReply, Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| {
+        self.call(self.limit * STEPS, async move |bus| {
             AccountsProxy::new(&bus).await?.remove(&name, options).await
         })
     }

@@ -12,7 +12,7 @@ mod status;
 mod token;
 
 pub(crate) use account::VARIABLES;
-use iamd_protocol::error::{Exit, Kind};
+use iamd_protocol::error::Exit;
 
 use crate::app::Context;
 use crate::args::{Admin, Command, Issuer};
@@ -67,24 +67,13 @@ fn words(values: &[String]) -> Option<Vec<String>> {
 /// Instead of scopes: all that the issuer offers.
 const MAX: &str = "max";
 
-/// The scopes that an account is to ask for, or that it is all of them.
-///
-/// # Errors
-/// [`Kind::InvalidArgument`] when single scopes are named besides.
-fn asked_scopes(values: &[String]) -> Result<(Option<Vec<String>>, Option<bool>), Failure> {
-    let scopes = words(values);
-    match &scopes {
-        Some(words) if words.iter().any(|word| word == MAX) => {
-            if words.iter().any(|word| word != MAX) {
-                let text =
-                    format!("{MAX} asks for all that the issuer offers: name no other scope");
-                return Err(Failure::new(Kind::InvalidArgument, text)
-                    .advise("What it does not list, such as a path, is added by:  iamctl account edit --add-scope"));
-            }
-            Ok((None, Some(true)))
-        }
-        _ => Ok((scopes, None)),
-    }
+/// The scopes that an account is to ask for, and whether all that the issuer offers besides.
+fn asked_scopes(values: &[String]) -> (Option<Vec<String>>, Option<bool>) {
+    let mut scopes = words(values).unwrap_or_default();
+    let before = scopes.len();
+    scopes.retain(|scope| scope != MAX);
+    let all = scopes.len() < before;
+    ((!scopes.is_empty()).then_some(scopes), all.then_some(true))
 }
 
 #[cfg(test)]
@@ -92,16 +81,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn max_is_all_scopes_and_stands_alone() {
+    fn max_is_all_scopes_and_may_have_others_beside_it() {
         let asked = |values: &[&str]| {
             asked_scopes(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
         };
-        assert_eq!(asked(&[]), Ok((None, None)));
-        assert_eq!(
-            asked(&["a b", "c"]),
-            Ok((Some(["a", "b", "c"].map(str::to_owned).into()), None))
-        );
-        assert_eq!(asked(&["max", " max "]), Ok((None, Some(true))));
-        assert!(asked(&["openid max"]).unwrap_err().is(Kind::InvalidArgument));
+        let some = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+        assert_eq!(asked(&[]), (None, None));
+        assert_eq!(asked(&["a b", "c"]), (some(&["a", "b", "c"]), None));
+        assert_eq!(asked(&["max", " max "]), (None, Some(true)));
+        assert_eq!(asked(&["max storage.read:/x"]), (some(&["storage.read:/x"]), Some(true)));
     }
 }

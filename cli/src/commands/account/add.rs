@@ -32,7 +32,7 @@ pub(super) fn run(args: &AddAccount, context: &mut Context) -> Result<Exit, Fail
         if !args.json {
             tell(taken, context);
         }
-        take(taken, &mut options)?;
+        take(taken, &mut options);
     }
     let client = context.client()?;
     let mut name = args.name.clone();
@@ -84,7 +84,7 @@ fn by_options(args: &AddAccount) -> Result<(AddOptions, Secrets), Failure> {
         let text = "--client-auth none is for a client without a secret";
         return Err(Failure::new(Kind::InvalidArgument, text));
     }
-    let (scopes, all_scopes) = asked_scopes(&args.scopes)?;
+    let (scopes, all_scopes) = asked_scopes(&args.scopes);
     let options = AddOptions {
         issuer: args.issuer.clone(),
         scopes,
@@ -158,17 +158,16 @@ fn tell(taken: &FromEnv, context: &mut Context) {
     }
 }
 
-fn take(taken: &FromEnv, options: &mut AddOptions) -> Result<(), Failure> {
+fn take(taken: &FromEnv, options: &mut AddOptions) {
     let value = |taken: &Option<Taken>| taken.as_ref().map(|taken| taken.value.clone());
     options.client_id = Some(taken.client_id.value.clone());
     options.issuer = options.issuer.take().or(value(&taken.issuer));
     if let Some(scopes) = value(&taken.scopes) {
-        (options.scopes, options.all_scopes) = asked_scopes(&[scopes])?;
+        (options.scopes, options.all_scopes) = asked_scopes(&[scopes]);
     }
     if let Some(audiences) = value(&taken.audiences) {
         options.audiences = words(&[audiences]);
     }
-    Ok(())
 }
 
 /// The issuer that the name says, else asks for it and what else is open.

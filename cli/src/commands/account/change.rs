@@ -15,7 +15,7 @@ use crate::{ask, prompt};
 /// # Errors
 /// Those of `Edit`, and of a login.
 pub(super) fn edit(args: &EditAccount, context: &mut Context) -> Result<Exit, Failure> {
-    let (scopes, all_scopes) = asked_scopes(&args.scopes)?;
+    let (scopes, all_scopes) = asked_scopes(&args.scopes);
     let options = EditOptions {
         scopes,
         all_scopes,

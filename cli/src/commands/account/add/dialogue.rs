@@ -140,16 +140,9 @@ fn ask_scopes(
     known.push(MAX.to_owned());
     known.sort();
     known.dedup();
-    loop {
-        let answer = ask::line(context, "Scopes [default]: ", &known)?;
-        match asked_scopes(&[answer]) {
-            Ok((scopes, all_scopes)) => {
-                (options.scopes, options.all_scopes) = (scopes, all_scopes);
-                return Ok(());
-            }
-            Err(failure) => context.output.tell(&failure.message),
-        }
-    }
+    let answer = ask::line(context, "Scopes [default]: ", &known)?;
+    (options.scopes, options.all_scopes) = asked_scopes(&[answer]);
+    Ok(())
 }
 
 #[cfg(test)]
