@@ -4,6 +4,7 @@
 //! theme, and put its name into the module's `cases![]`. To add a theme: a module here with
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
+mod account_command;
 mod bad_input;
 mod canaries;
 mod case;
@@ -50,6 +51,7 @@ fn all() -> Vec<Case> {
         node::cases(),
         installed::cases(),
         first_login::cases(),
+        account_command::cases(),
         login_command::cases(),
         iamctl::cases(),
         ssh_stays_clean::cases(),
