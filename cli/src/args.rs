@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod issuer;
 mod login;
+mod passphrase;
 mod text;
 mod token;
 
@@ -17,6 +18,7 @@ pub(crate) use account::{
 pub(crate) use admin::Admin;
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Login, Logout};
+pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};
 pub(crate) use text::ABOUT;
 pub(crate) use token::Token;
 

@@ -8,6 +8,7 @@
 mod changes;
 mod clean;
 mod errors;
+mod passphrases;
 mod proxies;
 
 use std::ffi::OsStr;

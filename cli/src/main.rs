@@ -13,7 +13,6 @@ mod environment;
 mod failure;
 mod interrupt;
 mod output;
-#[allow(dead_code, reason = "asked by commands that follow")]
 mod prompt;
 mod qr;
 mod secret;

@@ -15,7 +15,6 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-#[allow(unused_imports, reason = "asked by commands that follow")]
 pub(crate) use crate::secret::{from_fd, to_pipe};
 
 /// What ends or stops a program from its terminal.

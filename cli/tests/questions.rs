@@ -280,7 +280,7 @@ fn what_is_neither_yes_nor_no_is_asked_again() {
     terminal.wait_for("[y/N]: ");
     terminal.type_keys("perhaps\r");
     terminal.wait_for("Answer y or n.\n");
-    terminal.wait_for_another("[y/N]: ");
+    terminal.wait_for_again("[y/N]: ", 2);
     terminal.type_keys("y\r");
     assert_eq!(terminal.end_restored().0, 0);
     assert!(fake.calls()[0].starts_with("Remove"));

@@ -105,6 +105,13 @@ fn states(base: u64) -> Vec<AccountInfo> {
         refused,
         account("terms", state::ACTION_NEEDED),
         account("sealed", state::UNREADABLE),
+        AccountInfo { has_passphrase: Some(true), ..account("guarded", state::LOCKED) },
+        AccountInfo {
+            has_passphrase: Some(true),
+            unlocked_until: Some(base + 3000),
+            ..account("open", state::SIGNED_IN)
+        },
+        AccountInfo { has_passphrase: Some(true), ..account("opened", state::SIGNED_IN) },
     ]
 }
 

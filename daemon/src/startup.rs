@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use zbus::connection::Builder;
 
 use crate::{
-    account::ports::Vault,
+    account::{Guards, ports::Vault},
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, Sources},
@@ -76,7 +76,9 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let runtime_dir = Path::new(paths::RUNTIME_DIR);
     let vault =
         StoreVault::open(state_dir, credential(), Arc::clone(&random), Arc::clone(&clock)).await?;
-    let vault: Arc<dyn Vault> = Arc::new(vault);
+    let vault = Arc::new(vault);
+    let guards: Arc<dyn Guards> = vault.clone();
+    let vault: Arc<dyn Vault> = vault;
     match vault.replay().await {
         Ok(0) => {}
         Ok(count) => {
@@ -116,6 +118,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         sources,
         node: node_name(),
         vault,
+        guards,
         issuers,
         broker,
         logins,

@@ -31,6 +31,10 @@ impl TestClock {
         Arc::new(Self(AtomicU64::new(seconds)))
     }
 
+    pub fn set(&self, seconds: u64) {
+        self.0.store(seconds, SeqCst);
+    }
+
     pub fn pass(&self, seconds: u64) {
         self.0.fetch_add(seconds, SeqCst);
     }

@@ -18,6 +18,7 @@ mod login_command;
 mod login_is_sacred;
 mod node;
 mod own;
+mod passphrase;
 mod people;
 mod quotas;
 mod reload;
@@ -53,6 +54,7 @@ fn all() -> Vec<Case> {
         first_login::cases(),
         account_command::cases(),
         login_command::cases(),
+        passphrase::cases(),
         iamctl::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),

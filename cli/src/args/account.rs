@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Listing, text};
+use super::{ChangePassphrase, Listing, LockAccount, UnlockAccount, text};
 use crate::duration;
 
 /// `iamctl account`.
@@ -26,6 +26,15 @@ pub(crate) enum Account {
     /// Choose the account that is meant when none is named
     #[command(before_help = text::ACCOUNT_DEFAULT, help_template = text::TEMPLATE)]
     Default(DefaultAccount),
+    /// Lock an account that has a passphrase
+    #[command(before_help = text::LOCK, help_template = text::TEMPLATE)]
+    Lock(LockAccount),
+    /// Unlock an account with its passphrase
+    #[command(before_help = text::UNLOCK, help_template = text::TEMPLATE)]
+    Unlock(UnlockAccount),
+    /// Set, change or take off the passphrase of an account
+    #[command(before_help = text::PASSPHRASE, after_help = text::PASSPHRASE_ABOUT, help_template = text::TEMPLATE)]
+    Passphrase(ChangePassphrase),
     /// Remove an account: sign out, delete its client at the issuer, forget it
     #[command(before_help = text::ACCOUNT_REMOVE, after_help = text::ACCOUNT_REMOVE_ABOUT, help_template = text::TEMPLATE)]
     Remove(RemoveAccount),

@@ -31,6 +31,12 @@ pub(crate) struct Login {
     /// Register a new client at the issuer first
     #[arg(long)]
     pub(crate) new_client: bool,
+    /// Seal the account with a passphrase of your own, from this sign-in on
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+    /// The same, with the passphrase read from this descriptor instead of asked for
+    #[arg(long, value_name = "N")]
+    pub(crate) passphrase_fd: Option<u32>,
     /// End the login that is running
     #[arg(long, conflicts_with_all = LOGIN_OPTIONS)]
     pub(crate) cancel: bool,
@@ -49,8 +55,18 @@ pub(crate) struct Login {
 }
 
 /// The options of `login` that start a login.
-const LOGIN_OPTIONS: [&str; 8] =
-    ["issuer", "scopes", "audiences", "if_needed", "no_wait", "timeout", "new_client", "no_qr"];
+const LOGIN_OPTIONS: [&str; 10] = [
+    "issuer",
+    "scopes",
+    "audiences",
+    "if_needed",
+    "no_wait",
+    "timeout",
+    "new_client",
+    "no_qr",
+    "passphrase",
+    "passphrase_fd",
+];
 
 /// `iamctl logout`.
 #[derive(Debug, Args)]

@@ -64,6 +64,7 @@ pub(crate) const LOGIN: &str = "\
 Examples:
   iamctl login                    sign in at the site's default issuer
   iamctl login cms --issuer cms   a second account, at another issuer
+  iamctl login --passphrase       seal the account with a passphrase of your own
   iamctl login --cancel           end the login that is running
   iamctl login --off              no notice at login any more";
 pub(crate) const LOGOUT: &str = "\
@@ -145,6 +146,23 @@ pub(crate) const ACCOUNT_REMOVE: &str = "\
 Examples:
   iamctl account remove cms
   iamctl account remove cms --keep-client --yes";
+pub(crate) const LOCK: &str = "\
+Examples:
+  iamctl account lock          the default account
+  iamctl account lock --all    every account that has a passphrase";
+pub(crate) const UNLOCK: &str = "\
+Examples:
+  iamctl account unlock                  until it is locked, or iamd ends
+  iamctl account unlock cms --for 8h     for a working day";
+pub(crate) const PASSPHRASE_ABOUT: &str = "\
+Set, change or take off the passphrase of an account. An account with a passphrase is sealed with \
+it: after a restart of iamd nobody, root included, gets a token of it until it is unlocked. A \
+passphrase that is lost cannot be recovered; sign out with iamctl logout, and in again.";
+pub(crate) const PASSPHRASE: &str = "\
+Examples:
+  iamctl account passphrase              set it, or change it
+  iamctl account passphrase --remove     take it off
+  iamctl login --passphrase              a first sign-in that is sealed from the start";
 pub(crate) const ISSUER: &str = "\
 Examples:
   iamctl issuer list

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
     LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply, SessionInfo, StatusReply,
-    TokenOptions, TokenReply, UserInfo,
+    TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
-use zbus::OwnedFd;
-use zbus::proxy;
+use zbus::{Fd, OwnedFd, proxy};
 
 #[proxy(interface = "org.iamd1.Tokens", default_service = "org.iamd1", default_path = "/org/iamd1")]
 pub(super) trait Tokens {
@@ -27,6 +26,18 @@ pub(super) trait Accounts {
     async fn login_state(&self, account: &str, wait_ms: u32) -> zbus::Result<LoginInfo>;
     async fn cancel_login(&self, account: &str) -> zbus::Result<()>;
     async fn logout(&self, account: &str) -> zbus::Result<LogoutReply>;
+    async fn lock(&self, account: &str) -> zbus::Result<()>;
+    async fn unlock(
+        &self,
+        account: &str,
+        options: UnlockOptions,
+        passphrase: Fd<'_>,
+    ) -> zbus::Result<()>;
+    async fn set_passphrase(
+        &self,
+        account: &str,
+        secrets: HashMap<&str, Fd<'_>>,
+    ) -> zbus::Result<ChangeReply>;
     async fn set_notice(&self, on: bool) -> zbus::Result<()>;
     async fn status(&self) -> zbus::Result<StatusReply>;
     async fn issuers(&self) -> zbus::Result<Vec<IssuerInfo>>;

@@ -8,6 +8,7 @@ use iamd_protocol::bus::AccountInfo;
 use iamd_protocol::error::Exit;
 use serde_json::json;
 
+use super::passphrase;
 use super::status::state_text;
 use crate::app::Context;
 use crate::args::{Account, Listing};
@@ -30,6 +31,9 @@ pub(super) fn run(command: &Account, context: &mut Context) -> Result<Exit, Fail
         Account::Rename(args) => change::rename(args, context),
         Account::Default(args) => change::set_default(args, context),
         Account::Remove(args) => change::remove(args, context),
+        Account::Lock(args) => passphrase::lock(args, context),
+        Account::Unlock(args) => passphrase::unlock(args, context),
+        Account::Passphrase(args) => passphrase::change(args, context),
     }
 }
 
@@ -43,6 +47,9 @@ pub(super) fn as_json(command: &Account) -> bool {
         Account::Rename(args) => args.json,
         Account::Default(args) => args.json,
         Account::Remove(args) => args.json,
+        Account::Lock(args) => args.json,
+        Account::Unlock(args) => args.json,
+        Account::Passphrase(args) => args.json,
     }
 }
 

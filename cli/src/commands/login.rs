@@ -10,7 +10,7 @@ use iamd_protocol::error::Exit;
 use iamd_protocol::variables::IAMD_NO_LOGIN;
 use serde_json::json;
 
-use super::words;
+use super::{passphrase, words};
 use crate::app::Context;
 use crate::args::Login;
 use crate::client::LIMIT;
@@ -45,7 +45,12 @@ pub(super) fn run(args: &Login, context: &mut Context) -> Result<Exit, Failure> 
         if_needed: args.if_needed.then_some(true),
         new_client: args.new_client.then_some(true),
     };
-    let name = args.account.as_deref();
+    let guarded = if args.passphrase || args.passphrase_fd.is_some() {
+        Some(passphrase::before_login(args, &client)?)
+    } else {
+        None
+    };
+    let name = guarded.as_deref().or(args.account.as_deref());
     let login =
         client.login(name.unwrap_or_default(), options).map_err(|failure| failure.about(name))?;
     if args.if_needed && login.state == login_state::DONE && !args.json {

@@ -8,6 +8,7 @@ mod issuer;
 mod login;
 mod logout;
 mod man;
+mod passphrase;
 mod status;
 mod token;
 

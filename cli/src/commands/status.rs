@@ -91,6 +91,13 @@ pub(super) fn block(
     if !account.audiences.is_empty() {
         push("Audience", &account.audiences.join(" "));
     }
+    match (account.has_passphrase, account.unlocked_until) {
+        (Some(true), Some(until)) => push("Unlocked for", &time::left(until, now)),
+        (Some(true), None) if account.state != state::LOCKED => {
+            push("Unlocked", "until it is locked, or iamd ends");
+        }
+        _ => {}
+    }
     if let Some(file) = &account.token_file {
         push("Token file", file);
     }
@@ -106,7 +113,7 @@ pub(super) fn block(
 fn title(account: &AccountInfo, out: &Stream) -> String {
     let paint = match account.state.as_str() {
         state::SIGNED_IN => Paint::Good,
-        state::NEW | state::LOGIN_REQUIRED => Paint::Warn,
+        state::NEW | state::LOGIN_REQUIRED | state::LOCKED => Paint::Warn,
         _ => Paint::Bad,
     };
     let default = if account.is_default { " (default)" } else { "" };
@@ -124,6 +131,7 @@ pub(super) fn state_text(account: &AccountInfo) -> &str {
         state::CLIENT_BROKEN => "client refused by the issuer",
         state::ACTION_NEEDED => "the issuer wants you to do something",
         state::UNREADABLE => "cannot be read on this node",
+        state::LOCKED => "locked",
         other => other,
     }
 }
@@ -155,6 +163,10 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
         state::ACTION_NEEDED => {
             let account = login.trim_start_matches("iamctl login");
             return Some(format!("When it is done:  iamctl token{account} --force-new"));
+        }
+        state::LOCKED => {
+            let account = login.trim_start_matches("iamctl login");
+            return Some(format!("Unlock it with:  iamctl account unlock{account}"));
         }
         state::UNREADABLE => {
             let name = &account.name;
@@ -191,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_state_that_only_a_newer_daemon_knows_is_shown_as_it_is() {
-        let account = AccountInfo { state: "locked".into(), ..Default::default() };
-        assert_eq!(state_text(&account), "locked");
+        let account = AccountInfo { state: "asleep".into(), ..Default::default() };
+        assert_eq!(state_text(&account), "asleep");
     }
 }

@@ -41,6 +41,8 @@ pub(crate) fn account(account: &AccountInfo) -> Value {
         "token_file": account.token_file,
         "token_file_problem": account.token_file_problem,
         "login_running": account.login_running,
+        "has_passphrase": account.has_passphrase,
+        "unlocked_until": account.unlocked_until,
     })
 }
 

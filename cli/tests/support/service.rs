@@ -1,9 +1,7 @@
 //! A daemon that answers what the test's script says, over a real bus.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::OwnedFd as StdFd;
+use std::io::Read as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,7 +9,7 @@ use std::time::Duration;
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
     LoginInfo, LoginOptions, LogoutReply, NAME, PATH, RemoveOptions, RemoveReply, SessionInfo,
-    StatusReply, TokenOptions, TokenReply, UserInfo,
+    StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
@@ -212,6 +210,32 @@ impl Accounts {
         Ok(self.0.read(|script| script.logout.clone()))
     }
 
+    async fn lock(&self, account: &str) -> Result<(), Scripted> {
+        self.0.called("Lock", format!("{account:?}")).await
+    }
+
+    async fn unlock(
+        &self,
+        account: &str,
+        options: UnlockOptions,
+        passphrase: OwnedFd,
+    ) -> Result<(), Scripted> {
+        let passphrase = read(passphrase);
+        let args = format!("{account:?}, {:?}, {passphrase:?}", options.for_seconds);
+        self.0.called("Unlock", args).await
+    }
+
+    async fn set_passphrase(
+        &self,
+        account: &str,
+        secrets: BTreeMap<String, OwnedFd>,
+    ) -> Result<ChangeReply, Scripted> {
+        let secrets: Vec<_> = secrets.into_iter().map(|(name, fd)| (name, read(fd))).collect();
+        self.0.called("SetPassphrase", format!("{account:?}, {secrets:?}")).await?;
+        let account = if account.is_empty() { "wlcg" } else { account }.to_owned();
+        Ok(ChangeReply { account, ..Default::default() })
+    }
+
     async fn set_notice(&self, on: bool) -> Result<(), Scripted> {
         self.0.called("SetNotice", on.to_string()).await
     }
@@ -248,7 +272,8 @@ impl Accounts {
         options: AddOptions,
         secrets: HashMap<String, OwnedFd>,
     ) -> Result<ChangeReply, Scripted> {
-        let secrets = read_secrets(secrets);
+        let secrets: BTreeMap<String, String> =
+            secrets.into_iter().map(|(name, fd)| (name, read(fd))).collect();
         self.0.called("Add", format!("{account:?}, {options:?}, {secrets:?}")).await?;
         Ok(self.0.read(|script| script.change.clone()))
     }
@@ -303,14 +328,11 @@ impl Admin {
     }
 }
 
-/// What came by file descriptor.
-fn read_secrets(secrets: HashMap<String, OwnedFd>) -> BTreeMap<String, String> {
-    let read = |(name, descriptor): (String, OwnedFd)| {
-        let mut text = String::new();
-        File::from(StdFd::from(descriptor)).read_to_string(&mut text).unwrap();
-        (name, text)
-    };
-    secrets.into_iter().map(read).collect()
+/// What comes out of a pipe.
+fn read(fd: OwnedFd) -> String {
+    let mut text = String::new();
+    std::fs::File::from(std::os::fd::OwnedFd::from(fd)).read_to_string(&mut text).unwrap();
+    text
 }
 
 /// A wait that needs no timer of a runtime.

@@ -31,31 +31,57 @@ impl Terminal {
     pub(crate) fn start(
         address: &str,
         args: &[&str],
-        (columns, rows): (u16, u16),
+        size: (u16, u16),
         change: impl FnOnce(&mut Command),
     ) -> Self {
-        Self::redirected(address, args, (columns, rows), "", change)
+        Self::redirected(address, args, size, "", change)
     }
 
     /// The same with some of its streams elsewhere, as a shell writes it.
     pub(crate) fn redirected(
         address: &str,
         args: &[&str],
-        (columns, rows): (u16, u16),
+        size: (u16, u16),
         redirect: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
+        let wrap = |plain: &Command| {
+            if redirect.is_empty() {
+                return None;
+            }
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("exec \"$@\" {redirect}"), "sh"]);
+            shell.arg(plain.get_program()).args(plain.get_args());
+            Some(shell)
+        };
+        Self::start_as(iamctl(address, args), size, wrap, change)
+    }
+
+    /// Starts what `wrap` makes of `iamctl`, a shell that runs it for example.
+    pub(crate) fn start_with(
+        address: &str,
+        size: (u16, u16),
+        wrap: impl FnOnce(&Command) -> Command,
+    ) -> Self {
+        Self::start_as(iamctl(address, &[]), size, |plain| Some(wrap(plain)), |_| {})
+    }
+
+    fn start_as(
+        environment: Command,
+        (columns, rows): (u16, u16),
+        wrap: impl FnOnce(&Command) -> Option<Command>,
         change: impl FnOnce(&mut Command),
     ) -> Self {
         let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
-        let plain = iamctl(address, args);
+        let wrapped = wrap(&environment);
+        let plain = wrapped.as_ref().unwrap_or(&environment);
         // setsid --ctty makes standard input the controlling terminal, which std cannot.
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait"]);
-        if !redirect.is_empty() {
-            command.args(["sh", "-c", &format!("exec \"$@\" {redirect}"), "sh"]);
-        }
-        command.arg(plain.get_program()).args(plain.get_args());
-        command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.args(["--ctty", "--wait"]).arg(plain.get_program()).args(plain.get_args());
+        command
+            .env_clear()
+            .envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
         change(&mut command);
         command.stdin(pty.slave.try_clone().unwrap());
         command.stdout(pty.slave.try_clone().unwrap());
@@ -79,11 +105,11 @@ impl Terminal {
         }
     }
 
-    /// Waits until the text is on the terminal twice.
-    pub(crate) fn wait_for_another(&mut self, text: &str) {
+    /// Waits until the text was on the terminal so many times.
+    pub(crate) fn wait_for_again(&mut self, text: &str, times: usize) {
         let start = now();
-        while self.seen().matches(text).count() < 2 {
-            assert!(start.elapsed() < PATIENCE && self.read(), "{text:?}: {:?}", self.seen());
+        while self.seen().matches(text).count() < times {
+            assert!(start.elapsed() < PATIENCE && self.read(), "{text:?} in {:?}", self.seen());
         }
     }
 

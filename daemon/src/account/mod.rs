@@ -2,6 +2,7 @@
 //!
 //! [`ports`] holds the traits by which the rooms reach each other without knowing each other.
 
+mod guard;
 mod issuer_profile;
 mod names;
 pub mod ports;
@@ -10,6 +11,7 @@ mod scope;
 mod state;
 mod time;
 
+pub use guard::{Guard, GuardKey, GuardedSecrets, Guards, PassphraseError};
 pub use issuer_profile::{
     AudienceParameter, ClientPolicy, Dialect, FixedClient, IssuerProfile, Overrides,
 };

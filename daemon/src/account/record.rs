@@ -4,7 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{AccountKey, AccountName, AudienceSet, Owner, ScopeSet, State, UnixTime};
+use super::{AccountKey, AccountName, AudienceSet, Guard, Owner, ScopeSet, State, UnixTime};
 
 /// Everything that is kept of an account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +48,10 @@ pub struct Record {
     /// The access token for all granted scopes and the account's audiences.
     #[serde(default)]
     pub access_token: Option<AccessToken>,
+    /// Where the user has a passphrase on it: then the two tokens are kept behind this, and are
+    /// absent here while the account is locked.
+    #[serde(default)]
+    pub guard: Option<Guard>,
 }
 
 impl Record {
@@ -72,6 +76,7 @@ impl Record {
             unanswered_logins: 0,
             refresh_token: None,
             access_token: None,
+            guard: None,
         }
     }
 
@@ -190,7 +195,10 @@ fn expose<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error
     to.serialize_str(secret.expose_secret())
 }
 
-fn expose_option<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn expose_option<S: Serializer>(
+    secret: &Option<SecretString>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     match secret {
         Some(secret) => to.serialize_some(secret.expose_secret()),
         None => to.serialize_none(),

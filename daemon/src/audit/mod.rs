@@ -55,6 +55,14 @@ kinds! {
     SessionClosed = "session-closed", "7c3f9b2e8d5a4e61b9f0c6a3e1d4782b";
     /// An administrator did something.
     Administration = "administration", "d6b2e7a4f9c1483f85d0a9e6c3b7f214";
+    /// An account with a passphrase was locked, by its user or when its time was over.
+    Lock = "lock", "5c0e7b92d4a84f1e9b63a8c1f7d2e046";
+    /// An account was unlocked with its passphrase.
+    Unlock = "unlock", "f2a96d3c81e54b70ad47c9e05b1f8362";
+    /// A wrong passphrase was given.
+    WrongPassphrase = "wrong-passphrase", "0b8d4f6ea1c7493295f3e2d8a6704c1b";
+    /// The passphrase of an account was set, changed or removed.
+    Passphrase = "passphrase", "e9374c1ab5f04d8687d2c0b6f1a8395e";
     /// A uid's accounts belong to an earlier user of that uid.
     UidReused = "uid-reused", "94e1c7d3b6fa4a0282f5e8b9d0c63a7f";
 }

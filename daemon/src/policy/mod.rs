@@ -1,7 +1,9 @@
 //! Who may do what: pure decisions on uid, service and configuration, and the quotas.
 
+mod attempts;
 mod quota;
 
+pub use attempts::{Attempt, Attempts, NotNow};
 pub use quota::{Quota, QuotaGuard, TooManyRequests};
 
 use crate::{

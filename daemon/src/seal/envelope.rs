@@ -27,9 +27,9 @@ use crate::clock::Random;
 
 const MAGIC: &[u8; 4] = b"iamd";
 const FORMAT: u8 = 1;
-const KEY: usize = 32;
-const NONCE: usize = 24;
-const TAG: usize = 16;
+pub(super) const KEY: usize = 32;
+pub(super) const NONCE: usize = 24;
+pub(super) const TAG: usize = 16;
 
 /// What kind of thing is sealed; one never opens as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Keyring {
 
 const CUT: OpenError = OpenError::Format("it is cut off or garbled");
 
-fn nonce(random: &dyn Random) -> [u8; NONCE] {
+pub(super) fn nonce(random: &dyn Random) -> [u8; NONCE] {
     let mut nonce = [0; NONCE];
     random.fill(&mut nonce);
     nonce
@@ -213,7 +213,7 @@ fn associated(purpose: &[u8], kind: Kind, generation: u64, parts: &[&str]) -> Ve
 }
 
 /// Encrypts `out` from `at` on, in place, and appends the tag.
-fn encrypt_end(
+pub(super) fn encrypt_end(
     key: &[u8; KEY],
     nonce: &[u8; NONCE],
     data: &[u8],
@@ -230,7 +230,7 @@ fn encrypt_end(
     Ok(())
 }
 
-fn decrypt(
+pub(super) fn decrypt(
     key: &[u8; KEY],
     nonce: &[u8; NONCE],
     data: &[u8],
@@ -248,16 +248,16 @@ fn decrypt(
     Ok(plaintext)
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], OpenError> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], OpenError> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(CUT)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], OpenError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], OpenError> {
         self.take(N)?.try_into().map_err(|_| CUT)
     }
 }

@@ -2,7 +2,11 @@
 //! [`Keyring::seal`](Keyring::seal).
 
 mod envelope;
+mod guard;
 mod keyring;
 
 pub use envelope::{Bound, Kind, OpenError, Opened, SealError};
+pub use guard::{
+    Cost, GuardError, Whose, mark_of, new_guard, open_guard, open_secrets, seal_secrets,
+};
 pub use keyring::{KeySources, Keyring, KeyringError};

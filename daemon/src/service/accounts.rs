@@ -1,6 +1,6 @@
 //! The caller's accounts, settings and the site's issuers, as they may see them.
 
-use iamd_protocol::bus::{AccountInfo, IssuerInfo, StatusReply, client};
+use iamd_protocol::bus::{AccountInfo, IssuerInfo, StatusReply, client, state};
 use iamd_protocol::error::Kind;
 
 use crate::{
@@ -142,7 +142,7 @@ impl Service {
             .collect();
         infos.extend(accounts.unreadable.iter().map(|(name, why)| AccountInfo {
             name: name.to_string(),
-            state: iamd_protocol::bus::state::UNREADABLE.into(),
+            state: state::UNREADABLE.into(),
             reason: Some(why.clone()),
             ..AccountInfo::default()
         }));
@@ -174,7 +174,7 @@ impl Service {
             is_default,
             issuer: record.issuer.clone(),
             issuer_name: config.issuer(&record.issuer).map(|profile| profile.name.clone()),
-            state: record.state.word().into(),
+            state: if record.is_locked() { state::LOCKED } else { record.state.word() }.into(),
             reason: record.state.reason().map(str::to_owned),
             client_id: record.client_id.clone(),
             client: Some(client_word(&record.client_owner).into()),
@@ -193,6 +193,8 @@ impl Service {
             token_file: file.path.map(|path| path.display().to_string()),
             token_file_problem: file.problem,
             login_running: self.logins.pending(&key).is_some(),
+            has_passphrase: Some(record.guard.is_some()),
+            unlocked_until: self.locks.unlocked_until(&key).map(|at| at.0),
             ..AccountInfo::default()
         }
     }

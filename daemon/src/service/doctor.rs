@@ -58,10 +58,18 @@ impl Service {
         let name = format!("account {}", record.name);
         // The advice means this account, also when it is not the default one.
         let advice = |kind: Kind| match kind.advice() {
-            advice if is_default || !advice.contains("iamctl login") => advice.to_owned(),
+            advice
+                if is_default
+                    || !["iamctl login", "account unlock"].iter().any(|c| advice.contains(c)) =>
+            {
+                advice.to_owned()
+            }
             advice => format!("{advice} {}", record.name),
         };
         findings.push(match &record.state {
+            _ if record.is_locked() => {
+                warning(&name, "locked with your passphrase", &advice(Kind::AccountLocked))
+            }
             State::SignedIn => ok(&name, format!("signed in at {}", record.issuer)),
             State::New => warning(&name, "never signed in", &advice(Kind::LoginRequired)),
             state => problem(

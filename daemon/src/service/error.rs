@@ -4,7 +4,7 @@ use iamd_protocol::error::Kind;
 
 use crate::{
     account::{
-        NameError, ScopeError,
+        NameError, PassphraseError, ScopeError,
         ports::{IssuerError, RefreshError, VaultError},
     },
     login::Failure,
@@ -43,6 +43,7 @@ impl From<TokenError> for ServiceError {
             TokenError::LoginRequired { .. } | TokenError::Refresh(RefreshError::Dead { .. }) => {
                 Kind::LoginRequired
             }
+            TokenError::Locked { .. } => Kind::AccountLocked,
             TokenError::ClientBroken { .. } => Kind::ClientBroken,
             TokenError::IdentityMismatch => Kind::IdentityMismatch,
             TokenError::Validity { .. } => Kind::ValidityUnavailable,
@@ -82,6 +83,15 @@ impl From<VaultError> for ServiceError {
             VaultError::Unreadable { .. } => Kind::AccountUnreadable,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<PassphraseError> for ServiceError {
+    fn from(error: PassphraseError) -> Self {
+        match error {
+            PassphraseError::Wrong => Self::new(Kind::WrongPassphrase, error.to_string()),
+            PassphraseError::Vault(error) => error.into(),
+        }
     }
 }
 

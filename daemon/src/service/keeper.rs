@@ -79,6 +79,10 @@ impl Service {
                 return Next::Wait(renewal::backoff(failures.count, None, self.jitter()));
             }
         };
+        if record.is_locked() {
+            self.presence.remove_file(&record);
+            return Next::Stop;
+        }
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
         let ask = Ask { wanted: wanted.clone(), ..Ask::default() };
         let now = self.clock.wall();

@@ -12,7 +12,7 @@ use crate::{
     login::Progress,
 };
 
-use super::{Caller, Service, ServiceError, plan::Plan};
+use super::{Caller, Service, ServiceError, passphrases::locked, plan::Plan};
 
 impl Service {
     /// Starts a login, or joins the running one; waits a moment for the code.
@@ -46,6 +46,9 @@ impl Service {
         {
             let subject = record.subject.as_ref().map(|subject| subject.sub.clone());
             return Ok(LoginInfo { subject, ..info(&plan, login_state::DONE) });
+        }
+        if let Some(record) = plan.record.as_ref().filter(|record| record.is_locked()) {
+            return Err(locked(record));
         }
         if options.new_client == Some(true) {
             self.forget_client(&plan).await?;

@@ -37,18 +37,29 @@ impl Service {
         record.refresh_token = None;
         record.access_token = None;
         record.refresh_expires_at = None;
+        // With nothing left to guard, a passphrase that was lost is of no more harm.
+        record.guard = None;
         // A sign-in as the wrong person can be undone: the next one binds anew.
         record.subject = None;
         self.vault.save_account(&record, stored.revision).await?;
+        self.locks.release(&key);
         self.broker.forget(&key);
         self.presence.forget(&key);
         drop(lock);
         match self.revoke(&old).await {
             Ok(true) => reply.revoked = true,
+            Ok(false) if old.is_locked() => reply.remarks.push(
+                "the account was locked, so the issuer could not be told to revoke the sign-in; \
+                 it ends by itself"
+                    .into(),
+            ),
             Ok(false) => reply.remarks.push("there was nothing to revoke at the issuer".into()),
             Err(error) => reply.remarks.push(format!(
                 "the issuer did not confirm the revocation: {error}; the token ends by itself"
             )),
+        }
+        if old.guard.is_some() {
+            reply.remarks.push("its passphrase is forgotten too".into());
         }
         self.audit.record(
             audit::Kind::SignOut,
@@ -69,6 +80,7 @@ impl Service {
         let key = AccountKey { uid: caller.owner.uid, name: named.parse()? };
         let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         self.vault.discard_account(&key).await?;
+        self.locks.release(&key);
         self.broker.forget(&key);
         self.presence.forget(&key);
         let remark = "the record did not open, so nothing was revoked at the issuer";

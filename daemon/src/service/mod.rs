@@ -11,6 +11,7 @@ mod keeper;
 mod logins;
 mod logout;
 mod notice;
+mod passphrases;
 mod plan;
 mod presence;
 mod sessions;
@@ -27,13 +28,14 @@ use std::{
 };
 
 pub use error::ServiceError;
+use passphrases::Locks;
 pub use presence::Presence;
 pub use sessions::NewLogin;
 use tokio::sync::watch;
 
 use crate::{
     account::{
-        Owner,
+        Guards, Owner,
         ports::{Issuers, Vault},
     },
     audit::Audit,
@@ -64,6 +66,8 @@ pub struct Parts {
     pub node: String,
     /// Accounts, clients, settings.
     pub vault: Arc<dyn Vault>,
+    /// The passphrases of accounts.
+    pub guards: Arc<dyn Guards>,
     /// The issuers.
     pub issuers: Arc<dyn Issuers>,
     /// Access tokens.
@@ -88,6 +92,7 @@ pub struct Service {
     sources: Sources,
     node: String,
     vault: Arc<dyn Vault>,
+    locks: Locks,
     issuers: Arc<dyn Issuers>,
     broker: Arc<Broker>,
     logins: Arc<Logins>,
@@ -109,6 +114,7 @@ impl Service {
             sources: parts.sources,
             node: parts.node,
             vault: parts.vault,
+            locks: Locks::new(parts.guards),
             issuers: parts.issuers,
             broker: parts.broker,
             logins: parts.logins,

@@ -35,6 +35,14 @@ pub(super) fn sign_in_later(context: Context<'_>) -> String {
     ascii(&format!("iamd: no access token for {} yet. To sign in:  iamctl login", context.issuer))
 }
 
+/// The account has a passphrase, which has to be given first.
+pub(super) fn locked(context: Context<'_>, account: &str) -> String {
+    ascii(&format!(
+        "iamd: your account {account} at {} is locked. To unlock it:  iamctl account unlock",
+        context.issuer
+    ))
+}
+
 /// The sign-in ends soon and the issuer does not extend it.
 pub(super) fn ends_soon(context: Context<'_>, left: Duration) -> String {
     let days = left.as_secs() / 86_400;

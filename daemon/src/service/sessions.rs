@@ -104,6 +104,11 @@ impl Service {
         let main =
             accounts.open.iter().find(|account| Some(&account.value.name) == default.as_ref());
         match main {
+            Some(account) if account.value.is_locked() => {
+                let notice = self.remark_on(&account.value, owner);
+                let notice = notice.filter(|_| !quiet && !accounts.settings.notice_off);
+                Welcome { serves: true, notice }
+            }
             Some(account) if !account.value.state.wants_login() => {
                 self.settle_file(&account.value).await;
                 let notice = self.remark_on(&account.value, owner);
@@ -171,6 +176,9 @@ impl Service {
     fn remark_on(&self, record: &Record, owner: &Owner) -> Option<String> {
         let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
         let context = Context { issuer: &title, node: &self.node, user: &owner.user };
+        if record.is_locked() {
+            return Some(notice::locked(context, record.name.as_str()));
+        }
         if let State::ActionNeeded { reason } = &record.state {
             return Some(notice::action_needed(context, reason));
         }

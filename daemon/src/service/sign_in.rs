@@ -16,7 +16,7 @@ use crate::{
     token::Publisher as _,
 };
 
-use super::{Service, ServiceError};
+use super::{Service, ServiceError, passphrases::locked};
 
 /// Who signed in (`sub`), and what they should know.
 type SignedIn = (Option<String>, Vec<String>);
@@ -144,6 +144,10 @@ impl Service {
                     client.owner.clone(),
                 ),
             };
+            if record.is_locked() {
+                // Locked while the login ran. The sign-in that is there stays what it was.
+                return Err(locked(&record).into());
+            }
             bind(&mut record, tokens.identity.as_ref())?;
             let replaced = record.refresh_token.take();
             let now = self.clock.wall();

@@ -13,7 +13,7 @@ use crate::{
     token::{Ask, Validity},
 };
 
-use super::{Caller, Service, ServiceError, accounts::Accounts};
+use super::{Caller, Service, ServiceError, accounts::Accounts, passphrases::locked};
 
 /// The longest validity that can be asked for, so that arithmetic stays in bounds: ten years.
 const LONGEST_VALIDITY: u32 = 10 * 365 * 86_400;
@@ -48,6 +48,9 @@ impl Service {
         let found = accounts.find(named, self.config().default_profile());
         let found = found.map_err(|error| self.or_pending(caller, &accounts, named, error))?;
         let record = &found.value;
+        if record.is_locked() {
+            return Err(locked(record));
+        }
         let key = record.key();
         let profile = self.profile_of(record)?;
         let ask = self.ask(record, &options)?;

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     fs,
     os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command},
     sync::{Arc, Mutex, atomic::Ordering::SeqCst},
     time::Duration,
@@ -14,20 +14,21 @@ use std::{
 use async_trait::async_trait;
 use iamd_protocol::pam::{Open, Opened, Reply};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::{NoRandom, TestClock, TestIssuers, TestVault, tokens};
 use crate::{
     account::{
-        AccountKey, Owner,
-        ports::{Identity, PollAnswer, Tokens},
+        AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
+        ports::{Identity, PollAnswer, Tokens, Vault, VaultError},
     },
     audit::{Audit, Event, Kind},
     clock::{Clock as _, SystemRandom},
     config::{Config, Sources},
     login::Logins,
-    service::{Caller, NewLogin, Parts, Presence, Service},
+    service::{Caller, NewLogin, Parts, Presence, Service, vault::StoreVault},
     session::{Sessions, StayRules},
     token::{Broker, Refresher},
     token_file::{Files, Ownership},
@@ -72,6 +73,46 @@ impl TestAudit {
     }
 }
 
+/// A vault on what the one before it left on the disk, as a kill at this moment leaves it: a task
+/// of the house that was may hold its own for ever.
+async fn open_vault(dir: &Path, now: u64) -> StoreVault {
+    let states = |number: usize| dir.join(format!("state-{number}"));
+    let next = (0..).find(|number| !states(*number).exists()).unwrap();
+    let state = states(next);
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    for name in ["iamd.db", "iamd.db-wal", "journal", "keyring"] {
+        if next > 0 {
+            fs::copy(states(next - 1).join(name), state.join(name)).unwrap();
+        }
+    }
+    StoreVault::open(&state, None, Arc::new(SystemRandom), TestClock::at(now)).await.unwrap()
+}
+
+/// A vault in memory has no passphrases.
+struct NoGuards;
+
+#[async_trait]
+impl Guards for NoGuards {
+    async fn make(&self, _: &Record, _: &SecretString) -> Result<Guard, PassphraseError> {
+        Err(VaultError::Unavailable { text: "nothing is sealed here".into() }.into())
+    }
+
+    async fn open(&self, _: &Record, _: &SecretString) -> Result<GuardKey, PassphraseError> {
+        Err(PassphraseError::Wrong)
+    }
+
+    fn reveal(&self, _: &mut Record, _: &GuardKey) -> bool {
+        false
+    }
+
+    fn hold(&self, _: &AccountKey, _: GuardKey) {}
+
+    fn release(&self, _: &AccountKey) -> bool {
+        false
+    }
+}
+
 /// Who has which uid.
 pub struct TestUsers(pub Mutex<HashMap<u32, String>>);
 
@@ -85,6 +126,8 @@ impl Users for TestUsers {
 /// A service and its neighbours.
 pub struct House {
     pub vault: Arc<TestVault>,
+    /// The vault that the service has: the one above, or one that seals.
+    pub kept: Arc<dyn Vault>,
     pub issuers: Arc<TestIssuers>,
     pub clock: Arc<TestClock>,
     pub audit: Arc<TestAudit>,
@@ -138,10 +181,38 @@ impl House {
         fs::write(dir.path().join("shipped/wlcg.toml"), wlcg).unwrap();
         fs::write(dir.path().join("shipped/cms.toml"), cms).unwrap();
         fs::write(dir.path().join("iamd.toml"), toml).unwrap();
-        Self::build(dir)
+        let vault = Arc::new(TestVault::default());
+        Self::build(dir, vault.clone(), vault.clone(), Arc::new(NoGuards))
     }
 
-    fn build(dir: TempDir) -> Self {
+    /// With a vault that seals, on a disk.
+    pub async fn sealing() -> Self {
+        Self::new().restarted().await
+    }
+
+    /// The same house after a restart of the daemon: with what is on its disk, and no more.
+    pub async fn restarted(mut self) -> Self {
+        for task in &self.tasks {
+            task.abort();
+        }
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        let (test, users) = (self.vault.clone(), self.users.0.lock().unwrap().clone());
+        let at = self.clock.wall();
+        drop(self);
+        let vault = Arc::new(open_vault(dir.path(), at.0).await);
+        vault.replay().await.unwrap();
+        let house = Self::build(dir, test, vault.clone(), vault);
+        house.clock.set(at.0);
+        *house.users.0.lock().unwrap() = users;
+        house
+    }
+
+    fn build(
+        dir: TempDir,
+        vault: Arc<TestVault>,
+        kept: Arc<dyn Vault>,
+        guards: Arc<dyn Guards>,
+    ) -> Self {
         let at = |name: &str| -> PathBuf { dir.path().join(name) };
         let sources = Sources {
             file: at("iamd.toml"),
@@ -150,7 +221,6 @@ impl House {
         };
         let config = Config::load(&sources).unwrap();
         let clock = TestClock::at(1_000_000);
-        let vault = Arc::new(TestVault::default());
         let issuers = Arc::new(TestIssuers::default());
         let audit = Arc::new(TestAudit::default());
         let names = [(0, "root"), (ALICE, "alice"), (BOB, "bob")];
@@ -160,12 +230,13 @@ impl House {
         let (sessions, events) =
             Sessions::new(at("sessions"), rules, clock.clone(), Arc::new(SystemRandom));
         let files = Files::new(at("users"), at("run"), Ownership::Myself, Arc::new(SystemRandom));
-        let refresher = Refresher::new(vault.clone(), issuers.clone(), clock.clone());
+        let refresher = Refresher::new(kept.clone(), issuers.clone(), clock.clone());
         let service = Service::new(Parts {
             config,
             sources,
             node: "login1".into(),
-            vault: vault.clone(),
+            vault: kept.clone(),
+            guards,
             issuers: issuers.clone(),
             broker: Broker::new(refresher, clock.clone()),
             logins: Logins::new(issuers.clone(), clock.clone()),
@@ -180,7 +251,7 @@ impl House {
             tokio::spawn(service.clone().follow_sessions(events)),
             tokio::spawn(async move { grace.watch_grace().await }),
         ];
-        Self { vault, issuers, clock, audit, users, sessions, service, dir, tasks }
+        Self { vault, kept, issuers, clock, audit, users, sessions, service, dir, tasks }
     }
 
     /// The caller with this uid.

@@ -45,6 +45,12 @@ pub enum TokenError {
         /// Why.
         reason: String,
     },
+    /// The account's passphrase has to be given first.
+    #[error("the account {account} is locked")]
+    Locked {
+        /// Its name.
+        account: String,
+    },
     /// The client that the refresh token belongs to is not there any more.
     #[error("{text}")]
     ClientBroken {

@@ -85,6 +85,9 @@ impl Refresher {
         fresh_for: Option<Validity>,
     ) -> Result<Refreshed, TokenError> {
         let Stored { value: record, revision } = self.current(key).await?;
+        if record.is_locked() {
+            return Err(TokenError::Locked { account: record.name.to_string() });
+        }
         let is_base = wanted.scopes.is_none() && wanted.audiences == record.audiences;
         if is_base
             && let Some(validity) = fresh_for
@@ -131,6 +134,11 @@ impl Refresher {
         }
         let revision = self.vault.save_account(&newest, stored.revision).await?;
         self.unsettled().remove(key);
+        if newest.guard.is_some() {
+            // What was kept aside had its key with it; where it is now, it may be locked.
+            let again = self.vault.account(key).await?;
+            return again.ok_or_else(|| TokenError::NoSuchAccount(key.clone()));
+        }
         Ok(Stored { value: newest, revision })
     }
 
@@ -225,12 +233,7 @@ impl Refresher {
                 Err(VaultError::Conflict) => {
                     let found = self.vault.account(&next.key()).await;
                     match found {
-                        Ok(Some(found))
-                            if same(
-                                found.value.refresh_token.as_ref(),
-                                old.refresh_token.as_ref(),
-                            ) =>
-                        {
+                        Ok(Some(found)) if hold_the_same(&found.value, old) => {
                             next = merged(found.value, next);
                             revision = found.revision;
                         }
@@ -306,6 +309,7 @@ fn merged(found: Record, ours: Record) -> Record {
         rotation: ours.rotation,
         refreshed_at: ours.refreshed_at,
         state: ours.state,
+        guard: ours.guard,
         ..found
     }
 }
@@ -313,6 +317,16 @@ fn merged(found: Record, ours: Record) -> Record {
 fn another_person(record: &Record, tokens: &Tokens) -> bool {
     let (Some(identity), Some(subject)) = (&tokens.identity, &record.subject) else { return false };
     identity.sub != subject.sub
+}
+
+/// Whether two records, as they were read, hold the same refresh token. One that was locked
+/// meanwhile shows it by its mark only.
+fn hold_the_same(a: &Record, b: &Record) -> bool {
+    match (&a.guard, &b.guard) {
+        (None, None) => same(a.refresh_token.as_ref(), b.refresh_token.as_ref()),
+        (Some(a), Some(b)) => a.wrapped == b.wrapped && a.mark == b.mark,
+        _ => false,
+    }
 }
 
 fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {

@@ -5,7 +5,7 @@
 //! | interface | methods | authorised by |
 //! |---|---|---|
 //! | [`TOKENS`] | `GetToken(s account, a{sv} options) → a{sv}` | the caller's uid: own accounts only |
-//! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
+//! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `Lock(s account)`, `Unlock(s account, a{sv} options, h passphrase)`, `SetPassphrase(s account, a{sh} secrets) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
 //! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}` | polkit `org.iamd1.admin.*` |
 //!
 //! Everywhere an account is named, the empty string means the default account. Arguments and
@@ -13,6 +13,10 @@
 //! ignored. A member that is absent means "not known" or "not asked for". Instants are seconds
 //! since 1970-01-01 UTC (`t`), durations carry their unit in the name. There are no signals:
 //! a broadcast on the system bus is seen by every user.
+//!
+//! A secret comes in by the reading end of a pipe, which is read until its other end is closed,
+//! for 5 s at most; one newline at the end is not part of it. Other kinds of descriptors are
+//! refused.
 
 #[cfg(feature = "bus")]
 mod account;

@@ -1,14 +1,17 @@
 //! `org.iamd1.Accounts`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LONGEST_WAIT_MS, LoginInfo, LoginOptions, LogoutReply,
-    StatusReply,
+    AccountInfo, ChangeReply, Finding, IssuerInfo, LONGEST_WAIT_MS, LoginInfo, LoginOptions,
+    LogoutReply, StatusReply, UnlockOptions, secret,
 };
-use zbus::{Connection, interface, message::Header};
+use zbus::{Connection, OwnedFd, interface, message::Header};
 
-use super::{BusError, Callers};
+use super::{
+    BusError, Callers,
+    secrets::{read_secret, read_secrets},
+};
 use crate::service::{Caller, Service};
 
 pub(super) struct Accounts {
@@ -98,6 +101,49 @@ impl Accounts {
     ) -> Result<LogoutReply, BusError> {
         let caller = self.caller(&header, connection).await?;
         Ok(self.service.logout(&caller, account).await?)
+    }
+
+    /// Locks an account that has a passphrase.
+    async fn lock(
+        &self,
+        account: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), BusError> {
+        let caller = self.caller(&header, connection).await?;
+        Ok(self.service.lock(&caller, account).await?)
+    }
+
+    /// Unlocks an account with its passphrase, which is read from a pipe.
+    async fn unlock(
+        &self,
+        account: &str,
+        options: UnlockOptions,
+        passphrase: OwnedFd,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), BusError> {
+        let caller = self.caller(&header, connection).await?;
+        let counted = self.service.admit(caller.owner.uid)?;
+        let passphrase = read_secret(passphrase.into()).await?;
+        drop(counted);
+        Ok(self.service.unlock(&caller, account, options, passphrase).await?)
+    }
+
+    /// Sets, changes or takes off the passphrase of an account.
+    async fn set_passphrase(
+        &self,
+        account: &str,
+        secrets: HashMap<String, OwnedFd>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<ChangeReply, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        let counted = self.service.admit(caller.owner.uid)?;
+        let names = [secret::PASSPHRASE, secret::NEW_PASSPHRASE];
+        let [present, new] = read_secrets(secrets, names).await?;
+        drop(counted);
+        Ok(self.service.set_passphrase(&caller, account, present, new).await?)
     }
 
     /// Switches the notice at login on or off.

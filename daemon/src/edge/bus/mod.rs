@@ -5,7 +5,6 @@ mod accounts;
 mod admin;
 mod callers;
 mod error;
-#[allow(dead_code, reason = "the methods that read secrets follow")]
 mod secrets;
 mod tokens;
 

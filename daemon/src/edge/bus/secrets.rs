@@ -5,6 +5,7 @@
 //! own, which does not block: whoever shares the user's could let it block again.
 
 use std::{
+    collections::HashMap,
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::OpenOptionsExt as _,
@@ -55,6 +56,27 @@ pub(super) async fn read_secret(fd: OwnedFd) -> Result<SecretString, BusError> {
     // Its own error would quote what it found.
     let text = str::from_utf8(text).map_err(|_| refused("the secret is not UTF-8"))?;
     Ok(text.to_owned().into())
+}
+
+/// Reads those of the secrets that a method knows, in the order of `names`; absent ones are
+/// `None`. An unknown one is an error: a secret that is ignored is a misunderstanding.
+///
+/// # Errors
+/// As [`read_secret`].
+pub(super) async fn read_secrets<const N: usize>(
+    mut given: HashMap<String, zbus::OwnedFd>,
+    names: [&str; N],
+) -> Result<[Option<SecretString>; N], BusError> {
+    let mut secrets = [const { None }; N];
+    for (secret, name) in secrets.iter_mut().zip(names) {
+        if let Some(fd) = given.remove(name) {
+            *secret = Some(read_secret(fd.into()).await?);
+        }
+    }
+    match given.keys().next() {
+        None => Ok(secrets),
+        Some(_) => Err(refused(&format!("secrets here are: {}", names.join(", ")))),
+    }
 }
 
 /// A description of our own of the pipe that `fd` is the reading end of.

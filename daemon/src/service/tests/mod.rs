@@ -8,6 +8,7 @@ mod errors;
 mod keeper;
 mod logout;
 mod open_session;
+mod passphrases;
 mod plan;
 mod session_end;
 mod sign_in;

@@ -9,6 +9,7 @@
 //! `HASH` is 128 bits of SHA-256 over the issuer, so that a reader of the store does not learn
 //! which issuers a user registered at.
 
+mod guards;
 mod kept;
 mod replay;
 mod sealer;
@@ -33,6 +34,7 @@ use crate::{
     seal::{KeySources, Keyring, KeyringError},
     store::{Journal, SqliteStore, StateDir, Store, StoreError},
 };
+use guards::Held;
 use kept::{Kept, account_row, client_row, key_of_row, settings_row};
 use sealer::Sealer;
 
@@ -41,6 +43,7 @@ pub struct StoreVault {
     store: Arc<dyn Store>,
     journal: Journal,
     sealer: Sealer,
+    held: Held,
 }
 
 /// Why there is no vault. The texts say what to do.
@@ -90,7 +93,7 @@ impl StoreVault {
         random: Arc<dyn Random>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, journal, sealer: Sealer::new(keyring, random, clock) }
+        Self { store, journal, sealer: Sealer::new(keyring, random, clock), held: Held::default() }
     }
 
     async fn read<T: Kept>(&self, row: &str) -> Result<Option<Stored<T>>, VaultError> {
@@ -150,7 +153,11 @@ fn unavailable(error: StoreError) -> VaultError {
 #[async_trait]
 impl Vault for StoreVault {
     async fn account(&self, key: &AccountKey) -> Result<Option<Stored<Record>>, VaultError> {
-        self.read(&account_row(key)).await
+        let mut found = self.read::<Record>(&account_row(key)).await?;
+        if let Some(found) = &mut found {
+            self.held.open(&mut found.value);
+        }
+        Ok(found)
     }
 
     async fn accounts_of(
@@ -163,9 +170,13 @@ impl Vault for StoreVault {
         let open = |entry: crate::store::Entry| {
             let key = key_of_row(&entry.key)?;
             let floor = floors.get(&entry.key).copied().unwrap_or_default();
-            let opened = self.sealer.open_row(&entry.key, &entry.value, floor);
+            let opened = self.sealer.open_row::<Record>(&entry.key, &entry.value, floor);
             let revision = entry.revision;
-            Some((key, opened.map(|value| Stored { value, revision })))
+            let opened = opened.map(|mut value| {
+                self.held.open(&mut value);
+                Stored { value, revision }
+            });
+            Some((key, opened))
         };
         Ok(listing.entries.into_iter().filter_map(open).collect())
     }
@@ -180,7 +191,8 @@ impl Vault for StoreVault {
         record: &Record,
         expected: Revision,
     ) -> Result<Revision, VaultError> {
-        self.write(&account_row(&record.key()), record, expected).await
+        let closed = self.sealer.close(record)?;
+        self.write(&account_row(&record.key()), closed.as_ref(), expected).await
     }
 
     async fn remove_account(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError> {
@@ -188,6 +200,7 @@ impl Vault for StoreVault {
         self.journal.sync().await.map_err(unavailable)?;
         let row = account_row(key);
         self.remove(&row, expected).await?;
+        self.held.release(key);
         self.forget_entries_of(&row).await;
         Ok(())
     }
@@ -196,6 +209,7 @@ impl Vault for StoreVault {
         self.journal.sync().await.map_err(unavailable)?;
         let row = account_row(key);
         self.discard(&row).await?;
+        self.held.release(key);
         self.forget_entries_of(&row).await;
         Ok(())
     }

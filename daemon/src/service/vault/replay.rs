@@ -19,7 +19,7 @@ use crate::{
         Event, Record, State,
         ports::{LockOn, Revision, Stored, Vault, VaultError},
     },
-    seal::{Bound, Kind},
+    seal::{Bound, Kind, mark_of},
     store::Unsettled,
 };
 
@@ -33,12 +33,24 @@ pub(super) struct Entry {
     pub(super) record: Record,
     /// Recognises the refresh token that the record's replaces; `None` after a sign-in.
     pub(super) predecessor: Option<Mark>,
+    /// The same for an account with a passphrase: the mark that its guard had before. It is
+    /// compared with the guard's mark in the store, so that a replay needs no passphrase.
+    #[serde(default)]
+    pub(super) guarded_predecessor: Option<[u8; 32]>,
 }
 
 #[derive(Serialize)]
 struct EntryRef<'a> {
     record: &'a Record,
     predecessor: Option<Mark>,
+    guarded_predecessor: Option<[u8; 32]>,
+}
+
+/// Which refresh token a record holds, as far as can be told without a passphrase.
+#[derive(PartialEq, Eq)]
+enum Holds<'a> {
+    Token(Option<&'a str>),
+    Guarded(Option<[u8; 32]>),
 }
 
 /// Recognises a refresh token without holding it. Salted: two entries do not tell that they speak
@@ -74,10 +86,11 @@ pub(super) enum Verdict {
 
 /// An entry against what the store has now. Pure.
 pub(super) fn decide(entry: Entry, stored: Option<&Record>) -> Verdict {
-    let Entry { record, predecessor } = entry;
+    let Entry { record, predecessor, guarded_predecessor } = entry;
+    let is_sign_in = predecessor.is_none() && guarded_predecessor.is_none();
     let Some(stored) = stored else {
-        return match (record.generation, predecessor) {
-            (0, None) => Verdict::Write(Box::new(record)),
+        return match (record.generation, is_sign_in) {
+            (0, true) => Verdict::Write(Box::new(record)),
             _ => Verdict::Superseded("the account was removed"),
         };
     };
@@ -88,27 +101,40 @@ pub(super) fn decide(entry: Entry, stored: Option<&Record>) -> Verdict {
     if record.generation >= stored.generation {
         return Verdict::Write(Box::new(record));
     }
-    if token_of(stored) == token_of(&record) {
+    if wrapped_of(stored) != wrapped_of(&record) {
+        return Verdict::Superseded("the account's passphrase was changed since");
+    }
+    if held_by(stored) == held_by(&record) {
         return Verdict::Done;
     }
-    match predecessor {
+    let replaces = match (&predecessor, guarded_predecessor) {
+        (Some(mark), _) => stored.refresh_token.as_ref().is_some_and(|token| mark.is_of(token)),
+        (None, Some(mark)) => held_by(stored) == Holds::Guarded(Some(mark)),
+        (None, None) => false,
+    };
+    match is_sign_in {
         // The store still holds the token that this one replaced, whatever else was changed there.
-        Some(mark) if stored.refresh_token.as_ref().is_some_and(|token| mark.is_of(token)) => {
-            Verdict::Write(Box::new(with_tokens_of(stored, record)))
-        }
-        Some(_) => Verdict::Superseded("the store has a newer refresh token"),
-        None if stored.state == State::SignedIn.after(Event::SignedOut) => {
+        false if replaces => Verdict::Write(Box::new(with_tokens_of(stored, record))),
+        false => Verdict::Superseded("the store has a newer refresh token"),
+        true if stored.state == State::SignedIn.after(Event::SignedOut) => {
             Verdict::Superseded("the user signed out since")
         }
-        None if record.signed_in_at > stored.signed_in_at => {
+        true if record.signed_in_at > stored.signed_in_at => {
             Verdict::Write(Box::new(with_tokens_of(stored, record)))
         }
-        None => Verdict::Superseded("the store has a later sign-in"),
+        true => Verdict::Superseded("the store has a later sign-in"),
     }
 }
 
-fn token_of(record: &Record) -> Option<&str> {
-    record.refresh_token.as_ref().map(ExposeSecret::expose_secret)
+fn held_by(record: &Record) -> Holds<'_> {
+    match &record.guard {
+        Some(guard) => Holds::Guarded(guard.mark),
+        None => Holds::Token(record.refresh_token.as_ref().map(ExposeSecret::expose_secret)),
+    }
+}
+
+fn wrapped_of(record: &Record) -> Option<&[u8]> {
+    record.guard.as_ref().map(|guard| guard.wrapped.as_slice())
 }
 
 /// What the store has, with the sign-in and the tokens of `entry`, and the client they belong to.
@@ -127,6 +153,7 @@ fn with_tokens_of(stored: &Record, entry: Record) -> Record {
         rotation: entry.rotation,
         refresh_token: entry.refresh_token,
         access_token,
+        guard: entry.guard,
         ..stored.clone()
     }
 }
@@ -139,11 +166,14 @@ pub(super) fn payload(
     predecessor: Option<&SecretString>,
 ) -> Result<Vec<u8>, VaultError> {
     let row = account_row(&record.key());
-    let predecessor = predecessor.map(|token| {
+    let key = record.guard.as_ref().and_then(|guard| guard.key.as_ref());
+    let guarded_predecessor = predecessor.zip(key).map(|(token, key)| mark_of(key, token));
+    let predecessor = predecessor.filter(|_| key.is_none()).map(|token| {
         let mut salt = [0; 16];
         sealer.random().fill(&mut salt);
         Mark::new(salt, token)
     });
+    let closed = sealer.close(record)?;
     let bound = Bound {
         kind: Kind::Journal,
         row: &row,
@@ -151,7 +181,8 @@ pub(super) fn payload(
         user: &record.owner.user,
         issuer: &record.issuer,
     };
-    let sealed = sealer.seal(&bound, &EntryRef { record, predecessor })?;
+    let entry = EntryRef { record: closed.as_ref(), predecessor, guarded_predecessor };
+    let sealed = sealer.seal(&bound, &entry)?;
     Ok([row.as_bytes(), b"\n", &sealed].concat())
 }
 
@@ -209,6 +240,12 @@ impl StoreVault {
             return Ok(wrote);
         }
         Err(VaultError::Conflict)
+    }
+
+    /// Whether an answer of an issuer waits to be written to this account.
+    pub(super) fn is_waited_for(&self, row: &str) -> bool {
+        let unsettled = self.journal.unsettled();
+        unsettled.iter().any(|entry| split(&entry.payload).is_some_and(|(of, _)| of == row))
     }
 
     /// The account is gone: so is what waited to be written to it.

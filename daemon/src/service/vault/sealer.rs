@@ -35,6 +35,10 @@ impl Sealer {
         self.random.as_ref()
     }
 
+    pub(super) fn shared_random(&self) -> Arc<dyn Random> {
+        Arc::clone(&self.random)
+    }
+
     /// The sealed row and its generation, which is the next one after all that was seen of it.
     ///
     /// A row that is not there does not begin at 1 but at wall clock and store revision, where a
@@ -118,7 +122,7 @@ impl Sealer {
 
 /// Measured first, so that the buffer never grows: growing would leave secrets behind in freed
 /// memory.
-fn to_json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
     let mut length = Length(0);
     serde_json::to_writer(&mut length, value)?;
     let mut json = Zeroizing::new(Vec::with_capacity(length.0));

@@ -4,6 +4,7 @@ mod admin;
 mod calls;
 mod contract;
 mod hostile;
+mod passphrases;
 
 use std::{collections::HashMap, os::unix::net::UnixStream, time::Duration};
 

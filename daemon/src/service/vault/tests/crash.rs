@@ -8,7 +8,7 @@ use std::{
 use super::*;
 
 /// The state directory as a kill at this moment would leave it.
-fn copy_of(path: &Path) -> TempDir {
+pub(super) fn copy_of(path: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for name in ["iamd.db", "iamd.db-wal", "journal", "keyring"] {
         fs::copy(path.join(name), copy.path().join(name)).unwrap();

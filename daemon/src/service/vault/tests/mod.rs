@@ -2,6 +2,7 @@
 
 mod attack;
 mod crash;
+mod guarded;
 mod machine;
 mod replay;
 

@@ -27,7 +27,7 @@ fn outcome(
     predecessor: Option<Mark>,
     stored: Option<&Record>,
 ) -> Result<String, String> {
-    match decide(Entry { record, predecessor }, stored) {
+    match decide(Entry { record, predecessor, guarded_predecessor: None }, stored) {
         Verdict::Write(record) => Ok(token_of(&record).to_owned()),
         Verdict::Done => Err("done".into()),
         Verdict::Superseded(why) => Err(why.into()),
@@ -41,7 +41,7 @@ fn an_entry_whose_predecessor_is_current_is_written() {
     let mut changed = at(6, "old");
     changed.audiences = crate::account::AudienceSet::parse(["https://se.example"]).unwrap();
     changed.unanswered_logins = 2;
-    let entry = Entry { record: at(5, "new"), predecessor: mark("old") };
+    let entry = Entry { record: at(5, "new"), predecessor: mark("old"), guarded_predecessor: None };
     let Verdict::Write(merged) = decide(entry, Some(&changed)) else { panic!() };
     assert_eq!((token_of(&merged), merged.unanswered_logins), ("new", 2));
     assert_eq!(merged.audiences, changed.audiences);

@@ -1,0 +1,314 @@
+//! Accounts with a passphrase, as their users meet them.
+
+use iamd_protocol::bus::UnlockOptions;
+use secrecy::ExposeSecret as _;
+
+use super::*;
+use crate::{
+    account::ports::{Revision, Stored},
+    audit::Kind as Event,
+};
+
+const WORDS: &str = "correct horse battery";
+
+fn secret(text: &str) -> secrecy::SecretString {
+    text.to_owned().into()
+}
+
+fn ever() -> UnlockOptions {
+    UnlockOptions::default()
+}
+
+fn seconds(seconds: u32) -> UnlockOptions {
+    UnlockOptions { for_seconds: Some(seconds) }
+}
+
+/// alice's account at wlcg, signed in with refresh token `rt0`, guarded and unlocked.
+async fn guarded() -> House {
+    let house = House::sealing().await;
+    let key = signed_in(&house.vault);
+    let record = house.vault.record(&key);
+    house.kept.save_account(&record, Revision::ABSENT).await.unwrap();
+    let client = crate::testing::client(ClientOwner::Site, &profile().url, 1);
+    house.kept.save_client(&client, Revision::ABSENT).await.unwrap();
+    let caller = house.caller(ALICE);
+    let set = house.service.set_passphrase(&caller, "", None, Some(secret(WORDS))).await;
+    assert_eq!(set.unwrap().account, "wlcg");
+    house
+}
+
+async fn unlock(house: &House, options: UnlockOptions, words: &str) -> Result<(), ServiceError> {
+    house.service.unlock(&house.caller(ALICE), "", options, secret(words)).await
+}
+
+async fn token(house: &House) -> Result<String, Kind> {
+    let reply = house.service.token(&house.caller(ALICE), "", TokenOptions::default()).await;
+    reply.map(|reply| reply.token).map_err(|error| error.kind)
+}
+
+async fn shown(house: &House) -> iamd_protocol::bus::AccountInfo {
+    house.service.show(&house.caller(ALICE), "").await.unwrap()
+}
+
+async fn record(house: &House) -> Stored<Record> {
+    house.kept.account(&house.alices("wlcg")).await.unwrap().unwrap()
+}
+
+/// Waits until the keeper has done what it has to do.
+async fn until(what: impl Fn() -> bool) {
+    for _ in 0..200 {
+        if what() {
+            return;
+        }
+        #[allow(clippy::disallowed_methods)]
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it does not come");
+}
+
+#[tokio::test]
+async fn after_a_restart_every_call_is_answered_at_once_and_the_issuer_is_not_asked() {
+    let house = guarded().await;
+    house.log_in(ALICE).await;
+    assert_eq!(token(&house).await.unwrap(), "at1");
+    assert!(house.alices_file().is_some());
+    let house = house.restarted().await;
+    house.service.resume_users().await;
+    until(|| house.alices_file().is_none()).await;
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    let login = house.service.login(&house.caller(ALICE), "", Default::default()).await;
+    assert_eq!(login.unwrap_err().kind, Kind::AccountLocked);
+    let info = shown(&house).await;
+    assert_eq!((info.state.as_str(), info.has_passphrase), ("locked", Some(true)));
+    assert_eq!((info.unlocked_until, info.access_expires_at), (None, None));
+    assert_eq!((house.refreshes(), house.issuers.authorizations.load(SeqCst)), (0, 0));
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_eq!(token(&house).await.unwrap(), "at1", "the token that is still valid");
+    assert_eq!(shown(&house).await.state, "signed-in");
+}
+
+#[tokio::test]
+async fn a_login_at_a_locked_account_has_a_notice_and_starts_no_device_login() {
+    let house = guarded().await.restarted().await;
+    let opened = house.log_in(ALICE).await;
+    let notice = opened.notice.unwrap();
+    assert!(notice.contains("wlcg at WLCG is locked. To unlock it:  iamctl account unlock"));
+    assert!(!opened.environment.is_empty(), "the file comes with the unlocking");
+    assert!(house.alices_file().is_none());
+    assert_eq!((house.refreshes(), house.issuers.authorizations.load(SeqCst)), (0, 0));
+    unlock(&house, ever(), WORDS).await.unwrap();
+    until(|| house.alices_file().is_some()).await;
+}
+
+#[tokio::test]
+async fn locking_takes_the_file_the_cache_and_the_keeper_away() {
+    let house = guarded().await;
+    house.log_in(ALICE).await;
+    assert!(token(&house).await.is_ok() && house.alices_file().is_some());
+    let caller = house.caller(ALICE);
+    house.service.lock(&caller, "wlcg").await.unwrap();
+    house.service.lock(&caller, "").await.unwrap();
+    assert!(house.alices_file().is_none());
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    assert!(record(&house).await.value.refresh_token.is_none());
+    let asked = house.refreshes();
+    house.clock.pass(7200);
+    house.service.resume_users().await;
+    assert_eq!((house.refreshes(), house.alices_file()), (asked, None));
+    assert_eq!(house.audit.of(Event::Lock).len(), 1, "the second one locked nothing");
+}
+
+#[tokio::test]
+async fn a_lock_during_a_refresh_keeps_the_new_refresh_token_and_leaves_no_file() {
+    let house = guarded().await;
+    house.log_in(ALICE).await;
+    token(&house).await.unwrap();
+    *house.issuers.latency.lock().unwrap() = Duration::from_millis(200);
+    let service = house.service.clone();
+    let caller = house.caller(ALICE);
+    let refresh = tokio::spawn(async move {
+        let force = TokenOptions { force_new: Some(true), ..Default::default() };
+        service.token(&caller, "", force).await
+    });
+    until(|| house.refreshes() == 2).await;
+    house.service.lock(&house.caller(ALICE), "").await.unwrap();
+    assert!(house.alices_file().is_none());
+    drop(refresh.await.unwrap());
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    let house = house.restarted().await;
+    unlock(&house, ever(), WORDS).await.unwrap();
+    let kept = record(&house).await.value.refresh_token.unwrap();
+    assert_eq!(kept.expose_secret(), "rt2");
+}
+
+#[tokio::test]
+async fn unlocked_for_a_time_it_locks_itself() {
+    let house = guarded().await.restarted().await;
+    house.log_in(ALICE).await;
+    assert_eq!(unlock(&house, seconds(0), WORDS).await.unwrap_err().kind, Kind::InvalidArgument);
+    unlock(&house, seconds(2), WORDS).await.unwrap();
+    assert_eq!(shown(&house).await.unlocked_until, Some(house.clock.wall().0 + 2));
+    until(|| house.alices_file().is_some()).await;
+    house.later(3).await;
+    until(|| house.alices_file().is_none()).await;
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    assert_eq!(shown(&house).await.unlocked_until, None);
+    let results: Vec<_> =
+        house.audit.of(Event::Lock).into_iter().map(|event| event.result).collect();
+    assert_eq!(results, ["expired"]);
+    // The next one counts, not the one before.
+    unlock(&house, seconds(2), WORDS).await.unwrap();
+    unlock(&house, ever(), WORDS).await.unwrap();
+    house.later(4).await;
+    assert_eq!(shown(&house).await.state, "signed-in");
+}
+
+#[tokio::test]
+async fn five_wrong_passphrases_bar_their_user_for_a_minute_and_nobody_else() {
+    let house = guarded().await.restarted().await;
+    for _ in 0..5 {
+        let error = unlock(&house, ever(), "wrong horse").await.unwrap_err();
+        assert_eq!(error.kind, Kind::WrongPassphrase);
+        assert!(error.message.contains("wlcg") && !error.message.contains("horse"), "{error}");
+    }
+    assert_eq!(unlock(&house, ever(), WORDS).await.unwrap_err().kind, Kind::TooManyAttempts);
+    assert_eq!(house.audit.of(Event::WrongPassphrase).len(), 5);
+    assert_eq!(house.audit.of(Event::Denial)[0].result, "TooManyAttempts");
+    let bob = house.caller(BOB);
+    let words = Some(secret("bobs own words"));
+    house.service.set_passphrase(&bob, "", None, words).await.unwrap();
+}
+
+#[tokio::test]
+async fn fifty_attempts_of_one_user_do_not_hold_up_another_users_token() {
+    let house = guarded().await;
+    token(&house).await.unwrap();
+    let bob = house.caller(BOB);
+    house.service.set_passphrase(&bob, "", None, Some(secret("bobs own words"))).await.unwrap();
+    let mut attempts = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (service, bob) = (house.service.clone(), bob.clone());
+        attempts.spawn(async move { service.unlock(&bob, "", ever(), secret("wrong")).await });
+    }
+    tokio::task::yield_now().await;
+    let start = house.clock.monotonic();
+    for _ in 0..20 {
+        token(&house).await.unwrap();
+    }
+    let took = house.clock.monotonic() - start;
+    let mut kinds: Vec<Kind> = Vec::new();
+    while let Some(outcome) = attempts.join_next().await {
+        kinds.push(outcome.unwrap().unwrap_err().kind);
+    }
+    let tried = kinds.iter().filter(|kind| **kind == Kind::WrongPassphrase).count();
+    assert!((1..=5).contains(&tried), "{kinds:?}");
+    let told = [Kind::WrongPassphrase, Kind::TooManyRequests, Kind::TooManyAttempts];
+    assert!(kinds.iter().all(|kind| told.contains(kind)), "{kinds:?}");
+    assert!(took < Duration::from_secs(2), "20 cached tokens took {took:?}");
+}
+
+#[tokio::test]
+async fn a_passphrase_is_changed_and_taken_off_with_the_present_one_only() {
+    let house = guarded().await;
+    let (caller, new) = (house.caller(ALICE), || Some(secret("another set of words")));
+    let set = async |present: Option<&str>, new| {
+        let present = present.map(secret);
+        let reply = house.service.set_passphrase(&caller, "wlcg", present, new).await;
+        reply.map(drop).map_err(|error| error.kind)
+    };
+    assert_eq!(set(None, new()).await, Err(Kind::InvalidArgument));
+    assert_eq!(set(None, None).await, Err(Kind::InvalidArgument));
+    assert_eq!(set(Some("wrong"), new()).await, Err(Kind::WrongPassphrase));
+    assert_eq!(set(Some(WORDS), Some(secret("seven77"))).await, Err(Kind::InvalidArgument));
+    assert_eq!(set(Some(WORDS), new()).await, Ok(()));
+    assert_eq!(token(&house).await.unwrap(), "at1");
+    house.service.lock(&caller, "").await.unwrap();
+    assert_eq!(unlock(&house, ever(), WORDS).await.unwrap_err().kind, Kind::WrongPassphrase);
+    // Taken off a locked account it is a common one again.
+    assert_eq!(set(Some("another set of words"), None).await, Ok(()));
+    assert_eq!(shown(&house).await.has_passphrase, Some(false));
+    assert!(token(&house).await.is_ok());
+    let house = house.restarted().await;
+    assert!(token(&house).await.is_ok());
+    let error = unlock(&house, ever(), WORDS).await.unwrap_err();
+    assert_eq!(error.kind, Kind::InvalidArgument);
+    assert!(error.message.contains("iamctl account passphrase wlcg"), "{error}");
+    let lock = house.service.lock(&house.caller(ALICE), "").await.unwrap_err();
+    assert_eq!(lock.kind, Kind::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_changed_passphrase_leaves_a_locked_account_locked() {
+    let house = guarded().await.restarted().await;
+    let (caller, new) = (house.caller(ALICE), Some(secret("another set of words")));
+    house.service.set_passphrase(&caller, "", Some(secret(WORDS)), new).await.unwrap();
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    unlock(&house, ever(), "another set of words").await.unwrap();
+    assert!(token(&house).await.is_ok());
+    let results: Vec<_> =
+        house.audit.of(Event::Passphrase).into_iter().map(|event| event.result).collect();
+    assert_eq!(results, ["changed"]);
+}
+
+#[tokio::test]
+async fn a_first_sign_in_is_guarded_from_the_first_byte_on() {
+    let house = House::sealing().await;
+    let caller = house.caller(ALICE);
+    let reply = house.service.set_passphrase(&caller, "", None, Some(secret(WORDS))).await;
+    assert_eq!(reply.unwrap().account, "wlcg");
+    house.approve(sign_in_of("alice-sub"));
+    house.service.login(&caller, "wlcg", Default::default()).await.unwrap();
+    let done = async {
+        while record(&house).await.value.refresh_token.is_none() {
+            house.later(1).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), done).await.expect("signed in");
+    let found = record(&house).await;
+    let guard = found.value.guard.as_ref().unwrap();
+    assert!(guard.mark.is_some());
+    let house = house.restarted().await;
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_eq!(token(&house).await.unwrap(), "at-new");
+    // A rotation goes under the guard too.
+    let force = TokenOptions { force_new: Some(true), ..Default::default() };
+    house.service.token(&house.caller(ALICE), "", force).await.unwrap();
+    let house = house.restarted().await;
+    assert!(record(&house).await.value.is_locked());
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_eq!(record(&house).await.value.refresh_token.unwrap().expose_secret(), "rt1");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_ends_after_the_account_was_locked_changes_nothing_and_is_revoked() {
+    let house = guarded().await;
+    let caller = house.caller(ALICE);
+    let request = crate::login::Request {
+        key: house.alices("wlcg"),
+        profile: profile(),
+        scopes: profile().scopes,
+        audiences: Default::default(),
+    };
+    house.service.lock(&caller, "").await.unwrap();
+    let client = crate::testing::client(ClientOwner::Site, &profile().url, 1);
+    let tokens = sign_in_of("alice-sub");
+    let kept = house.service.keep_sign_in(&caller.owner, &request, &client, tokens).await;
+    assert_eq!(kept.unwrap_err().kind, Kind::AccountLocked);
+    assert_eq!(*house.issuers.revoked.lock().unwrap(), ["rt-new"]);
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_eq!(record(&house).await.value.refresh_token.unwrap().expose_secret(), "rt0");
+}
+
+#[tokio::test]
+async fn a_lost_passphrase_is_left_behind_by_signing_out() {
+    let house = guarded().await.restarted().await;
+    let caller = house.caller(ALICE);
+    let reply = house.service.logout(&caller, "").await.unwrap();
+    assert!(!reply.revoked);
+    let remarks = reply.remarks.join("; ");
+    assert!(remarks.contains("was locked") && remarks.contains("passphrase is forgotten"));
+    let info = shown(&house).await;
+    assert_eq!((info.state.as_str(), info.has_passphrase), ("login-required", Some(false)));
+    house.service.login(&caller, "", Default::default()).await.unwrap();
+}
