@@ -3,14 +3,13 @@
 
 mod support;
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use iamd_protocol::bus::{AccountInfo, state};
 use iamd_protocol::error::Kind;
 use support::terminal::Terminal;
 use support::transcript::Transcript;
-use support::{Fake, iamctl, run, samples};
+use support::{Fake, iamctl, run, run_with, samples};
 
 const WORDS: &str = "correct horse battery";
 const ECHO: &str = "after: echo";
@@ -24,24 +23,6 @@ fn guarded() -> Fake {
         (first.has_passphrase, first.state) = (Some(true), state::LOCKED.into());
     }
     fake
-}
-
-/// `iamctl` with text on standard input, which is no terminal.
-fn given(fake: &Fake, args: &[&str], text: &str) -> support::Run {
-    let mut child = iamctl(&fake.bus.address, args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that does not want it may be gone.
-    let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    support::Run {
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-        code: output.status.code().unwrap_or(-1),
-    }
 }
 
 /// A shell on a terminal that runs `iamctl` and then says whether the terminal echoes.
@@ -124,17 +105,23 @@ fn a_passphrase_comes_by_a_descriptor_and_is_nowhere_else() {
             "cms has a passphrase now.",
         ),
     ] {
-        let outcome = given(&fake, args, &format!("{WORDS}\n"));
+        let outcome = run_with(&mut iamctl(&fake.bus.address, args), &format!("{WORDS}\n"));
         assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""), "{outcome:?}");
         assert!(outcome.stderr.contains(told) && !outcome.stderr.contains("horse"), "{outcome:?}");
         assert!(fake.calls().contains(&call), "{call}: {:?}", fake.calls());
     }
-    let json = given(&fake, &["account", "unlock", "--passphrase-fd", "0", "--json"], WORDS);
+    let json = run_with(
+        &mut iamctl(&fake.bus.address, &["account", "unlock", "--passphrase-fd", "0", "--json"]),
+        WORDS,
+    );
     assert_eq!(json.stdout, "{\"account\":\"wlcg\",\"unlocked_until\":null}\n");
     let json = ["account", "passphrase", "cms", "--new-passphrase-fd", "0", "--json"];
-    let json = given(&fake, &json, WORDS).stdout;
+    let json = run_with(&mut iamctl(&fake.bus.address, &json), WORDS).stdout;
     assert_eq!(json, "{\"account\":\"cms\",\"has_passphrase\":true,\"remarks\":[]}\n");
-    let empty = given(&fake, &["account", "unlock", "--passphrase-fd", "0"], "\n");
+    let empty = run_with(
+        &mut iamctl(&fake.bus.address, &["account", "unlock", "--passphrase-fd", "0"]),
+        "\n",
+    );
     assert_eq!(empty.code, 2, "{empty:?}");
 }
 
@@ -143,7 +130,10 @@ fn a_wrong_passphrase_is_exit_code_1_and_the_way_out_is_told() {
     let fake = guarded();
     for kind in [Kind::WrongPassphrase, Kind::TooManyAttempts] {
         fake.script().fail.insert("Unlock", (kind.bus_name(), "not that one".into()));
-        let outcome = given(&fake, &["account", "unlock", "--passphrase-fd", "0"], "wrong horse");
+        let outcome = run_with(
+            &mut iamctl(&fake.bus.address, &["account", "unlock", "--passphrase-fd", "0"]),
+            "wrong horse",
+        );
         assert_eq!(outcome.code, kind.exit() as i32, "{outcome:?}");
         assert!(outcome.stderr.contains(kind.advice()), "{outcome:?}");
     }
@@ -155,7 +145,10 @@ fn a_login_with_a_passphrase_sets_it_before_the_sign_in_begins() {
     let fake = Fake::start(samples::script(base));
     fake.script().states = [(std::time::Duration::ZERO, samples::done(base))].into();
     fake.script().accounts = Vec::<AccountInfo>::new();
-    let outcome = given(&fake, &["login", "--passphrase-fd", "0", "--json"], WORDS);
+    let outcome = run_with(
+        &mut iamctl(&fake.bus.address, &["login", "--passphrase-fd", "0", "--json"]),
+        WORDS,
+    );
     assert_eq!(outcome.code, 0, "{outcome:?}");
     let calls = fake.calls();
     let at = |what: &str| calls.iter().position(|call| call.starts_with(what)).unwrap();

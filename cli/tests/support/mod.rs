@@ -11,6 +11,7 @@ pub(crate) mod service;
 pub(crate) mod terminal;
 pub(crate) mod transcript;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -38,6 +39,20 @@ pub(crate) fn iamctl(address: &str, args: &[&str]) -> Command {
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Run {
     let output = command.output().unwrap();
+    Run {
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap_or(-1),
+    }
+}
+
+/// Runs a command with a text on standard input, which is no terminal then.
+pub(crate) fn run_with(command: &mut Command, text: &str) -> Run {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command that does not want it may be gone.
+    let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+    let output = child.wait_with_output().unwrap();
     Run {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
