@@ -106,7 +106,8 @@ impl Terminal {
         (code, self.seen())
     }
 
-    fn seen(&self) -> String {
+    /// What was written so far.
+    pub(crate) fn seen(&self) -> String {
         String::from_utf8_lossy(&self.seen).replace("\r\n", "\n")
     }
 
