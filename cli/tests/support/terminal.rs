@@ -144,7 +144,8 @@ impl Terminal {
         end
     }
 
-    fn seen(&self) -> String {
+    /// What was written so far.
+    pub(crate) fn seen(&self) -> String {
         String::from_utf8_lossy(&self.seen).replace("\r\n", "\n")
     }
 
