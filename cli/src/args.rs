@@ -11,7 +11,10 @@ mod token;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub(crate) use account::{Account, ShowAccount};
+pub(crate) use account::{
+    Account, AddAccount, DefaultAccount, EditAccount, LoginShown, RemoveAccount, RenameAccount,
+    ShowAccount,
+};
 pub(crate) use admin::Admin;
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Login, Logout};
@@ -55,7 +58,7 @@ pub(crate) enum Command {
     /// Show accounts, tokens and the time they have left
     #[command(before_help = text::STATUS, help_template = text::TEMPLATE)]
     Status(Listing),
-    /// See the accounts
+    /// Add, change, see and remove accounts
     #[command(subcommand, before_help = text::ACCOUNT, help_template = text::TEMPLATE)]
     Account(Account),
     /// See the issuers of this site

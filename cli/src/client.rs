@@ -5,6 +5,7 @@
 //! limit for the connection itself). What has not come in time is given up; the thread ends
 //! with the program.
 
+mod changes;
 mod clean;
 mod errors;
 mod passphrases;
@@ -25,6 +26,7 @@ use zbus::fdo::DBusProxy;
 
 use crate::failure::Failure;
 use crate::interrupt;
+pub(crate) use changes::Secrets;
 use clean::Clean;
 use errors::failure;
 use proxies::{AccountsProxy, AdminProxy, TokensProxy};

@@ -1,6 +1,10 @@
 //! Completion: the shell's script runs `iamctl` with a variable set at each Tab, and `iamctl`
-//! answers from its own definitions and, for names of accounts and issuers, from the daemon.
+//! answers from its own definitions and, for names of accounts and issuers and for scopes, from the
+//! daemon.
 
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 use clap::{Command, CommandFactory};
@@ -10,7 +14,9 @@ use iamd_protocol::variables::IAMD_BUS_ADDRESS;
 
 use crate::args::Cli;
 use crate::client::Client;
+use crate::clock::Stopwatch;
 use crate::environment::Environment;
+use crate::failure::Failure;
 
 /// The variable that asks for completions.
 const VARIABLE: &str = "IAMCTL_COMPLETE";
@@ -41,34 +47,117 @@ pub(crate) fn script(shell: &str) -> std::io::Result<Vec<u8>> {
     Ok(script)
 }
 
-/// The command line, with where to look for names.
+/// The command line, with where to look for names and scopes.
 fn with_candidates(environment: &Environment) -> Command {
-    let accounts = candidates(environment, |client| {
-        Some(client.accounts().ok()?.into_iter().map(|account| account.name).collect())
+    let accounts = candidates(environment, |client, found| {
+        for account in client.accounts()? {
+            let _ = found.send(account.name);
+        }
+        Ok(())
     });
-    let issuers = candidates(environment, |client| {
-        Some(client.issuers().ok()?.into_iter().map(|issuer| issuer.name).collect())
+    let issuers = candidates(environment, |client, found| {
+        for issuer in client.issuers()? {
+            let _ = found.send(issuer.name);
+        }
+        Ok(())
     });
-    walk(Cli::command(), &accounts, &issuers)
+    let typed: Vec<String> =
+        std::env::args_os().filter_map(|word| OsString::into_string(word).ok()).collect();
+    let scopes = candidates(environment, move |client, found| scopes(client, &typed, found));
+    walk(Cli::command(), &[("account", accounts), ("issuer", issuers), ("scopes", scopes)])
 }
 
-fn walk(command: Command, accounts: &ArgValueCandidates, issuers: &ArgValueCandidates) -> Command {
-    let command = command.mut_args(|arg| match arg.get_id().as_str() {
-        "account" => arg.add(accounts.clone()),
-        "issuer" => arg.add(issuers.clone()),
-        _ => arg,
+fn walk(command: Command, known: &[(&str, ArgValueCandidates)]) -> Command {
+    let command = command.mut_args(|arg| {
+        let id = match arg.get_id().as_str() {
+            "add_scopes" | "remove_scopes" => "scopes",
+            id => id,
+        };
+        match known.iter().find(|(name, _)| *name == id) {
+            Some((_, candidates)) => arg.add(candidates.clone()),
+            None => arg,
+        }
     });
-    command.mut_subcommands(|subcommand| walk(subcommand, accounts, issuers))
+    command.mut_subcommands(|subcommand| walk(subcommand, known))
 }
 
+/// Those of the account that the line names, else of the default one, and of the issuer: what a
+/// sign-in asks for, then what the issuer says it offers. The quick answers come first, for when
+/// the time is up.
+fn scopes(client: &Client, typed: &[String], found: &Sender<String>) -> Result<(), Failure> {
+    let send = |scopes: Vec<String>| scopes.into_iter().for_each(|scope| drop(found.send(scope)));
+    let (accounts, issuers) = (client.accounts()?, client.issuers()?);
+    let named = issuer_of(typed);
+    let account = match &named {
+        Some(_) => None,
+        None => accounts
+            .iter()
+            .find(|account| typed.contains(&account.name))
+            .or_else(|| accounts.iter().find(|account| account.is_default)),
+    };
+    let issuer = named.or_else(|| {
+        let by_name = issuers.iter().find(|issuer| typed.contains(&issuer.name));
+        let of_account = account.map(|account| account.issuer.clone());
+        let default = issuers.iter().find(|issuer| issuer.is_default);
+        of_account.or_else(|| Some(by_name.or(default)?.name.clone()))
+    });
+    if let Some(account) = account {
+        send(account.scopes.clone());
+        send(account.scopes_asked.clone());
+    }
+    let Some(issuer) = issuer else { return Ok(()) };
+    if let Some(known) = issuers.iter().find(|known| known.name == issuer || known.url == issuer) {
+        send(known.scopes.clone());
+    }
+    send(client.issuer(&issuer)?.scopes_offered.unwrap_or_default());
+    Ok(())
+}
+
+/// What stands after `--issuer` on the line.
+fn issuer_of(typed: &[String]) -> Option<String> {
+    typed.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("--issuer")? {
+        "" => typed.get(index + 1).cloned(),
+        value => value.strip_prefix('=').map(str::to_owned),
+    })
+}
+
+/// What `ask` sends, each once, as far as it comes in time.
 fn candidates(
     environment: &Environment,
-    ask: impl Fn(&Client) -> Option<Vec<String>> + Send + Sync + 'static,
+    ask: impl Fn(&Client, &Sender<String>) -> Result<(), Failure> + Send + Sync + 'static,
 ) -> ArgValueCandidates {
     let address = environment.non_empty(IAMD_BUS_ADDRESS).map(ToOwned::to_owned);
+    let ask = Arc::new(ask);
     ArgValueCandidates::new(move || {
-        let client = Client::connect(address.as_deref(), LIMIT).ok();
-        let names = client.and_then(|client| ask(&client)).unwrap_or_default();
-        names.into_iter().map(CompletionCandidate::new).collect()
+        let (address, ask) = (address.clone(), ask.clone());
+        let (sender, answers) = mpsc::channel();
+        // Given up when the time is over: the program ends then.
+        std::thread::spawn(move || {
+            // A shell can do nothing with an error; what was sent before it stays.
+            let _ =
+                Client::connect(address.as_deref(), LIMIT).and_then(|client| ask(&client, &sender));
+        });
+        let since = Stopwatch::start();
+        let mut found: Vec<String> = Vec::new();
+        while let Ok(name) = answers.recv_timeout(LIMIT.saturating_sub(since.elapsed())) {
+            if !found.contains(&name) {
+                found.push(name);
+            }
+        }
+        found.into_iter().map(CompletionCandidate::new).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_issuer_on_the_line_is_found_in_both_ways_to_write_it() {
+        let of = |line: &str| issuer_of(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(of("account add x --issuer cms -s").as_deref(), Some("cms"));
+        assert_eq!(of("account add x --issuer=cms -s").as_deref(), Some("cms"));
+        assert_eq!(of("login -s --issuer"), None);
+        assert_eq!(of("token --issuers cms"), None);
+    }
 }

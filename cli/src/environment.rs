@@ -6,6 +6,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use iamd_protocol::variables;
+use secrecy::SecretString;
+use zeroize::Zeroize;
+
+use crate::commands::VARIABLES;
 
 /// The variables that iamctl reads.
 const READ: &[&str] = &[
@@ -35,8 +39,11 @@ pub(crate) struct Environment {
 impl Environment {
     /// That of this process.
     pub(crate) fn of_this_process() -> Self {
-        let variables =
-            READ.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect();
+        let variables = READ
+            .iter()
+            .chain(&VARIABLES)
+            .filter_map(|name| Some((*name, std::env::var_os(name)?)))
+            .collect();
         Self { variables, uid: nix::unistd::geteuid().as_raw(), root: PathBuf::from("/") }
     }
 
@@ -98,6 +105,15 @@ impl Environment {
         let variables = variables.iter().map(|(name, value)| (*name, value.into())).collect();
         Self { variables, uid: nix::unistd::geteuid().as_raw(), root: root.to_owned() }
     }
+}
+
+/// A secret that the user has in the environment; it is read when it is needed, and kept nowhere.
+pub(crate) fn secret(name: &str) -> Option<SecretString> {
+    let mut value = std::env::var(name).ok()?;
+    let secret = value.trim();
+    let secret = (!secret.is_empty()).then(|| SecretString::from(secret));
+    value.zeroize();
+    secret
 }
 
 #[cfg(test)]

@@ -49,8 +49,9 @@ impl Failure {
         for command in [
             "iamctl login",
             "iamctl account show",
-            "iamctl login --new-client",
+            "iamctl account edit",
             "iamctl account unlock",
+            "iamctl login --new-client",
         ] {
             if self.advice.ends_with(command) {
                 self.advice = format!("{} {account}", self.advice);

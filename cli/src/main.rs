@@ -3,6 +3,7 @@
 
 mod app;
 mod args;
+mod ask;
 mod client;
 mod clock;
 mod commands;
@@ -14,6 +15,7 @@ mod interrupt;
 mod output;
 mod prompt;
 mod qr;
+mod secret;
 
 use std::process::ExitCode;
 

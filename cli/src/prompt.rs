@@ -1,13 +1,11 @@
-//! Secrets from the user: asked on the terminal without an echo, or read from a descriptor.
+//! Secrets from the user, asked on the terminal without an echo.
 //!
 //! While a question stands, the signals that end or stop a program are taken here: the terminal
 //! gets its echo back first, and then the program ends or stops as it would have without us.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use iamd_protocol::bus::secret as limits;
 use iamd_protocol::error::Kind;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
@@ -17,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+pub(crate) use crate::secret::{from_fd, to_pipe};
 
 /// What ends or stops a program from its terminal.
 const SIGNALS: [Signal; 5] =
@@ -57,46 +56,6 @@ pub(crate) fn secret_twice(question: &str, again: &str) -> Result<SecretString, 
         return Ok(first);
     }
     Err(refused("the two are not the same").advise("Nothing was changed; try again."))
-}
-
-/// Reads a secret from a descriptor that the shell opened; one newline at its end is not part of
-/// it.
-///
-/// # Errors
-/// [`Kind::InvalidArgument`]: there is no such descriptor, or it has no secret.
-pub(crate) fn from_fd(number: u32) -> Result<SecretString, Failure> {
-    let unreadable =
-        |error: io::Error| refused(format!("descriptor {number} cannot be read: {error}"));
-    // /dev/fd opens a pipe or a file anew, without a number that somebody else may close.
-    let file = match number {
-        0 => io::stdin().as_fd().try_clone_to_owned().map(File::from),
-        number => File::open(format!("/dev/fd/{number}")),
-    };
-    // The whole size beforehand: a buffer that grew would leave the secret behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limits::LONGEST + 2));
-    let most = limits::LONGEST as u64 + 2;
-    file.map_err(unreadable)?.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
-    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    if text.is_empty() {
-        return Err(refused(format!("there is no secret on descriptor {number}")));
-    }
-    if text.len() > limits::LONGEST {
-        return Err(refused("the secret is longer than 16 KiB"));
-    }
-    let text = str::from_utf8(text).map_err(|_| refused("the secret is not UTF-8"))?;
-    Ok(text.to_owned().into())
-}
-
-/// The reading end of a pipe that holds the secret and ends after it, for a call to the daemon.
-///
-/// # Errors
-/// No pipe is to be had.
-pub(crate) fn to_pipe(secret: &SecretString) -> Result<std::os::fd::OwnedFd, Failure> {
-    let failed = |error: io::Error| Failure::new(Kind::Internal, format!("no pipe: {error}"));
-    let (reader, mut writer) = io::pipe().map_err(failed)?;
-    // A pipe holds 64 KiB, more than the longest secret: this does not wait for a reader.
-    writer.write_all(secret.expose_secret().as_bytes()).map_err(failed)?;
-    Ok(reader.into())
 }
 
 fn refused(message: impl Into<String>) -> Failure {
@@ -190,32 +149,5 @@ impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.hide();
         let _ = self.mask_before.thread_set_mask();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::fd::AsRawFd;
-
-    use super::*;
-
-    #[test]
-    fn a_secret_goes_through_a_pipe_and_comes_back_without_its_newline() {
-        let pipe = to_pipe(&"correct horse\n".to_owned().into()).unwrap();
-        let number = u32::try_from(pipe.as_raw_fd()).unwrap();
-        assert_eq!(from_fd(number).unwrap().expose_secret(), "correct horse");
-    }
-
-    #[test]
-    fn a_descriptor_without_a_secret_is_named() {
-        let pipe = to_pipe(&String::new().into()).unwrap();
-        let number = u32::try_from(pipe.as_raw_fd()).unwrap();
-        let failure = from_fd(number).unwrap_err();
-        assert!(failure.message.contains(&format!("descriptor {number}")), "{failure}");
-        let failure = from_fd(999_999).unwrap_err();
-        assert!(failure.message.starts_with("descriptor 999999 cannot be read"), "{failure}");
-        let pipe = to_pipe(&"a".repeat(limits::LONGEST + 1).into()).unwrap();
-        let failure = from_fd(u32::try_from(pipe.as_raw_fd()).unwrap()).unwrap_err();
-        assert!(failure.message.contains("longer than 16 KiB"), "{failure}");
     }
 }

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use iamd_protocol::bus::{AccountInfo, state};
 use iamd_protocol::error::Kind;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::terminal::Terminal;
 use support::transcript::Transcript;
 use support::{Fake, iamctl, run, run_with, samples};
@@ -242,6 +244,31 @@ fn stopped_with_ctrl_z_the_shell_has_its_echo_and_the_question_comes_again() {
     let (code, text) = terminal.end();
     assert_eq!(code, 0, "{text}");
     assert!(!text.contains("horse"), "{text}");
+}
+
+#[test]
+fn ended_from_elsewhere_it_gives_the_terminal_its_echo_back() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let fake = guarded();
+        let script = format!(
+            "bash -c 'echo pid:$$:; exec \"$0\" account unlock' \"$0\"; code=$?; \
+             case $(stty -a) in *' -echo '*) echo 'after: silent';; *) echo '{ECHO}';; esac; \
+             exit $code"
+        );
+        let mut terminal = Terminal::start_with(&fake.bus.address, (80, 24), |plain| {
+            let mut shell = Command::new("bash");
+            shell.args(["-c", &script]).arg(plain.get_program());
+            shell
+        });
+        terminal.wait_for("Passphrase of wlcg: ");
+        let seen = terminal.seen();
+        let pid = seen.split(':').nth(1).unwrap().parse().unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+        terminal.wait_for("after: ");
+        let (code, text) = terminal.end();
+        assert_eq!(code, 128 + signal as i32, "{text}");
+        assert!(text.contains(ECHO), "{signal}: {text}");
+    }
 }
 
 #[test]

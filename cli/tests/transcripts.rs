@@ -283,6 +283,9 @@ fn help_has_examples_first() {
         &["login", "-h"],
         &["help", "token"],
         &["help", "account", "show"],
+        &["help", "account", "add"],
+        &["help", "account", "edit"],
+        &["help", "account", "remove"],
         &["help", "doctor"],
     ] {
         assert_eq!(transcript.iamctl("unix:path=/nonexistent", args), 0);

@@ -4,6 +4,7 @@
 //! theme, and put its name into the module's `cases![]`. To add a theme: a module here with
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
+mod account_command;
 mod bad_input;
 mod canaries;
 mod case;
@@ -51,6 +52,7 @@ fn all() -> Vec<Case> {
         node::cases(),
         installed::cases(),
         first_login::cases(),
+        account_command::cases(),
         login_command::cases(),
         passphrase::cases(),
         iamctl::cases(),

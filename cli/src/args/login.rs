@@ -5,7 +5,7 @@ use clap::Args;
 use crate::duration;
 
 /// `iamctl login`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Login {
     /// The account's short name; without one, the default account
     #[arg(value_name = "ACCOUNT", conflicts_with_all = ["off", "on"])]

@@ -28,7 +28,8 @@ Examples:
   iamctl login                              sign in, in a browser on any device
   iamctl status                             what there is, and for how long
   curl -H @<(iamctl token --header) URL     use a token
-  iamctl token -s storage.read:/ -t 10m     a token for less, valid for 10 minutes";
+  iamctl token -s storage.read:/ -t 10m     a token for less, valid for 10 minutes
+  iamctl account add                        another account, step by step";
 
 /// The commands by what they are for, and the exit codes. A test holds that none is missing.
 pub(crate) const AFTER: &str = "\
@@ -38,8 +39,8 @@ Sign in and out:
 Tokens:
   token        Print an access token
   status       Show accounts, tokens and the time they have left
-What there is:
-  account      See the accounts
+Accounts and issuers:
+  account      Add, change, see and remove accounts
   issuer       See the issuers of this site
 When something is wrong:
   doctor       Find out what is wrong, and how to put it right
@@ -87,8 +88,64 @@ Examples:
   iamctl status --json   for programs";
 pub(crate) const ACCOUNT: &str = "\
 Examples:
-  iamctl account list
-  iamctl account show cms";
+  iamctl account list                        the accounts and their state
+  iamctl account add                         a new one, step by step
+  iamctl account edit cms --add-scope wlcg   ask for more
+  iamctl account default cms                 the one meant when none is named
+  iamctl account remove cms                  sign out and forget it
+  iamctl login cms                           sign in again, nothing else changed";
+pub(crate) const ACCOUNT_SHOW_ABOUT: &str = "\
+Show all about one account: issuer, client and whose it is, grants, scopes asked for and granted, \
+audiences, who signed in and when, how long token and sign-in last, the token file. Nothing secret, \
+but with --secrets, where the site's policy allows it: refresh token, client secret and \
+registration access token then stand on standard output.";
+pub(crate) const ACCOUNT_SHOW: &str = "\
+Examples:
+  iamctl account show
+  iamctl account show cms --json";
+pub(crate) const ACCOUNT_ADD_ABOUT: &str = "\
+Add an account and sign in. Without --issuer and with no name that is an issuer's, it asks step by \
+step on a terminal: issuer, name, scopes (Tab completes what the issuer offers), audience; Enter \
+takes what stands in brackets, Ctrl-C leaves everything as it was. What an option says is not asked. \
+Without a terminal nothing is asked. No secret is an option's value: each comes from a file \
+descriptor, as in 3< FILE, or is asked for without being shown.
+
+--from-env reads the client from IAM_DEVICE_CODE_CLIENT_ID, IAM_DEVICE_CODE_CLIENT_SECRET and \
+IAM_DEVICE_CODE_CLIENT_SCOPES, else from IAM_CLIENT_ID, IAM_CLIENT_SECRET and IAM_CLIENT_SCOPES; the \
+audience from IAM_CLIENT_AUDIENCE; the issuer from IAM_TOKEN_ENDPOINT, IAM_ENDPOINT or \
+IAM_DEVICE_CODE_ENDPOINT. Options go before variables.";
+pub(crate) const ACCOUNT_ADD: &str = "\
+Examples:
+  iamctl account add                            step by step
+  iamctl account add cms                        at the issuer cms, all else by default
+  iamctl account add atlas-rw --issuer atlas -s max
+  iamctl account add own --issuer https://iam.example.org --client-id 7f1c
+  iamctl account add own --issuer wlcg --client-id 7f1c --client-secret-fd 3 3< secret
+  iamctl account add --from-env                 as the IAM scripts are configured";
+pub(crate) const ACCOUNT_EDIT_ABOUT: &str = "\
+Change what an account asks for. More scopes come with the next sign-in only: on a terminal it is \
+offered at once. The registration at the issuer is changed too where the client is the account's \
+own. To sign in again with nothing changed:  iamctl login ACCOUNT";
+pub(crate) const ACCOUNT_EDIT: &str = "\
+Examples:
+  iamctl account edit cms --add-scope storage.modify:/
+  iamctl account edit cms -s max --login
+  iamctl account edit --aud https://se.example.org
+  iamctl account edit cms --client-name 'CMS on login1'";
+pub(crate) const ACCOUNT_RENAME: &str = "\
+Examples:
+  iamctl account rename cms cms-old";
+pub(crate) const ACCOUNT_DEFAULT: &str = "\
+Examples:
+  iamctl account default cms";
+pub(crate) const ACCOUNT_REMOVE_ABOUT: &str = "\
+Remove an account: the sign-in is revoked, the client that was registered for it alone is deleted at \
+the issuer, the token file is removed. It is gone here whatever the issuer says; what could not be \
+deleted there is said. On a terminal it asks first; elsewhere --yes is needed.";
+pub(crate) const ACCOUNT_REMOVE: &str = "\
+Examples:
+  iamctl account remove cms
+  iamctl account remove cms --keep-client --yes";
 pub(crate) const LOCK: &str = "\
 Examples:
   iamctl account lock          the default account

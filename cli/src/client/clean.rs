@@ -2,8 +2,8 @@
 //! other users send; here it is checked once more, in one place, before anything is printed.
 
 use iamd_protocol::bus::{
-    AccountInfo, ChangeReply, Finding, IssuerInfo, LoginInfo, LogoutReply, SessionInfo,
-    StatusReply, TokenReply, UserInfo,
+    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, LogoutReply,
+    RemoveReply, SessionInfo, StatusReply, TokenReply, UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -55,14 +55,17 @@ macro_rules! clean_fields {
 }
 
 clean_fields! {
-    AccountInfo: name issuer issuer_name state reason client_id scopes_asked scopes audiences
-        subject subject_name token_file token_file_problem;
-    ChangeReply: account remarks;
+    AccountInfo: name issuer issuer_name state reason client_id client client_name grant_types
+        scopes_asked scopes audiences subject subject_name token_file token_file_problem;
     // The token itself is checked by the command that prints it.
     TokenReply: scopes audiences account issuer remarks;
     LogoutReply: account remarks;
+    ChangeReply: account remarks;
+    RemoveReply: account remarks;
+    // Secrets are checked by the command that prints them; nothing in them may be left out.
+    AccountSecrets: client_id registration_client_uri;
     StatusReply: version node default_issuer;
-    IssuerInfo: name title url dialect scopes client health;
+    IssuerInfo: name title url dialect scopes client scopes_offered health;
     Finding: name level text advice;
     UserInfo: user;
     SessionInfo: session user service rhost;

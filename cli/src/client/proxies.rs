@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use iamd_protocol::bus::{
-    AccountInfo, ChangeReply, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply,
-    SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
+    LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply, SessionInfo, StatusReply,
+    TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
-use zbus::{Fd, proxy};
+use zbus::{Fd, OwnedFd, proxy};
 
 #[proxy(interface = "org.iamd1.Tokens", default_service = "org.iamd1", default_path = "/org/iamd1")]
 pub(super) trait Tokens {
@@ -40,6 +41,18 @@ pub(super) trait Accounts {
     async fn set_notice(&self, on: bool) -> zbus::Result<()>;
     async fn status(&self) -> zbus::Result<StatusReply>;
     async fn issuers(&self) -> zbus::Result<Vec<IssuerInfo>>;
+    async fn issuer(&self, issuer: &str) -> zbus::Result<IssuerInfo>;
+    async fn add(
+        &self,
+        account: &str,
+        options: AddOptions,
+        secrets: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<ChangeReply>;
+    async fn edit(&self, account: &str, options: EditOptions) -> zbus::Result<ChangeReply>;
+    async fn rename(&self, account: &str, new_name: &str) -> zbus::Result<ChangeReply>;
+    async fn set_default(&self, account: &str) -> zbus::Result<ChangeReply>;
+    async fn remove(&self, account: &str, options: RemoveOptions) -> zbus::Result<RemoveReply>;
+    async fn secrets(&self, account: &str) -> zbus::Result<AccountSecrets>;
     async fn diagnose(&self) -> zbus::Result<Vec<Finding>>;
 }
 

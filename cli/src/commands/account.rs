@@ -1,22 +1,60 @@
 //! `iamctl account`: the caller's accounts.
 
+mod add;
+mod change;
+mod show;
+
 use iamd_protocol::bus::AccountInfo;
 use iamd_protocol::error::Exit;
 use serde_json::json;
 
-use super::status::{block, state_text};
+use super::passphrase;
+use super::status::state_text;
 use crate::app::Context;
-use crate::args::{Listing, ShowAccount};
+use crate::args::{Account, Listing};
 use crate::failure::Failure;
-use crate::output::stream::Paint;
 use crate::output::table::Table;
 use crate::output::{json, time};
 
-/// Lists the accounts.
+pub(crate) use add::from_env::PLAIN as VARIABLES;
+
+/// Does what was asked about accounts.
 ///
 /// # Errors
-/// Those of `List`.
-pub(super) fn list(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
+/// Why it was not done.
+pub(super) fn run(command: &Account, context: &mut Context) -> Result<Exit, Failure> {
+    match command {
+        Account::List(args) => list(args, context),
+        Account::Show(args) => show::run(args, context),
+        Account::Add(args) => add::run(args, context),
+        Account::Edit(args) => change::edit(args, context),
+        Account::Rename(args) => change::rename(args, context),
+        Account::Default(args) => change::set_default(args, context),
+        Account::Remove(args) => change::remove(args, context),
+        Account::Lock(args) => passphrase::lock(args, context),
+        Account::Unlock(args) => passphrase::unlock(args, context),
+        Account::Passphrase(args) => passphrase::change(args, context),
+    }
+}
+
+/// Whether JSON was asked for.
+pub(super) fn as_json(command: &Account) -> bool {
+    match command {
+        Account::List(args) => args.json,
+        Account::Show(args) => args.json,
+        Account::Add(args) => args.json,
+        Account::Edit(args) => args.json,
+        Account::Rename(args) => args.json,
+        Account::Default(args) => args.json,
+        Account::Remove(args) => args.json,
+        Account::Lock(args) => args.json,
+        Account::Unlock(args) => args.json,
+        Account::Passphrase(args) => args.json,
+    }
+}
+
+/// Lists the accounts.
+fn list(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
     let accounts = context.client()?.accounts()?;
     if args.json {
         let accounts: Vec<_> = accounts.iter().map(json::account).collect();
@@ -50,38 +88,4 @@ fn row(account: &AccountInfo, now: u64) -> Vec<String> {
         span(account.refresh_expires_at),
         account.issuer.clone(),
     ]
-}
-
-/// Shows one account.
-///
-/// # Errors
-/// Those of `Show`.
-pub(super) fn show(args: &ShowAccount, context: &mut Context) -> Result<Exit, Failure> {
-    let account = context.client()?.account(args.account.as_deref().unwrap_or_default())?;
-    if args.json {
-        context.output.json(&json!({ "account": json::account(&account) }));
-        return Ok(Exit::Done);
-    }
-    let now = context.now();
-    let mut lines = block(&account, now, None, &context.output.out);
-    let out = &context.output.out;
-    let mut more = |label: &str, value: String| {
-        lines.push(format!("  {}  {value}", out.paint(Paint::Dim, &format!("{label:<13}"))));
-    };
-    if let Some(client) = &account.client_id {
-        more("Client", client.clone());
-    }
-    if account.scopes_asked != account.scopes && !account.scopes_asked.is_empty() {
-        more("Scopes asked", account.scopes_asked.join(" "));
-    }
-    if let Some(at) = account.signed_in_at {
-        more("Signed in at", time::date(at));
-    }
-    if let Some(at) = account.refreshed_at {
-        more("Renewed at", time::date(at));
-    }
-    for line in lines {
-        context.output.out.line(&line);
-    }
-    Ok(Exit::Done)
 }

@@ -27,12 +27,13 @@ pub(super) fn list(args: &Listing, context: &mut Context) -> Result<Exit, Failur
         context.output.tell("This site lists no issuer.");
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["", "NAME", "TITLE", "HEALTH", "URL"]);
+    let mut table = Table::new(&["", "NAME", "TITLE", "CLIENT", "HEALTH", "URL"]);
     for issuer in &issuers {
         table.row(vec![
             if issuer.is_default { "*" } else { " " }.to_owned(),
             issuer.name.clone(),
             issuer.title.clone(),
+            issuer.client.clone(),
             issuer.health.clone(),
             issuer.url.clone(),
         ]);
@@ -41,51 +42,73 @@ pub(super) fn list(args: &Listing, context: &mut Context) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-/// Shows one issuer.
+/// Shows one issuer, which is asked now what it offers.
 ///
 /// # Errors
-/// Those of `Issuers`; [`Kind::NoSuchIssuer`].
+/// Those of `Issuer` and `Issuers`; [`Kind::NoSuchIssuer`].
 pub(super) fn show(args: &ShowIssuer, context: &mut Context) -> Result<Exit, Failure> {
-    let issuers = context.client()?.issuers()?;
-    let issuer = find(&issuers, args.issuer.as_deref())?;
+    let client = context.client()?;
+    let issuer = match &args.issuer {
+        Some(issuer) => client.issuer(issuer)?,
+        None => client.issuer(&default(&client.issuers()?)?.name)?,
+    };
     if args.json {
-        context.output.json(&json!({ "issuer": json::issuer(issuer) }));
+        context.output.json(&json!({ "issuer": json::issuer(&issuer) }));
         return Ok(Exit::Done);
     }
     let out = &mut context.output.out;
     let columns = out.size().map_or(usize::MAX, |size| size.columns);
     let default = if issuer.is_default { " (default)" } else { "" };
-    let title = format!("{}{default}: {}", out.paint(Paint::Bold, &issuer.name), issuer.title);
+    let name = if issuer.name.is_empty() { &issuer.url } else { &issuer.name };
+    let title = if issuer.title.is_empty() { "not listed by this site" } else { &issuer.title };
+    let title = format!("{}{default}: {title}", out.paint(Paint::Bold, name));
     out.line(&title);
+    let offered = issuer.scopes_offered.as_ref().map(|scopes| scopes.join(" "));
     for (label, value) in [
         ("URL", issuer.url.as_str()),
         ("Dialect", &issuer.dialect),
-        ("Client", &issuer.client),
+        ("Client", client_text(&issuer.client)),
+        ("Public client", yes_or_no(issuer.public_client)),
         ("Scopes", &issuer.scopes.join(" ")),
+        ("Offered", offered.as_deref().unwrap_or("not known now")),
         ("Health", &issuer.health),
     ] {
-        let label = out.paint(Paint::Dim, &format!("{label:<8}"));
-        let line = format!("  {label}  {}", wrap_indented(value, columns, 12));
-        out.line(&line);
+        let label = out.paint(Paint::Dim, &format!("{label:<13}"));
+        let line = format!("  {label}  {}", wrap_indented(value, columns, 17));
+        out.line(line.trim_end());
     }
     Ok(Exit::Done)
 }
 
-/// The issuer of that name or URL, with or without a slash at the end; the default without one.
-fn find<'a>(issuers: &'a [IssuerInfo], wanted: Option<&str>) -> Result<&'a IssuerInfo, Failure> {
-    let found = match wanted {
-        None => issuers.iter().find(|issuer| issuer.is_default),
-        Some(wanted) => issuers.iter().find(|issuer| {
-            issuer.name == wanted
-                || issuer.url.trim_end_matches('/') == wanted.trim_end_matches('/')
-        }),
-    };
-    found.ok_or_else(|| match wanted {
-        Some(wanted) => {
-            Failure::new(Kind::NoSuchIssuer, format!("this site lists no issuer {wanted:?}"))
-        }
-        None => Failure::new(Kind::NoSuchIssuer, "this site has no default issuer"),
-    })
+/// Whose client the accounts at an issuer have, in words.
+fn client_text(client: &str) -> &str {
+    match client {
+        "per-site" => "per-site: registered once, shared by the users of this site",
+        "per-user" => "per-user: registered for each user",
+        "fixed" => "fixed: the one that the site configured",
+        newer => newer,
+    }
+}
+
+fn yes_or_no(answer: Option<bool>) -> &'static str {
+    match answer {
+        Some(true) => "yes: iamctl account add --public-client",
+        Some(false) => "no",
+        None => "not known",
+    }
+}
+
+/// The issuer that is used when none is named.
+fn default(issuers: &[IssuerInfo]) -> Result<&IssuerInfo, Failure> {
+    issuers
+        .iter()
+        .find(|issuer| issuer.is_default)
+        .ok_or_else(|| Failure::new(Kind::NoSuchIssuer, "this site has no default issuer"))
+}
+
+/// Whether two URLs are one issuer's: with or without a slash at the end.
+pub(super) fn same_url(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 #[cfg(test)]
@@ -93,15 +116,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_issuer_is_found_by_name_and_by_url_with_or_without_a_slash() {
-        let issuers = [IssuerInfo {
-            name: "wlcg".into(),
-            url: "https://wlcg.example.org/".into(),
-            ..Default::default()
-        }];
-        assert!(find(&issuers, Some("wlcg")).is_ok());
-        assert!(find(&issuers, Some("https://wlcg.example.org")).is_ok());
-        assert!(find(&issuers, Some("wlc")).unwrap_err().is(Kind::NoSuchIssuer));
-        assert!(find(&issuers, None).unwrap_err().is(Kind::NoSuchIssuer));
+    fn a_slash_at_the_end_makes_no_other_issuer() {
+        assert!(same_url("https://wlcg.example.org/", "https://wlcg.example.org"));
+        assert!(!same_url("https://wlcg.example.org/", "https://wlcg.example.org/x"));
+        assert!(default(&[IssuerInfo::default()]).unwrap_err().is(Kind::NoSuchIssuer));
     }
 }

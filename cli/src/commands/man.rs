@@ -154,6 +154,10 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ("IAMD_NO_LOGIN", "When set to anything, iamctl login --if-needed stays silent."),
             ("IAMD_BUS_ADDRESS", "The D-Bus address to use instead of the system bus."),
             ("NO_COLOR", "When not empty, no colours."),
+            (
+                "IAM_CLIENT_ID, IAM_CLIENT_SECRET, IAM_ENDPOINT and others",
+                "Read by iamctl account add --from-env only; see iamctl-account-add(1).",
+            ),
         ],
     ),
     (

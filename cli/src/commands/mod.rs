@@ -12,10 +12,11 @@ mod passphrase;
 mod status;
 mod token;
 
+pub(crate) use account::VARIABLES;
 use iamd_protocol::error::Exit;
 
 use crate::app::Context;
-use crate::args::{Account, Admin, Command, Issuer};
+use crate::args::{Admin, Command, Issuer};
 use crate::failure::Failure;
 
 /// Does what was asked.
@@ -28,11 +29,7 @@ pub(crate) fn run(command: &Command, context: &mut Context) -> Result<Exit, Fail
         Command::Logout(args) => logout::run(args, context),
         Command::Token(args) => token::run(args, context),
         Command::Status(args) => status::run(args, context),
-        Command::Account(Account::List(args)) => account::list(args, context),
-        Command::Account(Account::Show(args)) => account::show(args, context),
-        Command::Account(Account::Lock(args)) => passphrase::lock(args, context),
-        Command::Account(Account::Unlock(args)) => passphrase::unlock(args, context),
-        Command::Account(Account::Passphrase(args)) => passphrase::change(args, context),
+        Command::Account(command) => account::run(command, context),
         Command::Issuer(Issuer::List(args)) => issuer::list(args, context),
         Command::Issuer(Issuer::Show(args)) => issuer::show(args, context),
         Command::Doctor(args) => doctor::run(args, context),
@@ -51,11 +48,8 @@ pub(crate) fn as_json(command: &Command) -> bool {
         Command::Logout(args) => args.json,
         Command::Token(args) => args.json,
         Command::Status(args) | Command::Doctor(args) => args.json,
-        Command::Account(Account::List(args)) | Command::Issuer(Issuer::List(args)) => args.json,
-        Command::Account(Account::Show(args)) => args.json,
-        Command::Account(Account::Lock(args)) => args.json,
-        Command::Account(Account::Unlock(args)) => args.json,
-        Command::Account(Account::Passphrase(args)) => args.json,
+        Command::Account(command) => account::as_json(command),
+        Command::Issuer(Issuer::List(args)) => args.json,
         Command::Issuer(Issuer::Show(args)) => args.json,
         Command::Admin(Admin::Users(args) | Admin::Sessions(args) | Admin::Reload(args)) => {
             args.json
@@ -69,4 +63,33 @@ fn words(values: &[String]) -> Option<Vec<String>> {
     let words: Vec<String> =
         values.iter().flat_map(|value| value.split_whitespace()).map(str::to_owned).collect();
     (!words.is_empty()).then_some(words)
+}
+
+/// Instead of scopes: all that the issuer offers.
+const MAX: &str = "max";
+
+/// The scopes that an account is to ask for, and whether all that the issuer offers besides.
+fn asked_scopes(values: &[String]) -> (Option<Vec<String>>, Option<bool>) {
+    let mut scopes = words(values).unwrap_or_default();
+    let before = scopes.len();
+    scopes.retain(|scope| scope != MAX);
+    let all = scopes.len() < before;
+    ((!scopes.is_empty()).then_some(scopes), all.then_some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn max_is_all_scopes_and_may_have_others_beside_it() {
+        let asked = |values: &[&str]| {
+            asked_scopes(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
+        };
+        let some = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+        assert_eq!(asked(&[]), (None, None));
+        assert_eq!(asked(&["a b", "c"]), (some(&["a", "b", "c"]), None));
+        assert_eq!(asked(&["max", " max "]), (None, Some(true)));
+        assert_eq!(asked(&["max storage.read:/x"]), (some(&["storage.read:/x"]), Some(true)));
+    }
 }

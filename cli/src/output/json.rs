@@ -2,8 +2,8 @@
 //! retyped or removed. `JSON.md` documents them; a test compares.
 
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LoginInfo, LogoutReply, SessionInfo, StatusReply, TokenReply,
-    UserInfo,
+    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, LogoutReply,
+    RemoveReply, SessionInfo, StatusReply, TokenReply, UserInfo,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -26,6 +26,9 @@ pub(crate) fn account(account: &AccountInfo) -> Value {
         "state": account.state,
         "reason": account.reason,
         "client_id": account.client_id,
+        "client": account.client,
+        "client_name": account.client_name,
+        "grant_types": account.grant_types,
         "scopes_asked": account.scopes_asked,
         "scopes": account.scopes,
         "audiences": account.audiences,
@@ -77,6 +80,25 @@ pub(crate) fn logout(reply: &LogoutReply) -> Value {
     json!({ "account": reply.account, "revoked": reply.revoked, "remarks": reply.remarks })
 }
 
+/// What became of a change of an account.
+pub(crate) fn change(reply: &ChangeReply) -> Value {
+    json!({
+        "account": reply.account,
+        "login_needed": reply.login_needed,
+        "remarks": reply.remarks,
+    })
+}
+
+/// What became of the removal of an account.
+pub(crate) fn removal(reply: &RemoveReply) -> Value {
+    json!({
+        "account": reply.account,
+        "revoked": reply.revoked,
+        "client_deleted": reply.client_deleted,
+        "remarks": reply.remarks,
+    })
+}
+
 /// An issuer.
 pub(crate) fn issuer(issuer: &IssuerInfo) -> Value {
     json!({
@@ -87,6 +109,8 @@ pub(crate) fn issuer(issuer: &IssuerInfo) -> Value {
         "dialect": issuer.dialect,
         "scopes": issuer.scopes,
         "client": issuer.client,
+        "public_client": issuer.public_client,
+        "scopes_offered": issuer.scopes_offered,
         "health": issuer.health,
     })
 }
@@ -148,6 +172,44 @@ pub(crate) fn token(token: &str, reply: &TokenReply) -> Zeroizing<Vec<u8>> {
     };
     // Room enough that the buffer is not moved, which would leave a copy of the token behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * token.len() + 8192));
+    if serde_json::to_writer(&mut *bytes, &object).is_ok() {
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+/// An account with its secrets, as the bytes to write: the secrets are in no other buffer.
+pub(crate) fn account_with_secrets(
+    info: &AccountInfo,
+    secrets: &AccountSecrets,
+) -> Zeroizing<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Secrets<'a> {
+        refresh_token: Option<&'a str>,
+        client_id: Option<&'a str>,
+        client_secret: Option<&'a str>,
+        registration_access_token: Option<&'a str>,
+        registration_client_uri: Option<&'a str>,
+    }
+    #[derive(Serialize)]
+    struct Both<'a> {
+        account: Value,
+        secrets: Secrets<'a>,
+    }
+    let all = [&secrets.refresh_token, &secrets.client_secret, &secrets.registration_access_token];
+    let length: usize = all.into_iter().flatten().map(String::len).sum();
+    let object = Both {
+        account: account(info),
+        secrets: Secrets {
+            refresh_token: secrets.refresh_token.as_deref(),
+            client_id: secrets.client_id.as_deref(),
+            client_secret: secrets.client_secret.as_deref(),
+            registration_access_token: secrets.registration_access_token.as_deref(),
+            registration_client_uri: secrets.registration_client_uri.as_deref(),
+        },
+    };
+    // Room enough that the buffer is not moved: each byte of a secret can take two.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * length + 65_536));
     if serde_json::to_writer(&mut *bytes, &object).is_ok() {
         bytes.push(b'\n');
     }

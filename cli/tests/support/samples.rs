@@ -3,8 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LoginInfo, SessionInfo, StatusReply, TokenReply, UserInfo,
-    login_state, state,
+    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, RemoveReply,
+    SessionInfo, StatusReply, TokenReply, UserInfo, client, login_state, state,
 };
 
 use super::Script;
@@ -38,6 +38,12 @@ pub(crate) fn accounts(base: u64) -> Vec<AccountInfo> {
         issuer_name: Some("wlcg".into()),
         state: state::SIGNED_IN.into(),
         client_id: Some("7f1c2d3e".into()),
+        client: Some(client::USER.into()),
+        client_name: Some("iamd login1 alice".into()),
+        grant_types: Some(vec![
+            "urn:ietf:params:oauth:grant-type:device_code".into(),
+            "refresh_token".into(),
+        ]),
         scopes_asked: vec!["openid".into(), "offline_access".into(), "storage.read:/".into()],
         scopes: vec!["openid".into(), "storage.read:/".into()],
         subject: Some("73f16d93-2441".into()),
@@ -124,6 +130,7 @@ pub(crate) fn script(base: u64) -> Script {
                 dialect: "indigo-iam".into(),
                 scopes: vec!["openid".into(), "storage.read:/".into()],
                 client: "per-user".into(),
+                public_client: Some(true),
                 health: "ok".into(),
                 ..Default::default()
             },
@@ -133,6 +140,7 @@ pub(crate) fn script(base: u64) -> Script {
                 url: "https://cms-auth.example.org/".into(),
                 dialect: "indigo-iam".into(),
                 client: "per-site".into(),
+                public_client: Some(false),
                 health: "unknown".into(),
                 ..Default::default()
             },
@@ -169,6 +177,25 @@ pub(crate) fn script(base: u64) -> Script {
             announce_ahead_seconds: 5 * 86_400,
         },
         login: pending(base),
+        change: ChangeReply { account: "cms".into(), login_needed: true, remarks: vec![] },
+        removal: RemoveReply {
+            account: "cms".into(),
+            revoked: true,
+            client_deleted: true,
+            remarks: vec![],
+        },
+        secrets: AccountSecrets {
+            refresh_token: Some("eyJ.refresh.token".into()),
+            client_id: Some("7f1c2d3e".into()),
+            client_secret: Some("s3cr3t-of-the-client".into()),
+            registration_access_token: Some("eyJ.registration.token".into()),
+            registration_client_uri: Some("https://wlcg.example.org/register/7f1c2d3e".into()),
+        },
+        offered: Some(
+            ["openid", "offline_access", "storage.read:/", "storage.modify:/", "compute.read"]
+                .map(str::to_owned)
+                .into(),
+        ),
         ..Default::default()
     }
 }

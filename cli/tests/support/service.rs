@@ -1,19 +1,19 @@
 //! A daemon that answers what the test's script says, over a real bus.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Read as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    AccountInfo, ChangeReply, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME,
-    PATH, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
+    LoginInfo, LoginOptions, LogoutReply, NAME, PATH, RemoveOptions, RemoveReply, SessionInfo,
+    StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
-use zbus::OwnedFd;
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
-use zbus::{DBusError, interface};
+use zbus::{DBusError, OwnedFd, interface};
 
 use super::bus::Bus;
 
@@ -28,6 +28,11 @@ pub(crate) struct Script {
     pub(crate) sessions: Vec<SessionInfo>,
     pub(crate) status: StatusReply,
     pub(crate) logout: LogoutReply,
+    pub(crate) change: ChangeReply,
+    pub(crate) removal: RemoveReply,
+    pub(crate) secrets: AccountSecrets,
+    /// What an issuer says it offers, when it is asked alone.
+    pub(crate) offered: Option<Vec<String>>,
     /// The answer to `Login`; then what `LoginState` says, each after so long. When they are
     /// used up, `LoginState` waits as long as it may and repeats the last one.
     pub(crate) login: LoginInfo,
@@ -243,6 +248,61 @@ impl Accounts {
     async fn issuers(&self) -> Result<Vec<IssuerInfo>, Scripted> {
         self.0.called("Issuers", String::new()).await?;
         Ok(self.0.read(|script| script.issuers.clone()))
+    }
+
+    async fn issuer(&self, issuer: &str) -> Result<IssuerInfo, Scripted> {
+        self.0.called("Issuer", format!("{issuer:?}")).await?;
+        let slashless = |url: &str| url.trim_end_matches('/').to_owned();
+        let found = self.0.read(|script| {
+            let known = script
+                .issuers
+                .iter()
+                .find(|known| known.name == issuer || slashless(&known.url) == slashless(issuer));
+            Some(IssuerInfo { scopes_offered: script.offered.clone(), ..known?.clone() })
+        });
+        found.ok_or_else(|| Scripted {
+            name: "org.iamd1.Error.NoSuchIssuer".into(),
+            message: format!("this site lists no issuer {issuer:?}"),
+        })
+    }
+
+    async fn add(
+        &self,
+        account: &str,
+        options: AddOptions,
+        secrets: HashMap<String, OwnedFd>,
+    ) -> Result<ChangeReply, Scripted> {
+        let secrets: BTreeMap<String, String> =
+            secrets.into_iter().map(|(name, fd)| (name, read(fd))).collect();
+        self.0.called("Add", format!("{account:?}, {options:?}, {secrets:?}")).await?;
+        Ok(self.0.read(|script| script.change.clone()))
+    }
+
+    async fn edit(&self, account: &str, options: EditOptions) -> Result<ChangeReply, Scripted> {
+        self.0.called("Edit", format!("{account:?}, {options:?}")).await?;
+        Ok(self.0.read(|script| script.change.clone()))
+    }
+
+    async fn rename(&self, account: &str, new_name: &str) -> Result<ChangeReply, Scripted> {
+        self.0.called("Rename", format!("{account:?}, {new_name:?}")).await?;
+        Ok(ChangeReply { account: new_name.into(), ..self.0.read(|script| script.change.clone()) })
+    }
+
+    async fn set_default(&self, account: &str) -> Result<ChangeReply, Scripted> {
+        self.0.called("SetDefault", format!("{account:?}")).await?;
+        Ok(ChangeReply { account: account.into(), ..self.0.read(|script| script.change.clone()) })
+    }
+
+    async fn remove(&self, account: &str, options: RemoveOptions) -> Result<RemoveReply, Scripted> {
+        self.0.called("Remove", format!("{account:?}, {options:?}")).await?;
+        let mut removal = self.0.read(|script| script.removal.clone());
+        removal.client_deleted &= options.keep_client != Some(true);
+        Ok(removal)
+    }
+
+    async fn secrets(&self, account: &str) -> Result<AccountSecrets, Scripted> {
+        self.0.called("Secrets", format!("{account:?}")).await?;
+        Ok(self.0.read(|script| script.secrets.clone()))
     }
 
     async fn diagnose(&self) -> Result<Vec<Finding>, Scripted> {

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::Signal;
+use nix::sys::termios::{Termios, tcgetattr};
 
 use super::iamctl;
 
@@ -21,6 +23,7 @@ pub(crate) struct Terminal {
     terminal: File,
     child: Child,
     seen: Vec<u8>,
+    before: Termios,
 }
 
 impl Terminal {
@@ -28,10 +31,30 @@ impl Terminal {
     pub(crate) fn start(
         address: &str,
         args: &[&str],
-        (columns, rows): (u16, u16),
+        size: (u16, u16),
         change: impl FnOnce(&mut Command),
     ) -> Self {
-        Self::start_as(iamctl(address, args), (columns, rows), |_| None, change)
+        Self::redirected(address, args, size, "", change)
+    }
+
+    /// The same with some of its streams elsewhere, as a shell writes it.
+    pub(crate) fn redirected(
+        address: &str,
+        args: &[&str],
+        size: (u16, u16),
+        redirect: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
+        let wrap = |plain: &Command| {
+            if redirect.is_empty() {
+                return None;
+            }
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("exec \"$@\" {redirect}"), "sh"]);
+            shell.arg(plain.get_program()).args(plain.get_args());
+            Some(shell)
+        };
+        Self::start_as(iamctl(address, args), size, wrap, change)
     }
 
     /// Starts what `wrap` makes of `iamctl`, a shell that runs it for example.
@@ -63,10 +86,11 @@ impl Terminal {
         command.stdin(pty.slave.try_clone().unwrap());
         command.stdout(pty.slave.try_clone().unwrap());
         command.stderr(pty.slave);
+        let before = tcgetattr(&pty.master).unwrap();
         let child = command.spawn().unwrap();
         // The command holds the other end; dropped, the end of iamctl is the end of the terminal.
         drop(command);
-        Self { terminal: File::from(pty.master), child, seen: Vec::new() }
+        Self { terminal: File::from(pty.master), child, seen: Vec::new(), before }
     }
 
     /// Waits until the text is on the terminal.
@@ -89,6 +113,12 @@ impl Terminal {
         }
     }
 
+    /// Sends a signal to `iamctl`, which setsid has become.
+    pub(crate) fn send(&self, signal: Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
     /// Types.
     pub(crate) fn type_keys(&mut self, keys: &str) {
         self.terminal.write_all(keys.as_bytes()).unwrap();
@@ -106,7 +136,16 @@ impl Terminal {
         (code, self.seen())
     }
 
-    fn seen(&self) -> String {
+    /// As [`Self::end`]; the terminal must be as it was before, its echo back.
+    pub(crate) fn end_restored(self) -> (i32, String) {
+        let (terminal, before) = (self.terminal.try_clone().unwrap(), self.before.clone());
+        let end = self.end();
+        assert_eq!(tcgetattr(&terminal).unwrap(), before, "{end:?}");
+        end
+    }
+
+    /// What was written so far.
+    pub(crate) fn seen(&self) -> String {
         String::from_utf8_lossy(&self.seen).replace("\r\n", "\n")
     }
 

@@ -86,6 +86,13 @@ pub enum PassphraseError {
 /// it reads with these keys.
 #[async_trait]
 pub trait Guards: Send + Sync + 'static {
+    /// Whether no answer of an issuer waits to be written to this account: under another guard it
+    /// would not be recognised when it is replayed.
+    ///
+    /// # Errors
+    /// One waits.
+    fn is_settled(&self, account: &AccountKey) -> Result<(), VaultError>;
+
     /// A new guard for this account with a new key, open. Takes its time, one after another.
     async fn make(
         &self,

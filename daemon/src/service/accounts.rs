@@ -165,15 +165,16 @@ impl Service {
         let config = self.config();
         let is_default = default == Some(&record.name);
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
+        let locked = record.is_locked();
         let token = self.broker.cached(&key, &Ask { wanted, ..Ask::default() });
-        let token = token.or_else(|| record.access_token.clone());
+        let token = token.or_else(|| record.access_token.clone()).filter(|_| !locked);
         let file = self.presence.file_state(&key);
         AccountInfo {
             name: record.name.to_string(),
             is_default,
             issuer: record.issuer.clone(),
             issuer_name: config.issuer(&record.issuer).map(|profile| profile.name.clone()),
-            state: if record.is_locked() { state::LOCKED } else { record.state.word() }.into(),
+            state: if locked { state::LOCKED } else { record.state.word() }.into(),
             reason: record.state.reason().map(str::to_owned),
             client_id: record.client_id.clone(),
             client: Some(client_word(&record.client_owner).into()),
@@ -197,7 +198,11 @@ impl Service {
             token_file_problem: file.problem,
             login_running: self.logins.pending(&key).is_some(),
             has_passphrase: Some(record.guard.is_some()),
-            unlocked_until: self.locks.unlocked_until(&key).map(|at| at.0),
+            unlocked_until: self
+                .locks
+                .unlocked_until(&key)
+                .filter(|_| record.guard.is_some() && !locked)
+                .map(|at| at.0),
             ..AccountInfo::default()
         }
     }

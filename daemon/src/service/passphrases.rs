@@ -154,6 +154,7 @@ impl Service {
             Some(found) if found.value.owner == caller.owner => (found.value, found.revision),
             _ => (self.unsigned(caller, named, &key).await?, Revision::ABSENT),
         };
+        self.locks.guards.is_settled(&key)?;
         let was_locked = record.is_locked();
         let had_one = record.guard.is_some();
         match (had_one, &present) {
@@ -333,12 +334,20 @@ impl Service {
                 clock.sleep(left.min(LOOK)).await;
             }
             let Some(service) = service.upgrade() else { return };
-            // Off the list first: who is on it can be aborted.
-            service.locks.timers().remove(&account);
+            {
+                // Off the list first: who is on it can be aborted. Unlocked anew at this very
+                // moment, another timer stands there.
+                let mut timers = service.locks.timers();
+                if timers.get(&account).is_none_or(|timer| timer.until != until) {
+                    return;
+                }
+                timers.remove(&account);
+            }
+            // Else it was removed meanwhile, and what has its name now is another one.
             if service.locks.release(&account) {
                 service.record_passphrase(audit::Kind::Lock, &account, None, "expired");
+                service.shut(&account).await;
             }
-            service.shut(&account).await;
         });
         timers.insert(key.clone(), Timer { until, task: task.abort_handle() });
     }

@@ -165,6 +165,13 @@ impl Service {
                     // A login that was over before its token came leaves no file behind.
                     self.presence.forget(&key);
                 }
+                if record.guard.is_some()
+                    && let Ok(Some(now)) = self.vault.account(&key).await
+                    && now.value.is_locked()
+                {
+                    // Nor does one whose account was locked before its token came.
+                    self.presence.forget(&key);
+                }
             }
             Err(error) => {
                 tracing::info!(uid = key.uid, account = %key.name, %error, "no token at login: {error}");

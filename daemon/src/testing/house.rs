@@ -94,6 +94,10 @@ struct NoGuards;
 
 #[async_trait]
 impl Guards for NoGuards {
+    fn is_settled(&self, _: &AccountKey) -> Result<(), VaultError> {
+        Ok(())
+    }
+
     async fn make(&self, _: &Record, _: &SecretString) -> Result<Guard, PassphraseError> {
         Err(VaultError::Unavailable { text: "nothing is sealed here".into() }.into())
     }

@@ -164,6 +164,22 @@ async fn unlocked_for_a_time_it_locks_itself() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_time_of_an_account_that_was_removed_does_not_touch_its_successor() {
+    let house = guarded().await;
+    house.log_in(ALICE).await;
+    token(&house).await.unwrap();
+    unlock(&house, seconds(2), WORDS).await.unwrap();
+    let mut successor = record(&house).await.value;
+    successor.guard = None;
+    house.kept.discard_account(&successor.key()).await.unwrap();
+    house.kept.save_account(&successor, Revision::ABSENT).await.unwrap();
+    assert_eq!(shown(&house).await.unlocked_until, None);
+    house.later(4).await;
+    assert!(house.alices_file().is_some());
+    assert!(house.audit.of(Event::Lock).is_empty());
+}
+
+#[tokio::test]
 async fn five_wrong_passphrases_bar_their_user_for_a_minute_and_nobody_else() {
     let house = guarded().await.restarted().await;
     for _ in 0..5 {

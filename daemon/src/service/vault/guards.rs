@@ -125,17 +125,20 @@ impl Sealer {
 
 #[async_trait]
 impl Guards for StoreVault {
+    fn is_settled(&self, account: &AccountKey) -> Result<(), VaultError> {
+        if self.is_waited_for(&account_row(account)) {
+            let text = "an answer of the issuer could not be stored yet and waits for the next \
+                        start of iamd; change the passphrase after that";
+            return Err(VaultError::Unavailable { text: text.into() });
+        }
+        Ok(())
+    }
+
     async fn make(
         &self,
         record: &Record,
         passphrase: &SecretString,
     ) -> Result<Guard, PassphraseError> {
-        if self.is_waited_for(&account_row(&record.key())) {
-            // Under a new key it would not be recognised when it is replayed.
-            let text = "an answer of the issuer could not be stored yet and waits for the next \
-                        start of iamd; change the passphrase after that";
-            return Err(VaultError::Unavailable { text: text.into() }.into());
-        }
         let (owner, issuer) = (record.owner.clone(), record.issuer.clone());
         let (random, cost) = (self.sealer.shared_random(), self.held.cost);
         let passphrase = passphrase.clone();

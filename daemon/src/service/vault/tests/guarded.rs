@@ -222,7 +222,7 @@ async fn a_guarded_answer_that_was_overtaken_is_dropped() {
     let predecessor = old.value.refresh_token.replace(secret("rt-lost"));
     vault.journal(&old.value, predecessor.as_ref()).await.unwrap();
     // A passphrase is not changed while an answer waits: it would not be recognised.
-    let refused = vault.make(&old.value, &secret(WORDS)).await.unwrap_err();
+    let refused = vault.is_settled(&old.value.key()).unwrap_err();
     assert!(refused.to_string().contains("waits for the next start"), "{refused}");
     old.value.refresh_token = Some(secret("rt-newer"));
     vault.save_account(&old.value, old.revision).await.unwrap();

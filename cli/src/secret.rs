@@ -1,0 +1,125 @@
+//! Secrets of the user on their way to the daemon: in by file descriptor, out by file descriptor;
+//! never an argument, never in a message.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use iamd_protocol::bus::secret::LONGEST;
+use iamd_protocol::error::Kind;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+use crate::interrupt;
+
+/// Reads a secret from a file descriptor that the caller of the program opened; a line break at
+/// its end is not part of it.
+///
+/// # Errors
+/// [`Kind::InvalidArgument`]: the descriptor is not one that the caller opened, or what is there
+/// is no secret.
+pub(crate) fn from_fd(number: u32) -> Result<SecretString, Failure> {
+    let refuse = |what: String| {
+        Failure::new(Kind::InvalidArgument, format!("file descriptor {number}: {what}"))
+            .advise(format!("Have the shell open it:  {number}< FILE"))
+    };
+    inherited(number).map_err(refuse)?;
+    let bytes = read(number).map_err(|error| refuse(format!("it cannot be read: {error}")))?;
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    if text.is_empty() {
+        return Err(refuse("no secret is there".into()));
+    }
+    if text.len() > LONGEST {
+        return Err(refuse(format!("the secret is longer than {} KiB", LONGEST / 1024)));
+    }
+    match std::str::from_utf8(text) {
+        Ok(text) if !text.contains(char::is_control) => Ok(SecretString::from(text)),
+        _ => Err(refuse("the secret is no single line of UTF-8 text".into())),
+    }
+}
+
+/// Whether the descriptor came with the program: ours are closed on exec, and must not be taken
+/// for one that the user forgot to open.
+fn inherited(number: u32) -> Result<(), String> {
+    const CLOSED_ON_EXEC: u32 = OFlag::O_CLOEXEC.bits() as u32;
+    const ACCESS: u32 = OFlag::O_ACCMODE.bits() as u32;
+    const WRITE_ONLY: u32 = OFlag::O_WRONLY.bits() as u32;
+    // proc_pid_fdinfo(5): the flags are octal, the close-on-exec flag is among them.
+    let about = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+    let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    match flags {
+        None => Err("it is not open".into()),
+        Some(flags) if flags & CLOSED_ON_EXEC != 0 => Err("it is not open".into()),
+        Some(flags) if flags & ACCESS == WRITE_ONLY => Err("it is not open for reading".into()),
+        Some(_) => Ok(()),
+    }
+}
+
+fn read(number: u32) -> io::Result<Zeroizing<Vec<u8>>> {
+    let path = format!("/proc/self/fd/{number}");
+    // A named pipe whose writer is done already would hold up an opening that waits.
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if file.is_terminal() {
+        let text = "it is a terminal, where the secret would be shown";
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    }
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+    // Room enough that the buffer is not moved, which would leave a copy behind.
+    let mut bytes = Zeroizing::new(vec![0; LONGEST + 4]);
+    let mut length = 0;
+    while length < bytes.len() {
+        match file.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// The read end of a pipe with the secret, for a call to the daemon, which takes pipes only.
+///
+/// # Errors
+/// [`Kind::Internal`] when there are no descriptors left.
+pub(crate) fn to_pipe(secret: &SecretString) -> Result<OwnedFd, Failure> {
+    let (reader, mut writer) = io::pipe()
+        .map_err(|error| Failure::new(Kind::Internal, format!("no pipe is to be had: {error}")))?;
+    // Where the user has many pipes, one holds a single page: the rest is written as it is read.
+    let secret = secret.clone();
+    std::thread::spawn(move || {
+        interrupt::ignore_in_this_thread();
+        // A daemon that does not read it says why in its answer.
+        let _ = writer.write_all(secret.expose_secret().as_bytes());
+    });
+    Ok(reader.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_of_our_own_is_not_one_of_the_users() {
+        let file = fs::File::open("/dev/zero").unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+        assert_eq!(inherited(number.try_into().unwrap()).unwrap_err(), "it is not open");
+        assert!(inherited(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn what_is_in_the_pipe_is_the_secret_to_its_last_byte() {
+        let long = "x".repeat(LONGEST);
+        let mut read = String::new();
+        let file = fs::File::from(to_pipe(&SecretString::from(long.clone())).unwrap());
+        { file }.read_to_string(&mut read).unwrap();
+        assert_eq!(read, long);
+    }
+}
