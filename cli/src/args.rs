@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod issuer;
 mod login;
+mod run;
 mod text;
 mod token;
 
@@ -14,6 +15,7 @@ pub(crate) use account::{Account, ShowAccount};
 pub(crate) use admin::Admin;
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Login, Logout};
+pub(crate) use run::Run;
 pub(crate) use text::ABOUT;
 pub(crate) use token::Token;
 
@@ -50,6 +52,9 @@ pub(crate) enum Command {
     /// Print an access token
     #[command(before_help = text::TOKEN, after_help = text::TOKEN_ABOUT, help_template = text::TEMPLATE)]
     Token(Token),
+    /// Run a command with a token that is kept fresh while it runs
+    #[command(before_help = text::RUN, after_help = text::RUN_ABOUT, help_template = text::TEMPLATE)]
+    Run(Run),
     /// Show accounts, tokens and the time they have left
     #[command(before_help = text::STATUS, help_template = text::TEMPLATE)]
     Status(Listing),

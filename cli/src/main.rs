@@ -12,10 +12,11 @@ mod environment;
 mod failure;
 mod interrupt;
 mod output;
+mod private;
 mod qr;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(app::run() as u8)
+    ExitCode::from(app::run())
 }

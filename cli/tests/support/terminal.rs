@@ -28,15 +28,26 @@ impl Terminal {
     pub(crate) fn start(
         address: &str,
         args: &[&str],
+        size: (u16, u16),
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
+        let words: Vec<&str> = [env!("CARGO_BIN_EXE_iamctl")].iter().chain(args).copied().collect();
+        Self::start_program(address, &words, size, change)
+    }
+
+    /// Starts another program likewise.
+    pub(crate) fn start_program(
+        address: &str,
+        words: &[&str],
         (columns, rows): (u16, u16),
         change: impl FnOnce(&mut Command),
     ) -> Self {
         let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
-        let plain = iamctl(address, args);
+        let plain = iamctl(address, &[]);
         // setsid --ctty makes standard input the controlling terminal, which std cannot.
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait"]).arg(plain.get_program()).args(plain.get_args());
+        command.args(["--ctty", "--wait"]).args(words);
         command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
         change(&mut command);
         command.stdin(pty.slave.try_clone().unwrap());
