@@ -349,7 +349,7 @@ mod tests {
         let base = Directory::open(dir.path(), uid()).unwrap();
         let (name, own) = base.make("iamctl-run-").unwrap();
         own.write(OsStr::new("token"), b"t").unwrap();
-        assert_eq!(base.begin_with("iamctl-run-"), [name.clone()]);
+        assert_eq!(base.begin_with("iamctl-run-"), std::slice::from_ref(&name));
         let mode = std::fs::metadata(dir.path().join(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o700);
         base.remove_with_files(&name, &own).unwrap();

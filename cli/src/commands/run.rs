@@ -53,7 +53,7 @@ pub(super) fn run(args: &Run, context: &mut Context) -> Result<u8, Failure> {
         .map_err(|failure| failure.about(name))?;
     say(&token, args, context);
     // From here on there is something to take away: a signal must not end this process.
-    let signals = Signals::catch().map_err(|error| {
+    let mut signals = Signals::catch().map_err(|error| {
         Failure::new(Kind::Internal, format!("signals cannot be attended to: {error}"))
     })?;
     let no_place = |error: std::io::Error| {

@@ -1,20 +1,21 @@
 //! Signals while the command runs, and its end.
 //!
-//! The signals are blocked and read from a descriptor, each with who sent it: what the terminal
-//! sends (Ctrl-C, Ctrl-Z, a new size) goes to the whole process group and so to the command
-//! itself; it must not get it twice, because many programs take a second Ctrl-C for "at once".
-//! What somebody sends to `iamctl` is passed on. (std::process gives the command an empty mask.)
+//! Each signal is looked at with who sent it: what the terminal sends (Ctrl-C, Ctrl-Z, a new size)
+//! goes to the whole process group and so to the command itself; it must not get it twice, because
+//! many programs take a second Ctrl-C for "at once". What somebody sends to `iamctl` is passed on.
+//!
+//! They are handled and not blocked: the command would inherit a mask, but not a handler.
 
-use std::os::fd::AsFd;
 use std::process::Child;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill, raise};
-use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 
 /// What is passed on when it is sent to `iamctl`.
 const PASSED_ON: [Signal; 9] = [
@@ -28,8 +29,6 @@ const PASSED_ON: [Signal; 9] = [
     Signal::SIGCONT,
     Signal::SIGWINCH,
 ];
-/// `si_code` of what the kernel sends, for the terminal among others (asm-generic/siginfo.h).
-const SI_KERNEL: i32 = 0x80;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,65 +37,56 @@ pub(super) enum Ended {
     Code(i32),
     /// By a signal.
     Signal(Signal),
-    /// Somebody else took its exit status: `iamctl` was started with SIGCHLD ignored.
+    /// Its exit status is not to be had.
     Unknown,
 }
 
 /// The signals of this process.
-pub(super) struct Signals {
-    fd: SignalFd,
-}
+pub(super) struct Signals(SignalsInfo<WithOrigin>);
 
 impl Signals {
     /// From now on signals wait until they are attended to.
     ///
     /// # Errors
     /// Such as no descriptor left.
-    pub(super) fn catch() -> nix::Result<Self> {
-        let mut set: SigSet = PASSED_ON.into_iter().collect();
-        set.add(Signal::SIGCHLD);
-        set.thread_block()?;
-        Ok(Self { fd: SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)? })
+    pub(super) fn catch() -> std::io::Result<Self> {
+        // The signals that nohup(1) and the like ignore stay so, for the command too.
+        let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+        let is_ignored = |signal: Signal| ignored >> (signal as i32 - 1) & 1 == 1;
+        let caught = PASSED_ON.into_iter().filter(|signal| !is_ignored(*signal));
+        // An end that is ignored would take its exit status with it.
+        let caught = caught.chain([Signal::SIGCHLD]).map(|signal| signal as i32);
+        Ok(Self(SignalsInfo::new(caught)?))
     }
 
     /// A signal that came already and means the end.
-    pub(super) fn that_ends(&self) -> Option<Signal> {
+    pub(super) fn that_ends(&mut self) -> Option<Signal> {
         use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-        let signals = std::iter::from_fn(|| self.next().map(|(signal, _)| signal));
-        signals.into_iter().find(|signal| matches!(signal, SIGINT | SIGTERM | SIGHUP | SIGQUIT))
+        let mut signals = self.0.pending().filter_map(|origin| origin.signal.try_into().ok());
+        signals.find(|signal| matches!(signal, SIGINT | SIGTERM | SIGHUP | SIGQUIT))
     }
 
     /// Attends to signals until the command has ended.
-    pub(super) fn attend(&self, child: &Child) -> Ended {
+    pub(super) fn attend(&mut self, child: &Child) -> Ended {
         let Ok(pid) = i32::try_from(child.id()) else { return Ended::Unknown };
-        // Tells the end where SIGCHLD is ignored; without it there is still the signal.
-        let pidfd = rustix::process::Pid::from_raw(pid)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let mut attended = Attended { pid: Pid::from_raw(pid), stopped: false };
-        loop {
-            let mut fds = vec![PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
-            fds.extend(pidfd.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
-            match poll(&mut fds, PollTimeout::NONE) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                // Without poll there is still the plain wait for the end.
-                Err(_) => return attended.wait(),
-            }
-            while let Some((signal, info)) = self.next() {
-                if let Some(ended) = attended.signal(signal, &info) {
-                    return ended;
-                }
-            }
-            if let Some(ended) = attended.look() {
+        // It may have ended before the first signal is looked at.
+        if let Some(ended) = attended.look() {
+            return ended;
+        }
+        for origin in &mut self.0 {
+            if let Some(ended) = attended.signal(&origin) {
                 return ended;
             }
         }
+        attended.wait()
     }
+}
 
-    fn next(&self) -> Option<(Signal, siginfo)> {
-        let info = self.fd.read_signal().ok().flatten()?;
-        let signal = i32::try_from(info.ssi_signo).ok()?.try_into().ok()?;
-        Some((signal, info))
-    }
+/// The mask of ignored signals (proc_pid_status(5)); none where it is not to be had.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// The command, until its exit status was taken: so long its pid is its own.
@@ -107,20 +97,26 @@ struct Attended {
 
 impl Attended {
     /// Passes a signal on, if the command did not get it.
-    fn signal(&mut self, signal: Signal, info: &siginfo) -> Option<Ended> {
+    fn signal(&mut self, origin: &Origin) -> Option<Ended> {
         let ended = self.look();
-        let has_it =
-            info.ssi_code == SI_KERNEL || i64::from(info.ssi_pid) == i64::from(self.pid.as_raw());
-        let pass_on = match signal {
-            Signal::SIGCHLD => false,
-            // `fg` goes to the group: where the command goes on already it is not told again.
-            Signal::SIGCONT => self.stopped,
-            _ => !has_it,
-        };
-        if ended.is_none() && pass_on {
+        if ended.is_none()
+            && let Ok(signal) = Signal::try_from(origin.signal)
+            && self.lacks(signal, origin)
+        {
             let _ = kill(self.pid, signal);
         }
         ended
+    }
+
+    /// Whether the command should get the signal and did not.
+    fn lacks(&self, signal: Signal, origin: &Origin) -> bool {
+        let by_command = origin.process.as_ref().is_some_and(|by| by.pid == self.pid.as_raw());
+        match signal {
+            Signal::SIGCHLD => false,
+            // `fg` goes to the group: where the command goes on already it is not told again.
+            Signal::SIGCONT => self.stopped,
+            _ => !by_command && !matches!(origin.cause, Cause::Kernel),
+        }
     }
 
     /// What became of the command since the last look.
@@ -162,10 +158,21 @@ fn stop_too() {
     }
 }
 
-/// Ends this process by the signal, if nobody ignores it.
+/// Ends this process by the signal.
 pub(super) fn end_this_process(signal: Signal) {
-    let mut set = SigSet::empty();
-    set.add(signal);
-    let _ = set.thread_unblock();
-    let _ = raise(signal);
+    let _ = emulate_default_handler(signal as i32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_ignores_is_found() {
+        let status = "Name:\tiamctl\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
+        assert_eq!(ignored(status), 0x1001);
+        assert_eq!(ignored(status) >> (Signal::SIGHUP as i32 - 1) & 1, 1);
+        assert_eq!(ignored("SigIgn:\tnonsense"), 0);
+        assert_eq!(ignored(""), 0);
+    }
 }
