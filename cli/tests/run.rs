@@ -382,7 +382,8 @@ fn ctrl_c_ends_the_command_and_what_it_had_and_reaches_it_once() {
     terminal.type_keys("echo it was $?\n");
     terminal.wait_for("it was 130");
     // One that takes the first Ctrl-C for a hint gets one, and iamctl stays with it.
-    let script = "trap \"echo hi''nt\" INT; echo st''ands; sleep 60; sleep 1; echo la''ter";
+    let script = "trap \"echo hi''nt\" INT; echo st''ands; \
+                  for i in 1 2 3 4 5 6; do sleep 0.2; done; echo la''ter";
     terminal.type_keys(&format!("$IAMCTL run -- sh -c '{script}'; echo code $?\n"));
     terminal.wait_for("stands");
     terminal.type_keys("\x03");
@@ -406,6 +407,7 @@ fn ctrl_z_stops_the_command_and_gives_the_shell_back_and_fg_goes_on() {
     terminal.wait_for("in the shell");
     assert_eq!(world.left_behind().len(), 1);
     terminal.type_keys("fg\n");
+    terminal.type_keys("on\n");
     terminal.wait_for("went on");
     until("nothing is left", || world.left_behind().is_empty());
     terminal.type_keys("exit\n");

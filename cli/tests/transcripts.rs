@@ -30,7 +30,7 @@ fn token_prints_the_token_alone_in_every_form() {
     transcript.note("what a token says");
     transcript.iamctl(&fake.bus.address, &["token", "--decode"]);
     fake.script().token.token = samples::signed(base);
-    transcript.iamctl(&fake.bus.address, &["token", "--decode", "--json"]);
+    transcript.iamctl(&fake.bus.address, &["token", "--decode"]);
     transcript.note("a token that only its issuer can read");
     fake.script().token.token = "opaque".into();
     transcript.iamctl(&fake.bus.address, &["token", "--decode"]);
@@ -82,6 +82,26 @@ fn a_file_has_the_token_alone_and_standard_output_nothing() {
     assert_eq!(outcome.code, 3);
     assert!(std::fs::read_to_string(&file).unwrap().ends_with(&token));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_token_says_is_json_too_and_never_the_token() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let token = samples::signed(base);
+    fake.script().token.token = token.clone();
+    let outcome = run(&mut iamctl(&fake.bus.address, &["token", "--decode", "--json"]));
+    assert!(!outcome.stdout.contains(token.split('.').nth(1).unwrap()));
+    let value: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(value["header"], serde_json::json!({"alg": "RS256", "kid": "rsa1"}));
+    assert_eq!(value["claims"]["evil"], "[2J1m");
+    // What the token says goes before what the daemon computed.
+    assert_eq!(value["expires_at"], base + 600);
+    let left = value["expires_in"].as_u64().unwrap();
+    assert!((600..=630).contains(&left), "{left}");
+    for member in ["account", "issuer", "remarks"] {
+        assert!(!value[member].is_null(), "{member}");
+    }
 }
 
 #[test]

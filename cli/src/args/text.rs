@@ -29,7 +29,7 @@ Examples:
   iamctl status                             what there is, and for how long
   curl -H @<(iamctl token --header) URL     use a token
   iamctl token -s storage.read:/ -t 10m     a token for less, valid for 10 minutes
-  iamctl run -- gfal-ls davs://se/path      a command that always finds a valid token";
+  iamctl run -- xrdcp root://se//file .     a command that always finds a valid token";
 
 /// The commands by what they are for, and the exit codes. A test holds that none is missing.
 pub(crate) const AFTER: &str = "\
