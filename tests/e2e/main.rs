@@ -21,6 +21,7 @@ mod people;
 mod quotas;
 mod reload;
 mod renewal;
+mod run_command;
 mod seen;
 mod sessions_and_files;
 mod ssh_stays_clean;
@@ -52,6 +53,7 @@ fn all() -> Vec<Case> {
         first_login::cases(),
         login_command::cases(),
         iamctl::cases(),
+        run_command::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),
         quotas::cases(),
