@@ -373,7 +373,7 @@ fn shell_on_a_terminal(world: &World) -> Terminal {
 fn ctrl_c_ends_the_command_and_what_it_had_and_reaches_it_once() {
     let world = World::new();
     let mut terminal = shell_on_a_terminal(&world);
-    terminal.type_keys("$IAMCTL run -- sh -c 'echo be''gins; sleep 60'; echo code $?\n");
+    terminal.type_keys("$IAMCTL run -- sh -c 'echo be''gins; exec sleep 60'; echo code $?\n");
     terminal.wait_for("begins");
     assert_eq!(world.left_behind().len(), 1);
     terminal.type_keys("\x03");

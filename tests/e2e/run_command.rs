@@ -100,7 +100,7 @@ fn the_exit_code_is_the_commands_and_nothing_is_left(world: &World) -> Outcome {
 fn a_lost_connection_ends_the_command_and_takes_its_token_away(world: &World) -> Outcome {
     let (node, user) = (world.node()?, world.user()?);
     let _session = sign_in(node, world.issuer()?, &user)?;
-    let line = "iamctl run -- sh -c 'echo begins; sleep 100'";
+    let line = "iamctl run -- sh -c 'echo begins; exec sleep 100'";
     let mut lost = node.ssh(&user).pty().open(Some(line))?;
     lost.wait_for("begins")?;
     let directory = format!("/run/user/{}/iamctl-run-*", uid(&user)?);
