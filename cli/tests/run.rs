@@ -413,3 +413,18 @@ fn ctrl_z_stops_the_command_and_gives_the_shell_back_and_fg_goes_on() {
     terminal.type_keys("exit\n");
     terminal.end();
 }
+
+#[test]
+fn a_terminal_that_goes_away_ends_the_command_and_takes_its_token_away() {
+    let world = World::new();
+    let runtime = world.dir.path().to_owned();
+    // As the session leader, which is the only one that the kernel tells.
+    let words = ["run", "--", "sh", "-c", "echo begins; exec sleep 15"];
+    let mut terminal = Terminal::start(&world.fake.bus.address, &words, (80, 24), |command| {
+        command.env("XDG_RUNTIME_DIR", runtime);
+    });
+    terminal.wait_for("begins");
+    assert_eq!(world.left_behind().len(), 1);
+    assert_eq!(terminal.hang_up(), 129, "by SIGHUP and not by itself");
+    assert!(world.left_behind().is_empty());
+}

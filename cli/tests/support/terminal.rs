@@ -44,6 +44,9 @@ impl Terminal {
     ) -> Self {
         let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
+        // Else the program would keep its own terminal alive when this end goes.
+        let flags = rustix::io::fcntl_getfd(&pty.master).unwrap() | rustix::io::FdFlags::CLOEXEC;
+        rustix::io::fcntl_setfd(&pty.master, flags).unwrap();
         let plain = iamctl(address, &[]);
         // setsid --ctty makes standard input the controlling terminal, which std cannot.
         let mut command = Command::new("setsid");
@@ -86,6 +89,13 @@ impl Terminal {
         // As a shell counts a signal.
         let code = status.code().or_else(|| Some(128 + status.signal()?)).unwrap();
         (code, self.seen())
+    }
+
+    /// Takes the terminal away, as a lost connection does, and waits for the end; the exit code.
+    pub(crate) fn hang_up(mut self) -> i32 {
+        self.terminal = File::open("/dev/null").unwrap();
+        let status = self.child.wait().unwrap();
+        status.code().or_else(|| Some(128 + status.signal()?)).unwrap()
     }
 
     fn seen(&self) -> String {

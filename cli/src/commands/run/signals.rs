@@ -11,7 +11,7 @@ use std::process::Child;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getsid};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
@@ -115,6 +115,9 @@ impl Attended {
             Signal::SIGCHLD => false,
             // `fg` goes to the group: where the command goes on already it is not told again.
             Signal::SIGCONT => self.stopped,
+            // A terminal that goes away tells its session leader only; who that is has to pass it
+            // on, as a shell does (tty_signal_session_leader in the kernel).
+            Signal::SIGHUP if is_session_leader() => !by_command,
             _ => !by_command && !matches!(origin.cause, Cause::Kernel),
         }
     }
@@ -148,6 +151,10 @@ impl Attended {
             }
         }
     }
+}
+
+fn is_session_leader() -> bool {
+    getsid(None) == Ok(Pid::this())
 }
 
 /// The shell waits for `iamctl` and not for the command: it gets its terminal back when `iamctl`
