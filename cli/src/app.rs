@@ -45,27 +45,27 @@ impl Context {
     }
 }
 
-/// Runs the program.
-pub(crate) fn run() -> Exit {
+/// Runs the program; its exit code.
+pub(crate) fn run() -> u8 {
     let environment = Environment::of_this_process();
     if complete::answer(&environment) {
-        return Exit::Done;
+        return Exit::Done as u8;
     }
     let output = Output::of_this_process(&environment);
     let mut context = Context { environment, output };
     let exit = match Cli::try_parse() {
         Ok(cli) => command(&cli, &mut context),
-        Err(error) => usage(&error, &mut context.output),
+        Err(error) => usage(&error, &mut context.output) as u8,
     };
     finish(context.output, exit)
 }
 
-fn command(cli: &Cli, context: &mut Context) -> Exit {
+fn command(cli: &Cli, context: &mut Context) -> u8 {
     match commands::run(&cli.command, context) {
         Ok(exit) => exit,
         Err(failure) => {
             context.output.failure(&failure, commands::as_json(&cli.command));
-            failure.exit
+            failure.exit as u8
         }
     }
 }
@@ -89,14 +89,14 @@ fn usage(error: &clap::Error, output: &mut Output) -> Exit {
 }
 
 /// A product that could not be written is a failure, unless the reader went away.
-fn finish(output: Output, exit: Exit) -> Exit {
+fn finish(output: Output, exit: u8) -> u8 {
     let Output { out, mut err } = output;
     match out.finish() {
         Ok(()) => exit,
         Err(error) => {
             let message = format!("iamctl: standard output cannot be written: {error}");
             err.line(&message);
-            if exit == Exit::Done { Kind::Internal.exit() } else { exit }
+            if exit == Exit::Done as u8 { Kind::Internal.exit() as u8 } else { exit }
         }
     }
 }

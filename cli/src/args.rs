@@ -6,6 +6,7 @@ mod admin;
 mod issuer;
 mod login;
 mod passphrase;
+mod run;
 mod text;
 mod token;
 
@@ -19,6 +20,7 @@ pub(crate) use admin::Admin;
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Login, Logout};
 pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};
+pub(crate) use run::Run;
 pub(crate) use text::ABOUT;
 pub(crate) use token::Token;
 
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     /// Print an access token
     #[command(before_help = text::TOKEN, after_help = text::TOKEN_ABOUT, help_template = text::TEMPLATE)]
     Token(Token),
+    /// Run a command with a token that is kept fresh while it runs
+    #[command(before_help = text::RUN, after_help = text::RUN_ABOUT, help_template = text::TEMPLATE)]
+    Run(Run),
     /// Show accounts, tokens and the time they have left
     #[command(before_help = text::STATUS, help_template = text::TEMPLATE)]
     Status(Listing),

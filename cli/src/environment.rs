@@ -20,6 +20,7 @@ const READ: &[&str] = &[
     variables::IAMD_NO_LOGIN,
     variables::IAMD_BUS_ADDRESS,
     variables::NO_COLOR,
+    "TMPDIR",
     "TERM",
     "LC_ALL",
     "LC_CTYPE",

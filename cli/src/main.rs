@@ -13,6 +13,7 @@ mod environment;
 mod failure;
 mod interrupt;
 mod output;
+mod private;
 mod prompt;
 mod qr;
 mod secret;
@@ -20,5 +21,5 @@ mod secret;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(app::run() as u8)
+    ExitCode::from(app::run())
 }

@@ -27,6 +27,21 @@ fn token_prints_the_token_alone_in_every_form() {
     fake.script().token.remarks = vec!["the issuer left out storage.modify:/".into()];
     transcript.iamctl(&fake.bus.address, &["token", "-s", "storage.read:/ storage.modify:/"]);
     transcript.iamctl(&fake.bus.address, &["token", "--json"]);
+    transcript.note("what a token says");
+    transcript.iamctl(&fake.bus.address, &["token", "--decode"]);
+    fake.script().token.token = samples::signed(base);
+    transcript.iamctl(&fake.bus.address, &["token", "--decode"]);
+    transcript.note("a token that only its issuer can read");
+    fake.script().token.token = "opaque".into();
+    transcript.iamctl(&fake.bus.address, &["token", "--decode"]);
+    transcript.iamctl(&fake.bus.address, &["token", "--decode", "--json"]);
+    transcript.note("where a token is not written to");
+    for file in ["/", "/dev/stdout", "/dev/null", "/nonexistent/token"] {
+        transcript.iamctl(&fake.bus.address, &["token", "-o", file]);
+    }
+    transcript.note("to standard output after all");
+    transcript.iamctl(&fake.bus.address, &["token", "--strict", "-o", "-"]);
+    fake.script().token = samples::token(base);
     transcript.note("a daemon that gives a token too short-lived, or something that is no token");
     transcript.iamctl(&fake.bus.address, &["token", "--min-valid", "1h"]);
     fake.script().token.token = "two words".into();
@@ -40,6 +55,64 @@ fn token_prints_the_token_alone_in_every_form() {
     assert!(calls[5].contains("min_valid_seconds: Some(600)"), "{}", calls[5]);
     assert!(calls[5].contains("force_new: Some(true)"), "{}", calls[5]);
     assert!(calls[6].contains(r#"["storage.read:/", "storage.modify:/"]"#), "{}", calls[6]);
+}
+
+#[test]
+fn a_file_has_the_token_alone_and_standard_output_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    let token = samples::token(base).token;
+    for (form, content) in
+        [(None, token.clone()), (Some("--header"), format!("Authorization: Bearer {token}"))]
+    {
+        let args: Vec<&str> =
+            ["token", "-o", file.to_str().unwrap()].into_iter().chain(form).collect();
+        let outcome = run(&mut iamctl(&fake.bus.address, &args));
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str(), outcome.code), ("", "", 0));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+    // What fails leaves the file as it was, and nothing beside it.
+    let failure = (iamd_protocol::error::Kind::LoginRequired.bus_name(), "no".to_owned());
+    fake.script().fail.insert("GetToken", failure);
+    let outcome = run(&mut iamctl(&fake.bus.address, &["token", "-o", file.to_str().unwrap()]));
+    assert_eq!(outcome.code, 3);
+    assert!(std::fs::read_to_string(&file).unwrap().ends_with(&token));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_token_says_is_json_too_and_never_the_token() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let token = samples::signed(base);
+    fake.script().token.token = token.clone();
+    let outcome = run(&mut iamctl(&fake.bus.address, &["token", "--decode", "--json"]));
+    assert!(!outcome.stdout.contains(token.split('.').nth(1).unwrap()));
+    let value: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(value["header"], serde_json::json!({"alg": "RS256", "kid": "rsa1"}));
+    assert_eq!(value["claims"]["evil"], "[2J1m");
+    // What the token says goes before what the daemon computed.
+    assert_eq!(value["expires_at"], base + 600);
+    let left = value["expires_in"].as_u64().unwrap();
+    assert!((600..=630).contains(&left), "{left}");
+    for member in ["account", "issuer", "remarks"] {
+        assert!(!value[member].is_null(), "{member}");
+    }
+}
+
+#[test]
+fn strictness_is_the_daemons_to_decide_and_nothing_is_printed() {
+    let fake = Fake::start(samples::script(samples::base()));
+    assert_eq!(run(&mut iamctl(&fake.bus.address, &["token", "--strict"])).code, 0);
+    assert!(fake.calls()[0].contains("strict: Some(true)"), "{}", fake.calls()[0]);
+    let refused = iamd_protocol::error::Kind::ScopeUnavailable.bus_name();
+    fake.script().fail.insert("GetToken", (refused, "the issuer did not grant: x".into()));
+    let outcome = run(&mut iamctl(&fake.bus.address, &["token", "-s", "x", "--strict"]));
+    assert_eq!((outcome.stdout.as_str(), outcome.code), ("", 6));
 }
 
 #[test]
@@ -282,6 +355,7 @@ fn help_has_examples_first() {
         &["help", "login"],
         &["login", "-h"],
         &["help", "token"],
+        &["help", "run"],
         &["help", "account", "show"],
         &["help", "account", "add"],
         &["help", "account", "edit"],
@@ -301,6 +375,11 @@ fn a_wrong_command_line_is_told_on_standard_error_with_exit_code_2() {
         &["frobnicate"],
         &["token", "--min-valid", "soon"],
         &["token", "--env", "--json"],
+        &["token", "--decode", "--header"],
+        &["token", "--decode", "-o", "file"],
+        &["token", "-o", "file", "--json"],
+        &["run"],
+        &["run", "--bearer-env"],
         &["login", "--cancel", "--no-wait"],
         &["login", "--on", "--off"],
         &["login", "--off", "cms"],

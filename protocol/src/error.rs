@@ -120,6 +120,10 @@ kinds! {
     ConfigurationInvalid = Exit::Failed, "Correct the file and reload again.";
     /// The daemon does not answer. Only `iamctl` says this one.
     DaemonUnreachable = Exit::Unreachable, "Administrators: systemctl status iamd";
+    /// The token is not one that can be read (RFC 7519). Only `iamctl` says this one.
+    TokenOpaque = Exit::Failed, "Only its issuer can read it. What is known of it:  iamctl token --json";
+    /// A file or directory cannot be written as a token needs it. Only `iamctl` says this one.
+    FileNotWritten = Exit::Failed, "Name a file in a directory of your own, such as your home or $XDG_RUNTIME_DIR.";
     /// A defect of ours.
     Internal = Exit::Failed, "Please report this with the output of:  iamctl doctor";
 }

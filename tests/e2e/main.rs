@@ -23,6 +23,7 @@ mod people;
 mod quotas;
 mod reload;
 mod renewal;
+mod run_command;
 mod seen;
 mod sessions_and_files;
 mod ssh_stays_clean;
@@ -56,6 +57,7 @@ fn all() -> Vec<Case> {
         login_command::cases(),
         passphrase::cases(),
         iamctl::cases(),
+        run_command::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),
         quotas::cases(),

@@ -30,7 +30,11 @@ impl Watch {
         command.args(["setpriv", "--reuid", user, "--regid", user, "--init-groups"]);
         command.args(["python3", "-c", include_str!("watch.py"), path]);
         command.args([every.as_secs_f64().to_string(), uid(user)?.to_string()]);
-        let mut session = Session::start(command, Duration::from_secs(30))?;
+        Watch::of(Session::start(command, Duration::from_secs(30))?)
+    }
+
+    /// One that was started in another way.
+    pub fn of(mut session: Session) -> Result<Watch, Error> {
         session.wait_for("watching\n")?;
         Ok(Watch(session))
     }

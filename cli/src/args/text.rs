@@ -29,6 +29,7 @@ Examples:
   iamctl status                             what there is, and for how long
   curl -H @<(iamctl token --header) URL     use a token
   iamctl token -s storage.read:/ -t 10m     a token for less, valid for 10 minutes
+  iamctl run -- xrdcp root://se//file .     a command that always finds a valid token
   iamctl account add                        another account, step by step";
 
 /// The commands by what they are for, and the exit codes. A test holds that none is missing.
@@ -38,6 +39,7 @@ Sign in and out:
   logout       Sign out: revoke and forget the sign-in, remove the token file
 Tokens:
   token        Print an access token
+  run          Run a command with a token that is kept fresh while it runs
   status       Show accounts, tokens and the time they have left
 Accounts and issuers:
   account      Add, change, see and remove accounts
@@ -73,15 +75,39 @@ Examples:
   iamctl logout cms    sign out of the account cms";
 pub(crate) const TOKEN_ABOUT: &str = "\
 Print an access token, alone on standard output. It never has less validity than asked for with \
---min-valid: if that is not to be had, the exit code is 6 and nothing is printed.";
+--min-valid: if that is not to be had, the exit code is 6 and nothing is printed. A token for fewer \
+scopes than asked for comes with a remark; with --strict it is an error, exit code 6. A scope with a \
+path may name one below a granted path: storage.read:/atlas where storage.read:/ was granted; a path \
+with '..' is refused. Who names an issuer's URL instead of an account means the default account at \
+that issuer, or the first by name.\n\n\
+A file written with --outfile has mode 0600 and no line break at its end, and takes the place of the \
+old one at once; a link, a directory or a file of somebody else is not written to. It is not renewed: \
+the file in $BEARER_TOKEN_FILE is, and that of iamctl run.";
 pub(crate) const TOKEN: &str = "\
 Examples:
   iamctl token                               the default account's token
   iamctl token cms -s storage.read:/cms      for fewer scopes
   iamctl token --aud https://se.example.org  for one service
   iamctl token --min-valid 10m               valid for 10 minutes at least
+  iamctl token --decode                      what the token says
   eval \"$(iamctl token --env)\"               for tools that read BEARER_TOKEN
-  curl -H @<(iamctl token --header) URL      not seen in the process list";
+  curl -H @<(iamctl token --header) URL      not seen in the process list
+  iamctl token --header -o h; curl -H @h URL likewise, for any shell";
+pub(crate) const RUN_ABOUT: &str = "\
+Run a command that finds a valid token in $BEARER_TOKEN_FILE for as long as it runs. The file is the \
+command's own, in a directory that only you can enter; it is renewed well before the token expires \
+and removed at the end. If the token cannot be had, nothing is run. If it cannot be renewed later, \
+that is told once, the command goes on, and the file is removed when its token has expired.\n\n\
+BEARER_TOKEN, which goes before the file, is not passed on. Tools that read nothing else (gfal2 is \
+one) get it with --bearer-env; it is the token of the start and is not renewed.\n\n\
+Signals sent to iamctl are passed on. The exit code is the command's, 128 and the number of the \
+signal that ended it, 126 if it cannot be run and 127 if it is not found. If it was ended by Ctrl-C \
+or Ctrl-\\, iamctl ends in the same way, so that a loop in a shell ends too.";
+pub(crate) const RUN: &str = "\
+Examples:
+  iamctl run -- xrdcp root://se//file .           a fresh token, however long it takes
+  iamctl run -a cms -s storage.read:/cms -- make  another account, for fewer scopes
+  iamctl run --bearer-env -- gfal-ls davs://se/   for tools that read BEARER_TOKEN only";
 pub(crate) const STATUS: &str = "\
 Examples:
   iamctl status          for people

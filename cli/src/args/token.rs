@@ -1,6 +1,8 @@
 //! `iamctl token`.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
 
 use crate::duration;
 
@@ -22,6 +24,9 @@ pub(crate) struct Token {
     /// Ask the issuer even when there is a token that would do
     #[arg(long)]
     pub(crate) force_new: bool,
+    /// A token that was granted less than asked for is an error
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Print the token and what is known about it as JSON
     #[arg(long, group = "form")]
     pub(crate) json: bool,
@@ -31,4 +36,16 @@ pub(crate) struct Token {
     /// Print the HTTP header, for curl -H @FILE
     #[arg(long, group = "form")]
     pub(crate) header: bool,
+    /// Show what the token says, and not the token
+    #[arg(long, conflicts_with_all = ["env", "header", "outfile"])]
+    pub(crate) decode: bool,
+    /// Write to a file that only you can read, and print nothing; - is standard output
+    #[arg(
+        short = 'o',
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["json", "env"]
+    )]
+    pub(crate) outfile: Option<PathBuf>,
 }

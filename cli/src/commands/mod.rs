@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod ask;
 mod completions;
 mod doctor;
 mod issuer;
@@ -9,22 +10,24 @@ mod login;
 mod logout;
 mod man;
 mod passphrase;
+mod run;
 mod status;
 mod token;
 
 pub(crate) use account::VARIABLES;
-use iamd_protocol::error::Exit;
 
 use crate::app::Context;
 use crate::args::{Admin, Command, Issuer};
 use crate::failure::Failure;
 
-/// Does what was asked.
+/// Does what was asked; the exit code.
 ///
 /// # Errors
 /// Why it was not done.
-pub(crate) fn run(command: &Command, context: &mut Context) -> Result<Exit, Failure> {
-    match command {
+pub(crate) fn run(command: &Command, context: &mut Context) -> Result<u8, Failure> {
+    let done = match command {
+        // Whose exit code is that of another command.
+        Command::Run(args) => return run::run(args, context),
         Command::Login(args) => login::run(args, context),
         Command::Logout(args) => logout::run(args, context),
         Command::Token(args) => token::run(args, context),
@@ -38,7 +41,8 @@ pub(crate) fn run(command: &Command, context: &mut Context) -> Result<Exit, Fail
         Command::Admin(Admin::Reload(args)) => admin::reload(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::GenerateMan(args) => man::run(args, context),
-    }
+    };
+    done.map(|exit| exit as u8)
 }
 
 /// Whether the command was asked for JSON: its errors are then JSON too.
@@ -54,7 +58,7 @@ pub(crate) fn as_json(command: &Command) -> bool {
         Command::Admin(Admin::Users(args) | Admin::Sessions(args) | Admin::Reload(args)) => {
             args.json
         }
-        Command::Completions(_) | Command::GenerateMan(_) => false,
+        Command::Run(_) | Command::Completions(_) | Command::GenerateMan(_) => false,
     }
 }
 

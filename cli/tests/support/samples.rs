@@ -29,6 +29,17 @@ pub(crate) fn token(base: u64) -> TokenReply {
     }
 }
 
+/// A token that says when it expires, and something unfit for a terminal.
+pub(crate) fn signed(base: u64) -> String {
+    use base64::Engine;
+    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let claims = format!(
+        r#"{{"sub":"alice","scope":"storage.read:/","exp":{},"evil":"\u001b[2J\u009b1m\u202e"}}"#,
+        base + 600
+    );
+    format!("{}.{}.c2ln", part(r#"{"alg":"RS256","kid":"rsa1"}"#), part(&claims))
+}
+
 /// A default account that is signed in, and another that has to be.
 pub(crate) fn accounts(base: u64) -> Vec<AccountInfo> {
     let wlcg = AccountInfo {

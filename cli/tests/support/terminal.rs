@@ -66,6 +66,21 @@ impl Terminal {
         Self::start_as(iamctl(address, &[]), size, |plain| Some(wrap(plain)), |_| {})
     }
 
+    /// Starts another program likewise.
+    pub(crate) fn start_program(
+        address: &str,
+        words: &[&str],
+        size: (u16, u16),
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
+        let wrap = |_: &Command| {
+            let mut program = Command::new(words[0]);
+            program.args(&words[1..]);
+            Some(program)
+        };
+        Self::start_as(iamctl(address, &[]), size, wrap, change)
+    }
+
     fn start_as(
         environment: Command,
         (columns, rows): (u16, u16),
@@ -74,6 +89,9 @@ impl Terminal {
     ) -> Self {
         let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
+        // Else the program would keep its own terminal alive when this end goes.
+        let flags = rustix::io::fcntl_getfd(&pty.master).unwrap() | rustix::io::FdFlags::CLOEXEC;
+        rustix::io::fcntl_setfd(&pty.master, flags).unwrap();
         let wrapped = wrap(&environment);
         let plain = wrapped.as_ref().unwrap_or(&environment);
         // setsid --ctty makes standard input the controlling terminal, which std cannot.
@@ -134,6 +152,13 @@ impl Terminal {
         // As a shell counts a signal.
         let code = status.code().or_else(|| Some(128 + status.signal()?)).unwrap();
         (code, self.seen())
+    }
+
+    /// Takes the terminal away, as a lost connection does, and waits for the end; the exit code.
+    pub(crate) fn hang_up(mut self) -> i32 {
+        self.terminal = File::open("/dev/null").unwrap();
+        let status = self.child.wait().unwrap();
+        status.code().or_else(|| Some(128 + status.signal()?)).unwrap()
     }
 
     /// As [`Self::end`]; the terminal must be as it was before, its echo back.

@@ -8,6 +8,7 @@ mod names;
 pub mod ports;
 mod record;
 mod scope;
+mod scope_path;
 mod state;
 mod time;
 

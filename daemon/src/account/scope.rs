@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// A set of scope tokens (RFC 6749 §3.3).
+use super::scope_path::{self, PathError};
+
+/// A set of scope tokens (RFC 6749 §3.3). Paths in them have one spelling.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ScopeSet(BTreeSet<String>);
@@ -23,6 +25,11 @@ pub enum ScopeError {
     /// A path with `..` would mean another one at the issuer.
     #[error("the path in scope \u{201c}{0}\u{201d} has '..' in it")]
     Climbs(String),
+    /// A `%` that encodes nothing, or a control character.
+    #[error(
+        "the path in scope \u{201c}{0}\u{201d} is not one: '%' needs two digits that mean a printable character"
+    )]
+    Path(String),
     /// A space, a control character or nothing at all.
     #[error("\u{201c}{0}\u{201d} is not an audience: printable ASCII without space")]
     Audience(String),
@@ -89,13 +96,7 @@ impl ScopeSet {
     /// Whether `scope` is in it, or the path of a scope in it leads to that of `scope`:
     /// `storage.read:/` covers `storage.read:/atlas`, `storage.read:/a` not `storage.read:/ab`.
     pub fn covers(&self, scope: &str) -> bool {
-        let Some((name, path)) = scope.split_once(':') else { return self.contains(scope) };
-        self.contains(scope)
-            || self.iter().filter_map(|has| has.split_once(':')).any(|(has, above)| {
-                let above = above.strip_suffix('/').unwrap_or(above);
-                let below = path.strip_prefix(above);
-                has == name && path.starts_with('/') && below.is_some_and(|b| b.starts_with('/'))
-            })
+        self.0.iter().any(|granted| scope_path::covers(granted, scope))
     }
 
     /// This set without `scope`.
@@ -112,12 +113,13 @@ impl ScopeSet {
         Self(set)
     }
 
-    /// What is in this set and not in `granted`. Scopes that only steer the protocol
+    /// What is in this set and not covered by `granted`: `storage.read:/` covers
+    /// `storage.read:/atlas`, not the reverse. Scopes that only steer the protocol
     /// (`openid`, `offline_access`, `profile`, `email` and WLCG's `wlcg`) are not counted: some
     /// issuers leave them out of a reply although nothing was denied.
     #[must_use]
     pub fn missing_from(&self, granted: &Self) -> Self {
-        let missing = self.0.difference(&granted.0).filter(|scope| !is_steering(scope));
+        let missing = self.0.iter().filter(|asked| !is_steering(asked) && !granted.covers(asked));
         Self(missing.cloned().collect())
     }
 
@@ -187,11 +189,10 @@ fn checked_scope(scope: &str) -> Result<String, ScopeError> {
     if scope.is_empty() || scope.len() > 512 || !scope.bytes().all(fits) {
         return Err(ScopeError::Scope(shown(scope)));
     }
-    let path = scope.split_once(':').map_or("", |(_, path)| path);
-    if path.split('/').any(|segment| segment == "..") {
-        return Err(ScopeError::Climbs(shown(scope)));
-    }
-    Ok(scope.to_owned())
+    scope_path::normalised(scope).map_err(|error| match error {
+        PathError::Climbs => ScopeError::Climbs(shown(scope)),
+        PathError::Malformed => ScopeError::Path(shown(scope)),
+    })
 }
 
 fn shown(text: &str) -> String {
@@ -216,6 +217,8 @@ mod tests {
             assert!(matches!(ScopeSet::parse([bad]), Err(ScopeError::Scope(_))), "{bad:?}");
         }
         assert!(matches!(ScopeSet::parse(["storage.read:/a/../b"]), Err(ScopeError::Climbs(_))));
+        assert!(matches!(ScopeSet::parse(["storage.read:/%2e%2E"]), Err(ScopeError::Climbs(_))));
+        assert!(matches!(ScopeSet::parse(["storage.read:/a%00"]), Err(ScopeError::Path(_))));
         assert!(ScopeSet::parse(["storage.read:/a..b/"]).is_ok());
         let many: Vec<_> = (0..65).map(|i| format!("s{i}")).collect();
         assert_eq!(ScopeSet::parse(many), Err(ScopeError::TooMany(64)));
@@ -239,6 +242,23 @@ mod tests {
         {
             assert!(!has.covers(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_path_below_a_granted_one_is_not_missing_and_the_reverse_is() {
+        let set = |scopes: &str| ScopeSet::parse([scopes]).unwrap();
+        let granted = ScopeSet::from_reply("storage.read:/ storage.modify:/atlas/./x compute.read");
+        assert!(
+            set("storage.read:/atlas storage.modify:/atlas/x/y").missing_from(&granted).is_empty()
+        );
+        let missing = set("storage.modify:/atlas storage.modify:/atlas/xy").missing_from(&granted);
+        assert_eq!(missing.to_string(), "storage.modify:/atlas storage.modify:/atlas/xy");
+    }
+
+    #[test]
+    fn two_spellings_of_a_path_are_one_scope() {
+        let set = ScopeSet::parse(["storage.read:/%61//b storage.read:/a/./b"]).unwrap();
+        assert_eq!(set.to_vec(), ["storage.read:/a/b"]);
     }
 
     #[test]

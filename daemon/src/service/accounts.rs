@@ -54,7 +54,15 @@ impl Accounts {
         } else if named.contains("://") {
             let slashless = |text: &str| text.strip_suffix('/').unwrap_or(text).to_owned();
             let wanted = slashless(named);
-            self.open.iter().find(|account| slashless(&account.value.issuer) == wanted)
+            let of_issuer = || {
+                let at = |account: &&Stored<Record>| slashless(&account.value.issuer) == wanted;
+                self.open.iter().filter(at)
+            };
+            // Of several at one issuer the default account, else the first by name.
+            let default = self.default_name(site_default);
+            of_issuer()
+                .find(|account| Some(&account.value.name) == default.as_ref())
+                .or_else(|| of_issuer().next())
         } else {
             let name: AccountName = named.parse()?;
             self.open.iter().find(|account| account.value.name == name)

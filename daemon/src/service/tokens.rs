@@ -69,18 +69,24 @@ impl Service {
                 _ => error,
             }
         })?;
-        let asked = ask.wanted.scopes.as_ref();
-        let missing = asked.map(|asked| asked.missing_from(&given.token.scopes));
-        let mut remarks = Vec::new();
-        if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
-            remarks.push(format!("the issuer did not grant: {missing}"));
-        }
         let detail = detail(!is_base(record, &ask.wanted), options.application.as_deref());
-        let kinds =
-            [given.fresh_from_issuer.then_some(audit::Kind::Refresh), Some(audit::Kind::Issue)];
-        for kind in kinds.into_iter().flatten() {
-            self.record_issue(kind, caller, record, &ask, &given.token.token, &detail);
+        let note =
+            |kind| self.record_issue(kind, caller, record, &ask, &given.token.token, &detail);
+        if given.fresh_from_issuer {
+            note(audit::Kind::Refresh);
         }
+        // Compared each time: a token that was granted less is in the cache under what was asked.
+        let asked = ask.wanted.scopes.as_ref().unwrap_or(&record.scopes);
+        let missing = asked.missing_from(&given.token.scopes);
+        let mut remarks = Vec::new();
+        if !missing.is_empty() {
+            let remark = format!("the issuer did not grant: {missing}");
+            if options.strict.unwrap_or(false) {
+                return Err(ServiceError::new(Kind::ScopeUnavailable, remark));
+            }
+            remarks.push(remark);
+        }
+        note(audit::Kind::Issue);
         Ok(TokenReply {
             token: given.token.token.expose_secret().to_owned(),
             expires_at: given.token.expires_at.0,

@@ -31,6 +31,10 @@ use crate::{
     clock::Clock,
 };
 
+/// How many refreshes one request waits for: the one it found under way, and after it those that
+/// others began, each of which may end with what the store had.
+const MOST_FLIGHTS: u32 = 4;
+
 /// Why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -235,7 +239,7 @@ impl Broker {
         {
             return Ok(Given { token, fresh_from_issuer: false });
         }
-        let refreshed = self.flight(key, profile, ask).await?;
+        let refreshed = self.refreshed(key, profile, ask).await?;
         if let Validity::AtLeast(asked) = ask.validity {
             let got = refreshed.token.expires_at.after(self.clock.wall());
             if got < asked {
@@ -245,12 +249,39 @@ impl Broker {
         Ok(Given { token: refreshed.token.clone(), fresh_from_issuer: refreshed.asked })
     }
 
-    /// The refresh for this wish that is under way, or a new one.
-    fn flight(self: &Arc<Self>, key: &AccountKey, profile: &IssuerProfile, ask: &Ask) -> Flight {
+    /// What a refresh brings. One that was under way before this request began may bring less
+    /// than is asked here, or a token from before `force_new`: then there is another.
+    async fn refreshed(
+        self: &Arc<Self>,
+        key: &AccountKey,
+        profile: &IssuerProfile,
+        ask: &Ask,
+    ) -> Result<Arc<Refreshed>, TokenError> {
+        let mut round = 1;
+        loop {
+            let (flight, joined) = self.flight(key, profile, ask);
+            let refreshed = flight.await?;
+            // The newest there is: asked for by this request, or by another since it began.
+            let newest = !joined || (round > 1 && refreshed.asked);
+            let fits = !ask.force_new && ask.validity.suffices(&refreshed.token, self.clock.wall());
+            if newest || fits || round == MOST_FLIGHTS {
+                return Ok(refreshed);
+            }
+            round += 1;
+        }
+    }
+
+    /// The refresh for this wish that is under way, or a new one; and whether it was under way.
+    fn flight(
+        self: &Arc<Self>,
+        key: &AccountKey,
+        profile: &IssuerProfile,
+        ask: &Ask,
+    ) -> (Flight, bool) {
         let slot = (key.clone(), ask.wanted.clone());
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(&slot) {
-            return flight.clone();
+            return (flight.clone(), true);
         }
         let broker = Arc::clone(self);
         let (key, profile, ask) = (key.clone(), profile.clone(), ask.clone());
@@ -272,7 +303,7 @@ impl Broker {
         .boxed()
         .shared();
         flights.insert(slot, flight.clone());
-        flight
+        (flight, false)
     }
 
     fn took(&self, key: &AccountKey, wanted: &Wanted, refreshed: &Refreshed) {

@@ -194,6 +194,70 @@ async fn r66_less_validity_than_asked_is_an_error_never_a_token() {
     assert_eq!(error, TokenError::Validity { got, asked });
 }
 
+/// Two requests for the same token, the second a second after the first began.
+async fn one_joins_another(
+    world: &World,
+    first: Ask,
+    second: Ask,
+) -> [Result<Given, TokenError>; 2] {
+    *world.issuers.latency.lock().unwrap() = Duration::from_secs(2);
+    let later = async {
+        world.clock.sleep(Duration::from_secs(1)).await;
+        world.ask(second).await
+    };
+    let (first, second) = tokio::join!(world.ask(first), later);
+    [first, second]
+}
+
+#[tokio::test(start_paused = true)]
+async fn r66_who_joins_a_refresh_and_asks_for_more_than_it_brings_gets_another() {
+    let world = world();
+    world.issuer_says(Ok(tokens("short", None, 60)));
+    let more = Ask { validity: Validity::AtLeast(Duration::from_secs(600)), ..Ask::default() };
+    let [first, second] = one_joins_another(&world, Ask::default(), more).await;
+    assert_eq!((text(&first.unwrap()), text(&second.unwrap())), ("short", "at2"));
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_refresh_that_brings_enough_costs_nothing() {
+    let world = world();
+    let more = Ask { validity: Validity::AtLeast(Duration::from_secs(600)), ..Ask::default() };
+    let [first, second] = one_joins_another(&world, Ask::default(), more).await;
+    assert_eq!((text(&first.unwrap()), text(&second.unwrap())), ("at1", "at1"));
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_token_is_never_one_that_was_asked_for_before_the_request() {
+    let world = world();
+    let new = Ask { force_new: true, ..Ask::default() };
+    let [first, second] = one_joins_another(&world, Ask::default(), new.clone()).await;
+    assert_eq!((text(&first.unwrap()), text(&second.unwrap())), ("at1", "at2"));
+    // Many who come while one is under way share the next one.
+    let asks = (0..20).map(|_| world.ask(new.clone()));
+    let many = async {
+        world.clock.sleep(Duration::from_millis(500)).await;
+        futures_util::future::join_all(asks).await
+    };
+    let (first, many) = tokio::join!(world.ask(new.clone()), many);
+    assert_eq!(text(&first.unwrap()), "at3");
+    assert!(many.iter().all(|given| text(given.as_ref().unwrap()) == "at4"));
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r66_a_minimum_that_the_issuer_never_gives_ends_after_one_more_refresh() {
+    let world = world();
+    for _ in 0..2 {
+        world.issuer_says(Ok(tokens("short", None, 60)));
+    }
+    let more = Ask { validity: Validity::AtLeast(Duration::from_secs(600)), ..Ask::default() };
+    let [_, second] = one_joins_another(&world, Ask::default(), more).await;
+    assert!(matches!(second.unwrap_err(), TokenError::Validity { .. }));
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 2);
+}
+
 #[tokio::test]
 async fn r30_a_dead_refresh_token_is_final_at_once() {
     let world = world();

@@ -99,6 +99,84 @@ async fn r26_a_scope_that_was_not_granted_is_a_remark_and_one_that_is_refused_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_path_below_a_granted_one_is_asked_for_and_one_spelling_is_as_good_as_another() {
+    let house = House::new();
+    house.signed_in();
+    let granted = Some(ScopeSet::parse(["storage.read:/"]).unwrap());
+    house.refresh_says(Ok(Tokens { scopes: granted, ..tokens("at", None, 3600) }));
+    let spellings =
+        ["storage.read:/atlas/x", "storage.read:/%61tlas//x", "storage.read:/atlas/./x"];
+    for spelling in spellings {
+        let options = TokenOptions { strict: Some(true), ..narrowed(spelling) };
+        let reply = house.token(options).await.unwrap();
+        // An issuer that answers with the wider scope has not granted less.
+        assert_eq!((reply.token.as_str(), reply.remarks.len()), ("at", 0), "{spelling}");
+    }
+    assert_eq!(house.refreshes(), 1);
+    let asked = house.issuers.wanted.lock().unwrap()[0].clone();
+    assert_eq!(asked.scopes.unwrap().to_string(), "storage.read:/atlas/x");
+    for climbing in ["storage.read:/a/..", "storage.read:/%2e%2E/a", "storage.read:/a%2f..%2fb"] {
+        assert_eq!(kind(house.token(narrowed(climbing)).await), Kind::InvalidArgument);
+    }
+    assert_eq!(house.refreshes(), 1, "no issuer sees a path that climbs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_for_less_is_an_error_to_the_strict_also_out_of_the_cache() {
+    let house = House::new();
+    house.signed_in();
+    let granted = Some(ScopeSet::parse(["storage.read:/atlas/x"]).unwrap());
+    house.refresh_says(Ok(Tokens { scopes: granted, ..tokens("at", None, 3600) }));
+    for strict in [false, true, false, true] {
+        let options = TokenOptions { strict: Some(strict), ..narrowed("storage.read:/atlas") };
+        let answer = house.token(options).await;
+        if strict {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind, Kind::ScopeUnavailable);
+            assert_eq!(error.message, "the issuer did not grant: storage.read:/atlas");
+        } else {
+            let reply = answer.unwrap();
+            assert_eq!(reply.remarks, ["the issuer did not grant: storage.read:/atlas"]);
+            assert_eq!(reply.scopes, ["storage.read:/atlas/x"]);
+        }
+    }
+    assert_eq!(house.refreshes(), 1);
+    assert_eq!(house.audit.of(crate::audit::Kind::Issue).len(), 2, "what was given out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_found_by_its_issuers_url_and_of_several_there_the_default_one() {
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    let other = crate::account::AccountKey { uid: ALICE, name: "analysis".parse().unwrap() };
+    {
+        let mut accounts = house.vault.accounts.lock().unwrap();
+        let (mut record, revision) = accounts[&key].clone();
+        record.name = other.name.clone();
+        accounts.insert(other.clone(), (record, revision));
+    }
+    for (default, expected) in [("wlcg", "wlcg"), ("analysis", "analysis")] {
+        let name = default.parse().unwrap();
+        let settings = crate::account::Settings {
+            default_account: Some(name),
+            ..crate::account::Settings::default()
+        };
+        house.vault.settings.lock().unwrap().insert(ALICE, (settings, 1));
+        for url in ["https://issuer.test/", "https://issuer.test"] {
+            let caller = house.caller(ALICE);
+            let reply = house.service.token(&caller, url, TokenOptions::default()).await.unwrap();
+            assert_eq!(reply.account, expected, "{url}");
+        }
+    }
+    let caller = house.caller(ALICE);
+    let elsewhere = ["https://issuer.test//", "https://issuer.test/x", "https://other.test"];
+    for url in elsewhere {
+        let answer = house.service.token(&caller, url, TokenOptions::default()).await;
+        assert_eq!(kind(answer), Kind::NoSuchAccount, "{url}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_audience_is_asked_for_and_an_accounts_own_is_the_default() {
     let house = House::new();
     let key = house.signed_in();

@@ -1,0 +1,186 @@
+//! Where the command finds its token: a file in a directory that only the user can enter, on a
+//! file system in memory where there is one. It works without a session of iamd's.
+//!
+//! Who lives in a directory holds a lock on it. The kernel takes the lock away when a process
+//! ends, however it ends: the next `iamctl run` removes what one left that was killed.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Result;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use iamd_protocol::{paths, variables::XDG_RUNTIME_DIR};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::environment::Environment;
+use crate::private::Directory;
+
+/// How the names of the directories begin.
+const PREFIX: &str = "iamctl-run-";
+/// The file's name in its directory.
+const FILE: &str = "token";
+
+/// A directory with a token file.
+pub(super) struct Place {
+    base: Directory,
+    name: OsString,
+    /// Closed at the end, with whatever is still being written.
+    own: Mutex<Option<Directory>>,
+    file: PathBuf,
+}
+
+impl Place {
+    /// Makes the directory, after removing those whose owner is gone.
+    ///
+    /// # Errors
+    /// No directory can be trusted or written to; the last reason.
+    pub(super) fn make(environment: &Environment) -> Result<Self> {
+        let mut failure = None;
+        for (path, must_be_own) in bases(environment) {
+            match Self::make_in(&path, environment.uid, must_be_own) {
+                Ok(place) => return Ok(place),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| std::io::ErrorKind::NotFound.into()))
+    }
+
+    fn make_in(path: &Path, uid: u32, must_be_own: bool) -> Result<Self> {
+        let base = Directory::open(path, uid)?;
+        if must_be_own && !base.is_own() {
+            return Err(std::io::ErrorKind::PermissionDenied.into());
+        }
+        sweep(&base);
+        loop {
+            let (name, own) = base.make(PREFIX)?;
+            // One who sweeps may have taken it for abandoned before it was locked.
+            let is_ours = lock(&own) && base.own(&name).is_ok();
+            if is_ours {
+                let file = path.join(&name).join(FILE);
+                return Ok(Self { base, name, own: Mutex::new(Some(own)), file });
+            }
+        }
+    }
+
+    /// The path of the token file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Writes the token, in place of the one that is there.
+    ///
+    /// # Errors
+    /// Such as a full disk.
+    pub(super) fn put(&self, token: &str) -> Result<()> {
+        match &*self.own.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(own) => own.write(OsStr::new(FILE), token.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the token, and leaves the directory for the next one.
+    pub(super) fn take_away(&self) {
+        if let Some(own) = &*self.own.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = own.remove(OsStr::new(FILE));
+        }
+    }
+
+    /// Removes the directory. Nothing is written after that.
+    pub(super) fn close(&self) {
+        if let Some(own) = self.own.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = self.base.remove_with_files(&self.name, &own);
+        }
+    }
+}
+
+/// Where a directory may be made, the best place first; and whether it has to be the user's own.
+fn bases(environment: &Environment) -> Vec<(PathBuf, bool)> {
+    let uid = environment.uid;
+    let absolute = |name: &str| {
+        environment.non_empty(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    };
+    let own = [
+        absolute(XDG_RUNTIME_DIR),
+        Some(environment.path(format!("/run/user/{uid}"))),
+        Some(environment.path(paths::user_dir(paths::USERS_DIR, uid))),
+    ];
+    let shared = [absolute("TMPDIR"), Some(environment.path("/tmp"))];
+    let own = own.into_iter().flatten().map(|path| (path, true));
+    own.chain(shared.into_iter().flatten().map(|path| (path, false))).collect()
+}
+
+/// Removes the directories that nobody lives in.
+fn sweep(base: &Directory) {
+    for name in base.begin_with(PREFIX) {
+        let Ok(directory) = base.own(&name) else { continue };
+        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = base.remove_with_files(&name, &directory);
+        }
+    }
+}
+
+/// Whether the directory may be lived in. Where a file system has no locks nobody sweeps.
+fn lock(own: &Directory) -> bool {
+    flock(own, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn surroundings(root: &Path) -> Environment {
+        let runtime = root.join("runtime");
+        std::fs::create_dir_all(&runtime).unwrap();
+        std::fs::create_dir_all(root.join("tmp")).unwrap();
+        Environment::for_test(&[(XDG_RUNTIME_DIR, runtime.to_str().unwrap())], root)
+    }
+
+    #[test]
+    fn the_users_runtime_directory_is_best_and_nothing_is_left_there() {
+        let root = tempfile::tempdir().unwrap();
+        let environment = surroundings(root.path());
+        let place = Place::make(&environment).unwrap();
+        assert!(place.file().starts_with(root.path().join("runtime")));
+        place.put("one").unwrap();
+        assert_eq!(std::fs::read(place.file()).unwrap(), b"one");
+        place.take_away();
+        assert!(!place.file().exists());
+        place.put("two").unwrap();
+        place.close();
+        assert_eq!(std::fs::read_dir(root.path().join("runtime")).unwrap().count(), 0);
+        place.put("three").unwrap();
+        assert_eq!(std::fs::read_dir(root.path().join("runtime")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn without_a_runtime_directory_of_the_users_own_it_is_tmp() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let environment = surroundings(root.path());
+        let shared = std::fs::Permissions::from_mode(0o1777);
+        std::fs::set_permissions(root.path().join("runtime"), shared).unwrap();
+        let place = Place::make(&environment).unwrap();
+        assert!(place.file().starts_with(root.path().join("tmp")), "{:?}", place.file());
+        place.close();
+        std::fs::remove_dir(root.path().join("tmp")).unwrap();
+        std::fs::remove_dir(root.path().join("runtime")).unwrap();
+        assert!(Place::make(&environment).is_err());
+    }
+
+    #[test]
+    fn what_somebody_left_who_was_killed_is_removed_and_what_is_lived_in_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let environment = surroundings(root.path());
+        let lived_in = Place::make(&environment).unwrap();
+        lived_in.put("one").unwrap();
+        let abandoned = Place::make(&environment).unwrap();
+        abandoned.put("old").unwrap();
+        let old = abandoned.file().to_owned();
+        drop(abandoned);
+        assert!(old.exists());
+        let next = Place::make(&environment).unwrap();
+        assert!(!old.parent().unwrap().exists());
+        assert!(lived_in.file().exists() && next.file().parent().unwrap().exists());
+    }
+}

@@ -1,0 +1,209 @@
+//! Keeps the command's token fresh, on a thread of its own.
+//!
+//! It goes by the wall clock, as tokens do, and looks at it twice a minute at least: a machine that
+//! slept, or a job that was stopped, renews at once when it goes on.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use iamd_protocol::bus::TokenOptions;
+
+use super::super::ask;
+use super::place::Place;
+use crate::app::Context;
+use crate::clock::unix_now;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::output::{Output, time};
+
+/// How long before its end a long-lived token is renewed.
+const EARLY: u64 = 600;
+/// The longest time between two looks at the clock, and between two tries.
+const LOOK: u64 = 30;
+
+/// What is renewed, and how.
+pub(super) struct Renewal {
+    /// The account, by the name it had at the start.
+    pub(super) account: String,
+    /// What was asked for at the start.
+    pub(super) options: TokenOptions,
+    /// When the present token expires.
+    pub(super) expires_at: u64,
+    /// Where it is.
+    pub(super) place: Arc<Place>,
+    /// For the connection and for what is told.
+    pub(super) environment: Environment,
+}
+
+/// Ends the renewal when it is dropped.
+pub(super) struct Renewing {
+    _end: mpsc::Sender<()>,
+}
+
+impl Renewal {
+    /// Begins.
+    pub(super) fn start(self) -> Renewing {
+        let (end, ended) = mpsc::channel();
+        std::thread::spawn(move || self.keep(&ended));
+        Renewing { _end: end }
+    }
+
+    fn keep(self, ended: &mpsc::Receiver<()>) {
+        let output = Output::of_this_process(&self.environment);
+        let mut context = Context { environment: self.environment.clone(), output };
+        let least = u64::from(self.options.min_valid_seconds.unwrap_or(0));
+        let mut schedule = Schedule::after(self.expires_at, unix_now(), least);
+        loop {
+            let wait = Duration::from_secs(schedule.wait(unix_now()));
+            if ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let now = unix_now();
+            if schedule.is_over(now) {
+                self.place.take_away();
+                schedule.taken_away();
+            }
+            if !schedule.is_due(now) {
+                continue;
+            }
+            match self.renew(&context, schedule.left(now)) {
+                Ok(expires_at) => schedule = Schedule::after(expires_at, unix_now(), least),
+                Err(failure) => {
+                    if schedule.failed(unix_now()) {
+                        context.output.tell(&said(&failure, schedule.expires_at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts a token in place that is valid for longer than the present one, which is so for `left`
+    /// seconds; when it expires.
+    fn renew(&self, context: &Context, left: u64) -> Result<u64, Failure> {
+        let longer = u32::try_from(left.saturating_add(1)).unwrap_or(u32::MAX);
+        let least = self.options.min_valid_seconds.unwrap_or(0).max(longer);
+        let options = TokenOptions { min_valid_seconds: Some(least), ..self.options.clone() };
+        // A connection of its own each time: bus and daemon may have been restarted.
+        let token = ask::token(&context.client()?, &self.account, &options)?;
+        self.place.put(&token).map_err(|error| {
+            let text = format!("the token file cannot be written: {error}");
+            Failure::new(iamd_protocol::error::Kind::FileNotWritten, text)
+        })?;
+        Ok(token.reply.expires_at)
+    }
+}
+
+fn said(failure: &Failure, expires_at: Option<u64>) -> String {
+    let then = match expires_at {
+        Some(at) => format!("the present one expires {}", time::date(at)),
+        None => "there is none at present".to_owned(),
+    };
+    let advice = if failure.advice.is_empty() { "" } else { "; " };
+    let advice = format!("{advice}{}", failure.advice);
+    format!("iamctl: the token was not renewed ({failure}); {then}; trying again{advice}")
+}
+
+/// When to ask, pure.
+#[derive(Debug, PartialEq, Eq)]
+struct Schedule {
+    /// When the token in the file expires; none: there is no file any more.
+    expires_at: Option<u64>,
+    /// When to ask next.
+    due_at: u64,
+    failures: u32,
+}
+
+impl Schedule {
+    /// After a token came that is valid until then, of which `least` seconds must be left always.
+    fn after(expires_at: u64, now: u64, least: u64) -> Self {
+        let life = expires_at.saturating_sub(now);
+        let early = (life / 2).min(EARLY).max(least.saturating_add((life / 10).min(30)));
+        // A minimum that is nearly the whole life does not make it ask all the time.
+        let pause = (life / 10).clamp(1, 5);
+        let wait = life.saturating_sub(early).max(pause);
+        Self { expires_at: Some(expires_at), due_at: now.saturating_add(wait), failures: 0 }
+    }
+
+    /// Seconds to wait before the next look.
+    fn wait(&self, now: u64) -> u64 {
+        let until = self.expires_at.map_or(self.due_at, |at| at.min(self.due_at));
+        until.saturating_sub(now).min(LOOK)
+    }
+
+    fn is_due(&self, now: u64) -> bool {
+        now >= self.due_at
+    }
+
+    /// Whether the token in the file is worth nothing any more.
+    fn is_over(&self, now: u64) -> bool {
+        self.expires_at.is_some_and(|at| now >= at)
+    }
+
+    fn taken_away(&mut self) {
+        self.expires_at = None;
+    }
+
+    /// How long the token in the file is valid.
+    fn left(&self, now: u64) -> u64 {
+        self.expires_at.map_or(0, |at| at.saturating_sub(now))
+    }
+
+    /// It did not work: sooner again while little is left, later each time. Whether it is the
+    /// first time since it worked.
+    fn failed(&mut self, now: u64) -> bool {
+        let patience = 1_u64 << self.failures.min(6);
+        // While the token is valid there is time for several more tries.
+        let most = self.expires_at.map_or(LOOK, |at| (at.saturating_sub(now) / 4).clamp(1, LOOK));
+        self.due_at = now.saturating_add(patience.min(most));
+        self.failures = self.failures.saturating_add(1);
+        self.failures == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(life: u64, least: u64) -> u64 {
+        Schedule::after(1000 + life, 1000, least).due_at - 1000
+    }
+
+    #[test]
+    fn a_token_is_renewed_well_before_it_expires() {
+        for (life, wait) in [(3600, 3000), (1200, 600), (60, 30), (10, 5), (2, 1), (1, 1), (0, 1)] {
+            assert_eq!(waits(life, 0), wait, "{life}");
+        }
+    }
+
+    #[test]
+    fn a_minimum_is_kept_by_renewing_earlier_and_never_by_asking_all_the_time() {
+        assert_eq!(waits(3600, 1800), 3600 - 1800 - 30);
+        assert_eq!(waits(60, 40), 60 - 40 - 6);
+        assert_eq!(waits(60, 60), 5);
+        assert_eq!(waits(60, u64::MAX), 5);
+    }
+
+    #[test]
+    fn it_tries_again_while_the_token_is_valid_and_after_it_and_says_so_once() {
+        let mut schedule = Schedule::after(1060, 1000, 0);
+        let mut now = schedule.due_at;
+        let mut tries = 0;
+        assert_eq!(now, 1030);
+        while !schedule.is_over(now) {
+            assert_eq!(schedule.failed(now), tries == 0);
+            tries += 1;
+            now += schedule.wait(now);
+        }
+        assert!(tries >= 4, "{tries}");
+        assert_eq!(now, 1060, "the end of the token is not slept through");
+        schedule.taken_away();
+        assert!(!schedule.is_over(now) && schedule.left(now) == 0);
+        schedule.due_at = now;
+        for _ in 0..20 {
+            assert!(!schedule.failed(now));
+            assert!(schedule.wait(now) <= LOOK);
+            now += schedule.wait(now);
+        }
+    }
+}
