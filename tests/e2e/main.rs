@@ -4,6 +4,7 @@
 //! theme, and put its name into the module's `cases![]`. To add a theme: a module here with
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
+mod accounts;
 mod bad_input;
 mod canaries;
 mod case;
@@ -49,6 +50,7 @@ fn all() -> Vec<Case> {
         unit::cases(),
         node::cases(),
         installed::cases(),
+        accounts::cases(),
         first_login::cases(),
         login_command::cases(),
         iamctl::cases(),
