@@ -5,6 +5,7 @@
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
 mod account_command;
+mod accounts;
 mod bad_input;
 mod canaries;
 mod case;
@@ -52,6 +53,7 @@ fn all() -> Vec<Case> {
         unit::cases(),
         node::cases(),
         installed::cases(),
+        accounts::cases(),
         first_login::cases(),
         account_command::cases(),
         login_command::cases(),

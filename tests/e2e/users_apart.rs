@@ -40,17 +40,26 @@ pub fn apart(world: &World) -> Result<Apart, Error> {
 }
 
 /// Every method that takes the name of an account, as words of the D-Bus client.
-const NAMING: [&str; 5] = [
+const NAMING: [&str; 10] = [
     "call org.iamd1.Tokens GetToken 'sa{sv}'",
     "call org.iamd1.Accounts Show s",
     "call org.iamd1.Accounts LoginState su",
     "call org.iamd1.Accounts CancelLogin s",
     "call org.iamd1.Accounts Logout s",
+    "call org.iamd1.Accounts Edit 'sa{sv}'",
+    "call org.iamd1.Accounts Rename ss",
+    "call org.iamd1.Accounts SetDefault s",
+    "call org.iamd1.Accounts Remove 'sa{sv}'",
+    "call org.iamd1.Accounts Secrets s",
 ];
 
 /// The arguments behind a method of [`NAMING`].
 fn asking(method: &str, name: &str) -> String {
-    let more = if method.contains("LoginState") { " 10" } else { "" };
+    let more = match method {
+        _ if method.contains("LoginState") => " 10",
+        _ if method.contains("Rename") => " another",
+        _ => "",
+    };
     format!("{method} {name}{more}")
 }
 

@@ -1,14 +1,16 @@
 //! The traits by which the rooms reach each other. A room names the trait it needs; `startup`
 //! hands in the implementation; a test hands in its own.
 
+mod clients;
+mod files;
 mod refresh;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-pub use refresh::{RefreshError, RefreshFailure, Rotated};
+pub use self::{clients::*, files::*, refresh::*};
 
 use super::{
     AccountKey, AccountName, AudienceSet, ClientOwner, ClientRecord, IssuerProfile, Record,
@@ -58,56 +60,6 @@ pub struct DeviceAuthorization {
     pub expires_in: Duration,
     /// `interval`; 5 s where it was absent.
     pub interval: Duration,
-}
-
-/// What a registration gave.
-#[derive(Debug, Clone)]
-pub struct Registration {
-    /// The client, to be kept before it is used (requirement 19).
-    pub client: ClientRecord,
-    /// What the issuer left out without a word.
-    pub left_out: LeftOut,
-}
-
-/// What was asked for a client and is not in the answer (requirement 18).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Scopes.
-    pub scopes: ScopeSet,
-    /// Grants.
-    pub grants: Vec<String>,
-}
-
-/// An answer of the client configuration endpoint (RFC 7592 §3).
-#[derive(Debug, Clone)]
-pub struct Managed<T> {
-    /// The client with the credentials of the answer; to be kept before anything else, whatever
-    /// the rest says (requirement 20).
-    pub client: ClientRecord,
-    /// Whether the answer changed the client.
-    pub changed: bool,
-    /// What else the answer was.
-    pub answer: Result<T, IssuerError>,
-}
-
-/// A registration as the issuer has it (RFC 7592 §3), whole, so that an update can send back what
-/// it does not change (requirement 21). May hold the secret: prints nothing.
-#[derive(Clone, Default)]
-pub struct ClientMetadata(pub serde_json::Map<String, serde_json::Value>);
-
-impl std::fmt::Debug for ClientMetadata {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ClientMetadata")
-    }
-}
-
-/// What is to be different at a registration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClientChange {
-    /// All scopes, instead of those it has.
-    pub scopes: Option<ScopeSet>,
-    /// `client_name`.
-    pub name: Option<String>,
 }
 
 /// Why an issuer gave nothing. Each text is for people: bounded, printable, without secrets.
@@ -457,68 +409,4 @@ pub trait Vault: Send + Sync + 'static {
         settings: &Settings,
         expected: Revision,
     ) -> Result<Revision, VaultError>;
-}
-
-// ---------------------------------------------------------------- token files
-
-/// Why a token file was not written. The text names the path.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFileError {
-    /// Something that is not ours stands at the path; it was left alone.
-    #[error("{path}: {what} stands there; move it away")]
-    InTheWay {
-        /// Where.
-        path: String,
-        /// What.
-        what: &'static str,
-    },
-    /// The file system refused.
-    #[error("{path}: {error}")]
-    Io {
-        /// Where.
-        path: String,
-        /// What it said.
-        error: String,
-    },
-}
-
-/// What became of the link in the user's runtime directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkOutcome {
-    /// It points to the token file.
-    Linked,
-    /// The user has no runtime directory now. Normal without logind.
-    NoRuntimeDirectory,
-    /// Something that is not ours stands there and was left alone.
-    InTheWay,
-}
-
-/// The users' token files. `account` is `None` for the default account.
-pub trait TokenFiles: Send + Sync + 'static {
-    /// Replaces the file by rename; a reader sees the old token or the new one, whole.
-    fn write(
-        &self,
-        uid: u32,
-        account: Option<&AccountName>,
-        token: &SecretString,
-    ) -> Result<PathBuf, TokenFileError>;
-
-    /// Removes the file. Absent is success.
-    fn remove(&self, uid: u32, account: Option<&AccountName>) -> Result<(), TokenFileError>;
-
-    /// Removes all of the user's files and their directory.
-    fn remove_all(&self, uid: u32) -> Result<(), TokenFileError>;
-
-    /// Whether a file that could be ours stands there; looks without following anything.
-    fn stands(&self, uid: u32, account: Option<&AccountName>) -> bool;
-
-    /// Makes `$XDG_RUNTIME_DIR/bt_uUID` a link to the default account's file, unless something
-    /// that is not ours is there.
-    fn link(&self, uid: u32) -> Result<LinkOutcome, TokenFileError>;
-
-    /// Where the file is or would be.
-    fn path(&self, uid: u32, account: Option<&AccountName>) -> PathBuf;
-
-    /// The uids that have a directory here, for the reconciliation at start.
-    fn owners(&self) -> Vec<u32>;
 }

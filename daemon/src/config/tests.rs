@@ -55,6 +55,11 @@ fn r70_every_mistake_is_named_with_file_line_and_key() {
     let cases = [
         ("[limits]\naccount = 3\n", "iamd.toml:2: limits.account: unknown field `account`"),
         ("[limits]\naccounts = 0\n", "iamd.toml:2: limits.accounts: must be between 1 and 1000"),
+        (
+            "[policy]\nshow_secrets = [\"a b\"]\n",
+            "iamd.toml:2: policy.show_secrets: must be a user's name",
+        ),
+        ("[policy]\nshow_secrets = [\"@\"]\n", "must be a user's name, or @ and a group's"),
         ("[sessions]\ngrace = 15\n", "iamd.toml:2: sessions.grace: invalid type: integer `15`"),
         ("[sessions]\ngrace = \"soon\"\n", "expected a duration in quotes"),
         ("[issuers]\n\ndefault = \"x\"\n", "iamd.toml:3: issuers.default: is not among"),
@@ -104,6 +109,25 @@ fn mistakes_in_issuer_files_are_named_too() {
     for (text, expected) in cases {
         let error = Site::new("").issuer("site/cms.toml", text).load().unwrap_err();
         assert!(error.contains(expected), "for {text:?} got: {error}");
+    }
+}
+
+#[test]
+fn clients_and_secrets_are_the_sites_to_allow() {
+    let config = Site::new("").load().unwrap();
+    assert!(config.users.own_clients && config.policy.show_secrets.is_empty());
+    assert_eq!(config.issuers["wlcg"].public_client, None);
+    let site =
+        Site::new("[users]\nown_clients = false\n[policy]\nshow_secrets = [\"alice\", \"@ops\"]\n")
+            .issuer("site/wlcg.toml", &format!("{WLCG}[public_client]\nid = \"public\"\n"));
+    let config = site.load().unwrap();
+    assert!(!config.users.own_clients);
+    assert_eq!(config.policy.show_secrets, ["alice", "@ops"]);
+    assert_eq!(config.issuers["wlcg"].public_client.as_deref(), Some("public"));
+    for bad in ["id = \"\"", "id = \"a\\u0007\"", "id = \"a\"\nsecret = \"s\""] {
+        let site =
+            Site::new("").issuer("site/wlcg.toml", &format!("{WLCG}[public_client]\n{bad}\n"));
+        assert!(site.load().unwrap_err().contains("public_client"), "{bad}");
     }
 }
 

@@ -138,6 +138,8 @@ pub struct Request {
     pub audiences: AudienceSet,
     /// With whose client.
     pub client_owner: ClientOwner,
+    /// Whether the account is there already: one that is removed meanwhile is not made again.
+    pub exists: bool,
 }
 
 struct Running {

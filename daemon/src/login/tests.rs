@@ -63,6 +63,7 @@ impl World {
             profile: profile(),
             scopes: profile().scopes,
             client_owner: ClientOwner::Site,
+            exists: false,
             audiences: AudienceSet::default(),
         };
         self.logins.start(request, self.witness.clone(), 2)

@@ -209,6 +209,7 @@ impl Service {
             scopes: plan.scopes.clone(),
             audiences: plan.audiences.clone(),
             client_owner: client.owner.clone(),
+            exists: true,
         };
         // Not revoked where it cannot be kept: the user may still hold it.
         Ok(self.take_sign_in(owner, &request, client, tokens).await?.1)

@@ -33,6 +33,7 @@ impl Service {
             scopes: plan.scopes.clone(),
             audiences: plan.audiences.clone(),
             client_owner: plan.client_owner.clone(),
+            exists: plan.record.is_some(),
         };
         let completion = Arc::new(SignIn {
             service: Arc::clone(self),

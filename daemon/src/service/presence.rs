@@ -138,7 +138,16 @@ impl Presence {
             }
         };
         let written = Written { expires_at: token.expires_at, issued_at: token.issued_at, state };
-        lock(&self.written).insert(key, written);
+        lock(&self.written).insert(key.clone(), written);
+        if self.file_name(&key) != name {
+            // The default account changed meanwhile: both of them look after their files again.
+            let default = lock(&self.defaults).get(&key.uid).cloned();
+            for name in default.into_iter().chain([key.name]) {
+                let key = AccountKey { uid: key.uid, name };
+                lock(&self.written).remove(&key);
+                self.wake_keeper(&key);
+            }
+        }
     }
 
     /// Makes the link to the default account's file; what a person should know of it.

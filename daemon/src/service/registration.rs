@@ -1,6 +1,8 @@
 //! Reading and changing a registration at its issuer (RFC 7592). Whatever an answer carries of new
 //! credentials is kept before anything else is looked at.
 
+use std::time::Duration;
+
 use iamd_protocol::error::Kind;
 
 use super::{Service, ServiceError};
@@ -11,6 +13,10 @@ use crate::{
     },
     audit,
 };
+
+/// How often new credentials are tried to be kept, and how long after each other.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_millis(250);
 
 impl Service {
     /// The client as the issuer has it now.
@@ -78,7 +84,22 @@ impl Service {
         Ok((client, answer?))
     }
 
+    /// A store that does not take it is tried again for a second: the issuer has forgotten the old
+    /// ones.
     async fn keep_client(&self, client: &ClientRecord) -> Result<(), ServiceError> {
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match self.keep_once(client).await {
+                Err(error) if error.kind == Kind::StoreUnavailable && tries > 0 => {
+                    self.clock.sleep(AGAIN).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn keep_once(&self, client: &ClientRecord) -> Result<(), ServiceError> {
         loop {
             let Some(Stored { value, revision }) =
                 self.vault.client(&client.owner, &client.issuer).await?

@@ -146,8 +146,7 @@ impl Service {
                     let text = "this account belongs to an earlier user of this uid";
                     return Err(Failure::new(Kind::DeniedByPolicy, text));
                 }
-                // Its client went with it.
-                None if client.owner.is_of_one_account() => {
+                None if request.exists => {
                     let text = "the account was removed meanwhile";
                     return Err(Failure::new(Kind::LoginCancelled, text));
                 }
@@ -219,6 +218,7 @@ impl Service {
     /// Counts a login that nobody answered.
     pub(super) async fn count_unanswered(&self, owner: &Owner, request: &Request) {
         let counted = match self.vault.account(&request.key).await {
+            Ok(None) if request.exists => Ok(()),
             Ok(None) => {
                 let mut record = Record::new(
                     owner.clone(),

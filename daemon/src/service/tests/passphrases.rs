@@ -306,6 +306,7 @@ async fn a_sign_in_that_ends_after_the_account_was_locked_changes_nothing_and_is
         scopes: profile().scopes,
         audiences: Default::default(),
         client_owner: ClientOwner::Site,
+        exists: true,
     };
     house.service.lock(&caller, "").await.unwrap();
     let client = crate::testing::client(ClientOwner::Site, &profile().url, 1);

@@ -113,6 +113,23 @@ async fn a_login_that_runs_is_cancelled_and_brings_nothing_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tokens_that_come_after_the_removal_are_revoked_and_not_kept() {
+    let house = House::new();
+    house.signed_in();
+    house.login("wlcg").await.unwrap();
+    // The issuer gives the tokens while the account is removed: it holds the account's lock.
+    let held = house.vault.lock(crate::account::ports::LockOn::Account(house.alices("wlcg")));
+    let held = held.await.unwrap();
+    house.approve(sign_in_of("alice-sub"));
+    house.later(6).await;
+    house.vault.accounts.lock().unwrap().clear();
+    drop(held);
+    house.settle().await;
+    assert!(house.is_empty());
+    assert_eq!(house.revoked(), ["rt-new"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_that_does_not_open_can_be_removed_by_name() {
     let house = House::new();
     let key = house.alices("old");

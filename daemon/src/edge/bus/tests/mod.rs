@@ -1,5 +1,6 @@
 //! The interfaces over a connection of their own, with real marshalling and no bus between.
 
+mod accounts;
 mod admin;
 mod calls;
 mod contract;
