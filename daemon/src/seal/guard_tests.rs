@@ -106,3 +106,17 @@ fn foreign_cut_and_changed_bytes_do_not_open() {
         assert!(open_secrets(&key, ALICE, &sealed[..at]).is_none(), "{at}");
     }
 }
+
+proptest::proptest! {
+    // Some of them are derived in full.
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+    #[test]
+    fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(0_u8.., 0..160), begin: bool) {
+        if begin {
+            bytes.splice(0..0, [FORMAT, 0, 0, 32, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
+        }
+        proptest::prop_assert!(opens(&bytes, ALICE, "correct horse").is_err());
+        let key = GuardKey::made(|key| key.fill(7));
+        proptest::prop_assert!(open_secrets(&key, ALICE, &bytes).is_none());
+    }
+}

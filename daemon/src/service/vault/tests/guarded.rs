@@ -245,3 +245,20 @@ async fn an_entry_under_another_passphrase_is_not_mixed_with_the_account() {
     let verdict = super::super::replay::decide(entry, Some(&stored));
     assert!(matches!(verdict, Verdict::Superseded("the account's passphrase was changed since")));
 }
+
+#[tokio::test]
+async fn an_older_guarded_row_that_is_put_back_does_not_open_locked_or_unlocked() {
+    let (vault, _temp) = fresh().await;
+    guarded(&vault, "rt-1").await;
+    let row = "accounts/1001/wlcg";
+    let old = vault.store.get(row).await.unwrap().unwrap();
+    let mut next = stored(&vault, 1001, "wlcg").await;
+    next.value.refresh_token = Some(secret("rt-2"));
+    let revision = vault.save_account(&next.value, next.revision).await.unwrap();
+    vault.store.compare_and_swap(row, revision, Some(old.value)).await.unwrap();
+    for _ in 0..2 {
+        let read = vault.account(&key(1001, "wlcg")).await;
+        assert!(matches!(read, Err(VaultError::Unreadable { .. })), "{read:?}");
+        vault.release(&key(1001, "wlcg"));
+    }
+}
