@@ -19,6 +19,7 @@ mod node;
 mod own;
 mod people;
 mod quotas;
+mod readers;
 mod reload;
 mod renewal;
 mod seen;
@@ -45,6 +46,7 @@ fn all() -> Vec<Case> {
         renewal::cases(),
         login_is_sacred::cases(),
         sessions_and_files::cases(),
+        readers::cases(),
         reload::cases(),
         unit::cases(),
         node::cases(),
