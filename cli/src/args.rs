@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod issuer;
 mod login;
+mod status;
 mod text;
 mod token;
 
@@ -14,6 +15,7 @@ pub(crate) use account::{Account, ShowAccount};
 pub(crate) use admin::Admin;
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Login, Logout};
+pub(crate) use status::Status;
 pub(crate) use text::ABOUT;
 pub(crate) use token::Token;
 
@@ -51,8 +53,8 @@ pub(crate) enum Command {
     #[command(before_help = text::TOKEN, after_help = text::TOKEN_ABOUT, help_template = text::TEMPLATE)]
     Token(Token),
     /// Show accounts, tokens and the time they have left
-    #[command(before_help = text::STATUS, help_template = text::TEMPLATE)]
-    Status(Listing),
+    #[command(before_help = text::STATUS, after_help = text::STATUS_ABOUT, help_template = text::TEMPLATE)]
+    Status(Status),
     /// See the accounts
     #[command(subcommand, before_help = text::ACCOUNT, help_template = text::TEMPLATE)]
     Account(Account),

@@ -22,6 +22,7 @@ mod quotas;
 mod readers;
 mod reload;
 mod renewal;
+mod seeing;
 mod seen;
 mod sessions_and_files;
 mod ssh_stays_clean;
@@ -47,6 +48,7 @@ fn all() -> Vec<Case> {
         login_is_sacred::cases(),
         sessions_and_files::cases(),
         readers::cases(),
+        seeing::cases(),
         reload::cases(),
         unit::cases(),
         node::cases(),

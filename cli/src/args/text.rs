@@ -80,10 +80,17 @@ Examples:
   iamctl token --min-valid 10m               valid for 10 minutes at least
   eval \"$(iamctl token --env)\"               for tools that read BEARER_TOKEN
   curl -H @<(iamctl token --header) URL      not seen in the process list";
+pub(crate) const STATUS_ABOUT: &str = "\
+Show accounts, tokens and the time they have left, and logins that are running. With --watch it \
+is shown anew until Ctrl-C, on a terminal; with --watch --json an object is printed at each \
+change. With --silent nothing is printed and the exit code tells whether a token is to be had: 0 \
+there is one, 3 sign in or unlock the account first, 5 the daemon or the issuer cannot be reached.";
 pub(crate) const STATUS: &str = "\
 Examples:
-  iamctl status          for people
-  iamctl status --json   for programs";
+  iamctl status                      for people
+  iamctl status --watch              until Ctrl-C
+  iamctl status -s || iamctl login   sign in when there is no token
+  iamctl status --json               for programs";
 pub(crate) const ACCOUNT: &str = "\
 Examples:
   iamctl account list

@@ -60,7 +60,7 @@ clean_fields! {
     // The token itself is checked by the command that prints it.
     TokenReply: scopes audiences account issuer remarks;
     LogoutReply: account remarks;
-    StatusReply: version node default_issuer;
+    StatusReply: version node default_issuer logins;
     IssuerInfo: name title url dialect scopes client health;
     Finding: name level text advice;
     UserInfo: user;

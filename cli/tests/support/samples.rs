@@ -167,6 +167,7 @@ pub(crate) fn script(base: u64) -> Script {
             notice: true,
             default_issuer: Some("wlcg".into()),
             announce_ahead_seconds: 5 * 86_400,
+            logins: Some(Vec::new()),
         },
         login: pending(base),
         ..Default::default()

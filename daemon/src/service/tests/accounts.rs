@@ -142,3 +142,23 @@ async fn a_diagnosis_names_what_is_wrong_and_what_to_do() {
         assert!(found.is_some_and(|f| f.level != "ok" && !f.advice.is_empty()), "{findings:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_first_login_is_in_the_status_while_it_runs_and_nobody_elses() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    let logins = async |uid| {
+        let status = house.service.status(&house.caller(uid)).await.unwrap();
+        status.logins.unwrap()
+    };
+    let mine = logins(ALICE).await;
+    assert_eq!(mine.len(), 1);
+    assert_eq!((mine[0].account.as_str(), mine[0].state.as_str()), ("wlcg", "pending"));
+    assert_eq!(mine[0].user_code.as_deref(), Some("AB12CD"));
+    assert_eq!(mine[0].issuer_title, "WLCG");
+    assert!(house.service.list(&house.caller(ALICE)).await.unwrap().is_empty(), "no account yet");
+    assert!(logins(BOB).await.is_empty());
+    house.service.cancel_login(&house.caller(ALICE), "").await.unwrap();
+    house.later(1).await;
+    assert!(logins(ALICE).await.is_empty());
+}
