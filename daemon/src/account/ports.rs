@@ -189,6 +189,19 @@ pub struct Wanted {
     pub audiences: AudienceSet,
 }
 
+/// What a look at an issuer found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checkup {
+    /// What its metadata offers, for people.
+    pub summary: String,
+    /// What a sign-in needs and its metadata does not name.
+    pub lacks: Vec<&'static str>,
+    /// By how many seconds its clock is ahead of ours, by its last answer.
+    pub clock_ahead: Option<i64>,
+    /// When its certificate ends.
+    pub certificate_ends: Option<UnixTime>,
+}
+
 /// How an issuer is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
@@ -257,8 +270,24 @@ pub trait Issuers: Send + Sync + 'static {
         refresh_token: &SecretString,
     ) -> Result<(), IssuerError>;
 
-    /// Reads the issuer's metadata, for a diagnosis; the text says what was found.
-    async fn probe(&self, issuer: &IssuerProfile) -> Result<String, IssuerError>;
+    /// Looks at the issuer, for a diagnosis.
+    async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError>;
+
+    /// Whether the issuer still knows a client (RFC 7592 §2.1); `None` where it cannot be asked.
+    async fn knows_client(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<Option<bool>, IssuerError>;
+
+    /// Whether a refresh token lives, by introspection (RFC 7662), which does not use it; `None`
+    /// where that is not offered to this client.
+    async fn is_alive(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+    ) -> Result<Option<bool>, IssuerError>;
 
     /// How the issuer is doing, without asking it.
     fn health(&self, issuer: &IssuerProfile) -> Health;

@@ -117,7 +117,8 @@ struct Screen {
 impl Screen {
     /// Writes the lines over those of the last time, in one piece: nothing flickers.
     fn show(&mut self, frame: &[String], out: &mut Stream) {
-        let Some(size) = out.size() else { return };
+        // A terminal that does not say (0 by 0, as ssh without one of its own) is an ordinary one.
+        let size = out.size().unwrap_or(Size { columns: 80, rows: 24 });
         let (text, rows) = redrawn(frame, self.rows, size);
         out.put(text.as_bytes());
         self.rows = rows;
