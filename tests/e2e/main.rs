@@ -8,6 +8,7 @@ mod bad_input;
 mod canaries;
 mod case;
 mod delay;
+mod doctor;
 mod first_login;
 mod hostile_files;
 mod iamctl;
@@ -49,6 +50,7 @@ fn all() -> Vec<Case> {
         sessions_and_files::cases(),
         readers::cases(),
         seeing::cases(),
+        doctor::cases(),
         reload::cases(),
         unit::cases(),
         node::cases(),

@@ -101,7 +101,7 @@ Examples:
   iamctl issuer show wlcg";
 pub(crate) const DOCTOR_ABOUT: &str = "\
 Find out what is wrong, and how to put it right: the daemon, the PAM module, the issuers, the \
-token files, and which token XRootD, gfal2, Rucio and HTCondor would find. The exit code is 1 if \
+token files, and which token XRootD, gfal2, Rucio, HTCondor, scitokens, davix and curl would find. The exit code is 1 if \
 there is a problem, 0 if there are warnings only.";
 pub(crate) const DOCTOR: &str = "\
 Examples:
