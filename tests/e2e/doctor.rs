@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use iamd_tests::issuer::claims;
 use iamd_tests::product::issuer_file;
-use iamd_tests::{Error, Node, Output, Product, Result, World, sign_in, token_file, uid};
+use iamd_tests::{
+    Error, IssuerSpec, Node, Output, Product, Result, World, sign_in, token_file, uid,
+};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Outcome};
@@ -148,7 +150,8 @@ fn a_silent_issuer_is_found_in_time(world: &World) -> Outcome {
 }
 
 fn what_an_issuer_says_wrong_is_found_each_by_itself(world: &World) -> Outcome {
-    let issuer = world.start_issuer(iamd_tests::IssuerSpec::new("sick.test"))?;
+    let spec = IssuerSpec::new("sick.test").certificate(&["--days", "2"]);
+    let issuer = world.start_issuer(spec)?;
     let file = issuer_file("test", &issuer) + "client = \"per-user\"\n";
     let product = Product::new(&issuer).issuer_file("test", &file);
     let node = world.boot(product.on(world.spec("sick")))?;
@@ -157,6 +160,8 @@ fn what_an_issuer_says_wrong_is_found_each_by_itself(world: &World) -> Outcome {
     let found = findings(&node, "alice", "")?;
     advice(&found, "ok", "client of account test", "is known to the test issuer")?;
     advice(&found, "ok", "issuer test", "INDIGO IAM")?;
+    let way = advice(&found, "warning", "certificate of issuer test", "ends in 47 h")?;
+    assert_eq!(way, "Tell the administrators of the issuer");
 
     let forgotten = json!([{"match": {"path": "/iam/api/client-registration/*", "method": "GET"},
         "fault": {"status": {"code": 401, "body": "{\"error\":\"invalid_token\"}"}}}]);

@@ -13,6 +13,8 @@ use super::{
 
 // ---------------------------------------------------------------- issuers
 
+pub use super::checkup::Checkup;
+
 /// What a token endpoint gave (RFC 6749 §5.1).
 #[derive(Debug, Clone)]
 pub struct Tokens {
@@ -187,19 +189,6 @@ pub struct Wanted {
     pub scopes: Option<ScopeSet>,
     /// For these audiences; empty: the issuer's default.
     pub audiences: AudienceSet,
-}
-
-/// What a look at an issuer found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checkup {
-    /// What its metadata offers, for people.
-    pub summary: String,
-    /// What a sign-in needs and its metadata does not name.
-    pub lacks: Vec<&'static str>,
-    /// By how many seconds its clock is ahead of ours, by its last answer.
-    pub clock_ahead: Option<i64>,
-    /// When its certificate ends.
-    pub certificate_ends: Option<UnixTime>,
 }
 
 /// How an issuer is doing.
