@@ -22,6 +22,9 @@ use crate::output::{json, text};
 /// Longer than the daemon looks at issuers (twice 8 s, all of them at once).
 const LIMIT: Duration = Duration::from_secs(18);
 
+/// What a person sees meanwhile.
+const LOOKING: &str = "Looking at daemon and issuers ...";
+
 const OK: &str = "ok";
 const WARNING: &str = "warning";
 const PROBLEM: &str = "problem";
@@ -34,11 +37,13 @@ pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure
     // An issuer that is silent takes its time; a person should know what is waited for.
     let progress = !args.json && context.output.err.can_redraw();
     if progress {
-        context.output.err.put(b"Looking at daemon, issuers and files ...");
+        context.output.err.put(LOOKING.as_bytes());
     }
     let mut findings = daemon(context);
     if progress {
-        context.output.err.put(b"\r\x1b[K");
+        // Written over, not cleared: no escape sequence where none is wanted.
+        let blank = " ".repeat(LOOKING.len());
+        context.output.err.put(format!("\r{blank}\r").as_bytes());
     }
     let now = context.now();
     findings.extend(pam::look(&context.environment));
