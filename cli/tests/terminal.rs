@@ -282,3 +282,14 @@ fn status_watch_for_programs_is_an_object_at_each_change() {
     fake.script().status.sessions = 8;
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn doctor_says_on_a_terminal_what_it_waits_for_and_takes_it_back() {
+    let fake = Fake::start(samples::script(samples::base()));
+    let (_, text) = Terminal::start(&fake.bus.address, &["doctor"], (80, 24), as_it_is).end();
+    let lines = plain_lines(&text);
+    let waits = lines.iter().position(|line| line.starts_with("Looking at")).unwrap();
+    assert_eq!(lines[waits + 1].trim(), "", "it is written over: {text:?}");
+    let piped = run(&mut iamctl(&fake.bus.address, &["doctor"]));
+    assert!(!piped.stderr.contains("Looking"), "{piped:?}");
+}
