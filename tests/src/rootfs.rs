@@ -56,7 +56,7 @@ const READERS: &[&str] = &[
 /// Those that are on PyPI: pure Python, what they need is in [`READERS`].
 const PYTHON_READERS: &[&str] = &["scitokens==1.9.7"];
 
-/// Where [`PYTHON_READERS`] are, on a node with the readers' layer.
+/// Where the readers from PyPI are, on a node with the readers' layer.
 pub const PYTHON_READERS_AT: &str = "/opt/readers";
 
 /// How many users `user01`, `user02`, … there are beside alice, bob and carol.
