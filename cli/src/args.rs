@@ -7,6 +7,7 @@ mod issuer;
 mod login;
 mod passphrase;
 mod run;
+mod status;
 mod text;
 mod token;
 
@@ -21,6 +22,7 @@ pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Login, Logout};
 pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};
 pub(crate) use run::Run;
+pub(crate) use status::Status;
 pub(crate) use text::ABOUT;
 pub(crate) use token::Token;
 
@@ -61,8 +63,8 @@ pub(crate) enum Command {
     #[command(before_help = text::RUN, after_help = text::RUN_ABOUT, help_template = text::TEMPLATE)]
     Run(Run),
     /// Show accounts, tokens and the time they have left
-    #[command(before_help = text::STATUS, help_template = text::TEMPLATE)]
-    Status(Listing),
+    #[command(before_help = text::STATUS, after_help = text::STATUS_ABOUT, help_template = text::TEMPLATE)]
+    Status(Status),
     /// Add, change, see and remove accounts
     #[command(subcommand, before_help = text::ACCOUNT, help_template = text::TEMPLATE)]
     Account(Account),

@@ -207,3 +207,89 @@ fn a_daemon_that_is_restarted_while_the_login_is_shown_is_waited_for() {
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("Signed in to WLCG"), "{text}");
 }
+
+fn watching(fake: &Fake, size: (u16, u16)) -> Terminal {
+    Terminal::start(&fake.bus.address, &["status", "--watch"], size, as_it_is)
+}
+
+#[test]
+fn status_watch_counts_down_and_asks_the_daemon_no_more_than_every_five_seconds() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    fake.script().accounts[0].access_expires_at = Some(base + 20);
+    let mut terminal = watching(&fake, (80, 24));
+    let asked = || fake.calls().iter().filter(|call| *call == "Status()").count();
+    terminal.wait_for("46 s left");
+    assert_eq!(asked(), 1, "within four seconds");
+    // What the daemon says next is shown in the place of it.
+    fake.script().accounts.truncate(1);
+    fake.script().accounts[0].state = "client-broken".into();
+    terminal.wait_for("client refused by the issuer\x1b[0m\x1b[K\n");
+    assert_eq!(asked(), 2);
+    terminal.type_keys("\x03");
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains("\x1b[?"), "no other screen, no hidden cursor: {text:?}");
+    assert!(text.ends_with("\r\x1b[K"), "what the terminal echoed is taken away: {text:?}");
+}
+
+#[test]
+fn status_watch_shows_on_when_the_daemon_is_away_and_says_so() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let mut terminal = watching(&fake, (80, 24));
+    terminal.wait_for("50 min left");
+    let away = ("org.freedesktop.DBus.Error.ServiceUnknown".to_owned(), String::new());
+    fake.script().fail.insert("Status", away);
+    terminal.wait_for("this was the last answer");
+    fake.script().fail.clear();
+    fake.script().accounts.truncate(1);
+    fake.script().accounts[0].subject_name = Some("alice again".into());
+    terminal.wait_for("alice again");
+    terminal.type_keys("\x03");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
+fn status_watch_fits_a_small_screen() {
+    let fake = Fake::start(samples::script(samples::base()));
+    let mut terminal = watching(&fake, (40, 8));
+    terminal.wait_for("\x1b[J");
+    terminal.wait_for("A\r");
+    terminal.type_keys("\x03");
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0);
+    let first = text.split("\x1b[J").next().unwrap_or_default();
+    assert!(first.matches('\n').count() < 8, "{first}");
+    for line in plain_lines(first) {
+        assert!(line.chars().count() <= 40 || line.contains("http"), "{line:?}");
+    }
+}
+
+#[test]
+fn status_watch_for_programs_is_an_object_at_each_change() {
+    let fake = Fake::start(samples::script(samples::base()));
+    let mut command = iamctl(&fake.bus.address, &["status", "--watch", "--json"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut next =
+        || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["sessions"], 2);
+    fake.script().status.sessions = 7;
+    assert_eq!(next()["sessions"], 7);
+    // Its reader goes away: it ends by itself, at the next change at the latest.
+    drop(lines);
+    fake.script().status.sessions = 8;
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn doctor_says_on_a_terminal_what_it_waits_for_and_takes_it_back() {
+    let fake = Fake::start(samples::script(samples::base()));
+    let (_, text) = Terminal::start(&fake.bus.address, &["doctor"], (80, 24), as_it_is).end();
+    let lines = plain_lines(&text);
+    let waits = lines.iter().position(|line| line.starts_with("Looking at")).unwrap();
+    assert_eq!(lines[waits + 1].trim(), "", "it is written over: {text:?}");
+    let piped = run(&mut iamctl(&fake.bus.address, &["doctor"]));
+    assert!(!piped.stderr.contains("Looking"), "{piped:?}");
+}

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use iamd_protocol::bus::{AccountInfo, LogoutReply, state};
+use iamd_protocol::bus::{AccountInfo, LoginInfo, LogoutReply, state};
 use support::transcript::Transcript;
 use support::{Fake, iamctl, run, samples};
 
@@ -148,10 +148,54 @@ fn status_shows_how_things_stand() {
     fake.script().accounts = states(base);
     transcript.iamctl(&fake.bus.address, &["status"]);
     transcript.iamctl(&fake.bus.address, &["account", "list"]);
-    transcript.note("nothing yet");
+    transcript.note("one account, as programs and as shells ask");
+    transcript.iamctl(&fake.bus.address, &["status", "refused"]);
+    transcript.iamctl(&fake.bus.address, &["status", "atlas"]);
+    transcript.note("a first login is running, and another is about to begin");
     fake.script().accounts.clear();
+    fake.script().status.logins = Some(vec![
+        samples::pending(base),
+        LoginInfo { account: "cms".into(), ..samples::starting(base) },
+    ]);
     transcript.iamctl(&fake.bus.address, &["status"]);
+    transcript.iamctl(&fake.bus.address, &["status", "cms"]);
+    transcript.iamctl(&fake.bus.address, &["status", "--json"]);
+    transcript.note("nothing yet");
+    fake.script().status.logins = Some(Vec::new());
+    transcript.iamctl(&fake.bus.address, &["status"]);
+    transcript.note("--watch and --silent where they cannot be");
+    transcript.iamctl(&fake.bus.address, &["status", "--watch"]);
+    transcript.iamctl(&fake.bus.address, &["status", "-s", "--json"]);
     transcript.check();
+}
+
+#[test]
+fn status_silent_speaks_by_its_exit_code_alone() {
+    let base = samples::base();
+    let fake = Fake::start(samples::script(base));
+    let silent = |account: &str| {
+        let said = run(&mut iamctl(&fake.bus.address, &["status", "-s", account]));
+        assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", ""), "{account}");
+        said.code
+    };
+    assert_eq!(run(&mut iamctl(&fake.bus.address, &["status", "--silent"])).code, 0);
+    assert_eq!(silent("wlcg"), 0);
+    assert_eq!(fake.calls(), [r#"Show("")"#, r#"Show("wlcg")"#], "no token was asked for");
+    fake.script().accounts = states(base);
+    for (account, code) in
+        [("fresh", 3), ("sealed", 1), ("refused", 1), ("terms", 1), ("guarded", 3), ("nosuch", 1)]
+    {
+        assert_eq!(silent(account), code, "{account}");
+    }
+    // A token that has ended: what the issuer says to a renewal is the answer.
+    assert_eq!(silent("expired"), 0);
+    for (error, code) in [("LoginRequired", 3), ("IssuerUnreachable", 5), ("ClientBroken", 1)] {
+        let failure = (format!("org.iamd1.Error.{error}"), "no".to_owned());
+        fake.script().fail.insert("GetToken", failure);
+        assert_eq!(silent("expired"), code, "{error}");
+    }
+    let said = run(&mut iamctl("unix:path=/nonexistent/bus", &["status", "-s"]));
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str(), said.code), ("", "", 5));
 }
 
 fn states(base: u64) -> Vec<AccountInfo> {

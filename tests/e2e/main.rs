@@ -10,6 +10,7 @@ mod bad_input;
 mod canaries;
 mod case;
 mod delay;
+mod doctor;
 mod first_login;
 mod hostile_files;
 mod iamctl;
@@ -22,9 +23,11 @@ mod own;
 mod passphrase;
 mod people;
 mod quotas;
+mod readers;
 mod reload;
 mod renewal;
 mod run_command;
+mod seeing;
 mod seen;
 mod sessions_and_files;
 mod ssh_stays_clean;
@@ -49,6 +52,9 @@ fn all() -> Vec<Case> {
         renewal::cases(),
         login_is_sacred::cases(),
         sessions_and_files::cases(),
+        readers::cases(),
+        seeing::cases(),
+        doctor::cases(),
         reload::cases(),
         unit::cases(),
         node::cases(),

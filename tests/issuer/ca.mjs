@@ -18,7 +18,7 @@ const { values: options } = parseArgs({
     dir: { type: 'string' },
     cert: { type: 'string' },
     san: { type: 'string', default: 'localhost,127.0.0.1,::1' },
-    days: { type: 'string', default: '3' },
+    days: { type: 'string', default: '20' },
     expired: { type: 'boolean', default: false },
     'wrong-name': { type: 'boolean', default: false },
   },

@@ -36,12 +36,18 @@ pub struct IssuerSpec {
     host: String,
     port: u16,
     options: BTreeMap<String, String>,
+    certificate: Vec<String>,
 }
 
 impl IssuerSpec {
     /// An issuer at `https://HOST/`, in the shape of INDIGO IAM.
     pub fn new(host: &str) -> IssuerSpec {
-        IssuerSpec { host: host.into(), port: 443, options: BTreeMap::new() }
+        IssuerSpec {
+            host: host.into(),
+            port: 443,
+            options: BTreeMap::new(),
+            certificate: Vec::new(),
+        }
     }
 
     /// At another port than 443.
@@ -53,6 +59,12 @@ impl IssuerSpec {
     /// With an option of tests/issuer/config.mjs: `("SHAPE", "rfc")`, `("AT_TTL", "60")`.
     pub fn option(mut self, name: &str, value: &str) -> IssuerSpec {
         self.options.insert(name.into(), value.into());
+        self
+    }
+
+    /// With more words to ca.mjs for its certificate: `["--days", "2"]`.
+    pub fn certificate(mut self, words: &[&str]) -> IssuerSpec {
+        self.certificate = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -91,7 +103,8 @@ impl Issuer {
     pub fn start(ground: &Arc<Ground>, spec: IssuerSpec) -> Result<Issuer> {
         let address = ground.hub.address()?;
         let names = [spec.host.as_str(), &address.to_string(), "127.0.0.1"];
-        let (cert, key) = ground.ca.issue(&ground.run, &names, &[])?;
+        let words: Vec<&str> = spec.certificate.iter().map(String::as_str).collect();
+        let (cert, key) = ground.ca.issue(&ground.run, &names, &words)?;
         let server = json!({"CERT": cert.display().to_string(), "KEY": key.display().to_string()});
         let mut options = json!({
             "HOST": "127.0.0.1", "PORT": back(address), "ISSUER": spec.url(), "ADMIN_TOKEN": ADMIN,

@@ -35,6 +35,7 @@ pub struct NodeSpec {
     number: u8,
     hosts: Vec<(String, Ipv4Addr)>,
     prepare: Vec<Prepare>,
+    layers: Vec<PathBuf>,
 }
 
 impl Debug for NodeSpec {
@@ -46,7 +47,13 @@ impl Debug for NodeSpec {
 impl NodeSpec {
     /// A node called `name` with address 10.77.0.(10 + `number`).
     pub fn new(name: &str, number: u8) -> NodeSpec {
-        NodeSpec { name: name.into(), number, hosts: Vec::new(), prepare: Vec::new() }
+        NodeSpec {
+            name: name.into(),
+            number,
+            hosts: Vec::new(),
+            prepare: Vec::new(),
+            layers: Vec::new(),
+        }
     }
 
     /// With `host` in its /etc/hosts, at `address`.
@@ -59,6 +66,12 @@ impl NodeSpec {
     pub fn file(self, path: &str, mode: u32, content: &str) -> NodeSpec {
         let (path, content) = (path.trim_start_matches('/').to_owned(), content.to_owned());
         self.prepare(move |root| write(&root.join(&path), mode, content.as_bytes()))
+    }
+
+    /// With a layer over the Debian that all nodes stand on, such as [`crate::rootfs::readers`].
+    pub fn over(mut self, layer: PathBuf) -> NodeSpec {
+        self.layers.insert(0, layer);
+        self
     }
 
     /// With something done to its root directory before it boots.
@@ -100,7 +113,7 @@ impl Node {
             booted: Duration::ZERO,
             ground: ground.clone(),
         };
-        node.mount()?;
+        node.mount(&spec.layers)?;
         node.furnish(spec)?;
         for prepare in &spec.prepare {
             prepare(&node.root())?;
@@ -232,7 +245,7 @@ impl Node {
         self.switch_on()
     }
 
-    fn mount(&self) -> Result<()> {
+    fn mount(&self, more: &[PathBuf]) -> Result<()> {
         let (upper, work, root) = (self.dir.join("upper"), self.dir.join("work"), self.root());
         for dir in [&upper, &work, &root] {
             fs::create_dir_all(dir).map_err(Error::at(dir))?;
@@ -240,9 +253,10 @@ impl Node {
         // The upper directory becomes the node's `/`: sshd insists on 0755.
         fs::set_permissions(&upper, fs::Permissions::from_mode(0o755))
             .map_err(Error::at(&upper))?;
+        let lower = more.iter().chain([&self.ground.root]).map(|layer| layer.display().to_string());
         let layers = format!(
             "lowerdir={},upperdir={},workdir={}",
-            self.ground.root.display(),
+            lower.collect::<Vec<_>>().join(":"),
             upper.display(),
             work.display()
         );

@@ -108,10 +108,17 @@ Examples:
   iamctl run -- xrdcp root://se//file .           a fresh token, however long it takes
   iamctl run -a cms -s storage.read:/cms -- make  another account, for fewer scopes
   iamctl run --bearer-env -- gfal-ls davs://se/   for tools that read BEARER_TOKEN only";
+pub(crate) const STATUS_ABOUT: &str = "\
+Show accounts, tokens and the time they have left, and logins that are running. With --watch it \
+is shown anew until Ctrl-C, on a terminal; with --watch --json an object is printed at each \
+change. With --silent nothing is printed and the exit code tells whether a token is to be had: 0 \
+there is one, 3 sign in or unlock the account first, 5 the daemon or the issuer cannot be reached.";
 pub(crate) const STATUS: &str = "\
 Examples:
-  iamctl status          for people
-  iamctl status --json   for programs";
+  iamctl status                      for people
+  iamctl status --watch              until Ctrl-C
+  iamctl status -s || iamctl login   sign in when there is no token
+  iamctl status --json               for programs";
 pub(crate) const ACCOUNT: &str = "\
 Examples:
   iamctl account list                        the accounts and their state
@@ -195,7 +202,7 @@ Examples:
   iamctl issuer show wlcg";
 pub(crate) const DOCTOR_ABOUT: &str = "\
 Find out what is wrong, and how to put it right: the daemon, the PAM module, the issuers, the \
-token files, and which token XRootD, gfal2, Rucio and HTCondor would find. The exit code is 1 if \
+token files, and which token XRootD, gfal2, Rucio, HTCondor, scitokens, davix and curl would find. The exit code is 1 if \
 there is a problem, 0 if there are warnings only.";
 pub(crate) const DOCTOR: &str = "\
 Examples:

@@ -64,7 +64,7 @@ clean_fields! {
     RemoveReply: account remarks;
     // Secrets are checked by the command that prints them; nothing in them may be left out.
     AccountSecrets: client_id registration_client_uri;
-    StatusReply: version node default_issuer;
+    StatusReply: version node default_issuer logins;
     IssuerInfo: name title url dialect scopes client scopes_offered health;
     Finding: name level text advice;
     UserInfo: user;

@@ -2,9 +2,12 @@
 //! depends on this user's shell and on this node's files is looked at here.
 
 mod discovery;
+mod foreign;
 mod pam;
 mod readers;
 mod token_file;
+
+use std::time::Duration;
 
 use iamd_protocol::bus::Finding;
 use iamd_protocol::error::Exit;
@@ -16,6 +19,12 @@ use crate::failure::Failure;
 use crate::output::stream::{Paint, Stream};
 use crate::output::{json, text};
 
+/// Longer than the daemon looks at issuers (twice 8 s, all of them at once).
+const LIMIT: Duration = Duration::from_secs(18);
+
+/// What a person sees meanwhile.
+const LOOKING: &str = "Looking at daemon and issuers ...";
+
 const OK: &str = "ok";
 const WARNING: &str = "warning";
 const PROBLEM: &str = "problem";
@@ -25,9 +34,20 @@ const PROBLEM: &str = "problem";
 /// # Errors
 /// None: what cannot be looked at is a finding.
 pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
+    // An issuer that is silent takes its time; a person should know what is waited for.
+    let progress = !args.json && context.output.err.can_redraw();
+    if progress {
+        context.output.err.put(LOOKING.as_bytes());
+    }
     let mut findings = daemon(context);
+    if progress {
+        // Written over, not cleared: no escape sequence where none is wanted.
+        let blank = " ".repeat(LOOKING.len());
+        context.output.err.put(format!("\r{blank}\r").as_bytes());
+    }
     let now = context.now();
     findings.extend(pam::look(&context.environment));
+    findings.extend(foreign::look(&context.environment));
     findings.extend(readers::look(&context.environment, now));
     let problems = findings.iter().filter(|finding| finding.level == PROBLEM).count();
     let warnings = findings.iter().filter(|finding| finding.level == WARNING).count();
@@ -54,7 +74,7 @@ pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure
 
 /// Bus and daemon, and what the daemon says.
 fn daemon(context: &Context) -> Vec<Finding> {
-    let client = match context.client() {
+    let client = match context.client_within(LIMIT) {
         Ok(client) => client,
         Err(failure) => return vec![failed("bus", failure)],
     };

@@ -46,15 +46,21 @@ pub(crate) fn account(account: &AccountInfo) -> Value {
     })
 }
 
+/// The version of what `status` prints; a member that is added does not change it.
+const STATUS_SCHEMA: u32 = 1;
+
 /// How things stand for the caller.
 pub(crate) fn status(status: &StatusReply, accounts: &[AccountInfo]) -> Value {
     json!({
+        "schema": STATUS_SCHEMA,
         "version": status.version,
         "node": status.node,
         "sessions": status.sessions,
         "files_until": status.files_until,
         "notice": status.notice,
         "default_issuer": status.default_issuer,
+        "announce_ahead_seconds": status.announce_ahead_seconds,
+        "logins": status.logins.as_deref().unwrap_or_default().iter().map(login).collect::<Vec<_>>(),
         "accounts": accounts.iter().map(account).collect::<Vec<_>>(),
     })
 }

@@ -156,6 +156,11 @@ impl Stream {
         }
     }
 
+    /// Whether what is written still goes anywhere.
+    pub(crate) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Whether all was written. A reader that went away has seen what it wanted: no error.
     ///
     /// # Errors

@@ -186,6 +186,7 @@ pub(crate) fn script(base: u64) -> Script {
             notice: true,
             default_issuer: Some("wlcg".into()),
             announce_ahead_seconds: 5 * 86_400,
+            logins: Some(Vec::new()),
         },
         login: pending(base),
         change: ChangeReply { account: "cms".into(), login_needed: true, remarks: vec![] },

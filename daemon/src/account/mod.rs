@@ -2,6 +2,7 @@
 //!
 //! [`ports`] holds the traits by which the rooms reach each other without knowing each other.
 
+mod checkup;
 mod guard;
 mod issuer_profile;
 mod names;

@@ -19,6 +19,8 @@ use super::{
 
 // ---------------------------------------------------------------- issuers
 
+pub use super::checkup::Checkup;
+
 /// What a token endpoint gave (RFC 6749 §5.1).
 #[derive(Debug, Clone)]
 pub struct Tokens {
@@ -256,8 +258,24 @@ pub trait Issuers: Send + Sync + 'static {
         refresh_token: &SecretString,
     ) -> Result<(), IssuerError>;
 
-    /// Reads the issuer's metadata, for a diagnosis; the text says what was found.
-    async fn probe(&self, issuer: &IssuerProfile) -> Result<String, IssuerError>;
+    /// Looks at the issuer, for a diagnosis.
+    async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError>;
+
+    /// Whether the issuer still knows a client (RFC 7592 §2.1); `None` where it cannot be asked.
+    async fn knows_client(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<Option<bool>, IssuerError>;
+
+    /// Whether a refresh token lives, by introspection (RFC 7662), which does not use it; `None`
+    /// where that is not offered to this client.
+    async fn is_alive(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+    ) -> Result<Option<bool>, IssuerError>;
 
     /// How the issuer is doing, without asking it.
     fn health(&self, issuer: &IssuerProfile) -> Health;

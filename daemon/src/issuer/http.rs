@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use reqwest::{
     Client, Method, Response,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER},
     redirect, retry, tls,
 };
 use url::Url;
@@ -61,6 +61,10 @@ impl<'a> Ask<'a> {
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
+    /// `Date` (RFC 9110 §6.6.1): the issuer's clock.
+    pub(super) date: Option<UnixTime>,
+    /// The issuer's certificate, DER.
+    pub(super) certificate: Option<Vec<u8>>,
     /// May hold tokens.
     pub(super) body: Zeroizing<Vec<u8>>,
 }
@@ -119,8 +123,11 @@ impl Http {
         let response = request.send().await.map_err(|error| self.failure(url, &error))?;
         let status = response.status().as_u16();
         let retry_after = retry_after(&response, self.clock.wall());
+        let date = response.headers().get(DATE).and_then(|date| parse_date(date.to_str().ok()?));
+        let tls = response.extensions().get::<tls::TlsInfo>();
+        let certificate = tls.and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec));
         let body = self.body(url, response).await?;
-        Ok(Reply { status, retry_after, body })
+        Ok(Reply { status, retry_after, date, certificate, body })
     }
 
     async fn body(
@@ -222,6 +229,7 @@ fn build(limits: Limits, ca: Option<PathBuf>, resolver: Resolver) -> Result<Clie
     let mut builder = Client::builder()
         .user_agent(concat!("iamd/", env!("CARGO_PKG_VERSION")))
         .tls_version_min(tls::Version::TLS_1_2)
+        .tls_info(true)
         .redirect(redirect::Policy::none())
         .referer(false)
         .retry(retry::never())
@@ -249,13 +257,15 @@ pub(super) fn parse_retry_after(value: &str, now: UnixTime) -> Option<Duration> 
     let value = value.trim();
     let wait = match value.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = httpdate::parse_http_date(value).ok()?;
-            let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-            UnixTime(since_epoch.as_secs()).after(now)
-        }
+        Err(_) => parse_date(value)?.after(now),
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+/// A date of HTTP (RFC 9110 §5.6.7).
+fn parse_date(value: &str) -> Option<UnixTime> {
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(UnixTime(date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()))
 }
 
 /// A duration as people read it.

@@ -24,6 +24,7 @@ pub(super) struct Metadata {
     pub(super) device_authorization: Endpoint,
     pub(super) registration: Endpoint,
     pub(super) revocation: Endpoint,
+    pub(super) introspection: Endpoint,
     pub(super) jwks: Endpoint,
     /// `token_endpoint_auth_methods_supported`; empty when not said.
     pub(super) auth_methods: Vec<String>,
@@ -58,6 +59,7 @@ impl Metadata {
             ),
             registration: endpoint(&by_hand.registration, "registration_endpoint"),
             revocation: endpoint(&by_hand.revocation, "revocation_endpoint"),
+            introspection: named(profile, document, "introspection_endpoint"),
             jwks: endpoint(&by_hand.jwks, "jwks_uri"),
             auth_methods: texts(document, "token_endpoint_auth_methods_supported"),
             scopes_supported: ScopeSet::from_reply(&texts(document, "scopes_supported").join(" ")),

@@ -11,6 +11,7 @@
 //! ```
 
 mod address;
+mod checkup;
 mod classify;
 mod client;
 mod configuration;
@@ -56,8 +57,8 @@ use crate::{
     account::{
         AudienceSet, ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
         ports::{
-            ClientChange, ClientMetadata, DeviceAuthorization, Health, IssuerError, Issuers,
-            LeftOut, Managed, PollAnswer, RefreshFailure, Registration, Tokens, Wanted,
+            Checkup, ClientChange, ClientMetadata, DeviceAuthorization, Health, IssuerError,
+            Issuers, LeftOut, Managed, PollAnswer, RefreshFailure, Registration, Tokens, Wanted,
         },
     },
     clock::Clock,
@@ -82,6 +83,7 @@ struct Peer {
     gate: Gate,
     metadata: discovery::Cache,
     keys: identity::KeyCache,
+    seen: Mutex<checkup::Seen>,
 }
 
 impl IssuerClient {
@@ -112,7 +114,12 @@ impl IssuerClient {
             oldest.and_then(|key| peers.remove(&key));
         }
         let gate = Gate::new(self.limits);
-        let peer = Peer { gate, metadata: Default::default(), keys: Default::default() };
+        let peer = Peer {
+            gate,
+            metadata: Default::default(),
+            keys: Default::default(),
+            seen: Mutex::default(),
+        };
         let peer = Arc::new(peer);
         peers.insert(key, (now, Arc::clone(&peer)));
         peer
@@ -130,6 +137,9 @@ impl IssuerClient {
         let peer = self.peer(profile);
         let pass = peer.gate.enter(&profile.title, self.clock.as_ref()).await?;
         let answer = self.http.send(profile, ask).await;
+        if let Ok(reply) = &answer {
+            peer.note(reply, self.clock.wall());
+        }
         pass.settle(match &answer {
             Ok(reply) => match reply.status {
                 429 | 502..=504 => Outcome::Failed(reply.retry_after),
@@ -232,8 +242,25 @@ impl Issuers for IssuerClient {
         self.revoke_token(issuer, client, refresh_token).await
     }
 
-    async fn probe(&self, issuer: &IssuerProfile) -> Result<String, IssuerError> {
-        Ok(self.fresh_metadata(issuer).await?.summary())
+    async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError> {
+        self.look_at(issuer).await
+    }
+
+    async fn knows_client(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<Option<bool>, IssuerError> {
+        self.ask_for_client(issuer, client).await
+    }
+
+    async fn is_alive(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+    ) -> Result<Option<bool>, IssuerError> {
+        self.introspect(issuer, client, refresh_token).await
     }
 
     fn health(&self, issuer: &IssuerProfile) -> Health {

@@ -1,12 +1,22 @@
 //! What is well and what is not, as far as the daemon can see it for the caller.
 
-use std::sync::Arc;
+mod account;
+mod issuer;
 
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
 use iamd_protocol::{bus::Finding, error::Kind};
 
-use crate::account::{Record, State, ports::Health};
+use crate::account::{
+    ClientOwner, IssuerProfile, Record, State,
+    ports::{Checkup, IssuerError, Stored},
+};
 
 use super::{Caller, Service, ServiceError};
+
+/// How long an issuer may take for an answer; it is asked twice at most.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A file of this size or more is refused by XRootD servers in their usual setting.
 const XROOTD_LIMIT: usize = 4096;
@@ -47,25 +57,58 @@ impl Service {
             ));
         }
         let default = accounts.default_name(self.config().default_profile());
-        for account in &accounts.open {
-            let is_default = default.as_ref() == Some(&account.value.name);
-            self.look_at(&account.value, is_default, &mut findings).await;
+        let issuers = self.probe_all(&accounts.open).await;
+        for (profile, found) in &issuers {
+            let health = self.issuers.health(profile);
+            findings.extend(issuer::judge(profile, health, found, self.clock.wall()));
         }
+        let answering = |url: &str| {
+            issuers.iter().any(|(profile, found)| profile.url.as_str() == url && found.is_ok())
+        };
+        let looks = accounts.open.iter().map(|account| {
+            let record = &account.value;
+            let is_default = default.as_ref() == Some(&record.name);
+            self.look_at(record, is_default, answering(&record.issuer))
+        });
+        findings.extend(join_all(looks).await.into_iter().flatten());
         Ok(findings)
     }
 
-    async fn look_at(&self, record: &Record, is_default: bool, findings: &mut Vec<Finding>) {
-        let name = format!("account {}", record.name);
-        // The advice means this account, also when it is not the default one.
-        let advice = |kind: Kind| match kind.advice() {
-            advice
-                if is_default
-                    || !["iamctl login", "account unlock"].iter().any(|c| advice.contains(c)) =>
-            {
-                advice.to_owned()
+    /// Looks at the issuers of these accounts and at the site's default one, all at once.
+    async fn probe_all(
+        &self,
+        accounts: &[Stored<Record>],
+    ) -> Vec<(IssuerProfile, Result<Checkup, String>)> {
+        let mut profiles: Vec<IssuerProfile> =
+            accounts.iter().filter_map(|account| self.profile_of(&account.value).ok()).collect();
+        profiles.extend(self.config().default_profile().cloned());
+        profiles.sort_by(|a, b| a.url.cmp(&b.url));
+        profiles.dedup_by(|a, b| a.url == b.url);
+        let probes = profiles.into_iter().map(async |profile| {
+            let found = self.within(self.issuers.probe(&profile)).await;
+            (profile, found)
+        });
+        join_all(probes).await
+    }
+
+    /// An answer of an issuer, or why there was none in the time that a diagnosis may take.
+    async fn within<T>(
+        &self,
+        answer: impl Future<Output = Result<T, IssuerError>>,
+    ) -> Result<T, String> {
+        tokio::select! {
+            biased;
+            answer = answer => answer.map_err(|error| error.to_string()),
+            () = self.clock.sleep(PATIENCE) => {
+                Err(format!("no answer within {} s", PATIENCE.as_secs()))
             }
-            advice => format!("{advice} {}", record.name),
-        };
+        }
+    }
+
+    async fn look_at(&self, record: &Record, is_default: bool, answering: bool) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let name = format!("account {}", record.name);
+        let advice = |kind: Kind| about(kind, record, is_default);
         findings.push(match &record.state {
             _ if record.is_locked() => {
                 warning(&name, "locked with your passphrase", &advice(Kind::AccountLocked))
@@ -82,27 +125,23 @@ impl Service {
                 }),
             ),
         });
-        let profile = match self.profile_of(record) {
-            Ok(profile) => profile,
-            Err(error) => {
-                findings.push(problem(&name, error.to_string(), error.kind.advice()));
-                return;
+        match self.profile_of(record) {
+            Ok(profile) if answering => {
+                findings.extend(self.ask_about(record, &profile, is_default).await);
             }
-        };
-        let issuer = format!("issuer {}", profile.name);
-        findings.push(match (self.issuers.health(&profile), self.issuers.probe(&profile).await) {
-            (Health::Open(wait), _) => problem(
-                &issuer,
-                format!("failed too often; asked again in {} s", wait.as_secs()),
-                "Wait; tokens that are valid keep working",
-            ),
-            (_, Ok(text)) => ok(&issuer, text),
-            (_, Err(error)) => problem(
-                &issuer,
-                error.to_string(),
-                "Check the network from this node, and the issuer's status page",
-            ),
-        });
+            Ok(_) => {}
+            Err(error) => findings.push(problem(&name, error.to_string(), error.kind.advice())),
+        }
+        if let Some(end) = record.refresh_expires_at {
+            let left = end.after(self.clock.wall());
+            if left <= self.config().tokens.announce_ahead {
+                findings.push(warning(
+                    &name,
+                    &format!("the sign-in ends in {} h", left.as_secs() / 3600),
+                    &advice(Kind::LoginRequired),
+                ));
+            }
+        }
         let file = self.presence.file_state(&record.key());
         if let Some(text) = file.problem {
             findings.push(problem(
@@ -122,6 +161,62 @@ impl Service {
                 "Ask for fewer scopes:  iamctl token -s SCOPE",
             ));
         }
+        findings
+    }
+
+    /// What the issuer says of the account's client and of its refresh token. Neither question
+    /// changes or uses up anything; where they cannot be asked, the record's state has been told.
+    async fn ask_about(
+        &self,
+        record: &Record,
+        profile: &IssuerProfile,
+        is_default: bool,
+    ) -> Vec<Finding> {
+        let client = match &record.client_owner {
+            ClientOwner::Fixed => self.issuers.fixed_client(profile).await.ok(),
+            owner => {
+                let found = self.vault.client(owner, &record.issuer).await.ok().flatten();
+                found.map(|found| found.value)
+            }
+        };
+        let Some(client) = client.filter(|c| record.client_id.as_ref() == Some(&c.client_id))
+        else {
+            return Vec::new();
+        };
+        let knows = async {
+            match client.owner {
+                // The site's client is the site's to look after.
+                ClientOwner::Site | ClientOwner::Fixed => Ok(None),
+                _ => self.within(self.issuers.knows_client(profile, &client)).await,
+            }
+        };
+        let alive = async {
+            match &record.refresh_token {
+                Some(token) => self.within(self.issuers.is_alive(profile, &client, token)).await,
+                None => Ok(None),
+            }
+        };
+        let (knows, alive) = tokio::join!(knows, alive);
+        let name = record.name.as_str();
+        let advice = |kind| about(kind, record, is_default);
+        let client = account::client(name, &profile.title, knows, &advice(Kind::ClientBroken));
+        let token = account::refresh_token(name, alive, &advice(Kind::LoginRequired));
+        client.into_iter().chain(token).collect()
+    }
+}
+
+/// The advice of a kind, which means this account also when it is not the default one.
+fn about(kind: Kind, record: &Record, is_default: bool) -> String {
+    match kind.advice() {
+        advice
+            if is_default
+                || !["iamctl login", "account unlock"]
+                    .iter()
+                    .any(|command| advice.contains(command)) =>
+        {
+            advice.to_owned()
+        }
+        advice => format!("{advice} {}", record.name),
     }
 }
 

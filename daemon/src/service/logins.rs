@@ -101,6 +101,30 @@ impl Service {
         Ok(reply(base, &now))
     }
 
+    /// The logins of a uid that are running, by account.
+    pub(super) fn running_logins(&self, uid: u32) -> Vec<LoginInfo> {
+        let config = self.config();
+        let mut names = self.logins.running_of(uid);
+        names.sort();
+        let infos = names.into_iter().filter_map(|name| {
+            let key = AccountKey { uid, name };
+            let progress = self.logins.of(&key)?.borrow().clone();
+            let issuer = self.logins.issuer_of(&key)?;
+            let profile = crate::policy::issuer(&config, Some(&issuer)).ok();
+            let base = LoginInfo {
+                account: key.name.to_string(),
+                issuer_title: profile.map(|profile| profile.title).unwrap_or_default(),
+                issuer,
+                ..LoginInfo::default()
+            };
+            Some(reply(base, &progress))
+        });
+        // One may have ended since.
+        infos
+            .filter(|info| [login_state::STARTING, login_state::PENDING].contains(&&*info.state))
+            .collect()
+    }
+
     /// Ends a running login.
     ///
     /// # Errors

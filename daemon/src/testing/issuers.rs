@@ -52,6 +52,14 @@ pub struct TestIssuers {
     pub asked_scopes: Mutex<Vec<ScopeSet>>,
     /// How long a registration takes.
     pub register_latency: Mutex<Duration>,
+    /// What a look finds; `None`: all is well.
+    pub probe: Mutex<Option<Result<Checkup, IssuerError>>>,
+    /// How long a look takes.
+    pub probe_latency: Mutex<Duration>,
+    /// Whether it knows our client; `None`: it cannot be asked.
+    pub knows: Mutex<Option<Result<Option<bool>, IssuerError>>>,
+    /// Whether the refresh token lives; `None`: it cannot be asked.
+    pub alive: Mutex<Option<Result<Option<bool>, IssuerError>>>,
     /// How it is doing; `None`: answering.
     pub health: Mutex<Option<Health>>,
     /// What was asked for, refresh by refresh.
@@ -244,8 +252,28 @@ impl Issuers for TestIssuers {
         self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
 
-    async fn probe(&self, _: &IssuerProfile) -> Result<String, IssuerError> {
-        Ok("answers".into())
+    async fn probe(&self, _: &IssuerProfile) -> Result<Checkup, IssuerError> {
+        let latency = *self.probe_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
+        let found = Checkup { summary: "answers".into(), ..Checkup::default() };
+        self.probe.lock().unwrap().clone().unwrap_or(Ok(found))
+    }
+
+    async fn knows_client(
+        &self,
+        _: &IssuerProfile,
+        _: &ClientRecord,
+    ) -> Result<Option<bool>, IssuerError> {
+        self.knows.lock().unwrap().clone().unwrap_or(Ok(None))
+    }
+
+    async fn is_alive(
+        &self,
+        _: &IssuerProfile,
+        _: &ClientRecord,
+        _: &SecretString,
+    ) -> Result<Option<bool>, IssuerError> {
+        self.alive.lock().unwrap().clone().unwrap_or(Ok(None))
     }
 
     fn health(&self, _: &IssuerProfile) -> Health {

@@ -2,6 +2,8 @@
 
 use zbus::{DeserializeDict, SerializeDict, Type};
 
+use super::LoginInfo;
+
 /// The caller's sessions and settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
@@ -20,6 +22,8 @@ pub struct StatusReply {
     pub default_issuer: Option<String>,
     /// How long a refresh token's end is announced ahead, in seconds.
     pub announce_ahead_seconds: u64,
+    /// The caller's logins that are running, also of accounts that are not there yet.
+    pub logins: Option<Vec<LoginInfo>>,
 }
 
 /// An issuer that the site lists.

@@ -17,14 +17,23 @@ pub(super) fn look(environment: &Environment, now: u64) -> Vec<Finding> {
     for place in &places {
         findings.extend(judge(place, environment, now));
     }
-    findings
-        .extend(["XRootD", "Rucio", "HTCondor"].iter().map(|reader| discovering(reader, &places)));
+    findings.extend(
+        ["XRootD", "Rucio", "HTCondor", "scitokens"]
+            .iter()
+            .map(|reader| discovering(reader, &places, environment)),
+    );
     findings.push(gfal2(&places));
     findings.push(finding(
-        "curl, davix",
+        "davix",
         OK,
-        "look for no token by themselves",
-        "Give it to them:  curl -H @<(iamctl token --header) URL",
+        "looks for no token by itself (ROOT's TDavixFile does, as scitokens)",
+        "Give it:  davix-get -H \"$(iamctl token --header)\" URL   (others see it in ps)",
+    ));
+    findings.push(finding(
+        "curl",
+        OK,
+        "looks for no token by itself",
+        "Give it:  curl -H @<(iamctl token --header) URL",
     ));
     findings
 }
@@ -142,8 +151,8 @@ fn way_out(place: &Place) -> &'static str {
 }
 
 /// A reader that follows the discovery rules: XRootD (XrdSecztn), Rucio (utils.py), HTCondor
-/// (condor_scitokens.cpp).
-fn discovering(reader: &str, places: &[Place]) -> Finding {
+/// (condor_scitokens.cpp), the libraries scitokens.
+fn discovering(reader: &str, places: &[Place], environment: &Environment) -> Finding {
     let Some(place) = places.iter().find(|place| place.stops()) else {
         return finding(reader, WARNING, "finds no token", "Sign in with:  iamctl login");
     };
@@ -152,11 +161,37 @@ fn discovering(reader: &str, places: &[Place]) -> Finding {
             reader,
             PROBLEM,
             format!("finds {} and refuses it, in silence", place.describe()),
-            "",
+            "chmod 600 it",
+        ),
+        State::Token(facts) if reader == "XRootD" && facts.size >= XROOTD_LIMIT => finding(
+            reader,
+            WARNING,
+            format!(
+                "finds {} and refuses its {} bytes, unless the server takes so many",
+                place.describe(),
+                facts.size
+            ),
+            "Ask for fewer scopes:  iamctl token -s SCOPE",
+        ),
+        // xrootd#2080: it forms another path below /tmp than the one that is meant.
+        State::Token(_) if reader == "XRootD" && is_in_tmp(place) => finding(
+            reader,
+            WARNING,
+            format!("finds {}, but version 5.5, as in Debian 12, does not", place.describe()),
+            format!("export {BEARER_TOKEN_FILE}={}", our_file(environment).display()),
         ),
         State::Token(_) => finding(reader, OK, format!("finds {}", place.describe()), ""),
-        _ => finding(reader, PROBLEM, format!("stops at {}", place.describe()), ""),
+        _ => finding(
+            reader,
+            PROBLEM,
+            format!("stops at {}", place.describe()),
+            "See the finding about that file",
+        ),
     }
+}
+
+fn is_in_tmp(place: &Place) -> bool {
+    place.name.starts_with("/tmp/")
 }
 
 /// Any bit for group or others (only told at debug level, xrootd#2125).

@@ -208,7 +208,7 @@ async fn a_probe_tells_what_was_found() {
     let client = client();
     assert_eq!(client.health(&mock.profile()), Health::Unknown);
     assert_eq!(
-        client.probe(&mock.profile()).await.unwrap(),
+        client.probe(&mock.profile()).await.unwrap().summary,
         "dialect INDIGO IAM, audiences by `audience`; endpoints for: token, device login, registration, keys; not for: revocation"
     );
     assert_eq!(client.health(&mock.profile()), Health::Answering);

@@ -35,7 +35,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn any_error_reply_is_read(status in 100_u16..600, body in body()) {
-        let reply = Reply { status, retry_after: None, body: Zeroizing::new(body) };
+        let reply = Reply { status, retry_after: None, date: None, certificate: None, body: Zeroizing::new(body) };
         let held = [secret("a-refresh-token")];
         let read = || ErrorReply::read(&profile("https://iam.example/"), &reply, &Redactor::new(&held));
         prop_assert!(is_fit_for_people(&read().text), "{:?}", read().text);

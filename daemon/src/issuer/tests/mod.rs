@@ -3,6 +3,7 @@
 
 mod addresses;
 mod breaker;
+mod checkup;
 mod configuration;
 mod device;
 mod discovery;

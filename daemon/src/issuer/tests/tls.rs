@@ -22,7 +22,10 @@ fn client() -> IssuerClient {
     IssuerClient::with_lookup(TestClock::new(), limits(), lookup)
 }
 
-async fn probe(mock: &Mock, ca: Option<PathBuf>) -> Result<String, IssuerError> {
+async fn probe(
+    mock: &Mock,
+    ca: Option<PathBuf>,
+) -> Result<crate::account::ports::Checkup, IssuerError> {
     client().probe(&IssuerProfile { ca, ..mock.profile() }).await
 }
 

@@ -142,3 +142,66 @@ async fn a_diagnosis_names_what_is_wrong_and_what_to_do() {
         assert!(found.is_some_and(|f| f.level != "ok" && !f.advice.is_empty()), "{findings:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_first_login_is_in_the_status_while_it_runs_and_nobody_elses() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    let logins = async |uid| {
+        let status = house.service.status(&house.caller(uid)).await.unwrap();
+        status.logins.unwrap()
+    };
+    let mine = logins(ALICE).await;
+    assert_eq!(mine.len(), 1);
+    assert_eq!((mine[0].account.as_str(), mine[0].state.as_str()), ("wlcg", "pending"));
+    assert_eq!(mine[0].user_code.as_deref(), Some("AB12CD"));
+    assert_eq!(mine[0].issuer_title, "WLCG");
+    assert!(house.service.list(&house.caller(ALICE)).await.unwrap().is_empty(), "no account yet");
+    assert!(logins(BOB).await.is_empty());
+    house.service.cancel_login(&house.caller(ALICE), "").await.unwrap();
+    house.later(1).await;
+    assert!(logins(ALICE).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_diagnosis_asks_for_client_and_refresh_token_and_uses_nothing_up() {
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    let alice = house.caller(ALICE);
+    *house.issuers.alive.lock().unwrap() = Some(Ok(Some(false)));
+    let findings = house.service.diagnose(&alice).await.unwrap();
+    let dead = findings.iter().find(|f| f.name == "sign-in of account wlcg").unwrap();
+    assert_eq!(
+        (dead.level.as_str(), dead.advice.as_str()),
+        ("problem", "Sign in with:  iamctl login")
+    );
+    // The site's client is nobody's business; the user's own is asked for.
+    *house.issuers.knows.lock().unwrap() = Some(Ok(Some(false)));
+    let clients = |findings: &[iamd_protocol::bus::Finding]| {
+        findings.iter().filter(|f| f.name.starts_with("client of")).cloned().collect::<Vec<_>>()
+    };
+    assert!(clients(&findings).is_empty());
+    let mut own = house.vault.clients.lock().unwrap().values().next().unwrap().0.clone();
+    own.owner = ClientOwner::User(ALICE);
+    let issuer = own.issuer.clone();
+    house.vault.clients.lock().unwrap().insert((own.owner.clone(), issuer), (own, 1));
+    house.change(&key, |record| record.client_owner = ClientOwner::User(ALICE));
+    let findings = house.service.diagnose(&alice).await.unwrap();
+    let gone = clients(&findings);
+    assert_eq!((gone.len(), gone[0].level.as_str()), (1, "problem"));
+    assert!(gone[0].advice.contains("--new-client"), "{gone:?}");
+    assert_eq!(house.refreshes(), 0, "no refresh token was used");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_diagnosis_does_not_wait_for_ever_for_a_silent_issuer() {
+    let house = House::new();
+    house.signed_in_with_token();
+    *house.issuers.probe_latency.lock().unwrap() = 600 * S;
+    let begun = house.clock.monotonic();
+    let findings = house.service.diagnose(&house.caller(ALICE)).await.unwrap();
+    assert!(house.clock.monotonic() - begun < 20 * S);
+    let silent = findings.iter().find(|f| f.name == "issuer wlcg").unwrap();
+    assert_eq!((silent.level.as_str(), silent.text.as_str()), ("problem", "no answer within 8 s"));
+    assert!(!silent.advice.is_empty());
+}

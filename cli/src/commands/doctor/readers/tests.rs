@@ -58,7 +58,7 @@ fn a_good_token_file_is_found_by_all_who_look() {
         0o600,
     );
     assert_eq!(shell.problems(), [""; 0]);
-    for reader in ["XRootD", "Rucio", "HTCondor"] {
+    for reader in ["XRootD", "Rucio", "HTCondor", "scitokens"] {
         let finding = shell.finding(reader);
         assert_eq!(finding.level, OK);
         assert_eq!(
@@ -135,4 +135,33 @@ fn what_cannot_be_read_stops_the_readers() {
     let uid = nix::unistd::geteuid();
     fs::create_dir_all(shell.root.path().join(Path::new(&format!("tmp/bt_u{uid}")))).unwrap();
     assert_eq!(shell.finding("Rucio").level, PROBLEM);
+}
+
+#[test]
+fn what_xrootd_alone_does_otherwise_is_told_with_a_way_out() {
+    let long =
+        Shell::new().set(BEARER_TOKEN_FILE, "/run/t").file("/run/t", &"x".repeat(4096), 0o600);
+    let found = long.finding("XRootD");
+    assert_eq!(found.level, WARNING);
+    assert!(found.text.contains("refuses its 4096 bytes"), "{found:?}");
+    assert_eq!(long.finding("scitokens").level, OK);
+    let in_tmp = Shell::new().file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600).finding("XRootD");
+    assert!(in_tmp.level == WARNING && in_tmp.text.contains("Debian 12"), "{in_tmp:?}");
+    assert!(in_tmp.advice.starts_with("export BEARER_TOKEN_FILE=/run/iamd/users/"), "{in_tmp:?}");
+    let open = Shell::new().file("/tmp/bt_uUID", &jwt(NOW + 60), 0o644).finding("XRootD");
+    assert_eq!((open.level.as_str(), open.advice.as_str()), (PROBLEM, "chmod 600 it"));
+}
+
+#[test]
+fn who_looks_for_no_token_is_given_one() {
+    for (reader, command) in [
+        ("gfal2", "eval \"$(iamctl token --env)\""),
+        ("davix", "davix-get -H"),
+        ("curl", "curl -H @<(iamctl token --header) URL"),
+    ] {
+        let found = Shell::new().finding(reader);
+        assert!(found.advice.contains(command), "{found:?}");
+    }
+    let shell = Shell::new().set(BEARER_TOKEN, &jwt(NOW + 60));
+    assert_eq!(shell.finding("gfal2").text, "finds BEARER_TOKEN");
 }

@@ -1,44 +1,13 @@
-//! `iamctl status`: what `klist` is for Kerberos.
+//! An account, a login and the node in lines for people.
 
-use iamd_protocol::bus::{AccountInfo, StatusReply, state};
-use iamd_protocol::error::Exit;
+use iamd_protocol::bus::{AccountInfo, LoginInfo, StatusReply, login_state, state};
 
-use crate::app::Context;
-use crate::args::Listing;
-use crate::failure::Failure;
 use crate::output::bar::bar;
 use crate::output::stream::{Paint, Stream};
-use crate::output::{json, text, time};
+use crate::output::{text, time};
 
-/// Shows how things stand.
-///
-/// # Errors
-/// Those of `Status` and `List`.
-pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
-    let client = context.client()?;
-    let status = client.status()?;
-    let accounts = client.accounts()?;
-    if args.json {
-        context.output.json(&json::status(&status, &accounts));
-        return Ok(Exit::Done);
-    }
-    let now = context.now();
-    let mut lines = head(&status, now, &context.output.out);
-    for account in &accounts {
-        lines.push(String::new());
-        let ahead = Some(status.announce_ahead_seconds);
-        lines.extend(block(account, now, ahead, &context.output.out));
-    }
-    for line in lines {
-        context.output.out.line(&line);
-    }
-    if accounts.is_empty() {
-        context.output.tell("You have no account yet. Sign in with:  iamctl login");
-    }
-    Ok(Exit::Done)
-}
-
-fn head(status: &StatusReply, now: u64, out: &Stream) -> Vec<String> {
+/// The first lines: the node and the sessions there.
+pub(super) fn head(status: &StatusReply, now: u64, out: &Stream) -> Vec<String> {
     let sessions = text::count(status.sessions, "session");
     let notice = if status.notice { "on" } else { "off" };
     let mut lines = vec![format!(
@@ -51,9 +20,32 @@ fn head(status: &StatusReply, now: u64, out: &Stream) -> Vec<String> {
     lines
 }
 
+/// A login that is running, in lines: a first one has no account that could tell of it.
+pub(super) fn login(login: &LoginInfo, now: u64, out: &Stream) -> Vec<String> {
+    let name = out.paint(Paint::Bold, &login.account);
+    let mut lines = vec![format!("{name}: {}", out.paint(Paint::Warn, "login running"))];
+    let mut push = |label: &str, value: &str| {
+        let label = out.paint(Paint::Dim, &format!("{label:<13}"));
+        lines.push(format!("  {label}  {value}"));
+    };
+    match login.issuer_title.as_str() {
+        "" => push("Issuer", &login.issuer),
+        title => push("Issuer", &format!("{title}  {}", login.issuer)),
+    }
+    if login.state == login_state::STARTING {
+        push("Code", "the issuer has been asked for one");
+    }
+    if let (Some(uri), Some(code)) = (&login.verification_uri, &login.user_code) {
+        push("Open", uri);
+        let left = login.expires_at.map(|at| time::left(at, now));
+        push("Code", &left.map_or_else(|| code.clone(), |left| format!("{code}     ({left})")));
+    }
+    lines
+}
+
 /// An account in lines. With `announce_ahead`, a sign-in that ends within so many seconds is
 /// announced.
-pub(super) fn block(
+pub(in crate::commands) fn block(
     account: &AccountInfo,
     now: u64,
     announce_ahead: Option<u64>,
@@ -105,6 +97,7 @@ pub(super) fn block(
         push("Token file", &out.paint(Paint::Warn, problem));
     }
     if let Some(hint) = hint(account, now, announce_ahead) {
+        let hint = columns.map_or(hint.clone(), |columns| text::wrap_indented(&hint, columns, 2));
         lines.push(format!("  {}", out.paint(Paint::Warn, &hint)));
     }
     lines
@@ -122,7 +115,7 @@ fn title(account: &AccountInfo, out: &Stream) -> String {
 }
 
 /// The state of an account in words.
-pub(super) fn state_text(account: &AccountInfo) -> &str {
+pub(in crate::commands) fn state_text(account: &AccountInfo) -> &str {
     match account.state.as_str() {
         _ if account.login_running => "login running",
         state::NEW => "never signed in",
@@ -177,8 +170,13 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
         _ => {}
     }
     let at = account.refresh_expires_at?;
-    (account.state == state::SIGNED_IN && at < now.saturating_add(announce_ahead?))
-        .then(|| format!("The sign-in ends soon. Renew it with:  {login}"))
+    (account.state == state::SIGNED_IN && at < now.saturating_add(announce_ahead?)).then(|| {
+        let when = match at.saturating_sub(now) {
+            0 => "has ended".to_owned(),
+            left => format!("ends in {}", time::span(left)),
+        };
+        format!("The sign-in {when}. Sign in again with:  {login}")
+    })
 }
 
 #[cfg(test)]
@@ -197,7 +195,7 @@ mod tests {
         assert_eq!(hint(&account, 600, None), None);
         assert_eq!(
             hint(&account, 600, Some(500)).as_deref(),
-            Some("The sign-in ends soon. Renew it with:  iamctl login cms")
+            Some("The sign-in ends in 6 min. Sign in again with:  iamctl login cms")
         );
     }
 

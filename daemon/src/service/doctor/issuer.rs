@@ -1,0 +1,128 @@
+//! What a look at an issuer means: reachable, complete, with a clock like ours and a certificate
+//! that lasts. Pure.
+
+use std::time::Duration;
+
+use iamd_protocol::bus::Finding;
+
+use super::{ok, problem, warning};
+use crate::account::{
+    IssuerProfile, UnixTime,
+    ports::{Checkup, Health},
+};
+
+/// Beyond this, tokens are refused as "not valid yet" or seem to have ended.
+const CLOCK_TOLERANCE: u64 = 60;
+/// Certificates are renewed well before their end; this late it has been forgotten.
+const CERTIFICATE_AHEAD: Duration = Duration::from_secs(10 * 86_400);
+
+/// The findings about one issuer.
+pub(super) fn judge(
+    profile: &IssuerProfile,
+    health: Health,
+    found: &Result<Checkup, String>,
+    now: UnixTime,
+) -> Vec<Finding> {
+    let name = format!("issuer {}", profile.name);
+    let found = match (health, found) {
+        (Health::Open(wait), _) => {
+            return vec![problem(
+                &name,
+                format!("failed too often; asked again in {} s", wait.as_secs()),
+                "Wait; tokens that are valid keep working",
+            )];
+        }
+        (_, Err(error)) => {
+            return vec![problem(
+                &name,
+                error.clone(),
+                "Check the network from this node, and the issuer's status page",
+            )];
+        }
+        (_, Ok(found)) => found,
+    };
+    let mut findings = Vec::new();
+    if found.lacks.is_empty() {
+        findings.push(ok(&name, found.summary.clone()));
+    } else {
+        findings.push(problem(
+            &name,
+            format!("its metadata names no endpoint for: {}", found.lacks.join(", ")),
+            "Administrators: where it has one, set endpoints.* in its file in issuers.d",
+        ));
+    }
+    if let Some(ahead) = found.clock_ahead.filter(|ahead| ahead.unsigned_abs() > CLOCK_TOLERANCE) {
+        let way = if ahead > 0 { "behind" } else { "ahead of" };
+        let seconds = ahead.unsigned_abs();
+        findings.push(warning(
+            &format!("clock and issuer {}", profile.name),
+            &format!("this node's clock is {seconds} s {way} the issuer's"),
+            "Administrators: which one is wrong?  timedatectl status",
+        ));
+    }
+    if let Some(end) = found.certificate_ends {
+        let left = end.after(now);
+        if left <= CERTIFICATE_AHEAD {
+            findings.push(warning(
+                &format!("certificate of issuer {}", profile.name),
+                &format!("ends in {} h", left.as_secs() / 3600),
+                "Tell the administrators of the issuer",
+            ));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::profile;
+
+    const NOW: UnixTime = UnixTime(1_000_000);
+
+    fn levels(found: Checkup) -> Vec<(String, String)> {
+        let findings = judge(&profile(), Health::Answering, &Ok(found), NOW);
+        assert!(findings.iter().all(|f| (f.level == "ok") == f.advice.is_empty()), "{findings:?}");
+        findings.into_iter().map(|finding| (finding.level, finding.text)).collect()
+    }
+
+    #[test]
+    fn an_issuer_that_answers_is_ok() {
+        let found = Checkup {
+            summary: "dialect standard".into(),
+            clock_ahead: Some(-60),
+            certificate_ends: Some(NOW.plus(Duration::from_secs(11 * 86_400))),
+            ..Checkup::default()
+        };
+        assert_eq!(levels(found), [("ok".into(), "dialect standard".into())]);
+    }
+
+    #[test]
+    fn each_thing_that_is_not_sane_is_a_finding_of_its_own() {
+        let found = Checkup {
+            lacks: vec!["token", "device login"],
+            clock_ahead: Some(61),
+            certificate_ends: Some(NOW.plus(Duration::from_secs(7300))),
+            ..Checkup::default()
+        };
+        let pair = |level: &str, text: &str| (level.to_owned(), text.to_owned());
+        assert_eq!(
+            levels(found),
+            [
+                pair("problem", "its metadata names no endpoint for: token, device login"),
+                pair("warning", "this node's clock is 61 s behind the issuer's"),
+                pair("warning", "ends in 2 h"),
+            ]
+        );
+        let ahead = Checkup { clock_ahead: Some(-3600), ..Checkup::default() };
+        assert!(levels(ahead)[1].1.contains("3600 s ahead of the issuer's"));
+    }
+
+    #[test]
+    fn an_issuer_that_cannot_be_asked_is_one_problem() {
+        let error = Err("no connection to issuer.test within 5 s".to_owned());
+        let findings = judge(&profile(), Health::Failing, &error, NOW);
+        assert_eq!((findings.len(), findings[0].level.as_str()), (1, "problem"));
+        assert!(findings[0].text.contains("no connection"), "{findings:?}");
+    }
+}

@@ -1,0 +1,193 @@
+//! `iamctl doctor` on a node: what is wrong is provoked, and found with a way out.
+
+use std::time::Duration;
+
+use iamd_tests::issuer::claims;
+use iamd_tests::product::issuer_file;
+use iamd_tests::{
+    Error, IssuerSpec, Node, Output, Product, Result, World, sign_in, token_file, uid,
+};
+use serde_json::{Value, json};
+
+use crate::case::{Case, Outcome};
+use crate::cases;
+use crate::own::{iamctl, own};
+
+pub fn cases() -> Vec<Case> {
+    cases![
+        r70_what_others_left_at_a_token_path_is_found,
+        r70_a_token_in_a_variable_hides_the_file_and_is_found,
+        r65_a_token_that_xrootd_would_refuse_is_found,
+        r48_the_refresh_token_is_inspected_and_not_used;
+        apart: a_daemon_that_is_not_there_and_a_login_that_does_not_call_it_are_found,
+        a_silent_issuer_is_found_in_time,
+        what_an_issuer_says_wrong_is_found_each_by_itself,
+    ]
+}
+
+/// The findings of `LINE`, which runs the doctor in a login of the user's.
+fn findings(node: &Node, user: &str, line: &str) -> Result<Vec<Value>> {
+    let said = node.ssh(user).run(&format!("{line} iamctl doctor --json"))?;
+    parsed(&said)
+}
+
+fn parsed(said: &Output) -> Result<Vec<Value>> {
+    let wrong = || Error::Wrong(format!("no findings: {} {}", said.text(), said.errors()));
+    let value: Value = serde_json::from_slice(&said.stdout).map_err(|_| wrong())?;
+    value["findings"].as_array().cloned().ok_or_else(wrong)
+}
+
+/// The finding of that level whose name begins so and whose text has the part; its advice.
+fn advice(found: &[Value], level: &str, name: &str, part: &str) -> Result<String> {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let hit = found.iter().find(|finding| {
+        text(finding, "level") == level
+            && text(finding, "name").starts_with(name)
+            && text(finding, "text").contains(part)
+    });
+    hit.map(|finding| text(finding, "advice"))
+        .ok_or_else(|| Error::Wrong(format!("no {level} {name}: …{part}… in {found:#?}")))
+}
+
+fn r70_what_others_left_at_a_token_path_is_found(world: &World) -> Outcome {
+    let (node, user) = (world.node()?, world.user()?);
+    let _session = sign_in(node, world.issuer()?, &user)?;
+    let uid = uid(&user)?;
+    let left = format!("/tmp/bt_u{uid}");
+    let line = format!(
+        "echo stray > {left}; rm $XDG_RUNTIME_DIR/bt_u{uid}; \
+                        echo stray > $XDG_RUNTIME_DIR/bt_u{uid};"
+    );
+    let found = findings(node, &user, &line)?;
+    node.exec(&format!("rm {left} /run/user/{uid}/bt_u{uid}"))?.ok()?;
+    assert_eq!(
+        advice(&found, "warning", "token path", &format!("{left} is not iamd's"))?,
+        format!("If you do not need it:  rm {left}")
+    );
+    let link = format!("/run/user/{uid}/bt_u{uid}");
+    assert!(advice(&found, "warning", "token path", &format!("{link} is not"))?.contains(&link));
+    // The session's variable goes before both.
+    advice(&found, "ok", "XRootD", &token_file(&user)?)?;
+    let found = findings(node, &user, "BEARER_TOKEN_FILE=$HOME/mine")?;
+    let way = advice(&found, "warning", "BEARER_TOKEN_FILE", "which iamd does not renew")?;
+    assert_eq!(way, format!("To go back:  export BEARER_TOKEN_FILE={}", token_file(&user)?));
+    Ok(())
+}
+
+fn r70_a_token_in_a_variable_hides_the_file_and_is_found(world: &World) -> Outcome {
+    let (node, user) = (world.node()?, world.user()?);
+    let _session = sign_in(node, world.issuer()?, &user)?;
+    let found = findings(node, &user, "BEARER_TOKEN=$(iamctl token)")?;
+    let way = advice(&found, "warning", "BEARER_TOKEN", "readers prefer it")?;
+    assert!(way.contains("unset BEARER_TOKEN"), "{way}");
+    for reader in ["XRootD", "gfal2", "Rucio", "HTCondor", "scitokens"] {
+        advice(&found, "ok", reader, "finds BEARER_TOKEN")?;
+    }
+    let found = findings(node, &user, "")?;
+    for reader in ["XRootD", "Rucio", "HTCondor", "scitokens"] {
+        advice(&found, "ok", reader, "through BEARER_TOKEN_FILE")?;
+    }
+    for reader in ["gfal2", "davix", "curl"] {
+        assert!(!advice(&found, "ok", reader, "")?.is_empty(), "{reader}");
+    }
+    Ok(())
+}
+
+fn r65_a_token_that_xrootd_would_refuse_is_found(world: &World) -> Outcome {
+    let (node, user) = (world.node()?, world.user()?);
+    let _session = sign_in(node, world.issuer()?, &user)?;
+    let long = "umask 077; head -c 4096 /dev/zero | tr '\\0' x > long; BEARER_TOKEN_FILE=$PWD/long";
+    let found = findings(node, &user, long)?;
+    let way = advice(&found, "warning", "XRootD", "refuses its 4096 bytes")?;
+    assert_eq!(way, "Ask for fewer scopes:  iamctl token -s SCOPE");
+    Ok(())
+}
+
+fn r48_the_refresh_token_is_inspected_and_not_used(world: &World) -> Outcome {
+    let (node, issuer) = own(world, "inspected", &[("ROTATE", "always")], "")?;
+    let _session = sign_in(&node, &issuer, "alice")?;
+    let refreshes = issuer.count("POST /token refresh_token")?;
+    let found = findings(&node, "alice", "")?;
+    advice(&found, "ok", "sign-in of account test", "refresh token is alive")?;
+    assert!(issuer.requests()?.iter().any(|request| request["path"] == "/introspect"));
+    assert_eq!(issuer.count("POST /token refresh_token")?, refreshes);
+    // It is as good as before.
+    let token = iamctl(&node, "alice", "token --force-new")?.ok()?.line();
+    assert_eq!(claims(&token)?["sub"], issuer.verify(&token)?["sub"]);
+    Ok(())
+}
+
+fn a_daemon_that_is_not_there_and_a_login_that_does_not_call_it_are_found(
+    world: &World,
+) -> Outcome {
+    let product = Product::new(world.issuer()?).without_pam();
+    let node = world.boot(product.on(world.spec("forgotten")))?;
+    let found = findings(&node, "alice", "")?;
+    let way = advice(&found, "warning", "PAM for sshd", "pam_iam.so is not called")?;
+    assert_eq!(way, "Administrators: pam-auth-update --enable iamd");
+    advice(&found, "warning", "sessions", "no session of yours is known here")?;
+    node.exec("systemctl mask --runtime --now iamd")?.ok()?;
+    let said = node.ssh("alice").run("iamctl doctor")?.exited(1)?;
+    assert!(said.text().contains("problem") && said.text().contains("systemctl status iamd"));
+    assert!(said.text().contains("gfal2"), "the rest is looked at: {}", said.text());
+    Ok(())
+}
+
+fn a_silent_issuer_is_found_in_time(world: &World) -> Outcome {
+    let (node, issuer) = own(world, "silent", &[], "")?;
+    let _session = sign_in(&node, &issuer, "alice")?;
+    // What is known of it for less than a minute is not asked for again: forget it.
+    node.restart("iamd")?;
+    issuer.freeze(true)?;
+    let said = node.ssh("alice").run("iamctl doctor --json");
+    issuer.freeze(false)?;
+    let said = said?;
+    assert!(said.took < Duration::from_secs(20), "it took {:?}", said.took);
+    let found = parsed(&said)?;
+    let way = advice(&found, "problem", "issuer test", "no answer within 8 s")?;
+    assert_eq!(way, "Check the network from this node, and the issuer's status page");
+    Ok(())
+}
+
+fn what_an_issuer_says_wrong_is_found_each_by_itself(world: &World) -> Outcome {
+    let spec = IssuerSpec::new("sick.test").certificate(&["--days", "2"]);
+    let issuer = world.start_issuer(spec)?;
+    let file = issuer_file("test", &issuer) + "client = \"per-user\"\n";
+    let product = Product::new(&issuer).issuer_file("test", &file);
+    let node = world.boot(product.on(world.spec("sick")))?;
+    sign_in::warm(&node)?;
+    let _session = sign_in(&node, &issuer, "alice")?;
+    let found = findings(&node, "alice", "")?;
+    advice(&found, "ok", "client of account test", "is known to the test issuer")?;
+    advice(&found, "ok", "issuer test", "INDIGO IAM")?;
+    let way = advice(&found, "warning", "certificate of issuer test", "ends in 47 h")?;
+    assert_eq!(way, "Tell the administrators of the issuer");
+
+    let forgotten = json!([{"match": {"path": "/iam/api/client-registration/*", "method": "GET"},
+        "fault": {"status": {"code": 401, "body": "{\"error\":\"invalid_token\"}"}}}]);
+    let faults = issuer.faults(&forgotten)?;
+    let found = findings(&node, "alice", "")?;
+    let way = advice(&found, "problem", "client of account test", "does not know it any more")?;
+    assert!(way.contains("iamctl login --new-client"), "{way}");
+    drop(faults);
+
+    let ended = json!([{"match": {"path": "/introspect"},
+        "fault": {"replace_json": {"set": {"active": false}}}}]);
+    let faults = issuer.faults(&ended)?;
+    let found = findings(&node, "alice", "")?;
+    let way = advice(&found, "problem", "sign-in of account test", "not valid any more")?;
+    assert_eq!(way, "Sign in with:  iamctl login");
+    drop(faults);
+
+    // Its clock is years behind, as the next answer says.
+    let behind = json!([{"match": {"path": "/token"}, "fault": {"status": {"code": 400,
+        "body": "{\"error\":\"temporarily_unavailable\"}",
+        "headers": {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}}}}]);
+    let faults = issuer.faults(&behind)?;
+    iamctl(&node, "alice", "token --force-new")?;
+    drop(faults);
+    let found = findings(&node, "alice", "")?;
+    let way = advice(&found, "warning", "clock and issuer test", "ahead of the issuer's")?;
+    assert!(way.contains("timedatectl status"), "{way}");
+    Ok(())
+}
