@@ -8,6 +8,7 @@ mod bad_input;
 mod canaries;
 mod case;
 mod delay;
+mod figures;
 mod first_login;
 mod hostile_files;
 mod iamctl;
