@@ -4,6 +4,7 @@
 //! theme, and put its name into the module's `cases![]`. To add a theme: a module here with
 //! `pub fn cases() -> Vec<Case>`, and a line in [`all`].
 
+mod answer_times;
 mod bad_input;
 mod canaries;
 mod case;
@@ -55,6 +56,7 @@ fn all() -> Vec<Case> {
         iamctl::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),
+        answer_times::cases(),
         quotas::cases(),
         hostile_files::cases(),
         issuer_faults::cases(),
