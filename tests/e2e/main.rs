@@ -20,6 +20,7 @@ mod login_is_sacred;
 mod node;
 mod own;
 mod people;
+mod profile_script;
 mod quotas;
 mod reload;
 mod renewal;
@@ -53,6 +54,7 @@ fn all() -> Vec<Case> {
         installed::cases(),
         first_login::cases(),
         login_command::cases(),
+        profile_script::cases(),
         iamctl::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),
