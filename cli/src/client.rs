@@ -11,6 +11,7 @@ mod errors;
 mod passphrases;
 mod proxies;
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use zbus::Connection;
 use zbus::connection::Builder;
 use zbus::fdo::DBusProxy;
 
+use crate::clock::Stopwatch;
 use crate::failure::Failure;
 use crate::interrupt;
 pub(crate) use changes::Secrets;
@@ -45,15 +47,17 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 /// A connection to the daemon.
 pub(crate) struct Client {
     jobs: mpsc::Sender<Job>,
-    limit: Duration,
+    limit: Cell<Duration>,
 }
 
 impl Client {
-    /// Connects to the bus at `address`, or to the system bus. No step takes longer than `limit`.
+    /// Connects to the bus at `address`, or to the system bus. That takes no longer than `limit`, and
+    /// neither does any call.
     ///
     /// # Errors
     /// [`Kind::DaemonUnreachable`].
     pub(crate) fn connect(address: Option<&OsStr>, limit: Duration) -> Result<Self, Failure> {
+        let since = Stopwatch::start();
         let address = address.map(|address| address.to_string_lossy().into_owned());
         let (jobs, todo) = mpsc::channel::<Job>();
         let (connected, answer) = mpsc::channel();
@@ -86,37 +90,38 @@ impl Client {
                     .advise("Administrators: systemctl status dbus"));
             }
         }
-        match answer.recv_timeout(limit.min(START_LIMIT)) {
-            Ok(started) => started.map(|()| Self { jobs, limit }),
+        match answer.recv_timeout(limit.saturating_sub(since.elapsed()).min(START_LIMIT)) {
+            Ok(started) => started.map(|()| Self { jobs, limit: Cell::new(limit) }),
             Err(_) => Err(Failure::new(Kind::DaemonUnreachable, "iamd does not start")),
         }
+    }
+
+    /// From here on, no call takes longer than `limit`.
+    pub(crate) fn limit(&self, limit: Duration) {
+        self.limit.set(limit);
     }
 
     /// A token; see `org.iamd1.Tokens.GetToken`.
     pub(crate) fn token(&self, name: &str, options: TokenOptions) -> Result<TokenReply, Failure> {
         let account = name.to_owned();
-        self.call(self.limit, async move |bus| {
-            TokensProxy::new(&bus).await?.get_token(&account, options).await
-        })
+        self.call(async move |bus| TokensProxy::new(&bus).await?.get_token(&account, options).await)
     }
 
     /// The caller's accounts.
     pub(crate) fn accounts(&self) -> Result<Vec<AccountInfo>, Failure> {
-        self.call(self.limit, async |bus| AccountsProxy::new(&bus).await?.list().await)
+        self.call(async |bus| AccountsProxy::new(&bus).await?.list().await)
     }
 
     /// One account; the empty name is the default account.
     pub(crate) fn account(&self, name: &str) -> Result<AccountInfo, Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| AccountsProxy::new(&bus).await?.show(&name).await)
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.show(&name).await)
     }
 
     /// Starts a login, or joins the one that is running.
     pub(crate) fn login(&self, name: &str, options: LoginOptions) -> Result<LoginInfo, Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| {
-            AccountsProxy::new(&bus).await?.login(&name, options).await
-        })
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.login(&name, options).await)
     }
 
     /// Asks how a login stands, as soon as that changes or after `wait_ms`, and hands the answer
@@ -141,54 +146,61 @@ impl Client {
     /// Ends the login of an account.
     pub(crate) fn cancel_login(&self, name: &str) -> Result<(), Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| {
-            AccountsProxy::new(&bus).await?.cancel_login(&name).await
-        })
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.cancel_login(&name).await)
     }
 
     /// Signs out.
     pub(crate) fn logout(&self, name: &str) -> Result<LogoutReply, Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| AccountsProxy::new(&bus).await?.logout(&name).await)
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.logout(&name).await)
     }
 
     /// Turns the notice at login on or off.
     pub(crate) fn set_notice(&self, on: bool) -> Result<(), Failure> {
-        self.call(self.limit, async move |bus| AccountsProxy::new(&bus).await?.set_notice(on).await)
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.set_notice(on).await)
     }
 
     /// The caller's sessions and settings.
     pub(crate) fn status(&self) -> Result<StatusReply, Failure> {
-        self.call(self.limit, async |bus| AccountsProxy::new(&bus).await?.status().await)
+        self.call(async |bus| AccountsProxy::new(&bus).await?.status().await)
     }
 
     /// The site's issuers.
     pub(crate) fn issuers(&self) -> Result<Vec<IssuerInfo>, Failure> {
-        self.call(self.limit, async |bus| AccountsProxy::new(&bus).await?.issuers().await)
+        self.call(async |bus| AccountsProxy::new(&bus).await?.issuers().await)
     }
 
     /// What the daemon finds when it looks at itself.
     pub(crate) fn diagnose(&self) -> Result<Vec<Finding>, Failure> {
-        self.call(self.limit, async |bus| AccountsProxy::new(&bus).await?.diagnose().await)
+        self.call(async |bus| AccountsProxy::new(&bus).await?.diagnose().await)
     }
 
     /// Makes the daemon read its configuration again.
     pub(crate) fn reload(&self) -> Result<(), Failure> {
-        self.call(self.limit, async |bus| AdminProxy::new(&bus).await?.reload().await)
+        self.call(async |bus| AdminProxy::new(&bus).await?.reload().await)
     }
 
     /// All users.
     pub(crate) fn users(&self) -> Result<Vec<UserInfo>, Failure> {
-        self.call(self.limit, async |bus| AdminProxy::new(&bus).await?.users().await)
+        self.call(async |bus| AdminProxy::new(&bus).await?.users().await)
     }
 
     /// All sessions.
     pub(crate) fn sessions(&self) -> Result<Vec<SessionInfo>, Failure> {
-        self.call(self.limit, async |bus| AdminProxy::new(&bus).await?.sessions().await)
+        self.call(async |bus| AdminProxy::new(&bus).await?.sessions().await)
     }
 
-    /// Has the thread make a call, and waits for it no longer than `limit`.
-    fn call<T, F>(&self, limit: Duration, call: F) -> Result<T, Failure>
+    /// Has the thread make a call, and waits for it no longer than the limit.
+    fn call<T, F>(&self, call: F) -> Result<T, Failure>
+    where
+        T: Clean + Send + 'static,
+        F: AsyncFnOnce(Connection) -> zbus::Result<T> + Send + 'static,
+    {
+        self.call_within(self.limit.get(), call)
+    }
+
+    /// The same, no longer than `limit`.
+    fn call_within<T, F>(&self, limit: Duration, call: F) -> Result<T, Failure>
     where
         T: Clean + Send + 'static,
         F: AsyncFnOnce(Connection) -> zbus::Result<T> + Send + 'static,
@@ -204,7 +216,7 @@ impl Client {
             Ok(Err(error)) => Err(failure(&error)),
             Err(RecvTimeoutError::Timeout) => Err(Failure::new(
                 Kind::DaemonUnreachable,
-                format!("iamd did not answer within {} s", limit.as_secs()),
+                format!("iamd did not answer within {:.0} s", limit.as_secs_f64().ceil()),
             )),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Failure::new(Kind::DaemonUnreachable, "the connection to the bus broke"))

@@ -138,18 +138,55 @@ fn a_bus_that_accepts_and_never_answers_is_given_up() {
 #[test]
 fn a_daemon_that_never_answers_is_given_up() {
     let fake = Fake::start(samples::script(samples::base()));
-    fake.script().hang = vec!["Status", "GetToken"];
-    let patience = |args: &[&str], at_most: u64| {
-        #[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
-        let start = Instant::now();
-        let outcome = run(&mut iamctl(&fake.bus.address, args));
+    fake.script().hang = vec!["GetToken"];
+    let (took, outcome) = timed(&fake.bus.address, &["token"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (5, ""), "{outcome:?}");
+    assert!(outcome.stderr.contains("iamd did not answer within 45 s"), "{outcome:?}");
+    assert!(took < Duration::from_secs(48), "{took:?}");
+}
+
+fn timed(address: &str, args: &[&str]) -> (Duration, support::Run) {
+    #[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
+    let start = Instant::now();
+    let outcome = run(&mut iamctl(address, args));
+    (start.elapsed(), outcome)
+}
+
+/// `login --if-needed` runs while a shell starts.
+#[test]
+fn a_shell_that_starts_is_held_for_3_s_at_most_and_told_in_one_line() {
+    let base = samples::base();
+    let told = |address: &str, within: u64, line: &str| {
+        let (took, outcome) = timed(address, &["login", "--if-needed", "--timeout", "120"]);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (5, ""), "{outcome:?}");
-        assert!(outcome.stderr.contains("iamd did not answer within"), "{outcome:?}");
-        assert!(start.elapsed() < Duration::from_secs(at_most), "{:?}", start.elapsed());
+        let line = format!("iamctl: {line}; sign in later with:  iamctl login\n");
+        assert!(outcome.stderr.ends_with(&line), "{line} {outcome:?}");
+        assert!(took < Duration::from_secs(within) + Duration::from_millis(800), "{took:?}");
+        outcome.stderr.lines().count()
     };
-    std::thread::scope(|scope| {
-        scope.spawn(|| patience(&["token"], 48));
-        // A shell that starts waits less.
-        scope.spawn(|| patience(&["login", "--if-needed"], 13));
-    });
+    let directory = tempfile::tempdir().unwrap();
+    let (deaf, socket) = (Bus::start(), directory.path().join("bus"));
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let silent = format!("unix:path={}", socket.display());
+    assert_eq!(told(&deaf.address, 0, "iamd is not running on this node"), 1);
+    assert_eq!(told(&silent, 3, "the system bus does not answer"), 1);
+    // A program reads the advice of the error.
+    let (_, outcome) = timed(&deaf.address, &["login", "--if-needed", "--json"]);
+    assert!(outcome.stdout.contains("Administrators: systemctl status iamd"), "{outcome:?}");
+
+    let fake = Fake::start(samples::script(base));
+    let address = &fake.bus.address;
+    fake.script().hang = vec!["Status"];
+    assert_eq!(told(address, 3, "iamd did not answer within 3 s"), 1);
+    fake.script().hang = vec!["Login"];
+    assert_eq!(told(address, 3, "iamd did not answer within 3 s"), 1);
+    // The daemon answers and the issuer does not.
+    fake.script().hang = vec![];
+    fake.script().login = samples::starting(base);
+    assert_eq!(told(address, 3, "the issuer does not answer"), 1);
+    fake.script().hang = vec!["LoginState"];
+    assert_eq!(told(address, 3, "the issuer does not answer"), 1);
+    // The user is waited for, a daemon that falls silent meanwhile is not.
+    fake.script().login = samples::pending(base);
+    assert!(told(address, 4, "iamd does not answer any more") > 1);
 }

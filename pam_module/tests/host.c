@@ -10,6 +10,7 @@
  * HOST_PRESET=A=b    put into the PAM environment before the session opens
  * HOST_SLOW_US=N     sleep after each connect(2), so that the daemon acts first
  * HOST_NO_CONV=1     a conversation that fails
+ * HOST_TIMES=1       each call's own time, in microseconds
  *
  * Signals have their default dispositions: a SIGPIPE kills it.
  */
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <security/pam_appl.h>
 #include <security/pam_ext.h>
@@ -84,10 +86,17 @@ static int descriptors(void)
     return count;
 }
 
-static void expect_success(const char *what, int code)
+static void call(const char *what, int (*hook)(pam_handle_t *, int), pam_handle_t *pamh, int flags)
 {
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    int code = hook(pamh, flags);
+    clock_gettime(CLOCK_MONOTONIC, &end);
     if (first || code != PAM_SUCCESS)
         printf("%s %d\n", what, code);
+    if (getenv("HOST_TIMES"))
+        printf("%s took %ld\n", what,
+               (end.tv_sec - start.tv_sec) * 1000000L + (end.tv_nsec - start.tv_nsec) / 1000);
 }
 
 int main(int argc, char **argv)
@@ -111,7 +120,7 @@ int main(int argc, char **argv)
                 pam_putenv(pamh[i], getenv("HOST_PRESET"));
         }
         for (int i = 0; i < handles && i < 4; i++) {
-            expect_success("open", pam_open_session(pamh[i], flags));
+            call("open", pam_open_session, pamh[i], flags);
             char **list = pam_getenvlist(pamh[i]);
             for (char **entry = list; entry && *entry; entry++) {
                 if (first)
@@ -121,7 +130,7 @@ int main(int argc, char **argv)
             free(list);
         }
         for (int i = 0; i < handles && i < 4; i++)
-            expect_success("close", pam_close_session(pamh[i], PAM_SILENT));
+            call("close", pam_close_session, pamh[i], PAM_SILENT);
         for (int i = 0; i < handles && i < 4; i++)
             pam_end(pamh[i], PAM_SUCCESS);
     }

@@ -4,8 +4,13 @@
 #   bus.py call INTERFACE METHOD SIGNATURE [ARGUMENT...]      "ok TEXT" or "error NAME TEXT"
 #   bus.py flood COUNT SECONDS INTERFACE METHOD SIGNATURE ...  a line per answer within SECONDS
 #   bus.py listen                                              every signal that reaches us
-#   bus.py compare COUNT METHOD NAME OTHER                     two medians, in microseconds
+#   bus.py compare ROUNDS UNDO NAME,NAME... INTERFACE METHOD SIGNATURE [ARGUMENT...]
+#       In each round the call once for each name, in an order of chance, with the name where an
+#       argument is "@"; UNDO is a method that takes the name afterwards, or "-". Prints for each
+#       name "times NAME NANOSECONDS...", and "answer NAME TEXT" for each answer it had.
+import gc
 import os
+import random
 import socket
 import struct
 import sys
@@ -101,9 +106,13 @@ class Bus:
                 return error, text
 
 
-def show(error, text):
+def shown(error, text):
     text = " ".join(text.split())
-    print(f"error {error} {text}" if error else f"ok {text}", flush=True)
+    return f"error {error} {text}" if error else f"ok {text}"
+
+
+def show(error, text):
+    print(shown(error, text), flush=True)
 
 
 def call(bus, interface, method, signature, *arguments):
@@ -134,14 +143,26 @@ def listen(bus):
         print(bus.last, text, flush=True)
 
 
-def compare(bus, count, method, *names):
-    took = {name: [] for name in names}
-    for _ in range(int(count)):
-        for name in names:
-            start = time.perf_counter()
-            bus.wait(bus.send("org.iamd1.Accounts", method, "s", [name]))
-            took[name].append(time.perf_counter() - start)
-    print(*(int(sorted(took[name])[len(took[name]) // 2] * 1e6) for name in names))
+def compare(bus, rounds, undo, names, interface, method, signature, *arguments):
+    names = names.split(",")
+    took, answers = {name: [] for name in names}, {name: set() for name in names}
+    gc.disable()
+    for _ in range(int(rounds)):
+        for name in random.sample(names, len(names)):
+            words = [name if word == "@" else word for word in arguments]
+            start = time.perf_counter_ns()
+            error, text = bus.wait(bus.send(interface, method, signature, words))
+            took[name].append(time.perf_counter_ns() - start)
+            # A login's code and times are others each time; its state is not.
+            states = [word for word in ("starting", "pending", "failed", "done") if word in text]
+            text = text.replace(name, "@") if error else " ".join(states)
+            answers[name].add(shown(error, text))
+            if undo != "-":
+                bus.wait(bus.send(interface, undo, "s", [name]))
+    for name in names:
+        print("times", name, *took[name])
+        for answer in sorted(answers[name]):
+            print("answer", name, answer)
 
 
 if __name__ == "__main__":

@@ -68,37 +68,37 @@ fn a_login_works_while_the_daemon_is_stopped_or_its_socket_is_absent_or_refuses(
     world: &World,
 ) -> Outcome {
     let node = node(world, "stopped")?;
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     node.root_says("systemctl stop iamd")?;
-    stacks.delay_within(world, "daemon stopped", "alice", AT_ONCE)?;
+    stacks.delay_within("daemon stopped", "alice", AT_ONCE)?;
     contains(&module_said(&node)?, "login goes on without iamd");
     node.root_says(&format!("rm -f {SOCKET}"))?;
-    stacks.delay_within(world, "socket absent", "alice", AT_ONCE)?;
+    stacks.delay_within("socket absent", "alice", AT_ONCE)?;
     contains(&module_said(&node)?, "no socket: is iamd installed and running?");
     drop(fake(&node, "half")?);
     node.root_says(&format!("test -S {SOCKET}"))?;
-    stacks.delay_within(world, "socket refuses", "alice", AT_ONCE)?;
+    stacks.delay_within("socket refuses", "alice", AT_ONCE)?;
     contains(&module_said(&node)?, "nobody listens: is iamd running?");
     Ok(())
 }
 
 fn a_login_works_while_the_socket_s_backlog_is_full(world: &World) -> Outcome {
     let node = node(world, "backlog")?;
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     node.root_says("systemctl stop iamd")?;
     let _deaf = fake(&node, "deaf")?;
-    stacks.delay_within(world, "backlog full", "alice", DEADLINE)?;
+    stacks.delay_within("backlog full", "alice", DEADLINE)?;
     contains(&module_said(&node)?, "its backlog is full");
     Ok(())
 }
 
 fn a_login_and_a_logout_work_while_the_daemon_is_frozen(world: &World) -> Outcome {
     let node = node(world, "frozen")?;
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     let mut before = node.ssh("alice").open(Some("echo in; cat"))?;
     before.wait_for("in\n")?;
     node.root_says("systemctl kill -s STOP iamd")?;
-    stacks.delay_within(world, "daemon frozen", "alice", DEADLINE)?;
+    stacks.delay_within("daemon frozen", "alice", DEADLINE)?;
     contains(&module_said(&node)?, "no answer within the deadline");
     let start = clock::now();
     assert_eq!(before.close()?, 0);
@@ -115,14 +115,14 @@ fn a_login_works_while_the_daemon_dies_or_falls_silent_in_the_middle_of_its_repl
     world: &World,
 ) -> Outcome {
     let node = node(world, "halfway")?;
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     node.root_says("systemctl stop iamd")?;
     let dies = fake(&node, "half")?;
-    stacks.delay_within(world, "reply breaks off", "alice", AT_ONCE)?;
+    stacks.delay_within("reply breaks off", "alice", AT_ONCE)?;
     contains(&module_said(&node)?, "the daemon hung up");
     drop(dies);
     let _stalls = fake(&node, "stall")?;
-    stacks.delay_within(world, "reply stalls", "alice", DEADLINE)?;
+    stacks.delay_within("reply stalls", "alice", DEADLINE)?;
     contains(&module_said(&node)?, "no answer within the deadline (at read)");
     Ok(())
 }
@@ -130,20 +130,20 @@ fn a_login_works_while_the_daemon_dies_or_falls_silent_in_the_middle_of_its_repl
 fn a_login_works_while_the_issuer_is_a_black_hole(world: &World) -> Outcome {
     let issuer = world.start_issuer(IssuerSpec::new("hole.test"))?;
     let node = world.boot(Product::new(&issuer).on(world.spec("hole")))?;
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     drop(sign_in(&node, &issuer, "bob")?);
     let device = json!([{"match": {"path": "/devicecode"}, "fault": "blackhole"}]);
     let faults = issuer.faults(&device)?;
-    stacks.delay_within(world, "device endpoint black-holed", "alice", ANSWER)?;
+    stacks.delay_within("device endpoint black-holed", "alice", ANSWER)?;
     drop(faults);
     let _faults = issuer.faults(&everything("blackhole"))?;
-    stacks.delay_within(world, "issuer black-holed", "carol", ANSWER)?;
+    stacks.delay_within("issuer black-holed", "carol", ANSWER)?;
     // What is needed is said all the same, and where the file will be.
     let seen = node.ssh("carol").shell("echo $BEARER_TOKEN_FILE\n")?.ok()?;
     contains(&seen.text(), "iamctl login");
     contains(&seen.text(), &token_file("carol")?);
     // Who has a token does not notice.
-    stacks.delay_within(world, "black hole, token at hand", "bob", AT_ONCE)?;
+    stacks.delay_within("black hole, token at hand", "bob", AT_ONCE)?;
     node.ssh("bob").run("test -s $BEARER_TOKEN_FILE")?.ok()?;
     Ok(())
 }
@@ -163,13 +163,13 @@ fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) ->
     // A probe ends soon: who starts it, and only they, may wait for it.
     let config = "[sessions]\ngrace = \"0s\"\n[limits]\nreply_time = \"1s\"\n";
     let node = world.boot(Product::new(&issuer).config(config).on(world.spec("circuit")))?;
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     let mut session = sign_in(&node, &issuer, "bob")?;
     session.send("exit\n")?;
     session.close()?;
     open_the_circuit(&node, &issuer)?;
     let hole = issuer.faults(&everything("blackhole"))?;
-    stacks.delay_within(world, "circuit open, sign-in needed", "alice", AT_ONCE)?;
+    stacks.delay_within("circuit open, sign-in needed", "alice", AT_ONCE)?;
     let seen = node.ssh("alice").shell("true\n")?.ok()?;
     contains(&seen.text(), "iamctl login");
     assert_eq!(Notice::find(&seen.text()), None, "a code from nowhere");
@@ -183,17 +183,17 @@ fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) ->
     })?;
     open_the_circuit(&node, &issuer)?;
     let _hole = issuer.faults(&everything("blackhole"))?;
-    stacks.delay_within(world, "circuit open, token has ended", "bob", AT_ONCE)?;
+    stacks.delay_within("circuit open, token has ended", "bob", AT_ONCE)?;
     Ok(())
 }
 
 fn a_login_works_while_the_bus_is_stopped(world: &World) -> Outcome {
     let (issuer, node) = (world.issuer()?, node(world, "busless")?);
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     let user = world.user()?;
     let session = sign_in(&node, issuer, &user)?;
     node.root_says("systemctl stop dbus.socket dbus.service")?;
-    stacks.delay_within(world, "bus stopped", &user, AT_ONCE)?;
+    stacks.delay_within("bus stopped", &user, AT_ONCE)?;
     let seen = node.ssh(&user).run("test -s $BEARER_TOKEN_FILE && echo token")?.ok()?;
     assert_eq!((seen.line().as_str(), seen.errors().as_str()), ("token", ""));
     let told = node.exec_as(&user, "iamctl token")?.exited(5)?;
@@ -213,12 +213,12 @@ sys.stdin.read()";
 
 fn a_login_works_while_the_store_does_not_answer(world: &World) -> Outcome {
     let node = node(world, "storeless")?;
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     let mut command = node.inside()?;
     command.args(["python3", "-c", LOCK_STORE]);
     let mut lock = Session::start(command, Duration::from_secs(30))?;
     lock.wait_for("ready\n")?;
-    stacks.delay_within(world, "store locked", "alice", ANSWER)?;
+    stacks.delay_within("store locked", "alice", ANSWER)?;
     let seen = node.ssh("alice").run("echo $BEARER_TOKEN_FILE")?.ok()?;
     assert_eq!(seen.line(), token_file("alice")?);
     drop(lock);
@@ -229,12 +229,12 @@ fn a_login_works_while_the_store_does_not_answer(world: &World) -> Outcome {
 
 fn a_login_works_without_the_module_s_file_and_with_wrong_arguments(world: &World) -> Outcome {
     let node = node(world, "wrong")?;
-    let stacks = Stacks::of(&node)?;
+    let stacks = Stacks::of(world, &node)?;
     let user = world.user()?;
     let _session = sign_in(&node, world.issuer()?, &user)?;
-    stacks.delay_within(world, "nothing wrong, token at hand", &user, AT_ONCE)?;
+    stacks.delay_within("nothing wrong, token at hand", &user, AT_ONCE)?;
     stacks.arguments("frobnicate=1 deadline=soon services=")?;
-    stacks.delay_within(world, "wrong arguments", &user, AT_ONCE)?;
+    stacks.delay_within("wrong arguments", &user, AT_ONCE)?;
     let seen = node.ssh(&user).run("echo $BEARER_TOKEN_FILE")?.ok()?;
     assert_eq!(seen.line(), token_file(&user)?, "the defaults are not in force");
     let journal = node.root_says("journalctl -b -o cat --no-pager -t sshd")?;
@@ -242,9 +242,9 @@ fn a_login_works_without_the_module_s_file_and_with_wrong_arguments(world: &Worl
     contains(&journal, "argument 'deadline=soon': not a number with the unit ms or s");
     contains(&journal, "argument 'services=': not service names separated by commas");
     stacks.arguments("selftest=panic")?;
-    stacks.delay_within(world, "module panics", &user, AT_ONCE)?;
+    stacks.delay_within("module panics", &user, AT_ONCE)?;
     node.root_says("rm $(find /usr/lib /lib -name pam_iam.so)")?;
-    stacks.delay_within(world, "module's file missing", &user, AT_ONCE)?;
+    stacks.delay_within("module's file missing", &user, AT_ONCE)?;
     Ok(())
 }
 
@@ -261,7 +261,8 @@ fn iamctl_says_exit_5_and_what_to_do_when_the_daemon_does_not_answer(world: &Wor
     assert_ne!(node.exec("systemctl restart iamd")?.code, 0);
     for command in ["token", "status", "account list", "login --if-needed", "logout"] {
         let said = node.exec_as("alice", &format!("iamctl {command}"))?.exited(5)?;
-        contains(&said.errors(), "systemctl status iamd");
+        let users = command == "login --if-needed";
+        contains(&said.errors(), if users { "iamctl login" } else { "systemctl status iamd" });
         assert_eq!(said.text(), "", "{said:?}");
         assert!(said.took < Duration::from_secs(7), "{said:?}");
     }

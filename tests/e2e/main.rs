@@ -6,11 +6,13 @@
 
 mod account_command;
 mod accounts;
+mod answer_times;
 mod bad_input;
 mod canaries;
 mod case;
 mod delay;
 mod doctor;
+mod figures;
 mod first_login;
 mod hostile_files;
 mod iamctl;
@@ -22,6 +24,7 @@ mod node;
 mod own;
 mod passphrase;
 mod people;
+mod profile_script;
 mod quotas;
 mod readers;
 mod reload;
@@ -64,10 +67,12 @@ fn all() -> Vec<Case> {
         account_command::cases(),
         login_command::cases(),
         passphrase::cases(),
+        profile_script::cases(),
         iamctl::cases(),
         run_command::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),
+        answer_times::cases(),
         quotas::cases(),
         hostile_files::cases(),
         issuer_faults::cases(),

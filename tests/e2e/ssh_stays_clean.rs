@@ -105,7 +105,7 @@ fn a_command_has_the_same_environment_and_the_token_file_besides(world: &World) 
 }
 
 /// A client that takes `-F`, in the hub, in a folder of its own.
-fn client(node: &Node, program: &str, words: &[&str], stdin: &[u8]) -> Result<Output> {
+pub fn client(node: &Node, program: &str, words: &[&str], stdin: &[u8]) -> Result<Output> {
     let mut command = node.client(program);
     if matches!(program, "scp" | "sftp") {
         command.arg("-F").arg(node.ssh_config());

@@ -20,6 +20,7 @@ pub mod node;
 pub mod notice;
 pub mod places;
 pub mod product;
+pub mod ranks;
 pub mod rootfs;
 pub mod run;
 pub mod sign_in;

@@ -19,7 +19,8 @@ pub(crate) struct Login {
     /// Tokens of this account are for this audience; may be given several times
     #[arg(long = "aud", value_name = "AUDIENCE")]
     pub(crate) audiences: Vec<String>,
-    /// Only when not signed in; else, or after --off, or with IAMD_NO_LOGIN set, say nothing
+    /// Only when not signed in; else, or after --off, or with IAMD_NO_LOGIN set, say nothing. Gives
+    /// up after 3 s when iamd or the issuer does not answer
     #[arg(long)]
     pub(crate) if_needed: bool,
     /// Show where to sign in and return at once; the login goes on

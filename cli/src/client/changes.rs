@@ -30,7 +30,7 @@ impl Client {
     ) -> Result<ChangeReply, Failure> {
         let name = name.to_owned();
         let descriptors = descriptors(secrets)?;
-        self.call(self.limit * STEPS, async move |bus| {
+        self.call_within(self.limit.get() * STEPS, async move |bus| {
             AccountsProxy::new(&bus).await?.add(&name, options, descriptors).await
         })
     }
@@ -38,7 +38,7 @@ impl Client {
     /// Changes an account.
     pub(crate) fn edit(&self, name: &str, options: EditOptions) -> Result<ChangeReply, Failure> {
         let name = name.to_owned();
-        self.call(self.limit * STEPS, async move |bus| {
+        self.call_within(self.limit.get() * STEPS, async move |bus| {
             AccountsProxy::new(&bus).await?.edit(&name, options).await
         })
     }
@@ -46,17 +46,13 @@ impl Client {
     /// Gives an account another name.
     pub(crate) fn rename(&self, name: &str, new_name: &str) -> Result<ChangeReply, Failure> {
         let (name, new_name) = (name.to_owned(), new_name.to_owned());
-        self.call(self.limit, async move |bus| {
-            AccountsProxy::new(&bus).await?.rename(&name, &new_name).await
-        })
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.rename(&name, &new_name).await)
     }
 
     /// Makes an account the default one.
     pub(crate) fn set_default(&self, name: &str) -> Result<ChangeReply, Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| {
-            AccountsProxy::new(&bus).await?.set_default(&name).await
-        })
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.set_default(&name).await)
     }
 
     /// Removes an account.
@@ -66,7 +62,7 @@ impl Client {
         options: RemoveOptions,
     ) -> Result<RemoveReply, Failure> {
         let name = name.to_owned();
-        self.call(self.limit * STEPS, async move |bus| {
+        self.call_within(self.limit.get() * STEPS, async move |bus| {
             AccountsProxy::new(&bus).await?.remove(&name, options).await
         })
     }
@@ -74,15 +70,13 @@ impl Client {
     /// The secrets of an account, where the site's policy allows it.
     pub(crate) fn secrets(&self, name: &str) -> Result<AccountSecrets, Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| AccountsProxy::new(&bus).await?.secrets(&name).await)
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.secrets(&name).await)
     }
 
     /// One issuer, asked now for what it offers.
     pub(crate) fn issuer(&self, issuer: &str) -> Result<IssuerInfo, Failure> {
         let issuer = issuer.to_owned();
-        self.call(self.limit, async move |bus| {
-            AccountsProxy::new(&bus).await?.issuer(&issuer).await
-        })
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.issuer(&issuer).await)
     }
 }
 

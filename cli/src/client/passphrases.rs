@@ -13,7 +13,7 @@ impl Client {
     /// Locks an account.
     pub(crate) fn lock(&self, name: &str) -> Result<(), Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| AccountsProxy::new(&bus).await?.lock(&name).await)
+        self.call(async move |bus| AccountsProxy::new(&bus).await?.lock(&name).await)
     }
 
     /// Unlocks an account with the passphrase that comes out of the pipe.
@@ -24,7 +24,7 @@ impl Client {
         passphrase: OwnedFd,
     ) -> Result<(), Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| {
+        self.call(async move |bus| {
             AccountsProxy::new(&bus).await?.unlock(&name, options, passphrase.into()).await
         })
     }
@@ -37,7 +37,7 @@ impl Client {
         new: Option<OwnedFd>,
     ) -> Result<ChangeReply, Failure> {
         let name = name.to_owned();
-        self.call(self.limit, async move |bus| {
+        self.call(async move |bus| {
             let given = [(secret::PASSPHRASE, present), (secret::NEW_PASSPHRASE, new)];
             let secrets: HashMap<_, _> =
                 given.into_iter().filter_map(|(name, fd)| Some((name, fd?.into()))).collect();

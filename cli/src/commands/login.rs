@@ -1,9 +1,8 @@
 //! `iamctl login`: start a login or join the one that is running, show where to sign in, wait.
 
+mod patience;
 mod show;
 mod wait;
-
-use std::time::Duration;
 
 use iamd_protocol::bus::{LoginOptions, login_state};
 use iamd_protocol::error::Exit;
@@ -13,11 +12,8 @@ use serde_json::json;
 use super::{passphrase, words};
 use crate::app::Context;
 use crate::args::Login;
-use crate::client::LIMIT;
 use crate::failure::Failure;
-
-/// `--if-needed` runs while a shell starts: a daemon that does not answer must not hold that up.
-const IF_NEEDED_LIMIT: Duration = Duration::from_secs(10);
+use patience::Patience;
 
 /// Does what the options ask.
 ///
@@ -30,11 +26,20 @@ pub(super) fn run(args: &Login, context: &mut Context) -> Result<Exit, Failure> 
     if args.cancel {
         return cancel(args, context);
     }
-    if args.if_needed && context.environment.get(IAMD_NO_LOGIN).is_some() {
+    if !args.if_needed {
+        return sign_in(args, context);
+    }
+    if context.environment.get(IAMD_NO_LOGIN).is_some() {
         return Ok(Exit::Done);
     }
-    let client = context.client_within(if args.if_needed { IF_NEEDED_LIMIT } else { LIMIT })?;
+    sign_in(args, context).map_err(|failure| later(failure, args))
+}
+
+fn sign_in(args: &Login, context: &mut Context) -> Result<Exit, Failure> {
+    let patience = Patience::of(args);
+    let client = context.client_within(patience.left())?;
     // Who turned the notice off wants the profile script silent too.
+    client.limit(patience.left());
     if args.if_needed && !client.status()?.notice {
         return Ok(Exit::Done);
     }
@@ -51,12 +56,23 @@ pub(super) fn run(args: &Login, context: &mut Context) -> Result<Exit, Failure> 
         None
     };
     let name = guarded.as_deref().or(args.account.as_deref());
+    client.limit(patience.left());
     let login =
         client.login(name.unwrap_or_default(), options).map_err(|failure| failure.about(name))?;
     if args.if_needed && login.state == login_state::DONE && !args.json {
         return Ok(Exit::Done);
     }
-    wait::follow(&client, login, args, context)
+    wait::follow(&client, login, args, &patience, context)
+}
+
+/// What a user reads while their shell starts is one line, and what they can do.
+fn later(failure: Failure, args: &Login) -> Failure {
+    if failure.exit != Exit::Unreachable || args.json {
+        return failure;
+    }
+    let account = args.account.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+    let message = format!("{}; sign in later with:  iamctl login{account}", failure.message);
+    Failure { message, ..failure }.advise("")
 }
 
 fn set_notice(args: &Login, context: &mut Context) -> Result<Exit, Failure> {

@@ -149,6 +149,13 @@ struct Running {
     cancel: watch::Sender<bool>,
 }
 
+impl Running {
+    /// Whether it can be joined: one that was cancelled may take a moment to end.
+    fn runs(&self) -> bool {
+        !self.progress.borrow().is_over() && !*self.cancel.borrow()
+    }
+}
+
 /// The logins in progress.
 pub struct Logins {
     issuers: Arc<dyn Issuers>,
@@ -182,14 +189,11 @@ impl Logins {
         most: usize,
     ) -> Result<watch::Receiver<Progress>, TooMany> {
         let mut running = self.lock();
-        if let Some(login) = running.get(&request.key)
-            && !login.progress.borrow().is_over()
-        {
+        if let Some(login) = running.get(&request.key).filter(|login| login.runs()) {
             return Ok(login.progress.clone());
         }
-        let of_uid = running.iter().filter(|(key, login)| {
-            key.uid == request.key.uid && !login.progress.borrow().is_over()
-        });
+        let of_uid =
+            running.iter().filter(|(key, login)| key.uid == request.key.uid && login.runs());
         if of_uid.count() >= most {
             return Err(TooMany);
         }
@@ -225,15 +229,13 @@ impl Logins {
     /// The accounts of a uid for which a login is running.
     pub fn running_of(&self, uid: u32) -> Vec<AccountName> {
         let running = self.lock();
-        let of_uid = running
-            .iter()
-            .filter(|(key, login)| key.uid == uid && !login.progress.borrow().is_over());
+        let of_uid = running.iter().filter(|(key, login)| key.uid == uid && login.runs());
         of_uid.map(|(key, _)| key.name.clone()).collect()
     }
 
     /// What the user of a running login needs, without waiting.
     pub fn pending(&self, key: &AccountKey) -> Option<Prompt> {
-        match &*self.of(key)?.borrow() {
+        match &*self.lock().get(key).filter(|login| login.runs())?.progress.borrow() {
             Progress::Pending(prompt) => Some(prompt.clone()),
             _ => None,
         }
@@ -243,7 +245,7 @@ impl Logins {
     pub fn cancel(&self, key: &AccountKey) -> bool {
         let running = self.lock();
         let Some(login) = running.get(key) else { return false };
-        let runs = !login.progress.borrow().is_over();
+        let runs = login.runs();
         login.cancel.send_replace(true);
         runs
     }

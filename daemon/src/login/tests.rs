@@ -159,6 +159,23 @@ async fn a_uid_runs_no_more_logins_than_the_site_allows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_login_right_after_a_cancelled_one_is_another() {
+    let world = world();
+    let mut first = world.start("wlcg").unwrap();
+    world.start("other").unwrap();
+    first.wait_for(|progress| matches!(progress, Progress::Pending(_))).await.unwrap();
+    // Nothing is awaited from here to the start: the first has had no time to end.
+    assert!(world.logins.cancel(&key("wlcg")));
+    assert!(!world.logins.cancel(&key("wlcg")), "it was cancelled before");
+    assert_eq!(world.logins.pending(&key("wlcg")), None);
+    let mut second = world.start("wlcg").unwrap();
+    let end = first.wait_for(Progress::is_over).await.unwrap().clone();
+    assert_eq!(failed(&end), Kind::LoginCancelled);
+    second.wait_for(|progress| matches!(progress, Progress::Pending(_))).await.unwrap();
+    assert!(world.logins.pending(&key("wlcg")).is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_that_ended_can_be_seen_for_a_while_and_is_then_forgotten() {
     let world = world();
     world.issuer_says([PollAnswer::Denied]);

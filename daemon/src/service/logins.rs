@@ -59,7 +59,9 @@ impl Service {
             self.update(&plan.key, |record| std::mem::take(&mut record.unanswered_logins) > 0)
                 .await?;
         }
-        let wait = self.clock.sleep(Duration::from_secs(5));
+        // A shell that starts asks again, and gives up soon.
+        let patience = if options.if_needed == Some(true) { 1 } else { 5 };
+        let wait = self.clock.sleep(Duration::from_secs(patience));
         tokio::select! {
             () = wait => {}
             _ = progress.wait_for(|progress| !matches!(progress, Progress::Starting)) => {}

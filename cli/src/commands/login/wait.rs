@@ -4,9 +4,10 @@
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use iamd_protocol::bus::{LONGEST_WAIT_MS, LoginInfo, login_state};
+use iamd_protocol::bus::{LoginInfo, login_state};
 use iamd_protocol::error::{Exit, Kind};
 
+use super::patience::Patience;
 use super::show::Display;
 use crate::app::Context;
 use crate::args::Login;
@@ -20,10 +21,6 @@ use crate::output::time;
 const TICK: Duration = Duration::from_secs(1);
 /// While the issuer is asked for a code, it is looked for so often.
 const STARTING_WAIT_MS: u32 = 500;
-/// How much longer than asked the daemon may take to say how a login stands.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long the daemon may be away, as when it is restarted, before the command gives up.
-const AWAY: Duration = Duration::from_secs(20);
 
 /// What can happen while we wait.
 enum Event {
@@ -41,6 +38,7 @@ pub(super) fn follow(
     client: &Client,
     login: LoginInfo,
     args: &Login,
+    patience: &Patience,
     context: &mut Context,
 ) -> Result<Exit, Failure> {
     let mut display = Display::new(args, context);
@@ -49,12 +47,13 @@ pub(super) fn follow(
     interrupt::catch(move || {
         let _ = interrupted.send(Event::Interrupted);
     });
-    let mut wait = Wait { client, args, sender, events, since: Stopwatch::start() };
+    let mut wait = Wait { client, args, patience, sender, events, since: Stopwatch::start() };
     let mut login = login;
     loop {
         display.state(&login);
         match login.state.as_str() {
             login_state::DONE => {
+                client.limit(patience.grace);
                 let account = client.account(&login.account).ok();
                 display.done(&login, account.as_ref());
                 return Ok(Exit::Done);
@@ -79,6 +78,7 @@ pub(super) fn follow(
 struct Wait<'a> {
     client: &'a Client,
     args: &'a Login,
+    patience: &'a Patience,
     sender: Sender<Event>,
     events: Receiver<Event>,
     since: Stopwatch,
@@ -88,7 +88,7 @@ impl Wait<'_> {
     /// How the login stands next.
     fn next(&mut self, login: &LoginInfo, display: &mut Display<'_>) -> Result<LoginInfo, Failure> {
         let wait_ms = match login.state.as_str() {
-            login_state::PENDING => LONGEST_WAIT_MS,
+            login_state::PENDING => self.patience.asking_ms,
             _ => STARTING_WAIT_MS,
         };
         let mut away: Option<Stopwatch> = None;
@@ -96,12 +96,12 @@ impl Wait<'_> {
         let mut waiting = true;
         self.ask(login, wait_ms);
         loop {
-            match self.events.recv_timeout(self.patience()) {
+            match self.events.recv_timeout(self.until(login).unwrap_or(TICK).min(TICK)) {
                 Ok(Event::State(answer)) => match *answer {
                     Ok(login) => return Ok(login),
                     Err(failure) if failure.is(Kind::DaemonUnreachable) => {
                         let since = *away.get_or_insert_with(Stopwatch::start);
-                        if since.elapsed() > AWAY {
+                        if since.elapsed() > self.patience.away {
                             return Err(failure);
                         }
                         waiting = false;
@@ -115,14 +115,14 @@ impl Wait<'_> {
                     return Err(Failure::new(Kind::Internal, "nobody answers any more"));
                 }
             }
-            if self.is_enough() {
-                return Err(left_running(login, self.args));
+            if self.until(login) == Some(Duration::ZERO) {
+                return Err(self.enough(login));
             }
             if !waiting && away.is_some_and(|away| away.elapsed() >= TICK) {
                 self.ask(login, STARTING_WAIT_MS);
                 (waiting, asked) = (true, Stopwatch::start());
             }
-            if asked.elapsed() > Duration::from_millis(wait_ms.into()) + GRACE {
+            if asked.elapsed() > Duration::from_millis(wait_ms.into()) + self.patience.grace {
                 return Err(Failure::new(Kind::DaemonUnreachable, "iamd does not answer any more"));
             }
             display.tick(login);
@@ -136,18 +136,24 @@ impl Wait<'_> {
         });
     }
 
-    /// How long to wait for an event: until the countdown moves or `--timeout` is reached.
-    fn patience(&self) -> Duration {
-        let Some(limit) = self.limit() else { return TICK };
-        limit.saturating_sub(self.since.elapsed()).min(TICK)
+    /// How long it is still waited for; `None`: as long as it takes.
+    fn until(&self, login: &LoginInfo) -> Option<Duration> {
+        let timeout = self.args.timeout.map(|seconds| {
+            Duration::from_secs(seconds.into()).saturating_sub(self.since.elapsed())
+        });
+        let code = match login.state.as_str() {
+            login_state::STARTING => self.patience.left_for_the_code(),
+            _ => None,
+        };
+        [timeout, code].into_iter().flatten().min()
     }
 
-    fn is_enough(&self) -> bool {
-        self.limit().is_some_and(|limit| self.since.elapsed() >= limit)
-    }
-
-    fn limit(&self) -> Option<Duration> {
-        self.args.timeout.map(|seconds| Duration::from_secs(seconds.into()))
+    /// It was waited for long enough.
+    fn enough(&self, login: &LoginInfo) -> Failure {
+        if login.state == login_state::STARTING && self.args.if_needed {
+            return Failure::new(Kind::IssuerUnreachable, "the issuer does not answer");
+        }
+        left_running(login, self.args)
     }
 }
 

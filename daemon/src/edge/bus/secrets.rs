@@ -14,7 +14,7 @@ use std::{
 };
 
 use iamd_protocol::{bus::secret, error::Kind};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{io::AsyncReadExt as _, net::unix::pipe};
 use zeroize::Zeroizing;
 
@@ -96,6 +96,10 @@ pub(super) async fn read_handed(given: HashMap<String, zbus::OwnedFd>) -> Result
     let mut handed = Handed::default();
     for (name, secret) in NAMES.into_iter().zip(secrets) {
         if let Some(secret) = secret {
+            // RFC 6749, appendix A: printable, each of them.
+            if secret.expose_secret().contains(char::is_control) {
+                return Err(refused(&format!("{name} has a control character in it")));
+            }
             handed.add(name, secret);
         }
     }
@@ -127,7 +131,6 @@ fn refused(text: &str) -> BusError {
 mod tests {
     use std::io::Write as _;
 
-    use secrecy::ExposeSecret as _;
     use zbus::DBusError as _;
 
     use super::*;
