@@ -36,6 +36,7 @@ mod sessions_and_files;
 mod ssh_stays_clean;
 mod unit;
 mod users_apart;
+mod walk;
 mod watch;
 
 use std::process::ExitCode;
@@ -72,6 +73,7 @@ fn all() -> Vec<Case> {
         run_command::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),
+        walk::cases(),
         answer_times::cases(),
         quotas::cases(),
         hostile_files::cases(),

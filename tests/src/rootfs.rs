@@ -40,8 +40,9 @@ const PACKAGES: &[&str] = &[
     "pamtester",
 ];
 
-/// Programs that find a token by themselves, and what they need.
+/// Programs that find a token by themselves, and what they need; and what iamd takes the place of.
 const READERS: &[&str] = &[
+    "oidc-agent-cli",
     "xrootd-server",
     "xrootd-server-plugins",
     "xrootd-client",
