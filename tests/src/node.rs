@@ -399,6 +399,10 @@ impl Drop for Node {
         self.keep_logs();
         self.switch_off(SHUTDOWN);
         sweep::unmount_below(&self.dir);
+        // Journals and programs, tens of megabytes: the next nodes need the room.
+        for layer in ["upper", "work"] {
+            let _ = fs::remove_dir_all(self.dir.join(layer));
+        }
     }
 }
 
