@@ -78,7 +78,7 @@ const GENERAL: [&str; 6] = ["-?", "--help", "--usage", "-V", "--version", "-h"];
 
 /// The options in a text: `-x` and `--word`, without their values.
 fn options(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| c.is_whitespace() || ",`|".contains(c));
+    let words = text.split(|c: char| c.is_whitespace() || ",`|().".contains(c));
     let options = words.filter(|word| word.starts_with('-') && word.len() > 1);
     options.map(|word| word.split(['=', '[']).next().unwrap_or_default().to_owned()).collect()
 }
@@ -143,10 +143,12 @@ fn sign_in(node: &Node, issuer: &Issuer, user: &str, script: &str) -> Result<(St
         .send(&format!("{}\n( {script}\n) < /dev/null\necho \"ended: $?\"\n", steps::PRELUDE))?;
     let code = session.find("a code", steps::code_in)?;
     issuer.approve(&format!("{}device", issuer.url()), &code, user)?;
-    let (said, code) = session.find("its end", |seen| {
-        let (said, code) = seen.split_once("ended: ")?;
-        Some((said.to_owned(), code.trim().parse().ok()?))
+    let code = session.find("its end", |seen| {
+        let (_, code) = seen.split_once("ended: ")?;
+        // Something may come after it: two pipes are read side by side.
+        code.split_once('\n')?.0.parse().ok()
     })?;
+    let said = session.seen();
     session.close()?;
     Ok((said, code))
 }

@@ -33,7 +33,7 @@ pub(super) const STEPS: &[Step] = &[
         GEN,
         "`-f`, `--file=FILE`",
         Nothing,
-        Run("iamctl token given > /dev/null && iamctl account remove given --yes", 0, &["given"]),
+        Run("iamctl account show given", 0, &["given", "walk.test"]),
     ),
     step(
         GEN,
@@ -61,7 +61,7 @@ pub(super) const STEPS: &[Step] = &[
         "`--scope=S`",
         Nothing,
         Run(
-            "iamctl account add scoped --issuer test -s compute.read -s storage.read:/ --no-login \
+            "iamctl account add scoped --issuer test --own-client -s compute.read -s storage.read:/ --no-login \
              && iamctl account show scoped",
             0,
             &["compute.read", "storage.read:/"],
@@ -75,7 +75,7 @@ pub(super) const STEPS: &[Step] = &[
             "iamctl account edit scoped -s max --no-login && iamctl account show scoped \
              && iamctl account remove scoped --yes",
             0,
-            &["compute.cancel", "storage.stage:/"],
+            &["compute.cancel", "compute.modify"],
         ),
     ),
     step(
@@ -153,16 +153,20 @@ pub(super) const STEPS: &[Step] = &[
         GEN,
         "`--no-save`",
         Nothing,
-        Run("iamctl token env > ~/at && iamctl account remove env --yes && test -s ~/at", 0, &[]),
+        Run(
+            "iamctl token given > ~/at && iamctl account remove given --yes && test -s ~/at",
+            0,
+            &[],
+        ),
     ),
-    step(FILES, "`pubclient`", Nothing, Run("iamctl issuer show test", 0, &["public client"])),
+    step(FILES, "`pubclient`", Nothing, Run("iamctl issuer show test", 0, &["Public client  yes"])),
     step(
         FILES,
         "`issuer.config`, `issuer.config.d/`",
         Nothing,
         Run("iamctl issuer list", 0, &["test", "wlcg"]),
     ),
-    step(FILES, "`legacy_aud_mode`", Nothing, Run("iamctl issuer show test", 0, &["indigo-iam"])),
+    step(FILES, "`legacy_aud_mode`", Nothing, Run("iamctl issuer show test", 0, &["Dialect"])),
     step(
         FILES,
         "`config`",

@@ -69,7 +69,7 @@ pub(super) const STEPS: &[Step] = &[
     ),
     step(
         ADD,
-        "`--pw-keyring`, `--pw-gpg` (4.2)",
+        "`--pw-keyring`, `--pw-gpg`, `--pw-pgp`, `--gpg`, `--pgp` (4.2)",
         Nothing,
         Run("iamctl account unlock cms --passphrase-fd 3 3< <(echo walk-walk)", 0, &[]),
     ),
@@ -121,6 +121,12 @@ pub(super) const STEPS: &[Step] = &[
         Run("oidc-add -p cms --pw-env", 0, &["\"client_id\""]),
         Run("iamctl account show cms", 0, &["Client"]),
     ),
+    step(
+        ADD,
+        "`-v`, `--verbose`, `-g`, `--debug`",
+        Run("oidc-add -g -l 2>&1", 0, &["cms"]),
+        Run("iamctl doctor; true", 0, &["issuer", "account cms"]),
+    ),
     step(ADD, "`-f`, `--force`", Nothing, Run("iamctl token cms --force-new", 0, &["eyJ"])),
     step(
         AGENT,
@@ -130,7 +136,7 @@ pub(super) const STEPS: &[Step] = &[
     ),
     step(
         AGENT,
-        "`--no-autoreauthenticate`",
+        "`--no-autoreauthenticate`, `--no-auto-reauthenticate`",
         Nothing,
         Run("iamctl login --off && iamctl login --on", 0, &["--on"]),
     ),
