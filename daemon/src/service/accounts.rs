@@ -211,7 +211,6 @@ impl Service {
                 .unlocked_until(&key)
                 .filter(|_| record.guard.is_some() && !locked)
                 .map(|at| at.0),
-            ..AccountInfo::default()
         }
     }
 
