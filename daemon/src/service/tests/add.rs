@@ -273,6 +273,24 @@ async fn r25_a_refresh_token_that_is_handed_over_is_used_once_and_journalled_bef
     assert_eq!(secret_of(&house.vault.record(&house.alices("kept"))), "rt-kept");
 }
 
+#[tokio::test(start_paused = true)]
+async fn r25_what_takes_the_place_of_a_handed_over_token_is_kept_also_without_an_access_token() {
+    let house = House::new();
+    let rotated = Rotated { token: "rt-new".to_owned().into(), expires_at: None };
+    let error = IssuerError::Malformed { text: "not a bearer token".into() }.into();
+    let answer = Err(RefreshFailure { error, rotated: Some(rotated) });
+    house.issuers.refresh_script.lock().unwrap().push_back(answer);
+    let handed = [(secret::REFRESH_TOKEN, "rt-handed")];
+    let reply = house.make("mine", given("id"), &handed).await.unwrap();
+    assert!(reply.remarks[0].contains("no access token"), "{reply:?}");
+    let record = house.vault.record(&house.alices("mine"));
+    assert_eq!((secret_of(&record), record.state), ("rt-new".into(), State::SignedIn));
+    house.refresh_says(Ok(tokens("at-2", None, 3600)));
+    let token = house.service.token(&house.caller(ALICE), "mine", TokenOptions::default()).await;
+    assert_eq!(token.unwrap().token, "at-2");
+    assert_eq!(*house.issuers.presented.lock().unwrap(), ["rt-handed", "rt-new"]);
+}
+
 fn secret_of(record: &Record) -> String {
     super::secret(record).unwrap_or_default().to_owned()
 }

@@ -29,7 +29,7 @@ use super::*;
 use crate::{
     account::{
         AccessToken, AccountKey, ClientOwner, Owner, Record, ScopeSet, State, UnixTime,
-        ports::{Health, IssuerError, RefreshError, Tokens},
+        ports::{Health, IssuerError, RefreshError, RefreshFailure, Rotated, Tokens},
     },
     clock::Clock as _,
     testing::*,

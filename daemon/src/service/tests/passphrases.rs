@@ -25,7 +25,10 @@ fn seconds(seconds: u32) -> UnlockOptions {
 
 /// alice's account at wlcg, signed in with refresh token `rt0`, guarded and unlocked.
 async fn guarded() -> House {
-    let house = House::sealing().await;
+    guarded_in(House::sealing().await).await
+}
+
+async fn guarded_in(house: House) -> House {
     let key = signed_in(&house.vault);
     let record = house.vault.record(&key);
     house.kept.save_account(&record, Revision::ABSENT).await.unwrap();
@@ -294,6 +297,34 @@ async fn a_first_sign_in_is_guarded_from_the_first_byte_on() {
     assert!(record(&house).await.value.is_locked());
     unlock(&house, ever(), WORDS).await.unwrap();
     assert_eq!(record(&house).await.value.refresh_token.unwrap().expose_secret(), "rt1");
+}
+
+#[tokio::test]
+async fn a_renamed_account_stays_as_locked_or_unlocked_as_it_was() {
+    let house = guarded().await;
+    let caller = house.caller(ALICE);
+    unlock(&house, seconds(60), WORDS).await.unwrap();
+    house.service.rename(&caller, "wlcg", "work").await.unwrap();
+    let shown = house.service.show(&caller, "work").await.unwrap();
+    assert_eq!((shown.state.as_str(), shown.unlocked_until.is_some()), ("signed-in", true));
+    house.service.lock(&caller, "work").await.unwrap();
+    house.service.rename(&caller, "work", "wlcg").await.unwrap();
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_eq!(record(&house).await.value.refresh_token.unwrap().expose_secret(), "rt0");
+}
+
+#[tokio::test]
+async fn a_locked_account_shows_no_secrets_and_one_that_is_removed_says_what_was_not_revoked() {
+    let house = House::and("[policy]\nshow_secrets = [\"alice\"]\n").restarted().await;
+    let house = guarded_in(house).await;
+    let caller = house.caller(ALICE);
+    let shown = house.service.secrets(&caller, "").await.unwrap();
+    assert_eq!(shown.refresh_token.as_deref(), Some("rt0"));
+    house.service.lock(&caller, "").await.unwrap();
+    assert_eq!(house.service.secrets(&caller, "").await.unwrap_err().kind, Kind::AccountLocked);
+    let reply = house.service.remove(&caller, "", Default::default()).await.unwrap();
+    assert!(!reply.revoked && reply.remarks[0].contains("locked"), "{reply:?}");
 }
 
 #[tokio::test]
