@@ -19,8 +19,8 @@ use crate::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
         State,
         ports::{
-            IssuerError, Issuers, LockOn, RefreshError, RefreshFailure, Revision, Rotated, Stored,
-            Tokens, Vault, VaultError, Wanted,
+            IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Revision,
+            Rotated, Stored, Tokens, Vault, VaultError, Wanted,
         },
     },
     clock::Clock,
@@ -36,7 +36,7 @@ pub struct Refresher {
     clock: Arc<dyn Clock>,
     /// Records that the store did not take. The refresh token in here is the newest there is, so
     /// it goes before what the store says until the store has it.
-    unsettled: Mutex<HashMap<AccountKey, Record>>,
+    unsettled: Mutex<HashMap<AccountKey, Unsettled>>,
 }
 
 /// What a refresh gave.
@@ -145,15 +145,20 @@ impl Refresher {
     async fn current(&self, key: &AccountKey) -> Result<Stored<Record>, TokenError> {
         let unsettled = self.unsettled().get(key).cloned();
         let stored = self.vault.account(key).await;
-        let Some(newest) = unsettled else {
+        let Some(Unsettled { newest, old }) = unsettled else {
             return stored?.ok_or_else(|| TokenError::NoSuchAccount(key.clone()));
         };
         let stored = stored?.ok_or_else(|| TokenError::NoSuchAccount(key.clone()))?;
-        // Signed out or signed in anew meanwhile: what was unsettled has no successor.
-        if stored.value.generation > newest.generation {
+        let newest = if stored.value.generation <= newest.generation {
+            newest
+        } else if hold_the_same(&stored.value, &old) {
+            // Something else of the account was written meanwhile: the token has its place still.
+            merged(stored.value, newest)
+        } else {
+            // Signed out or signed in anew meanwhile: what was unsettled has no successor.
             self.unsettled().remove(key);
             return Ok(stored);
-        }
+        };
         let revision = self.vault.save_account(&newest, stored.revision).await?;
         self.unsettled().remove(key);
         if newest.guard.is_some() {
@@ -245,11 +250,7 @@ impl Refresher {
             match self.vault.save_account(&next, revision).await {
                 Ok(_) => {
                     next.generation += 1;
-                    if let Some(Ok(entry)) = journalled
-                        && let Err(error) = self.vault.settle(entry).await
-                    {
-                        tracing::warn!(%error, "a journal entry could not be settled: {error}");
-                    }
+                    self.settle_entry(journalled).await;
                     return Ok(next);
                 }
                 Err(VaultError::Conflict) => {
@@ -260,7 +261,10 @@ impl Refresher {
                             revision = found.revision;
                         }
                         // Signed out, removed or signed in anew: the successor has no place.
-                        Ok(_) => return Err(TokenError::Superseded),
+                        Ok(_) => {
+                            self.settle_entry(journalled).await;
+                            return Err(TokenError::Superseded);
+                        }
                         Err(error) => {
                             failure = error;
                             break;
@@ -275,7 +279,8 @@ impl Refresher {
         }
         // The access token of an account whose refresh token stayed is worth an answer, but a
         // rotated one must be on disk first.
-        self.unsettled().insert(next.key(), next.clone());
+        let unsettled = Unsettled { newest: next.clone(), old: old.clone() };
+        self.unsettled().insert(next.key(), unsettled);
         match journalled {
             None | Some(Ok(_)) => {
                 tracing::warn!(error = %failure, "the store did not take a refreshed account, it is kept aside: {failure}");
@@ -285,6 +290,14 @@ impl Refresher {
                 tracing::error!(%error, store = %failure, "a rotated refresh token is in memory only: {error}");
                 Err(error.into())
             }
+        }
+    }
+
+    async fn settle_entry(&self, journalled: Option<Result<JournalEntry, VaultError>>) {
+        if let Some(Ok(entry)) = journalled
+            && let Err(error) = self.vault.settle(entry).await
+        {
+            tracing::warn!(%error, "a journal entry could not be settled: {error}");
         }
     }
 
@@ -328,9 +341,18 @@ impl Refresher {
         error.into()
     }
 
-    fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Record>> {
+    fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Unsettled>> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the store did not take.
+#[derive(Clone)]
+struct Unsettled {
+    /// The account with its newest tokens.
+    newest: Record,
+    /// What the store held when it was to take them.
+    old: Record,
 }
 
 /// What a failure means for the account; most mean nothing.

@@ -316,6 +316,31 @@ async fn a_store_that_fails_after_the_issuer_answered_loses_nothing() {
 }
 
 #[tokio::test]
+async fn r25_what_the_store_did_not_take_survives_another_write_of_the_account() {
+    let world = world();
+    *world.issuers.latency.lock().unwrap() = Duration::from_millis(50);
+    let vault = world.vault.clone();
+    let down = async {
+        world.clock.sleep(Duration::from_millis(20)).await;
+        vault.store_fails.store(true, SeqCst);
+    };
+    let (given, ()) = tokio::join!(world.ask(Ask::default()), down);
+    assert_eq!(text(&given.unwrap()), "at1");
+    world.vault.store_fails.store(false, SeqCst);
+    // Twice, so that the count of writes is past that of the record that was kept aside.
+    for unanswered_logins in [1, 2] {
+        let stored = world.vault.account(&world.key).await.unwrap().unwrap();
+        let other = crate::account::Record { unanswered_logins, ..stored.value };
+        world.vault.save_account(&other, stored.revision).await.unwrap();
+    }
+    world.ask(Ask { force_new: true, ..Ask::default() }).await.unwrap();
+    assert_eq!(*world.issuers.presented.lock().unwrap(), ["rt0", "rt1"]);
+    let record = world.vault.record(&world.key);
+    assert_eq!(record.unanswered_logins, 2);
+    assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt2");
+}
+
+#[tokio::test]
 async fn a_second_node_does_not_refresh_a_token_that_is_fresh() {
     let world = world();
     world.ask(Ask::default()).await.unwrap();
