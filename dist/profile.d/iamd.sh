@@ -4,7 +4,7 @@
 # Off until the site turns it on:
 #     ln -s /usr/share/iamd/profile.d/iamd.sh /etc/profile.d/iamd.sh
 # It shows the QR code and waits, two minutes at most; Ctrl-C gives the shell, and the login goes on
-# in the background. When iamd or the issuer does not answer, the shell comes after 3 s.
+# in the background. When iamd or the issuer does not answer, the shell comes after 3 s, or 4.
 # It never writes to standard output. A user turns it off with  iamctl login --off  or by setting
 # IAMD_NO_LOGIN.
 

@@ -75,7 +75,7 @@ kinds! {
     /// That is not the account's passphrase.
     WrongPassphrase = Exit::Failed, "Try again. One that is lost cannot be recovered: sign out with iamctl logout, and in again.";
     /// The issuer is not known to this site under that name.
-    NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list   and name one with --issuer";
+    NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
     /// The site's policy forbids it.
     DeniedByPolicy = Exit::Denied, "Ask the administrators of this site.";
     /// polkit did not authorise the caller.

@@ -116,10 +116,14 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ("0", "Done."),
             ("1", "Failed for another reason than those below."),
             ("2", "The command line is wrong."),
-            ("3", "The user has to sign in, or a login is running and waits for the user."),
+            (
+                "3",
+                "The user has to sign in, a login is running and waits for the user, or the account is locked.",
+            ),
             ("4", "The site's policy forbids it."),
             ("5", "The daemon or the issuer cannot be reached."),
             ("6", "Validity, scope or audience are not to be had."),
+            ("130, 131", "Ended by Ctrl-C or Ctrl-\\ at a question; nothing was changed."),
         ],
     ),
     (

@@ -166,7 +166,8 @@ pub(super) fn build(
     if let Some(allow) = file.issuers.allow {
         for name in &allow {
             if !issuers.contains_key(name.get_ref()) {
-                let text = format!("no issuer file of that name; there are: {known}");
+                let text =
+                    format!("{}: no issuer file of that name; there are: {known}", quoted(name));
                 check.complain(name.span(), text);
             }
         }
@@ -175,7 +176,8 @@ pub(super) fn build(
     let default_issuer = file.issuers.default.map(|name| {
         if !issuers.contains_key(name.get_ref()) {
             let allowed = issuers.keys().cloned().collect::<Vec<_>>().join(", ");
-            check.complain(name.span(), format!("is not among the allowed issuers: {allowed}"));
+            let text = format!("{} is not among the issuers there are: {allowed}", quoted(&name));
+            check.complain(name.span(), text);
         }
         name.into_inner()
     });
@@ -266,4 +268,9 @@ pub(super) fn build(
         default_issuer,
         custom_issuers: file.issuers.custom,
     })
+}
+
+/// A name as it stands in the file, in a line of text.
+fn quoted(name: &Spanned<String>) -> String {
+    format!("\u{201c}{}\u{201d}", name.get_ref().escape_default())
 }

@@ -62,8 +62,11 @@ fn r70_every_mistake_is_named_with_file_line_and_key() {
         ("[policy]\nshow_secrets = [\"@\"]\n", "must be a user's name, or @ and a group's"),
         ("[sessions]\ngrace = 15\n", "iamd.toml:2: sessions.grace: invalid type: integer `15`"),
         ("[sessions]\ngrace = \"soon\"\n", "expected a duration in quotes"),
-        ("[issuers]\n\ndefault = \"x\"\n", "iamd.toml:3: issuers.default: is not among"),
-        ("[issuers]\nallow = [\"wlcg\", \"y\"]\n", "iamd.toml:2: issuers.allow: no issuer file"),
+        ("[issuers]\n\ndefault = \"x\"\n", "iamd.toml:3: issuers.default: “x” is not among"),
+        (
+            "[issuers]\nallow = [\"wlcg\", \"y\"]\n",
+            "iamd.toml:2: issuers.allow: “y”: no issuer file",
+        ),
         ("[tokens]\nrenew_at = 2.0\n", "iamd.toml:2: tokens.renew_at: must be between 0.1"),
         ("[store]\nkind = \"redis\"\n", "iamd.toml:2: store.kind: the only store"),
         ("[site]\nname = \"a\\u001b[31m\"\n", "iamd.toml:2: site.name: must be printable ASCII"),

@@ -29,7 +29,7 @@ pub enum IssuerRefusal {
     #[error("\u{201c}{0}\u{201d} is not an issuer: {1}")]
     Malformed(String, &'static str),
     /// None was named and the site has no default.
-    #[error("no issuer was named and this site has no default")]
+    #[error("this site has no default issuer; name one: --issuer NAME")]
     NoDefault,
 }
 

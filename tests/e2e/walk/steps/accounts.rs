@@ -27,9 +27,9 @@ pub(super) const STEPS: &[Step] = &[
         "`-p`, `--print=NAME`",
         Run("oidc-gen -p cms --pw-env", 0, &["\"client_id\"", "\"refresh_token\"", "walk.test"]),
         Run(
-            "iamctl account show cms; iamctl account show cms --secrets",
+            "iamctl account show cms && iamctl account show cms --secrets --json",
             0,
-            &["Client", "walk.test", "storage.read:/", "refresh"],
+            &["Client", "walk.test", "storage.read:/", "\"refresh_token\":\"ey"],
         ),
     ),
     step(

@@ -166,6 +166,30 @@ pub(super) const STEPS: &[Step] = &[
         Nothing,
         Run("iamctl issuer list", 0, &["test", "wlcg"]),
     ),
+    step(
+        FILES,
+        "`default-min-lifetime` in `config`",
+        Nothing,
+        Run("iamctl token cms -t 60", 0, &["eyJ"]),
+    ),
+    step(
+        FILES,
+        "`contact`, `user_client`, `register`, `config_endpoint` of an issuer",
+        Nothing,
+        Run("iamctl issuer show test", 0, &["walk.test"]),
+    ),
+    step(
+        FILES,
+        "`NO_COLOR`, `OIDC_AGENT_NOCOLOR`",
+        Nothing,
+        Run(
+            "colours() { script -qec \"$1\" /dev/null | grep -c $'\\033'; }; \
+             [ \"$(colours 'iamctl status')\" = 0 ] && unset NO_COLOR && TERM=xterm \
+             && [ \"$(TERM=xterm colours 'iamctl status')\" != 0 ]",
+            0,
+            &[],
+        ),
+    ),
     step(FILES, "`legacy_aud_mode`", Nothing, Run("iamctl issuer show test", 0, &["Dialect"])),
     step(
         FILES,

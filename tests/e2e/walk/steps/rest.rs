@@ -138,7 +138,11 @@ pub(super) const STEPS: &[Step] = &[
         AGENT,
         "`--no-autoreauthenticate`, `--no-auto-reauthenticate`",
         Nothing,
-        Run("iamctl login --off && iamctl login --on", 0, &["--on"]),
+        Run(
+            "iamctl login --off && iamctl status && iamctl login --on",
+            0,
+            &["notice at login off"],
+        ),
     ),
     // ---- around it
     step(
@@ -210,6 +214,6 @@ pub(super) const STEPS: &[Step] = &[
             0,
             &["Successfully"],
         ),
-        Run("iamctl account remove cms --yes; iamctl account list", 0, &["script2"]),
+        Run("iamctl account remove cms --yes && iamctl token cms", 1, &["no account “cms”"]),
     ),
 ];
