@@ -47,12 +47,18 @@ enum Has {
 }
 
 /// Every method that takes a name, as words of the D-Bus client; `@` is the name.
-const ASKING: [&str; 5] = [
+const ASKING: [&str; 11] = [
     "org.iamd1.Tokens GetToken 'sa{sv}' @",
     "org.iamd1.Accounts Show s @",
     "org.iamd1.Accounts LoginState su @ 0",
     "org.iamd1.Accounts CancelLogin s @",
     "org.iamd1.Accounts Logout s @",
+    "org.iamd1.Accounts Edit 'sa{sv}' @",
+    "org.iamd1.Accounts Rename ss @ another",
+    "org.iamd1.Accounts SetDefault s @",
+    "org.iamd1.Accounts Remove 'sa{sv}' @",
+    "org.iamd1.Accounts Secrets s @",
+    "org.iamd1.Accounts Lock s @",
 ];
 const LOGIN: &str = "org.iamd1.Accounts Login 'sa{sv}' @";
 

@@ -41,7 +41,7 @@ pub fn apart(world: &World) -> Result<Apart, Error> {
 }
 
 /// Every method that takes the name of an account, as words of the D-Bus client.
-const NAMING: [&str; 10] = [
+const NAMING: [&str; 11] = [
     "call org.iamd1.Tokens GetToken 'sa{sv}'",
     "call org.iamd1.Accounts Show s",
     "call org.iamd1.Accounts LoginState su",
@@ -52,6 +52,7 @@ const NAMING: [&str; 10] = [
     "call org.iamd1.Accounts SetDefault s",
     "call org.iamd1.Accounts Remove 'sa{sv}'",
     "call org.iamd1.Accounts Secrets s",
+    "call org.iamd1.Accounts Lock s",
 ];
 
 /// The arguments behind a method of [`NAMING`].
@@ -82,6 +83,19 @@ fn no_method_tells_whether_another_user_has_an_account_or_a_login(world: &World)
                 let answer = bus(node, &bob, &asking(method, name))?;
                 assert_eq!(answer.replace(name, "nobodys"), none, "{method} {name}, own: {own}");
             }
+        }
+    }
+    // What takes a secret comes by the command.
+    for words in ["unlock", "passphrase"] {
+        let said = |name: &str| -> Result<_, Error> {
+            let command = format!("iamctl account {words} {name} --passphrase-fd 3 3<<<12345678");
+            let said = node.exec_as(&bob, &format!("bash -c '{command}'"))?;
+            Ok((said.code, said.errors().replace(name, "NAME")))
+        };
+        let none = said("nobodys")?;
+        assert_ne!(none.0, 0, "{words}: {none:?}");
+        for name in ["thesis", "waiting"] {
+            assert_eq!(said(name)?, none, "{words} {name}");
         }
     }
     for more in ["", " --issuer unknown"] {
