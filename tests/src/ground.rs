@@ -45,7 +45,7 @@ impl Ground {
         for kind in ["ed25519", "ecdsa", "rsa"] {
             let path = root.join(format!("etc/ssh/ssh_host_{kind}_key.pub"));
             let text = fs::read_to_string(&path).map_err(Error::at(&path))?;
-            known += &format!("10.77.0.* {text}");
+            known += &format!("10.77.* {text}");
         }
         fs::write(&known_hosts, known).map_err(Error::at(&known_hosts))?;
         Ok(Arc::new(Ground { hub, ca, root, key, known_hosts, run }))

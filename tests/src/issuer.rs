@@ -332,7 +332,7 @@ fn back(address: Ipv4Addr) -> u16 {
 
 /// The port of the proxy's control, on the hub's loopback.
 fn control(address: Ipv4Addr) -> u16 {
-    9100 + u16::from(address.octets()[3])
+    9500 + u16::from(address.octets()[3])
 }
 
 fn merged(some: &Value, more: &Value) -> Value {

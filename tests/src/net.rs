@@ -54,7 +54,7 @@ impl Hub {
             // An address of its own. Else it is the lowest of its ports', changes when that port
             // goes, and those who have learned the old one talk to nobody for half a minute.
             &["link", "add", "br0", "address", "02:00:0a:4d:00:01", "type", "bridge"],
-            &["addr", "add", &format!("{HUB}/24"), "dev", "br0"],
+            &["addr", "add", &format!("{HUB}/16"), "dev", "br0"],
             &["link", "set", "br0", "up"],
         ] {
             hub.ip(words)?;
@@ -79,21 +79,21 @@ impl Hub {
         let (veth, inside) = (port.veth.as_str(), port.namespace.as_str());
         self.ip(&["link", "add", veth, "type", "veth", "peer", "name", "host0", "netns", inside])?;
         self.ip(&["link", "set", veth, "master", "br0", "up"])?;
-        ip(&["-n", inside, "addr", "add", &format!("{address}/24"), "dev", "host0"])?;
+        ip(&["-n", inside, "addr", "add", &format!("{address}/16"), "dev", "host0"])?;
         ip(&["-n", inside, "link", "set", "host0", "up"])?;
         ip(&["-n", inside, "link", "set", "lo", "up"])?;
         Ok(port)
     }
 
-    /// An address in the hub for one more server: 10.77.0.1, then .128 to .187. Nodes have those
-    /// between; the issuers' ports on the hub's loopback are made of the last number.
+    /// An address in the hub for one more server: 10.77.0.1, then 10.77.1.2 and on. The issuers'
+    /// ports on the hub's loopback are made of the last number.
     pub fn address(&self) -> Result<Ipv4Addr> {
         let address = match self.servers.fetch_add(1, Ordering::Relaxed) {
             1 => return Ok(HUB),
-            number @ 2..=61 => Ipv4Addr::new(10, 77, 0, 126 + number),
+            number @ 2..=250 => Ipv4Addr::new(10, 77, 1, number),
             _ => return Err(Error::Wrong("the hub's addresses are taken".into())),
         };
-        self.ip(&["addr", "add", &format!("{address}/24"), "dev", "br0"])?;
+        self.ip(&["addr", "add", &format!("{address}/16"), "dev", "br0"])?;
         Ok(address)
     }
 

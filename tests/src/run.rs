@@ -21,7 +21,7 @@ use crate::places::RUNS;
 use crate::sweep;
 
 /// What the run's directory may hold: nodes write there, and memory is fast and forgets.
-const SIZE: &str = "size=2g,mode=0755";
+const SIZE: &str = "size=6g,mode=0755";
 
 /// Set when a signal ends the process.
 static ENDING: AtomicBool = AtomicBool::new(false);
