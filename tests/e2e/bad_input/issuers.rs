@@ -230,7 +230,7 @@ sys.stdin.readline()
     logs_in(node, &user)?;
     assert_eq!(node.root_says("systemctl show -P MainPID iamd")?, pid);
     let log = node.journal("iamd")?;
-    assert!(log.contains("a frame of 65537 bytes (allowed: 1 to 65536)"), "the log names it");
+    assert!(log.contains("a frame of 65537 bytes"), "the log names it: {log}");
     assert!(!log.contains("etc/passwd"), "and does not repeat it");
     Ok(())
 }

@@ -9,7 +9,7 @@ pub(super) const STEPS: &[Step] = &[
         GEN,
         "`oidc-gen NAME`",
         SignIn(
-            "oidc-agent > ~/agent && . ~/agent > /dev/null && oidc-gen cms --iss=$ISS --client-id=site \
+            "echo \"$(oidc-agent)\" > ~/agent && . ~/agent > /dev/null && oidc-gen cms --iss=$ISS --client-id=site \
              --client-secret=site-secret --scope='openid offline_access storage.read:/' --flow=device \
              --redirect-uri=http://localhost:4242 $GEN",
             &["Everything setup correctly"],
