@@ -361,3 +361,34 @@ async fn a_lost_passphrase_is_left_behind_by_signing_out() {
     assert_eq!((info.state.as_str(), info.has_passphrase), ("login-required", Some(false)));
     house.service.login(&caller, "", Default::default()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_token_with_scopes_that_were_taken_away_while_it_was_locked_does_not_come_back() {
+    let all = ScopeSet::parse(["offline_access openid storage.modify:/ storage.read:/"]).unwrap();
+    let house = House::sealing().await;
+    let key = house.signed_in_with_token();
+    house.change(&key, |record| {
+        (record.scopes, record.scopes_asked) = (all.clone(), all.clone());
+        record.access_token.as_mut().unwrap().scopes = all.clone();
+    });
+    house.kept.save_account(&house.vault.record(&key), Revision::ABSENT).await.unwrap();
+    let mut client = crate::testing::client(ClientOwner::Site, &profile().url, 1);
+    client.scopes = all;
+    house.kept.save_client(&client, Revision::ABSENT).await.unwrap();
+    let caller = house.caller(ALICE);
+    house.service.set_passphrase(&caller, "", None, Some(secret(WORDS))).await.unwrap();
+    house.log_in(ALICE).await;
+    // Locked and unlocked alone, it is the same token: nothing is asked for.
+    house.service.lock(&caller, "").await.unwrap();
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_eq!((token(&house).await.unwrap().as_str(), house.refreshes()), ("at0", 0));
+    house.service.lock(&caller, "").await.unwrap();
+    let remove_scopes = Some(vec!["storage.modify:/".to_owned()]);
+    let less = iamd_protocol::bus::EditOptions { remove_scopes, ..Default::default() };
+    house.service.edit(&caller, "", less).await.unwrap();
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_ne!(house.alices_file().as_deref(), Some("at0"));
+    assert_ne!(token(&house).await.unwrap(), "at0");
+    let asked = house.issuers.wanted.lock().unwrap().last().unwrap().scopes.clone();
+    assert_eq!(asked, Some(ScopeSet::parse(["offline_access openid storage.read:/"]).unwrap()));
+}
