@@ -146,12 +146,18 @@ impl Service {
             let text = format!("a passphrase has at least {SHORTEST} characters");
             return Err(ServiceError::new(Kind::InvalidArgument, text));
         }
-        let key = self.to_be_guarded(caller, named, new.is_some()).await?;
+        // None is added, renamed or removed meanwhile.
+        let accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
+        let (key, is_new) = self.to_be_guarded(caller, named, new.is_some()).await?;
         let attempt = self.attempt(caller, named)?;
         let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         let found = self.vault.account(&key).await?;
         let (mut record, revision) = match found {
             Some(found) if found.value.owner == caller.owner => (found.value, found.revision),
+            None if !is_new => {
+                let text = format!("the account {} was removed meanwhile", key.name);
+                return Err(ServiceError::new(Kind::NoSuchAccount, text));
+            }
             _ => (self.unsigned(caller, named, &key).await?, Revision::ABSENT),
         };
         self.locks.guards.is_settled(&key)?;
@@ -194,6 +200,7 @@ impl Service {
             }
         };
         drop(lock);
+        drop(accounts);
         drop(attempt);
         self.record_passphrase(audit::Kind::Passphrase, &key, caller.pid, what);
         if !was_locked || new.is_none() {
@@ -202,22 +209,23 @@ impl Service {
         Ok(ChangeReply { account: key.name.to_string(), ..ChangeReply::default() })
     }
 
-    /// The account whose passphrase is meant: one that is there, else one that may be made.
+    /// The account whose passphrase is meant: one that is there, else one that may be made; and
+    /// whether it would be new.
     async fn to_be_guarded(
         &self,
         caller: &Caller,
         named: &str,
         may_be_new: bool,
-    ) -> Result<AccountKey, ServiceError> {
+    ) -> Result<(AccountKey, bool), ServiceError> {
         let accounts = self.accounts(&caller.owner).await?;
         match accounts.find(named, self.config().default_profile()) {
-            Ok(found) => Ok(found.value.key()),
+            Ok(found) => Ok((found.value.key(), false)),
             Err(error)
                 if may_be_new
                     && matches!(error.kind, Kind::NoSuchAccount | Kind::LoginRequired) =>
             {
                 let plan = self.plan(&caller.owner, &accounts, named, &LoginOptions::default())?;
-                Ok(plan.key)
+                Ok((plan.key, plan.record.is_none()))
             }
             Err(error) => Err(error),
         }

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 use crate::{
-    account::ports::{Revision, Stored},
+    account::ports::{LockOn, Revision, Stored},
     audit::Kind as Event,
 };
 
@@ -391,4 +391,38 @@ async fn a_token_with_scopes_that_were_taken_away_while_it_was_locked_does_not_c
     assert_ne!(token(&house).await.unwrap(), "at0");
     let asked = house.issuers.wanted.lock().unwrap().last().unwrap().scopes.clone();
     assert_eq!(asked, Some(ScopeSet::parse(["offline_access openid storage.read:/"]).unwrap()));
+}
+
+#[tokio::test]
+async fn a_passphrase_does_not_make_an_account_anew_that_is_removed_meanwhile() {
+    let house = std::sync::Arc::new(guarded().await);
+    let key = house.alices("wlcg");
+    // As another process of the caller's does it, in the middle of it.
+    let lock = house.kept.lock(LockOn::Account(key.clone())).await.unwrap();
+    let caller = house.caller(ALICE);
+    let (service, present) = (house.service.clone(), Some(secret(WORDS)));
+    let setting = tokio::spawn(async move {
+        service.set_passphrase(&caller, "wlcg", present, Some(secret("another one"))).await
+    });
+    house.settle().await;
+    let revision = house.kept.account(&key).await.unwrap().unwrap().revision;
+    house.kept.remove_account(&key, revision).await.unwrap();
+    drop(lock);
+    assert_eq!(kind(setting.await.unwrap()), Kind::NoSuchAccount);
+    assert!(house.kept.account(&key).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_passphrase_waits_while_accounts_are_added_renamed_or_removed() {
+    let house = std::sync::Arc::new(guarded().await);
+    let lock = house.kept.lock(LockOn::Accounts(ALICE)).await.unwrap();
+    let caller = house.caller(ALICE);
+    let service = house.service.clone();
+    let mut setting = tokio::spawn(async move {
+        service.set_passphrase(&caller, "other", None, Some(secret("another one"))).await
+    });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut setting).await;
+    assert!(early.is_err(), "it did not wait");
+    drop(lock);
+    assert_eq!(setting.await.unwrap().unwrap().account, "other");
 }
