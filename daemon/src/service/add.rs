@@ -183,7 +183,8 @@ impl Service {
     ) -> Result<Vec<String>, ServiceError> {
         let _underway = self.logins.underway().await;
         let wanted = Wanted { scopes: None, audiences: plan.audiences.clone() };
-        let answer = self.issuers.refresh(&plan.profile, client, refresh_token, &wanted).await;
+        let answer =
+            self.issuers.refresh_handed(&plan.profile, client, refresh_token, &wanted).await;
         let mut tokens = match answer {
             Ok(tokens) => tokens,
             Err(RefreshFailure { error, rotated: Some(rotated) }) => {
