@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 use crate::{
     account::{
         AccountKey, GuardKey, Guards, PassphraseError, Record, UnixTime,
-        ports::{LockOn, Revision},
+        ports::{LockOn, Revision, VaultError},
     },
     audit,
     policy::{Attempt, Attempts, NotNow},
@@ -73,7 +73,41 @@ pub(super) fn locked(record: &Record) -> ServiceError {
     ServiceError::new(Kind::AccountLocked, format!("the account {} is locked", record.name))
 }
 
+/// Whether a new passphrase is long enough.
+pub(super) fn check_passphrase(new: &SecretString) -> Result<(), ServiceError> {
+    if new.expose_secret().chars().count() >= SHORTEST {
+        return Ok(());
+    }
+    let text = format!("a passphrase has at least {SHORTEST} characters");
+    Err(ServiceError::new(Kind::InvalidArgument, text))
+}
+
 impl Service {
+    /// Stores an account that is not there yet, behind a passphrase where one is given: then it is
+    /// unlocked, and guarded from its first byte on.
+    pub(super) async fn save_guarded(
+        &self,
+        mut record: Record,
+        passphrase: Option<&SecretString>,
+    ) -> Result<(), ServiceError> {
+        record.guard = match passphrase {
+            Some(passphrase) => Some(self.locks.guards.make(&record, passphrase).await?),
+            None => None,
+        };
+        self.vault.save_account(&record, Revision::ABSENT).await.map_err(|error| match error {
+            VaultError::Conflict => {
+                let text = format!("an account \u{201c}{}\u{201d} was made meanwhile", record.name);
+                ServiceError::new(Kind::AccountExists, text)
+            }
+            error => error.into(),
+        })?;
+        let key = record.key();
+        if let Some(guard_key) = record.guard.and_then(|guard| guard.key) {
+            self.locks.guards.hold(&key, guard_key);
+        }
+        Ok(())
+    }
+
     /// Locks an account: its secrets are out of reach until its passphrase is given again.
     ///
     /// # Errors
@@ -141,11 +175,7 @@ impl Service {
         new: Option<SecretString>,
     ) -> Result<ChangeReply, ServiceError> {
         let _guard = self.enter(caller)?;
-        let short = |new: &SecretString| new.expose_secret().chars().count() < SHORTEST;
-        if new.as_ref().is_some_and(short) {
-            let text = format!("a passphrase has at least {SHORTEST} characters");
-            return Err(ServiceError::new(Kind::InvalidArgument, text));
-        }
+        new.as_ref().map_or(Ok(()), check_passphrase)?;
         // None is added, renamed or removed meanwhile.
         let accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
         let (key, is_new) = self.to_be_guarded(caller, named, new.is_some()).await?;
@@ -373,7 +403,7 @@ impl Service {
         self.keep(&key);
     }
 
-    fn record_passphrase(
+    pub(super) fn record_passphrase(
         &self,
         kind: audit::Kind,
         key: &AccountKey,

@@ -426,3 +426,38 @@ async fn a_passphrase_waits_while_accounts_are_added_renamed_or_removed() {
     drop(lock);
     assert_eq!(setting.await.unwrap().unwrap().account, "other");
 }
+
+#[tokio::test]
+async fn an_account_that_is_added_with_a_passphrase_is_guarded_from_the_first_byte_on() {
+    use iamd_protocol::bus::{AddOptions, secret::*};
+    let house = House::sealing().await;
+    let given = || AddOptions { client_id: Some("id".into()), ..AddOptions::default() };
+    let short = house.make("mine", given(), &[(NEW_PASSPHRASE, "short")]).await;
+    assert_eq!(kind(short), Kind::InvalidArgument);
+    let handed = [(REFRESH_TOKEN, "rt-handed"), (NEW_PASSPHRASE, WORDS)];
+    let reply = house.make("mine", given(), &handed).await.unwrap();
+    assert!(!reply.login_needed);
+    assert_eq!(token(&house).await.unwrap(), "at1");
+    assert_eq!(house.audit.of(Event::Passphrase).len(), 1);
+    // Nobody has the passphrase after a restart: there is nothing without it.
+    let house = house.restarted().await;
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    let kept = house.kept.account(&house.alices("mine")).await.unwrap().unwrap().value;
+    assert!(kept.is_locked() && kept.refresh_token.is_none() && kept.access_token.is_none());
+    unlock(&house, ever(), WORDS).await.unwrap();
+    token(&house).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_held_of_an_account_with_a_passphrase_that_could_not_be_added() {
+    use iamd_protocol::bus::{AddOptions, secret::*};
+    let house = House::sealing().await;
+    let text = "revoked".to_owned();
+    house.refresh_says(Err(RefreshError::Dead { text }));
+    let given = AddOptions { client_id: Some("id".into()), ..AddOptions::default() };
+    let handed = [(REFRESH_TOKEN, "rt-handed"), (NEW_PASSPHRASE, WORDS)];
+    assert_eq!(kind(house.make("mine", given, &handed).await), Kind::LoginRequired);
+    let key = house.alices("mine");
+    assert!(house.kept.account(&key).await.unwrap().is_none());
+    assert!(!house.service.locks.release(&key), "its key is held");
+}
