@@ -213,7 +213,7 @@ mod tests {
         let before = [account("ro", "https://a/", "me"), account("rw", "https://a/", "me")];
         let with = |more: &[AccountInfo]| [&before[1..], more].concat();
         let new = account("new", "https://a/", "me");
-        assert_eq!(renamed(&before, "ro", &with(&[new.clone()])), Some("new"));
+        assert_eq!(renamed(&before, "ro", &with(std::slice::from_ref(&new))), Some("new"));
         assert_eq!(renamed(&before, "ro", &with(&[])), None, "removed, not renamed");
         for other in [
             account("x", "https://b/", "me"),
