@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use nix::unistd::{Group, User};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 
 /// How many links one path may lead through, as the kernel has it.
@@ -151,9 +152,19 @@ impl Directory {
         if stat.st_uid != uid && stat.st_uid != 0 {
             return Err(refused("the directory belongs to another user"));
         }
-        let sticky = stat.st_mode & 0o1000 != 0;
-        if stat.st_mode & 0o002 != 0 && !sticky {
+        let may_rename = match stat.st_mode & 0o1000 {
+            0 => stat.st_mode & 0o022,
+            // Sticky: only what is their own.
+            _ => 0,
+        };
+        if may_rename & 0o002 != 0 {
             return Err(refused("everybody can rename what is in the directory"));
+        }
+        if may_rename != 0 && !has_group_alone(uid, stat.st_gid) {
+            return Err(refused(
+                "its group can rename what is in the directory; take that away with chmod g-w, or \
+                 name another",
+            ));
         }
         Ok(Self { fd, uid })
     }
@@ -195,6 +206,22 @@ pub(crate) fn write(path: &Path, uid: u32, content: &[u8]) -> Result<()> {
     };
     let parent = path.parent().unwrap_or_else(|| Path::new(""));
     Directory::open(parent, uid)?.write(name, content)
+}
+
+/// Whether the group is the user's private one, which many systems make for every user. Who is not
+/// known to the system has none.
+fn has_group_alone(uid: u32, gid: u32) -> bool {
+    let user = User::from_uid(uid.into()).ok().flatten();
+    let group = Group::from_gid(gid.into()).ok().flatten();
+    user.zip(group).is_some_and(|(user, group)| is_alone(&user, &group))
+}
+
+/// The user's primary group, of the same name, that lists nobody else. The members by primary group
+/// are not listed anywhere; the name says that there are none.
+fn is_alone(user: &User, group: &Group) -> bool {
+    user.gid == group.gid
+        && user.name == group.name
+        && group.mem.iter().all(|member| *member == user.name)
 }
 
 /// Opened for its place only: asks for no permission on what it is.
@@ -329,6 +356,50 @@ mod tests {
         set(0o1777);
         write(&dir.path().join("token"), uid(), b"t").unwrap();
         assert!(!Directory::open(dir.path(), uid()).unwrap().is_own());
+    }
+
+    #[test]
+    fn a_directory_where_the_group_may_rename_is_refused_unless_it_is_the_users_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |mode| {
+            std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let path = dir.path().join("token");
+        if uid() == 0 {
+            std::os::unix::fs::chown(dir.path(), None, Some(4711)).unwrap();
+        }
+        let alone = has_group_alone(uid(), std::fs::metadata(dir.path()).unwrap().gid());
+        assert!(uid() != 0 || !alone);
+        mode(0o770);
+        match write(&path, uid(), b"t") {
+            Ok(()) => assert!(alone),
+            refused => {
+                assert!(!alone);
+                assert!(why(refused).starts_with("its group can rename what is in the directory"));
+                assert!(!path.exists());
+            }
+        }
+        for harmless in [0o1770, 0o750] {
+            mode(harmless);
+            write(&path, uid(), b"t").unwrap();
+        }
+    }
+
+    #[test]
+    fn a_group_is_the_users_alone_by_its_number_its_name_and_its_members() {
+        let user = User::from_uid(0.into()).unwrap().unwrap();
+        let group = |name: &str, gid: u32, members: &[&str]| Group {
+            name: name.into(),
+            passwd: c"x".into(),
+            gid: gid.into(),
+            mem: members.iter().map(|member| (*member).to_owned()).collect(),
+        };
+        assert_eq!((user.name.as_str(), user.gid.as_raw()), ("root", 0));
+        assert!(is_alone(&user, &group("root", 0, &[])));
+        assert!(is_alone(&user, &group("root", 0, &["root"])));
+        assert!(!is_alone(&user, &group("root", 0, &["root", "eve"])));
+        assert!(!is_alone(&user, &group("users", 0, &[])));
+        assert!(!is_alone(&user, &group("root", 100, &[])));
     }
 
     #[test]

@@ -159,6 +159,26 @@ fn a_login_with_a_passphrase_sets_it_before_the_sign_in_begins() {
 }
 
 #[test]
+fn an_account_is_added_with_its_passphrase() {
+    let fake = Fake::start(samples::script(samples::base()));
+    let add = ["account", "add", "cms", "--no-login", "--passphrase-fd", "0"];
+    let outcome = run_with(&mut iamctl(&fake.bus.address, &add), WORDS);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(!format!("{outcome:?}").contains("horse"), "{outcome:?}");
+    let given = format!("{{\"new-passphrase\": {WORDS:?}}}");
+    let calls = fake.calls();
+    assert!(
+        calls.iter().any(|call| call.starts_with("Add(") && call.contains(&given)),
+        "{calls:?}"
+    );
+    // Without a descriptor and a terminal nobody can be asked.
+    let outcome = run(&mut iamctl(&fake.bus.address, &["account", "add", "cms", "--passphrase"]));
+    assert_eq!(outcome.code, 2, "{outcome:?}");
+    assert!(outcome.stderr.contains("--passphrase-fd"), "{outcome:?}");
+    assert_eq!(fake.calls().iter().filter(|call| call.starts_with("Add(")).count(), 1);
+}
+
+#[test]
 fn on_a_terminal_it_is_asked_for_without_an_echo() {
     for size in [(80, 24), (40, 24)] {
         let fake = guarded();
@@ -200,6 +220,10 @@ fn ctrl_c_and_the_end_of_input_leave_the_terminal_as_it_was_at_each_question() {
         (
             "account passphrase",
             &["Passphrase of wlcg: ", "New passphrase for wlcg: ", "The same once more: "],
+        ),
+        (
+            "account add cms --no-login --passphrase",
+            &["New passphrase for cms: ", "The same once more: "],
         ),
         ("login cms --passphrase", &["New passphrase for cms: ", "The same once more: "]),
     ] {

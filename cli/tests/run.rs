@@ -86,6 +86,13 @@ impl World {
         script.token.token = token.into();
         script.token.expires_at = now() + life;
     }
+
+    /// The calls that asked for a token.
+    fn asked(&self) -> Vec<String> {
+        let mut calls = self.fake.calls();
+        calls.retain(|call| call.starts_with("GetToken"));
+        calls
+    }
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -201,7 +208,7 @@ fn the_file_is_renewed_before_its_token_expires() {
     let mut seen = lines(&said);
     seen.dedup();
     assert_eq!(seen, ["one", "two", "three"]);
-    let calls = world.fake.calls();
+    let calls = world.asked();
     assert_eq!(calls.len(), 3, "{calls:?}");
     assert!(calls[0].contains("min_valid_seconds: None"), "{}", calls[0]);
     // More than what is left of the present one.
@@ -215,13 +222,13 @@ fn a_renewal_that_fails_is_told_once_and_a_stale_token_is_removed() {
     let world = World::new();
     world.next_token("one", 4);
     let child = world.start(&["--", "sleep", "60"]);
-    until("it was asked for", || world.fake.calls().len() == 1);
+    until("it was asked for", || world.asked().len() == 1);
     let failure = (Kind::IssuerUnreachable.bus_name(), "no answer".to_owned());
     world.fake.script().fail.insert("GetToken", failure);
     let file = || world.left_behind().first().map(|dir| dir.join("token"));
     until("the file is there", || file().is_some_and(|file| file.exists()));
     until("the file is removed", || file().is_some_and(|file| !file.exists()));
-    assert!(world.fake.calls().len() >= 3, "tried again: {:?}", world.fake.calls());
+    assert!(world.asked().len() >= 3, "tried again: {:?}", world.asked());
     // It comes back.
     world.next_token("two", 600);
     world.fake.script().fail.clear();
@@ -232,6 +239,29 @@ fn a_renewal_that_fails_is_told_once_and_a_stale_token_is_removed() {
     assert_eq!(told.matches("was not renewed").count(), 1, "{told}");
     assert!(told.contains("no answer") && told.contains("expires"), "{told}");
     assert_eq!(output.status.code(), Some(143));
+}
+
+#[test]
+fn an_account_that_is_renamed_is_gone_on_with() {
+    let world = World::new();
+    world.next_token("one", 4);
+    let child = world.start(&["--", "sleep", "60"]);
+    until("the accounts are known", || {
+        world.fake.calls().iter().any(|call| call.starts_with("List"))
+    });
+    {
+        let mut script = world.fake.script();
+        script.accounts[0].name = "other".into();
+        let failure = (Kind::NoSuchAccount.bus_name(), "no such account".to_owned());
+        script.fail.insert("GetToken", failure);
+    }
+    let asked = || world.asked().iter().any(|call| call.starts_with("GetToken(\"other\""));
+    until("it is asked for by its new name", asked);
+    world.fake.script().fail.clear();
+    send(&child, Signal::SIGTERM);
+    let told = text(&child.wait_with_output().unwrap().stderr);
+    let once = "the account wlcg is called other now; going on with it";
+    assert_eq!(told.matches(once).count(), 1, "{told}");
 }
 
 #[test]

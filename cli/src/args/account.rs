@@ -97,6 +97,12 @@ pub(crate) struct AddAccount {
     /// Start from the refresh token on this file descriptor instead of a login
     #[arg(long, value_name = "FD")]
     pub(crate) refresh_token_fd: Option<u32>,
+    /// Seal the account with a passphrase of your own, from its first sign-in on
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+    /// The same, with the passphrase read from this descriptor instead of asked for
+    #[arg(long, value_name = "N")]
+    pub(crate) passphrase_fd: Option<u32>,
     /// Make it the account that is meant when none is named
     #[arg(long = "default")]
     pub(crate) make_default: bool,

@@ -81,8 +81,9 @@ path may name one below a granted path: storage.read:/atlas where storage.read:/
 with '..' is refused. Who names an issuer's URL instead of an account means the default account at \
 that issuer, or the first by name.\n\n\
 A file written with --outfile has mode 0600 and no line break at its end, and takes the place of the \
-old one at once; a link, a directory or a file of somebody else is not written to. It is not renewed: \
-the file in $BEARER_TOKEN_FILE is, and that of iamctl run.";
+old one at once; a link, a directory or a file of somebody else is not written to, nor is anything in \
+a directory where everybody, or a group that is not yours alone, may rename. It is not renewed: the \
+file in $BEARER_TOKEN_FILE is, and that of iamctl run.";
 pub(crate) const TOKEN: &str = "\
 Examples:
   iamctl token                               the default account's token
@@ -154,7 +155,8 @@ Examples:
   iamctl account add atlas-rw --issuer atlas -s max
   iamctl account add own --issuer https://iam.example.org --client-id 7f1c
   iamctl account add own --issuer wlcg --client-id 7f1c --client-secret-fd 3 3< secret
-  iamctl account add --from-env                 as the IAM scripts are configured";
+  iamctl account add --from-env                 as the IAM scripts are configured
+  iamctl account add cms --passphrase           sealed with a passphrase from the start";
 pub(crate) const ACCOUNT_EDIT_ABOUT: &str = "\
 Change what an account asks for. More scopes come with the next sign-in only: on a terminal it is \
 offered at once. The registration at the issuer is changed too where the client is the account's \

@@ -135,6 +135,14 @@ pub(super) fn before_login(args: &Login, client: &Client) -> Result<String, Fail
     Ok(set(client, named, None, Some(&new))?.account)
 }
 
+/// The passphrase that a new account gets.
+///
+/// # Errors
+/// There is no passphrase to be had.
+pub(super) fn of_new(account: Option<&str>, fd: Option<u32>) -> Result<SecretString, Failure> {
+    new(account.unwrap_or("this account"), fd, "--passphrase-fd")
+}
+
 fn set(
     client: &Client,
     account: &str,

@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
 use super::{
-    AccessToken, AccountKey, AudienceSet, Record, ports::VaultError, record::expose_option,
+    AccessToken, AccountKey, AudienceSet, Record, ScopeSet, ports::VaultError,
+    record::expose_option,
 };
 
 /// The key of one account's secrets. It is there only while the account is unlocked; the copies
@@ -69,6 +70,9 @@ pub struct GuardedSecrets {
     /// The audiences that the access token is for: those of a locked account can be changed.
     #[serde(default)]
     pub audiences: AudienceSet,
+    /// The scopes of the account's own token then; they can be changed too.
+    #[serde(default)]
+    pub scopes: ScopeSet,
 }
 
 /// Why a passphrase opened nothing.

@@ -250,6 +250,19 @@ pub trait Issuers: Send + Sync + 'static {
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure>;
 
+    /// The same with a refresh token that a user brought: what the issuer makes of it says little
+    /// of how the issuer is doing.
+    ///
+    /// # Errors
+    /// As [`Issuers::refresh`].
+    async fn refresh_handed(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Tokens, RefreshFailure>;
+
     /// Revokes a refresh token (RFC 7009). Unknown to the issuer is success.
     async fn revoke(
         &self,

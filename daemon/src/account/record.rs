@@ -168,6 +168,11 @@ impl ClientOwner {
         matches!(self, Self::Own(..) | Self::Given(..))
     }
 
+    /// Whether it is a user's, and not the site's.
+    pub const fn is_of_a_user(&self) -> bool {
+        matches!(self, Self::User(_)) || self.is_of_one_account()
+    }
+
     /// Whose it is when its account is called `name`.
     #[must_use]
     pub fn renamed(&self, name: &AccountName) -> Self {

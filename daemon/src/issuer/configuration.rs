@@ -39,7 +39,7 @@ impl IssuerClient {
     ) -> Result<Managed<ClientMetadata>, IssuerError> {
         let (url, authorization) = way(profile, client)?;
         let ask = Ask { authorization, ..Ask::get(&url) };
-        let reply = self.ask(profile, ask, false).await?;
+        let reply = self.ask(profile, ask, client.owner.is_of_a_user()).await?;
         Ok(taken(profile, client, &reply, |client, json| {
             let json = json.unwrap_or_default();
             take_metadata(client, &json);
@@ -84,7 +84,7 @@ impl IssuerClient {
     ) -> Result<(), IssuerError> {
         let (url, authorization) = way(profile, client)?;
         let ask = Ask { method: Method::DELETE, authorization, ..Ask::get(&url) };
-        let reply = self.ask(profile, ask, false).await?;
+        let reply = self.ask(profile, ask, client.owner.is_of_a_user()).await?;
         let error = match reply.status {
             // Gone, or gone before (requirement 22).
             200..=204 | 401 | 404 | 410 => return Ok(()),

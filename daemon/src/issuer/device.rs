@@ -73,7 +73,9 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        let reply = self.ask(profile, ask, !audiences.is_empty()).await?;
+        let tailored = *scopes != profile.scopes || !audiences.is_empty();
+        let tailored = tailored || client.owner.is_of_one_account();
+        let reply = self.ask(profile, ask, tailored).await?;
         if reply.status == 200
             && let Ok(mut device) = serde_json::from_slice::<DeviceReply>(&reply.body)
             && let Some(device_code) = device.device_code.take().filter(reply::is_sane)

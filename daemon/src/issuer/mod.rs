@@ -126,8 +126,9 @@ impl IssuerClient {
     }
 
     /// Sends one request within the limits. `tailored`: it carries a user's own words (scopes,
-    /// audiences), so that a 500 may be about them and not about the issuer; one user's request
-    /// must not open the circuit for all.
+    /// audiences, a client's name) or is about a client or a token that a user brought, so that a
+    /// 500 may be about those and not about the issuer; one user's request must not open the
+    /// circuit for all.
     async fn ask(
         &self,
         profile: &IssuerProfile,
@@ -230,7 +231,19 @@ impl Issuers for IssuerClient {
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
-        self.use_refresh_token(issuer, client, refresh_token, wanted).await
+        let own_words = wanted.scopes.is_some() || !wanted.audiences.is_empty();
+        let tailored = own_words || client.owner.is_of_one_account();
+        self.use_refresh_token(issuer, client, refresh_token, wanted, tailored).await
+    }
+
+    async fn refresh_handed(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Tokens, RefreshFailure> {
+        self.use_refresh_token(issuer, client, refresh_token, wanted, true).await
     }
 
     async fn revoke(

@@ -91,10 +91,11 @@ impl IssuerClient {
                 scope: profile.scopes.to_string(),
                 redirect_uris: redirect,
             };
-            let refusal = match self.wish(profile, endpoint, &wish, initial.as_ref()).await? {
-                Ok(granted) => return self.registered(profile, owner, &wish, granted).await,
-                Err(refusal) => refusal,
-            };
+            let refusal =
+                match self.wish(profile, &owner, endpoint, &wish, initial.as_ref()).await? {
+                    Ok(granted) => return self.registered(profile, owner, &wish, granted).await,
+                    Err(refusal) => refusal,
+                };
             let words = Zeroizing::new(format!("{} {}", refusal.code, *refusal.words));
             // At most two more: each cure is tried once.
             if redirect.is_none() && words.contains("redirect") {
@@ -111,6 +112,7 @@ impl IssuerClient {
     async fn wish(
         &self,
         profile: &IssuerProfile,
+        owner: &ClientOwner,
         endpoint: &Url,
         wish: &Wish<'_>,
         initial: Option<&SecretString>,
@@ -122,7 +124,7 @@ impl IssuerClient {
             body: Some(("application/json", Bytes::from(body))),
             ..Ask::get(endpoint)
         };
-        let reply = self.ask(profile, ask, false).await?;
+        let reply = self.ask(profile, ask, owner.is_of_a_user()).await?;
         // 201 is the standard's, 200 some issuers' (requirement 17).
         if matches!(reply.status, 200 | 201)
             && let Ok(granted) = serde_json::from_slice::<Granted>(&reply.body)

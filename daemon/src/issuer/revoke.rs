@@ -27,7 +27,7 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        let reply = self.ask(profile, ask, false).await?;
+        let reply = self.ask(profile, ask, client.owner.is_of_one_account()).await?;
         let secrets = client.client_secret.iter().chain([refresh_token]);
         match (reply.status, metadata.dialect) {
             (200..=299, _) => Ok(()),

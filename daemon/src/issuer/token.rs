@@ -104,6 +104,7 @@ impl IssuerClient {
         client: &ClientRecord,
         refresh_token: &SecretString,
         wanted: &Wanted,
+        tailored: bool,
     ) -> Result<Tokens, RefreshFailure> {
         let metadata = self.metadata(profile).await?;
         check_audiences(metadata.audience_parameter, &wanted.audiences)
@@ -121,7 +122,6 @@ impl IssuerClient {
             form.add("scope", &scopes.to_string());
         }
         form.add_audiences(metadata.audience_parameter, &wanted.audiences);
-        let tailored = wanted.scopes.is_some() || !wanted.audiences.is_empty();
         let reply = self.token_request(profile, &metadata, client, form, tailored).await?;
         let error = match self.read(profile, &reply, Some(refresh_token)) {
             // An ID token in it tells nothing new, and must not cost a refresh token that rotated.

@@ -142,9 +142,19 @@ pub struct Request {
     pub exists: bool,
 }
 
+/// A login that runs for an account: the one that was started, or the one that was joined.
+pub struct Login {
+    /// What it asks for.
+    pub request: Arc<Request>,
+    /// Where it stands.
+    pub progress: watch::Receiver<Progress>,
+    /// It was there before.
+    pub joined: bool,
+}
+
 struct Running {
     id: u64,
-    issuer: String,
+    request: Arc<Request>,
     progress: watch::Receiver<Progress>,
     cancel: watch::Sender<bool>,
 }
@@ -187,10 +197,11 @@ impl Logins {
         request: Request,
         completion: Arc<dyn Completion>,
         most: usize,
-    ) -> Result<watch::Receiver<Progress>, TooMany> {
+    ) -> Result<Login, TooMany> {
         let mut running = self.lock();
         if let Some(login) = running.get(&request.key).filter(|login| login.runs()) {
-            return Ok(login.progress.clone());
+            let (request, progress) = (Arc::clone(&login.request), login.progress.clone());
+            return Ok(Login { request, progress, joined: true });
         }
         let of_uid =
             running.iter().filter(|(key, login)| key.uid == request.key.uid && login.runs());
@@ -200,10 +211,12 @@ impl Logins {
         let (tell, progress) = watch::channel(Progress::Starting);
         let (cancel, cancelled) = watch::channel(false);
         let id = self.counter.fetch_add(1, Ordering::Relaxed);
-        let issuer = request.profile.url.to_string();
-        let login = Running { id, issuer, progress: progress.clone(), cancel };
+        let request = Arc::new(request);
+        let login =
+            Running { id, request: Arc::clone(&request), progress: progress.clone(), cancel };
         running.insert(request.key.clone(), login);
         drop(running);
+        let started = Login { request: Arc::clone(&request), progress, joined: false };
         let logins = Arc::clone(self);
         tokio::spawn(async move {
             let over = logins.run(&request, &*completion, &tell, cancelled).await;
@@ -213,7 +226,7 @@ impl Logins {
             logins.clock.sleep(Duration::from_secs(120)).await;
             logins.forget(&request.key, id);
         });
-        Ok(progress)
+        Ok(started)
     }
 
     /// The login of an account that is running, or ended just now.
@@ -223,7 +236,13 @@ impl Logins {
 
     /// The issuer of a login that is running, or ended just now.
     pub fn issuer_of(&self, key: &AccountKey) -> Option<String> {
-        self.lock().get(key).map(|login| login.issuer.clone())
+        self.lock().get(key).map(|login| login.request.profile.url.to_string())
+    }
+
+    /// What the login of an account asks for that is running now.
+    pub fn request_of(&self, key: &AccountKey) -> Option<Arc<Request>> {
+        let running = self.lock();
+        running.get(key).filter(|login| login.runs()).map(|login| Arc::clone(&login.request))
     }
 
     /// The accounts of a uid for which a login is running.

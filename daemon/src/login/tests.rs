@@ -66,7 +66,7 @@ impl World {
             exists: false,
             audiences: AudienceSet::default(),
         };
-        self.logins.start(request, self.witness.clone(), 2)
+        self.logins.start(request, self.witness.clone(), 2).map(|login| login.progress)
     }
 
     fn issuer_says(&self, answers: impl IntoIterator<Item = PollAnswer>) {

@@ -18,9 +18,7 @@ use crate::{
     account::{
         AccountKey, AccountName, ClientOwner, ClientRecord, Event, IssuerProfile, Owner, Record,
         ScopeSet,
-        ports::{
-            LeftOut, LockOn, RefreshError, RefreshFailure, Revision, Rotated, VaultError, Wanted,
-        },
+        ports::{LeftOut, LockOn, RefreshError, RefreshFailure, Revision, Rotated, Wanted},
     },
     audit,
     login::Request,
@@ -93,6 +91,9 @@ impl Service {
                 ..audit::Event::default()
             },
         );
+        if plan.passphrase.is_some() {
+            self.record_passphrase(audit::Kind::Passphrase, &plan.key, caller.pid, "set");
+        }
         let chosen = if options.make_default == Some(true) {
             Some(plan.key.name.clone())
         } else {
@@ -145,15 +146,7 @@ impl Service {
         record.client_id = Some(client.client_id.clone());
         record.scopes_asked = plan.scopes.clone();
         record.audiences = plan.audiences.clone();
-        match self.vault.save_account(&record, Revision::ABSENT).await {
-            Ok(_) => Ok(()),
-            Err(VaultError::Conflict) => {
-                let text =
-                    format!("an account \u{201c}{}\u{201d} was made meanwhile", plan.key.name);
-                Err(ServiceError::new(Kind::AccountExists, text))
-            }
-            Err(error) => Err(error.into()),
-        }
+        self.save_guarded(record, plan.passphrase.as_ref()).await
     }
 
     /// Signs the new account in with the refresh token that was handed in, if there is one; what
@@ -166,6 +159,9 @@ impl Service {
     ) -> Result<Option<Vec<String>>, ServiceError> {
         let Some(refresh_token) = &plan.refresh_token else { return Ok(None) };
         let taken = self.use_handed(owner, plan, client, refresh_token).await;
+        if taken.is_err() {
+            self.locks.release(&plan.key);
+        }
         if taken.is_err()
             && let Err(error) = self.vault.discard_account(&plan.key).await
         {
@@ -183,7 +179,8 @@ impl Service {
     ) -> Result<Vec<String>, ServiceError> {
         let _underway = self.logins.underway().await;
         let wanted = Wanted { scopes: None, audiences: plan.audiences.clone() };
-        let answer = self.issuers.refresh(&plan.profile, client, refresh_token, &wanted).await;
+        let answer =
+            self.issuers.refresh_handed(&plan.profile, client, refresh_token, &wanted).await;
         let mut tokens = match answer {
             Ok(tokens) => tokens,
             Err(RefreshFailure { error, rotated: Some(rotated) }) => {

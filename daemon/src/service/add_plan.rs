@@ -7,7 +7,10 @@ use iamd_protocol::{
 };
 use secrecy::SecretString;
 
-use super::{Caller, Handed, Service, ServiceError, accounts::Accounts, plan::free_name};
+use super::{
+    Caller, Handed, Service, ServiceError, accounts::Accounts, passphrases::check_passphrase,
+    plan::free_name,
+};
 use crate::account::{
     AccountKey, AccountName, AudienceSet, ClientAuth, ClientOwner, ClientRecord, IssuerProfile,
     ScopeSet,
@@ -21,6 +24,8 @@ pub(super) struct NewAccount {
     pub(super) audiences: AudienceSet,
     pub(super) client: Choice,
     pub(super) refresh_token: Option<SecretString>,
+    /// What it is guarded with.
+    pub(super) passphrase: Option<SecretString>,
 }
 
 /// Which client it gets.
@@ -49,6 +54,8 @@ impl Service {
         let key = AccountKey { uid: caller.owner.uid, name };
         let client = self.choose_client(&key, &profile, options, &mut handed)?;
         let refresh_token = handed.take(secret::REFRESH_TOKEN);
+        let passphrase = handed.take(secret::NEW_PASSPHRASE);
+        passphrase.as_ref().map_or(Ok(()), check_passphrase)?;
         handed.finish()?;
         let takes_tokens = match &client {
             Choice::Given(_) => true,
@@ -66,7 +73,7 @@ impl Service {
             None => profile.audiences.clone(),
         };
         let client = self.beyond_shared(&profile, &scopes, client).await?;
-        Ok(NewAccount { key, profile, scopes, audiences, client, refresh_token })
+        Ok(NewAccount { key, profile, scopes, audiences, client, refresh_token, passphrase })
     }
 
     fn issuer_of_new(

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use iamd_protocol::error::Kind;
-use tokio::sync::watch;
 
 use crate::{
     account::{ClientOwner, ClientRecord, Owner, State, ports::Tokens},
     audit,
-    login::{Completion, Failure, Progress, Request},
+    login::{Completion, Failure, Login, Progress, Request},
 };
 
 use super::{
@@ -26,7 +25,7 @@ impl Service {
         owner: &Owner,
         plan: &Plan,
         caller_pid: Option<u32>,
-    ) -> Result<watch::Receiver<Progress>, ServiceError> {
+    ) -> Result<Login, ServiceError> {
         let request = Request {
             key: plan.key.clone(),
             profile: plan.profile.clone(),
@@ -41,14 +40,12 @@ impl Service {
             request: request.clone(),
             remarks: std::sync::Mutex::default(),
         });
-        let running = self.logins.of(&plan.key);
-        let joined = running.is_some_and(|progress| !progress.borrow().is_over());
         let most = self.config().limits.logins as usize;
-        let progress = self.logins.start(request, completion, most).map_err(|_| {
+        let login = self.logins.start(request, completion, most).map_err(|_| {
             let text = format!("{most} logins of yours are running, as many as this site allows");
             ServiceError::new(Kind::TooManyLogins, text)
         })?;
-        if !joined {
+        if !login.joined {
             self.audit.record(
                 audit::Kind::LoginStarted,
                 &audit::Event {
@@ -63,7 +60,7 @@ impl Service {
                 },
             );
         }
-        Ok(progress)
+        Ok(login)
     }
 
     /// Forgets the client so that a new one is registered: the user's own, or the site's when

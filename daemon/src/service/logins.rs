@@ -8,8 +8,8 @@ use iamd_protocol::{
 };
 
 use crate::{
-    account::{AccountKey, AccountName},
-    login::Progress,
+    account::{AccountKey, AccountName, IssuerProfile},
+    login::{Login, Progress, Request},
 };
 
 use super::{Caller, Service, ServiceError, passphrases::locked, plan::Plan};
@@ -45,15 +45,22 @@ impl Service {
             && let Some(record) = plan.record.as_ref().filter(|record| !record.state.wants_login())
         {
             let subject = record.subject.as_ref().map(|subject| subject.sub.clone());
-            return Ok(LoginInfo { subject, ..info(&plan, login_state::DONE) });
+            return Ok(LoginInfo { subject, ..info(&plan.key, &plan.profile, login_state::DONE) });
         }
         if let Some(record) = plan.record.as_ref().filter(|record| record.is_locked()) {
             return Err(locked(record));
         }
+        if let Some(running) = self.logins.request_of(&plan.key) {
+            is_as_asked(&running, &plan, named, &options)?;
+        }
         if options.new_client == Some(true) {
             self.forget_client(&plan).await?;
         }
-        let mut progress = self.start_login(&caller.owner, &plan, caller.pid)?;
+        let Login { request, mut progress, joined } =
+            self.start_login(&caller.owner, &plan, caller.pid)?;
+        if joined {
+            is_as_asked(&request, &plan, named, &options)?;
+        }
         // The user asked: the count of logins that nobody answered begins anew.
         if options.if_needed != Some(true) {
             self.update(&plan.key, |record| std::mem::take(&mut record.unanswered_logins) > 0)
@@ -67,7 +74,7 @@ impl Service {
             _ = progress.wait_for(|progress| !matches!(progress, Progress::Starting)) => {}
         }
         let now = progress.borrow().clone();
-        Ok(reply(info(&plan, ""), &now))
+        Ok(reply(info(&plan.key, &request.profile, ""), &now))
     }
 
     /// The state of a login, after waiting up to `wait` for a change.
@@ -165,11 +172,41 @@ impl Service {
     }
 }
 
-fn info(plan: &Plan, state: &str) -> LoginInfo {
+/// Whether a login that runs is the one that is asked for: what is named must be the same in both.
+/// Who names nothing joins whatever runs.
+fn is_as_asked(
+    running: &Request,
+    plan: &Plan,
+    named: &str,
+    options: &LoginOptions,
+) -> Result<(), ServiceError> {
+    let names = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    let issuer = options.issuer.as_ref().is_some_and(|issuer| !issuer.is_empty());
+    let differs = (issuer || named.contains("://")) && running.profile.url != plan.profile.url
+        || names(&options.scopes) && running.scopes != plan.scopes
+        || options.audiences.is_some() && running.audiences != plan.audiences
+        || options.new_client == Some(true);
+    if !differs {
+        return Ok(());
+    }
+    let name = &plan.key.name;
+    let audiences = match running.audiences.is_empty() {
+        true => String::new(),
+        false => format!(" and the audience {}", running.audiences),
+    };
+    let text = format!(
+        "a login of the account {name} is running, at {} with the scopes {}{audiences}; to ask \
+         for something else, cancel it first:  iamctl login --cancel {name}",
+        running.profile.url, running.scopes
+    );
+    Err(ServiceError::new(Kind::LoginPending, text))
+}
+
+fn info(key: &AccountKey, profile: &IssuerProfile, state: &str) -> LoginInfo {
     LoginInfo {
-        account: plan.key.name.to_string(),
-        issuer: plan.profile.url.to_string(),
-        issuer_title: plan.profile.title.clone(),
+        account: key.name.to_string(),
+        issuer: profile.url.to_string(),
+        issuer_title: profile.title.clone(),
         state: state.to_owned(),
         ..LoginInfo::default()
     }

@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 use crate::{
     account::{
         AccountKey, GuardKey, Guards, PassphraseError, Record, UnixTime,
-        ports::{LockOn, Revision},
+        ports::{LockOn, Revision, VaultError},
     },
     audit,
     policy::{Attempt, Attempts, NotNow},
@@ -73,7 +73,41 @@ pub(super) fn locked(record: &Record) -> ServiceError {
     ServiceError::new(Kind::AccountLocked, format!("the account {} is locked", record.name))
 }
 
+/// Whether a new passphrase is long enough.
+pub(super) fn check_passphrase(new: &SecretString) -> Result<(), ServiceError> {
+    if new.expose_secret().chars().count() >= SHORTEST {
+        return Ok(());
+    }
+    let text = format!("a passphrase has at least {SHORTEST} characters");
+    Err(ServiceError::new(Kind::InvalidArgument, text))
+}
+
 impl Service {
+    /// Stores an account that is not there yet, behind a passphrase where one is given: then it is
+    /// unlocked, and guarded from its first byte on.
+    pub(super) async fn save_guarded(
+        &self,
+        mut record: Record,
+        passphrase: Option<&SecretString>,
+    ) -> Result<(), ServiceError> {
+        record.guard = match passphrase {
+            Some(passphrase) => Some(self.locks.guards.make(&record, passphrase).await?),
+            None => None,
+        };
+        self.vault.save_account(&record, Revision::ABSENT).await.map_err(|error| match error {
+            VaultError::Conflict => {
+                let text = format!("an account \u{201c}{}\u{201d} was made meanwhile", record.name);
+                ServiceError::new(Kind::AccountExists, text)
+            }
+            error => error.into(),
+        })?;
+        let key = record.key();
+        if let Some(guard_key) = record.guard.and_then(|guard| guard.key) {
+            self.locks.guards.hold(&key, guard_key);
+        }
+        Ok(())
+    }
+
     /// Locks an account: its secrets are out of reach until its passphrase is given again.
     ///
     /// # Errors
@@ -141,17 +175,19 @@ impl Service {
         new: Option<SecretString>,
     ) -> Result<ChangeReply, ServiceError> {
         let _guard = self.enter(caller)?;
-        let short = |new: &SecretString| new.expose_secret().chars().count() < SHORTEST;
-        if new.as_ref().is_some_and(short) {
-            let text = format!("a passphrase has at least {SHORTEST} characters");
-            return Err(ServiceError::new(Kind::InvalidArgument, text));
-        }
-        let key = self.to_be_guarded(caller, named, new.is_some()).await?;
+        new.as_ref().map_or(Ok(()), check_passphrase)?;
+        // None is added, renamed or removed meanwhile.
+        let accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
+        let (key, is_new) = self.to_be_guarded(caller, named, new.is_some()).await?;
         let attempt = self.attempt(caller, named)?;
         let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         let found = self.vault.account(&key).await?;
         let (mut record, revision) = match found {
             Some(found) if found.value.owner == caller.owner => (found.value, found.revision),
+            None if !is_new => {
+                let text = format!("the account {} was removed meanwhile", key.name);
+                return Err(ServiceError::new(Kind::NoSuchAccount, text));
+            }
             _ => (self.unsigned(caller, named, &key).await?, Revision::ABSENT),
         };
         self.locks.guards.is_settled(&key)?;
@@ -194,6 +230,7 @@ impl Service {
             }
         };
         drop(lock);
+        drop(accounts);
         drop(attempt);
         self.record_passphrase(audit::Kind::Passphrase, &key, caller.pid, what);
         if !was_locked || new.is_none() {
@@ -202,22 +239,23 @@ impl Service {
         Ok(ChangeReply { account: key.name.to_string(), ..ChangeReply::default() })
     }
 
-    /// The account whose passphrase is meant: one that is there, else one that may be made.
+    /// The account whose passphrase is meant: one that is there, else one that may be made; and
+    /// whether it would be new.
     async fn to_be_guarded(
         &self,
         caller: &Caller,
         named: &str,
         may_be_new: bool,
-    ) -> Result<AccountKey, ServiceError> {
+    ) -> Result<(AccountKey, bool), ServiceError> {
         let accounts = self.accounts(&caller.owner).await?;
         match accounts.find(named, self.config().default_profile()) {
-            Ok(found) => Ok(found.value.key()),
+            Ok(found) => Ok((found.value.key(), false)),
             Err(error)
                 if may_be_new
                     && matches!(error.kind, Kind::NoSuchAccount | Kind::LoginRequired) =>
             {
                 let plan = self.plan(&caller.owner, &accounts, named, &LoginOptions::default())?;
-                Ok(plan.key)
+                Ok((plan.key, plan.record.is_none()))
             }
             Err(error) => Err(error),
         }
@@ -365,7 +403,7 @@ impl Service {
         self.keep(&key);
     }
 
-    fn record_passphrase(
+    pub(super) fn record_passphrase(
         &self,
         kind: audit::Kind,
         key: &AccountKey,

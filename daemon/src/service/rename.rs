@@ -48,6 +48,7 @@ impl Service {
         // Two renames of one user never wait for each other: they hold the lock above.
         let lock = self.vault.lock(LockOn::Account(old.clone())).await?;
         let new_lock = self.vault.lock(LockOn::Account(new.clone())).await?;
+        self.no_login(&new)?;
         // A refresh token that the store did not take yet is the newest there is.
         self.broker.settle(&old).await?;
         self.vault.rename_account(&old, &new.name).await?;

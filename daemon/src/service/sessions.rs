@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::{
     account::{AccountName, Owner, Record, State, UnixTime, ports::Wanted},
     audit,
-    login::Progress,
+    login::{Login, Progress},
     policy,
     session::{NewSession, Presence as Here, SessionEvent, SessionId},
     token::{Ask, Validity},
@@ -214,8 +214,8 @@ impl Service {
         if unanswered >= self.config().login.unanswered_limit {
             return later;
         }
-        let mut progress = match self.start_login(owner, &plan, None) {
-            Ok(progress) => progress,
+        let Login { request, mut progress, .. } = match self.start_login(owner, &plan, None) {
+            Ok(login) => login,
             Err(error) => {
                 tracing::info!(uid = owner.uid, %error, "no login was started: {error}");
                 return later;
@@ -227,6 +227,8 @@ impl Service {
             _ = progress.wait_for(|progress| !matches!(progress, Progress::Starting)) => {}
         }
         let now = progress.borrow().clone();
+        // One that was joined may be at another issuer.
+        let context = Context { issuer: &request.profile.title, ..context };
         match now {
             Progress::Pending(prompt) => {
                 let left = prompt.expires_at.after(self.clock.wall());

@@ -141,7 +141,10 @@ impl Service {
             let found = self.vault.account(&request.key).await.map_err(vault)?;
             let revision = found.as_ref().map_or(Revision::ABSENT, |found| found.revision);
             let mut record = match found {
-                Some(found) if found.value.owner == *owner => found.value,
+                Some(found) if found.value.owner == *owner => {
+                    is_for(&found.value, request)?;
+                    found.value
+                }
                 Some(_) => {
                     let text = "this account belongs to an earlier user of this uid";
                     return Err(Failure::new(Kind::DeniedByPolicy, text));
@@ -247,6 +250,22 @@ impl Service {
             tracing::warn!(uid = owner.uid, %error, "an unanswered login could not be counted: {error}");
         }
     }
+}
+
+/// Another account may have got the name while the login ran: made anew, or renamed. The tokens of
+/// one issuer, or of one client, are never put beside the other's.
+fn is_for(record: &Record, request: &Request) -> Result<(), Failure> {
+    let issuer = record.issuer == request.profile.url.as_str();
+    // One that was there may have changed to the site's other client, as the login then says.
+    let client = request.exists || record.client_owner == request.client_owner;
+    if issuer && client {
+        return Ok(());
+    }
+    let text = format!(
+        "another account got the name {} while the login ran; sign in again under another name",
+        record.name
+    );
+    Err(Failure::new(Kind::LoginCancelled, text))
 }
 
 /// The first sign-in binds the account to a person; later ones must be the same.

@@ -242,6 +242,16 @@ impl Issuers for TestIssuers {
             .unwrap_or_else(|| Ok(tokens(&format!("at{count}"), Some(&format!("rt{count}")), 3600)))
     }
 
+    async fn refresh_handed(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Tokens, RefreshFailure> {
+        self.refresh(issuer, client, refresh_token, wanted).await
+    }
+
     async fn revoke(
         &self,
         _: &IssuerProfile,

@@ -94,7 +94,7 @@ pub mod secret {
     pub const REFRESH_TOKEN: &str = "refresh-token";
     /// The passphrase of an account.
     pub const PASSPHRASE: &str = "passphrase";
-    /// The passphrase that is to take its place.
+    /// The passphrase that an account gets, with `Add` or in the place of the one before.
     pub const NEW_PASSPHRASE: &str = "new-passphrase";
     /// The longest secret that is read, in bytes.
     pub const LONGEST: usize = 16 * 1024;

@@ -13,7 +13,7 @@ use crate::app::Context;
 use crate::args::AddAccount;
 use crate::client::{Client, Secrets};
 use crate::commands::issuer::same_url;
-use crate::commands::{asked_scopes, words};
+use crate::commands::{asked_scopes, passphrase, words};
 use crate::environment;
 use crate::failure::Failure;
 use crate::output::{json, text};
@@ -41,6 +41,10 @@ pub(super) fn run(args: &AddAccount, context: &mut Context) -> Result<Exit, Fail
     }
     if let Some(secret) = client_secret(args, &options, taken.as_ref(), context)? {
         secrets.push((names::CLIENT_SECRET, secret));
+    }
+    if args.passphrase || args.passphrase_fd.is_some() {
+        let passphrase = passphrase::of_new(name.as_deref(), args.passphrase_fd)?;
+        secrets.push((names::NEW_PASSPHRASE, passphrase));
     }
     let account = name.as_deref().unwrap_or_default();
     let reply =

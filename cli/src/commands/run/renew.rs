@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use iamd_protocol::bus::TokenOptions;
+use iamd_protocol::bus::{AccountInfo, TokenOptions};
+use iamd_protocol::error::Kind;
 
 use super::super::ask;
 use super::place::Place;
@@ -49,9 +50,12 @@ impl Renewal {
         Renewing { _end: end }
     }
 
-    fn keep(self, ended: &mpsc::Receiver<()>) {
+    fn keep(mut self, ended: &mpsc::Receiver<()>) {
         let output = Output::of_this_process(&self.environment);
         let mut context = Context { environment: self.environment.clone(), output };
+        let first = self.account.clone();
+        // Without it, an account is not recognised when it is called something else.
+        let before = context.client().and_then(|client| client.accounts()).unwrap_or_default();
         let least = u64::from(self.options.min_valid_seconds.unwrap_or(0));
         let mut schedule = Schedule::after(self.expires_at, unix_now(), least);
         loop {
@@ -70,6 +74,18 @@ impl Renewal {
             match self.renew(&context, schedule.left(now)) {
                 Ok(expires_at) => schedule = Schedule::after(expires_at, unix_now(), least),
                 Err(failure) => {
+                    if failure.is(Kind::NoSuchAccount)
+                        && let Ok(accounts) = context.client().and_then(|c| c.accounts())
+                        && let Some(name) = renamed(&before, &first, &accounts)
+                        && name != self.account
+                    {
+                        context.output.tell(&format!(
+                            "iamctl: the account {} is called {name} now; going on with it",
+                            self.account
+                        ));
+                        name.clone_into(&mut self.account);
+                        continue;
+                    }
                     if schedule.failed(unix_now()) {
                         context.output.tell(&said(&failure, schedule.expires_at));
                     }
@@ -88,10 +104,24 @@ impl Renewal {
         let token = ask::token(&context.client()?, &self.account, &options)?;
         self.place.put(&token).map_err(|error| {
             let text = format!("the token file cannot be written: {error}");
-            Failure::new(iamd_protocol::error::Kind::FileNotWritten, text)
+            Failure::new(Kind::FileNotWritten, text)
         })?;
         Ok(token.reply.expires_at)
     }
+}
+
+/// What an account is called now that is not there by its name any more: the only one at the same
+/// issuer, of the same person, whose name is new. Another one that was there before has other
+/// scopes, maybe more.
+fn renamed<'a>(before: &[AccountInfo], name: &str, now: &'a [AccountInfo]) -> Option<&'a str> {
+    let it = before.iter().find(|account| account.name == name)?;
+    let subject = it.subject.as_ref()?;
+    let mut found = now.iter().filter(|account| {
+        let is_new = before.iter().all(|known| known.name != account.name);
+        is_new && account.issuer == it.issuer && account.subject.as_ref() == Some(subject)
+    });
+    let only = found.next()?;
+    found.next().is_none().then_some(only.name.as_str())
 }
 
 fn said(failure: &Failure, expires_at: Option<u64>) -> String {
@@ -167,6 +197,34 @@ mod tests {
 
     fn waits(life: u64, least: u64) -> u64 {
         Schedule::after(1000 + life, 1000, least).due_at - 1000
+    }
+
+    fn account(name: &str, issuer: &str, subject: &str) -> AccountInfo {
+        AccountInfo {
+            name: name.into(),
+            issuer: issuer.into(),
+            subject: Some(subject.into()),
+            ..AccountInfo::default()
+        }
+    }
+
+    #[test]
+    fn a_renamed_account_is_recognised_and_no_other_one_is_taken_for_it() {
+        let before = [account("ro", "https://a/", "me"), account("rw", "https://a/", "me")];
+        let with = |more: &[AccountInfo]| [&before[1..], more].concat();
+        let new = account("new", "https://a/", "me");
+        assert_eq!(renamed(&before, "ro", &with(std::slice::from_ref(&new))), Some("new"));
+        assert_eq!(renamed(&before, "ro", &with(&[])), None, "removed, not renamed");
+        for other in [
+            account("x", "https://b/", "me"),
+            account("x", "https://a/", "them"),
+            AccountInfo { subject: None, ..account("x", "https://a/", "") },
+        ] {
+            assert_eq!(renamed(&before, "ro", &with(&[other])), None);
+        }
+        let two = with(&[new.clone(), account("newer", "https://a/", "me")]);
+        assert_eq!(renamed(&before, "ro", &two), None, "which one is not known");
+        assert_eq!(renamed(&[], "ro", &with(&[new])), None);
     }
 
     #[test]

@@ -16,8 +16,11 @@ use super::{
 };
 use crate::{
     account::{
-        AudienceSet,
-        ports::{Health, IssuerError, Issuers as _, PollAnswer, RefreshError, Wanted},
+        AudienceSet, ClientOwner, ClientRecord,
+        ports::{
+            ClientChange, ClientMetadata, Health, IssuerError, Issuers as _, PollAnswer,
+            RefreshError, Wanted,
+        },
     },
     clock::{Clock as _, SystemClock},
 };
@@ -133,6 +136,59 @@ async fn one_users_request_does_not_open_the_circuit_for_all() {
         assert!(matches!(error, RefreshError::Issuer(IssuerError::Unreachable { .. })));
     }
     assert_eq!(mock.seen("POST /token").len(), 8);
+}
+
+#[tokio::test]
+async fn what_users_bring_or_ask_for_does_not_open_the_circuit_for_all() {
+    let mock = Mock::start().await;
+    let boom = || page(500, "NullPointerException");
+    for place in
+        ["POST /token", "POST /iam/api/client-registration", "POST /devicecode", "POST /revoke"]
+    {
+        mock.on(place, [boom()]);
+    }
+    for place in ["GET /c/1", "PUT /c/1", "DELETE /c/1"] {
+        mock.on(place, [boom()]);
+    }
+    let client = super::client();
+    let profile = mock.profile();
+    let name: crate::account::AccountName = "x".parse().unwrap();
+    let (none, all) = (AudienceSet::default(), Wanted::default());
+    let words = super::scopes("storage.read:/[");
+    let (given, own) = (ClientOwner::Given(1001, name.clone()), ClientOwner::Own(1001, name));
+    let uri = Some(format!("{}c/1", mock.url));
+    let own = ClientRecord { owner: own, registration_client_uri: uri, ..basic() };
+    let given = ClientRecord { owner: given, ..basic() };
+    let change = ClientChange { scopes: Some(words.clone()), name: None };
+    for _ in 0..4 {
+        let registered = ClientMetadata::default();
+        let failed = [
+            client.register(&profile, own.owner.clone(), None).await.err(),
+            client.register(&profile, ClientOwner::User(1001), None).await.err(),
+            client.read_client(&profile, &own).await.unwrap().answer.err(),
+            client.update_client(&profile, &own, &registered, &change).await.unwrap().answer.err(),
+            client.deregister(&profile, &own).await.err(),
+            client.authorize_device(&profile, &basic(), &words, &none).await.err(),
+            client.authorize_device(&profile, &given, &profile.scopes, &none).await.err(),
+            client.revoke(&profile, &given, &secret("token")).await.err(),
+        ];
+        for (which, error) in failed.into_iter().enumerate() {
+            assert!(matches!(error, Some(IssuerError::Unreachable { .. })), "{which}: {error:?}");
+        }
+        let refreshed = [
+            client.refresh(&profile, &given, &secret("token"), &all).await,
+            client.refresh_handed(&profile, &basic(), &secret("token"), &all).await,
+        ];
+        for answer in refreshed {
+            let error = answer.unwrap_err().error;
+            assert!(matches!(error, RefreshError::Issuer(IssuerError::Unreachable { .. })));
+        }
+    }
+    // The site's own requests are answered in the same way, and open it.
+    for _ in 0..3 {
+        client.refresh(&profile, &basic(), &secret("token"), &all).await.unwrap_err();
+    }
+    assert!(matches!(client.health(&profile), Health::Open(_)));
 }
 
 #[tokio::test]

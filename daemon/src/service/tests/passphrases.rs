@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 use crate::{
-    account::ports::{Revision, Stored},
+    account::ports::{LockOn, Revision, Stored},
     audit::Kind as Event,
 };
 
@@ -360,4 +360,104 @@ async fn a_lost_passphrase_is_left_behind_by_signing_out() {
     let info = shown(&house).await;
     assert_eq!((info.state.as_str(), info.has_passphrase), ("login-required", Some(false)));
     house.service.login(&caller, "", Default::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_with_scopes_that_were_taken_away_while_it_was_locked_does_not_come_back() {
+    let all = ScopeSet::parse(["offline_access openid storage.modify:/ storage.read:/"]).unwrap();
+    let house = House::sealing().await;
+    let key = house.signed_in_with_token();
+    house.change(&key, |record| {
+        (record.scopes, record.scopes_asked) = (all.clone(), all.clone());
+        record.access_token.as_mut().unwrap().scopes = all.clone();
+    });
+    house.kept.save_account(&house.vault.record(&key), Revision::ABSENT).await.unwrap();
+    let mut client = crate::testing::client(ClientOwner::Site, &profile().url, 1);
+    client.scopes = all;
+    house.kept.save_client(&client, Revision::ABSENT).await.unwrap();
+    let caller = house.caller(ALICE);
+    house.service.set_passphrase(&caller, "", None, Some(secret(WORDS))).await.unwrap();
+    house.log_in(ALICE).await;
+    // Locked and unlocked alone, it is the same token: nothing is asked for.
+    house.service.lock(&caller, "").await.unwrap();
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_eq!((token(&house).await.unwrap().as_str(), house.refreshes()), ("at0", 0));
+    house.service.lock(&caller, "").await.unwrap();
+    let remove_scopes = Some(vec!["storage.modify:/".to_owned()]);
+    let less = iamd_protocol::bus::EditOptions { remove_scopes, ..Default::default() };
+    house.service.edit(&caller, "", less).await.unwrap();
+    unlock(&house, ever(), WORDS).await.unwrap();
+    assert_ne!(house.alices_file().as_deref(), Some("at0"));
+    assert_ne!(token(&house).await.unwrap(), "at0");
+    let asked = house.issuers.wanted.lock().unwrap().last().unwrap().scopes.clone();
+    assert_eq!(asked, Some(ScopeSet::parse(["offline_access openid storage.read:/"]).unwrap()));
+}
+
+#[tokio::test]
+async fn a_passphrase_does_not_make_an_account_anew_that_is_removed_meanwhile() {
+    let house = std::sync::Arc::new(guarded().await);
+    let key = house.alices("wlcg");
+    // As another process of the caller's does it, in the middle of it.
+    let lock = house.kept.lock(LockOn::Account(key.clone())).await.unwrap();
+    let caller = house.caller(ALICE);
+    let (service, present) = (house.service.clone(), Some(secret(WORDS)));
+    let setting = tokio::spawn(async move {
+        service.set_passphrase(&caller, "wlcg", present, Some(secret("another one"))).await
+    });
+    house.settle().await;
+    let revision = house.kept.account(&key).await.unwrap().unwrap().revision;
+    house.kept.remove_account(&key, revision).await.unwrap();
+    drop(lock);
+    assert_eq!(kind(setting.await.unwrap()), Kind::NoSuchAccount);
+    assert!(house.kept.account(&key).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_passphrase_waits_while_accounts_are_added_renamed_or_removed() {
+    let house = std::sync::Arc::new(guarded().await);
+    let lock = house.kept.lock(LockOn::Accounts(ALICE)).await.unwrap();
+    let caller = house.caller(ALICE);
+    let service = house.service.clone();
+    let mut setting = tokio::spawn(async move {
+        service.set_passphrase(&caller, "other", None, Some(secret("another one"))).await
+    });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut setting).await;
+    assert!(early.is_err(), "it did not wait");
+    drop(lock);
+    assert_eq!(setting.await.unwrap().unwrap().account, "other");
+}
+
+#[tokio::test]
+async fn an_account_that_is_added_with_a_passphrase_is_guarded_from_the_first_byte_on() {
+    use iamd_protocol::bus::{AddOptions, secret::*};
+    let house = House::sealing().await;
+    let given = || AddOptions { client_id: Some("id".into()), ..AddOptions::default() };
+    let short = house.make("mine", given(), &[(NEW_PASSPHRASE, "short")]).await;
+    assert_eq!(kind(short), Kind::InvalidArgument);
+    let handed = [(REFRESH_TOKEN, "rt-handed"), (NEW_PASSPHRASE, WORDS)];
+    let reply = house.make("mine", given(), &handed).await.unwrap();
+    assert!(!reply.login_needed);
+    assert_eq!(token(&house).await.unwrap(), "at1");
+    assert_eq!(house.audit.of(Event::Passphrase).len(), 1);
+    // Nobody has the passphrase after a restart: there is nothing without it.
+    let house = house.restarted().await;
+    assert_eq!(token(&house).await, Err(Kind::AccountLocked));
+    let kept = house.kept.account(&house.alices("mine")).await.unwrap().unwrap().value;
+    assert!(kept.is_locked() && kept.refresh_token.is_none() && kept.access_token.is_none());
+    unlock(&house, ever(), WORDS).await.unwrap();
+    token(&house).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_held_of_an_account_with_a_passphrase_that_could_not_be_added() {
+    use iamd_protocol::bus::{AddOptions, secret::*};
+    let house = House::sealing().await;
+    let text = "revoked".to_owned();
+    house.refresh_says(Err(RefreshError::Dead { text }));
+    let given = AddOptions { client_id: Some("id".into()), ..AddOptions::default() };
+    let handed = [(REFRESH_TOKEN, "rt-handed"), (NEW_PASSPHRASE, WORDS)];
+    assert_eq!(kind(house.make("mine", given, &handed).await), Kind::LoginRequired);
+    let key = house.alices("mine");
+    assert!(house.kept.account(&key).await.unwrap().is_none());
+    assert!(!house.service.locks.release(&key), "its key is held");
 }

@@ -1,6 +1,10 @@
 //! The tokens of a sign-in: kept in an order that loses nothing, for the right person only.
 
-use super::*;
+use super::{
+    add::{CMS, WLCG, own, own_client},
+    *,
+};
+use crate::account::ports::PollAnswer;
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_is_journalled_stored_settled_and_only_then_published() {
@@ -164,4 +168,81 @@ async fn when_the_default_account_changes_the_files_change_names() {
     house.settle().await;
     assert_eq!(house.alices_file().as_deref(), Some("at-new"));
     assert_eq!(house.file(ALICE, "bt_u1001-cms").as_deref(), Some("at-cms"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tokens_of_one_issuer_never_get_into_an_account_at_another() {
+    let house = std::sync::Arc::new(House::new());
+    *house.issuers.register_latency.lock().unwrap() = 20 * S;
+    let adding = tokio::spawn({
+        let house = house.clone();
+        async move { house.make("x", own_client(), &[]).await }
+    });
+    house.settle().await;
+    *house.issuers.register_latency.lock().unwrap() = Duration::ZERO;
+    house.approve(sign_in_of("alice-sub"));
+    for _ in 0..8 {
+        house.issuers.poll_script.lock().unwrap().push_front(PollAnswer::Pending);
+    }
+    let at_cms = LoginOptions { issuer: Some("cms".into()), ..LoginOptions::default() };
+    house.login_with("x", at_cms).await.unwrap();
+    adding.await.unwrap().unwrap();
+    let ended = house.end_of_login("x").await;
+    assert_eq!(ended.error.as_deref(), Some("LoginCancelled"), "{ended:?}");
+    assert_eq!(house.revoked(), ["rt-new"]);
+    let record = house.vault.record(&house.alices("x"));
+    assert_eq!((record.issuer.as_str(), secret(&record)), (WLCG, None));
+    assert_eq!((record.state.clone(), record.client_owner), (State::New, own("x")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_does_not_take_over_an_account_that_got_its_name_meanwhile() {
+    for (issuer, client) in [(CMS, ClientOwner::Site), (WLCG, own("x"))] {
+        let house = House::new();
+        house.login("x").await.unwrap();
+        // As a rename does that looked before the login began.
+        let key = house.add(ALICE, "alice", "x", issuer);
+        house.change(&key, |record| record.client_owner = client.clone());
+        house.approve(sign_in_of("alice-sub"));
+        let ended = house.end_of_login("x").await;
+        assert_eq!(ended.error.as_deref(), Some("LoginCancelled"), "{ended:?}");
+        assert_eq!(house.revoked(), ["rt-new"]);
+        let record = house.vault.record(&key);
+        assert_eq!((secret(&record), &record.client_owner), (Some("rt-of-1001"), &client));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_names_something_else_than_what_runs_does_not_join_it() {
+    let house = House::new();
+    let started = house.login("x").await.unwrap();
+    let base = LoginOptions::default;
+    for other in [
+        LoginOptions { issuer: Some("cms".into()), ..base() },
+        LoginOptions { scopes: scopes("compute.read"), ..base() },
+        LoginOptions { audiences: scopes("https://storage.test"), ..base() },
+        LoginOptions { new_client: Some(true), ..base() },
+    ] {
+        let refused = house.login_with("x", other).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::LoginPending);
+        let says = ["at https://issuer.test/", "iamctl login --cancel x"];
+        assert!(says.iter().all(|part| refused.message.contains(part)), "{}", refused.message);
+    }
+    // Who names nothing, or just what runs, joins.
+    let same = profile().scopes.iter().map(|scope| scope.to_string()).collect();
+    let same = LoginOptions { issuer: Some("wlcg".into()), scopes: Some(same), ..base() };
+    for options in [base(), same] {
+        assert_eq!(house.login_with("x", options).await.unwrap().user_code, started.user_code);
+    }
+    assert_eq!(house.issuers.authorizations.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_login_is_told_at_which_issuer_it_is() {
+    let house = House::new();
+    let at_cms = LoginOptions { issuer: Some("cms".into()), ..LoginOptions::default() };
+    let started = house.login_with("x", at_cms).await.unwrap();
+    let joined = house.login("x").await.unwrap();
+    assert_eq!(joined, started);
+    assert_eq!((joined.issuer.as_str(), joined.issuer_title.as_str()), (CMS, "CMS"));
 }

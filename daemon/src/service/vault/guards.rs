@@ -108,6 +108,7 @@ impl Sealer {
             refresh_token: record.refresh_token.clone(),
             access_token: record.access_token.clone(),
             audiences: record.audiences.clone(),
+            scopes: record.scopes.clone(),
         };
         let plaintext = to_json(&secrets).map_err(|error| unwritable(&error.to_string()))?;
         let sealed = seal_secrets(self.random(), key, whose(record), &plaintext);
@@ -189,8 +190,9 @@ fn reveal(record: &mut Record, key: &GuardKey) -> bool {
         return false;
     };
     record.refresh_token = secrets.refresh_token;
-    // An access token for other audiences than the account now wants is of no use.
-    let fits = secrets.audiences == record.audiences;
+    // An access token for other audiences than the account now wants is of no use, and one with
+    // scopes that were taken away meanwhile must not come back.
+    let fits = secrets.audiences == record.audiences && secrets.scopes == record.scopes;
     record.access_token = secrets.access_token.filter(|_| fits);
     if let Some(guard) = &mut record.guard {
         guard.key = Some(key.clone());
