@@ -209,6 +209,7 @@ impl Service {
             scopes: plan.scopes.clone(),
             audiences: plan.audiences.clone(),
             client_owner: client.owner.clone(),
+            replaces: None,
             exists: true,
         };
         // Not revoked where it cannot be kept: the user may still hold it.
@@ -239,11 +240,7 @@ impl Service {
         if !client.owner.is_of_one_account() {
             return;
         }
-        if matches!(client.owner, ClientOwner::Own(..))
-            && let Err(error) = self.issuers.deregister(profile, client).await
-        {
-            tracing::warn!(issuer = %profile.name, client = client.client_id, %error, "a client that is not needed stays registered: {error}");
-        }
+        self.give_up(profile, client).await;
         if let Err(error) = self.vault.remove_client(&client.owner, &client.issuer).await {
             tracing::warn!(issuer = %profile.name, %error, "a client that is not needed could not be forgotten: {error}");
         }

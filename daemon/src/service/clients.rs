@@ -33,7 +33,7 @@ pub(super) struct Provided {
 impl Service {
     /// The profile with a name for a new client that tells the issuer's people whose it is: the
     /// issuer file's, else iamd and the site.
-    fn named(&self, profile: &IssuerProfile) -> IssuerProfile {
+    pub(super) fn named(&self, profile: &IssuerProfile) -> IssuerProfile {
         let mut profile = profile.clone();
         if profile.client_name.is_empty() {
             let config = self.config();
@@ -128,20 +128,31 @@ impl Service {
             profile.client_name =
                 wish.name.map(str::to_owned).or(name).unwrap_or(profile.client_name);
         }
-        let Registration { client, left_out } =
-            self.issuers.register(&profile, owner.clone(), wish.initial_access_token).await?;
-        if let Err(error) = self.vault.save_client(&client, revision).await {
+        let provided = self.register(&profile, owner, uid, wish.initial_access_token).await?;
+        let client = &provided.client;
+        if let Err(error) = self.vault.save_client(client, revision).await {
             // Nobody would ever use it: do not leave it behind at the issuer.
-            if let Err(failure) = self.issuers.deregister(&profile, &client).await {
-                tracing::warn!(issuer = %profile.name, error = %failure, "a client that could not be kept stays registered: {failure}");
-            }
+            self.give_up(&profile, client).await;
             return Err(vault(error));
         }
+        Ok(provided)
+    }
+
+    /// Registers a client, which nobody keeps yet.
+    pub(super) async fn register(
+        &self,
+        profile: &IssuerProfile,
+        owner: &ClientOwner,
+        uid: u32,
+        initial_access_token: Option<&SecretString>,
+    ) -> Result<Provided, Failure> {
+        let Registration { client, left_out } =
+            self.issuers.register(profile, owner.clone(), initial_access_token).await?;
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {
                 uid,
-                issuer,
+                issuer: &client.issuer,
                 client: &client.client_id,
                 scopes: client.scopes.to_string(),
                 result: "ok",
@@ -149,6 +160,16 @@ impl Service {
             },
         );
         Ok(Provided { client, left_out })
+    }
+
+    /// Deletes a client at the issuer that nobody keeps any more.
+    pub(super) async fn give_up(&self, profile: &IssuerProfile, client: &ClientRecord) {
+        if matches!(client.owner, ClientOwner::Given(..)) {
+            return;
+        }
+        if let Err(error) = self.issuers.deregister(profile, client).await {
+            tracing::warn!(issuer = %profile.name, client = client.client_id, %error, "a client that is not needed stays registered: {error}");
+        }
     }
 
     /// The client that an account's sign-in belongs to, as it is kept; `None` when it is gone.

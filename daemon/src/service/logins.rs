@@ -50,10 +50,11 @@ impl Service {
         if let Some(record) = plan.record.as_ref().filter(|record| record.is_locked()) {
             return Err(locked(record));
         }
-        if options.new_client == Some(true) {
-            self.forget_client(&plan).await?;
-        }
-        let mut progress = self.start_login(&caller.owner, &plan, caller.pid)?;
+        let new_client = match options.new_client {
+            Some(true) => Some(self.new_client(&plan).await?),
+            _ => None,
+        };
+        let mut progress = self.start_login(&caller.owner, &plan, new_client, caller.pid)?;
         // The user asked: the count of logins that nobody answered begins anew.
         if options.if_needed != Some(true) {
             self.update(&plan.key, |record| std::mem::take(&mut record.unanswered_logins) > 0)

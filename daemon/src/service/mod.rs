@@ -15,6 +15,7 @@ mod handed;
 mod keeper;
 mod logins;
 mod logout;
+mod new_client;
 mod notice;
 mod passphrases;
 mod plan;

@@ -214,7 +214,7 @@ impl Service {
         if unanswered >= self.config().login.unanswered_limit {
             return later;
         }
-        let mut progress = match self.start_login(owner, &plan, None) {
+        let mut progress = match self.start_login(owner, &plan, None, None) {
             Ok(progress) => progress,
             Err(error) => {
                 tracing::info!(uid = owner.uid, %error, "no login was started: {error}");

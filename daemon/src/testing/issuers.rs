@@ -27,6 +27,8 @@ pub struct TestIssuers {
     pub polls: AtomicUsize,
     /// The refresh tokens that were revoked, or were meant to be.
     pub revoked: Mutex<Vec<String>>,
+    /// The clients that revoked them.
+    pub revoked_by: Mutex<Vec<String>>,
     /// The answers to revocations; when empty, done.
     pub revoke_script: Mutex<VecDeque<Result<(), IssuerError>>>,
     /// The clients that were deregistered.
@@ -245,9 +247,10 @@ impl Issuers for TestIssuers {
     async fn revoke(
         &self,
         _: &IssuerProfile,
-        _: &ClientRecord,
+        client: &ClientRecord,
         refresh_token: &SecretString,
     ) -> Result<(), IssuerError> {
+        self.revoked_by.lock().unwrap().push(client.client_id.clone());
         self.revoked.lock().unwrap().push(refresh_token.expose_secret().to_owned());
         self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
