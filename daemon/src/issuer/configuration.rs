@@ -18,7 +18,7 @@ use super::{
 };
 use crate::account::{
     ClientRecord, IssuerProfile, ScopeSet, UnixTime,
-    ports::{ClientChange, ClientMetadata, IssuerError, LeftOut, Managed},
+    ports::{ClientChange, ClientMetadata, Deregistered, IssuerError, LeftOut, Managed},
 };
 
 /// What the issuer sets and a client must not send back (RFC 7592 §2.2); `created_at` is INDIGO
@@ -81,18 +81,20 @@ impl IssuerClient {
         &self,
         profile: &IssuerProfile,
         client: &ClientRecord,
-    ) -> Result<(), IssuerError> {
+    ) -> Result<Deregistered, IssuerError> {
         let (url, authorization) = way(profile, client)?;
         let ask = Ask { method: Method::DELETE, authorization, ..Ask::get(&url) };
         let reply = self.ask(profile, ask, false).await?;
         let error = match reply.status {
-            // Gone, or gone before (requirement 22).
-            200..=204 | 401 | 404 | 410 => return Ok(()),
+            200..=204 => return Ok(Deregistered::Deleted),
+            404 | 410 => return Ok(Deregistered::Gone),
+            // RFC 7592 §2.3: of a client that is not there, and of a token that was replaced.
+            401 => return Ok(Deregistered::Unconfirmed),
             _ => refusal(profile, client, &reply),
         };
-        // INDIGO IAM: the client, and so its token, is not there any more.
+        // The same at INDIGO IAM.
         if is_unknown_token(&error) {
-            return Ok(());
+            return Ok(Deregistered::Unconfirmed);
         }
         Err(error.into_error())
     }
