@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::{
     account::{
         ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, Record, ScopeSet,
-        ports::{LeftOut, LockOn, Registration, Revision},
+        ports::{IssuerError, LeftOut, LockOn, Registration, Revision},
     },
     audit,
     login::Failure,
@@ -146,8 +146,17 @@ impl Service {
         uid: u32,
         initial_access_token: Option<&SecretString>,
     ) -> Result<Provided, Failure> {
-        let Registration { client, left_out } =
-            self.issuers.register(profile, owner.clone(), initial_access_token).await?;
+        // The site's client is registered once for all.
+        let counts = *owner != ClientOwner::Site;
+        if counts {
+            let (most, now) = (self.config().limits.registrations, self.clock.monotonic());
+            self.registrations.count(uid, most, now).map_err(ServiceError::from)?;
+        }
+        let registered = self.issuers.register(profile, owner.clone(), initial_access_token).await;
+        if counts && matches!(registered, Err(IssuerError::CircuitOpen { .. })) {
+            self.registrations.take_back(uid);
+        }
+        let Registration { client, left_out } = registered?;
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {
