@@ -64,16 +64,14 @@ impl IssuerClient {
             ..Ask::get(&url)
         };
         let reply = self.ask(profile, ask, true).await?;
+        let before = client.scopes.clone();
         Ok(taken(profile, client, &reply, |client, json| {
             // What the answer does not name is as it was asked for.
             take_metadata(client, &wish);
             json.iter().for_each(|json| take_metadata(client, json));
             let grants = wish.get("grant_types").and_then(list).unwrap_or_default();
-            left_out(
-                change.scopes.as_ref().unwrap_or(&ScopeSet::default()),
-                &words(&grants),
-                client,
-            )
+            // What it had may be taken away with a change of something else.
+            left_out(change.scopes.as_ref().unwrap_or(&before), &words(&grants), client)
         }))
     }
 
