@@ -253,7 +253,16 @@ impl Service {
         let known = self.vault.client(owner, profile.url.as_str()).await?;
         let has = known.map_or_else(|| profile.scopes.clone(), |known| known.value.scopes);
         let lacks = scopes.filtered(|scope| !has.covers(scope));
-        Ok(if lacks.is_empty() || has.is_empty() { client } else { Choice::Own(None, None) })
+        if lacks.is_empty() || has.is_empty() {
+            return Ok(client);
+        }
+        if !self.config().users.own_clients {
+            let text = format!(
+                "your client at this issuer is not registered for: {lacks}; this site lets no account have one of its own: make the account without them, then:  iamctl account edit --add-scope"
+            );
+            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+        }
+        Ok(Choice::Own(None, None))
     }
 }
 

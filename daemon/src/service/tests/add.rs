@@ -94,6 +94,21 @@ async fn one_user_has_only_so_many_clients_registered_in_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn scopes_beyond_the_shared_client_are_no_way_to_a_client_that_the_site_forbids() {
+    let house = House::and("[users]\nown_clients = false\n");
+    let beyond = AddOptions {
+        issuer: Some("cms".into()),
+        scopes: scopes("compute.read"),
+        ..AddOptions::default()
+    };
+    let error = house.make("a", beyond, &[]).await.unwrap_err();
+    assert_eq!(error.kind, Kind::DeniedByPolicy);
+    assert!(error.message.contains("compute.read"), "{error}");
+    assert!(house.is_empty());
+    assert_eq!(house.issuers.registrations.load(SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_is_an_issuers_or_free_or_refused() {
     let house = House::new();
     let none = AddOptions::default;
