@@ -60,7 +60,7 @@ impl Service {
         let accounts = self.accounts(owner).await?;
         let default = accounts.default_name(self.config().default_profile());
         let plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
-        let Provided { client, left_out } = self.client_of_new(&plan).await?;
+        let Provided { client, left_out } = self.client_of_new(owner, &plan).await?;
         let mut remarks = told(&left_out);
         remarks.extend(lacking(&client, &plan.scopes, &left_out));
         let made = match self.save_new(owner, &plan, &client).await {
@@ -109,7 +109,11 @@ impl Service {
         Ok(ChangeReply { account, login_needed: !signed_in, remarks })
     }
 
-    async fn client_of_new(&self, plan: &NewAccount) -> Result<Provided, ServiceError> {
+    async fn client_of_new(
+        &self,
+        user: &Owner,
+        plan: &NewAccount,
+    ) -> Result<Provided, ServiceError> {
         let NewAccount { key, profile, scopes, .. } = plan;
         let mut wish = Wish { scopes, name: None, initial_access_token: None };
         let owner = match &plan.client {
@@ -126,11 +130,12 @@ impl Service {
             }
             Choice::Given(client) => {
                 self.vault.remove_client(&client.owner, &client.issuer).await?;
-                self.vault.save_client(client, Revision::ABSENT).await?;
-                return Ok(Provided { client: (**client).clone(), left_out: LeftOut::default() });
+                let client = ClientRecord { user: Some(user.user.clone()), ..(**client).clone() };
+                self.vault.save_client(&client, Revision::ABSENT).await?;
+                return Ok(Provided { client, left_out: LeftOut::default() });
             }
         };
-        Ok(self.client(profile, &owner, key.uid, &wish, None).await?)
+        Ok(self.client(profile, &owner, user, &wish, None).await?)
     }
 
     async fn save_new(

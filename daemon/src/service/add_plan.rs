@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::{Caller, Handed, Service, ServiceError, accounts::Accounts, plan::free_name};
 use crate::account::{
     AccountKey, AccountName, AudienceSet, ClientAuth, ClientOwner, ClientRecord, IssuerProfile,
-    ScopeSet,
+    Owner, ScopeSet,
 };
 
 /// A new account before it is made.
@@ -65,7 +65,7 @@ impl Service {
             Some(audiences) => AudienceSet::parse(audiences)?,
             None => profile.audiences.clone(),
         };
-        let client = self.beyond_shared(&profile, &scopes, client).await?;
+        let client = self.beyond_shared(&caller.owner, &profile, &scopes, client).await?;
         Ok(NewAccount { key, profile, scopes, audiences, client, refresh_token })
     }
 
@@ -110,7 +110,7 @@ impl Service {
             return Err(ServiceError::new(Kind::AccountExists, text));
         }
         if accounts.foreign.contains(&name) {
-            let text = format!("the name {name} is not free for this uid; choose another");
+            let text = format!("the name {name} cannot be used; choose another");
             return Err(ServiceError::new(Kind::DeniedByPolicy, text));
         }
         if self.logins.running_of(uid).contains(&name) {
@@ -194,6 +194,7 @@ impl Service {
         Ok(ClientRecord {
             owner: ClientOwner::Given(key.uid, key.name.clone()),
             issuer: profile.url.to_string(),
+            user: None,
             generation: 0,
             client_id: id.to_owned(),
             client_name: None,
@@ -245,12 +246,14 @@ impl Service {
     /// accounts get this account its own.
     async fn beyond_shared(
         &self,
+        user: &Owner,
         profile: &IssuerProfile,
         scopes: &ScopeSet,
         client: Choice,
     ) -> Result<Choice, ServiceError> {
         let Choice::Shared(owner @ ClientOwner::User(_)) = &client else { return Ok(client) };
         let known = self.vault.client(owner, profile.url.as_str()).await?;
+        let known = known.filter(|known| known.value.is_for(&user.user));
         let has = known.map_or_else(|| profile.scopes.clone(), |known| known.value.scopes);
         let lacks = scopes.filtered(|scope| !has.covers(scope));
         if lacks.is_empty() || has.is_empty() {

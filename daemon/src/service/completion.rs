@@ -158,8 +158,8 @@ impl SignIn {
     async fn provide(&self, rejected: Option<&str>) -> Result<ClientRecord, Failure> {
         let Request { profile, scopes, client_owner, .. } = &self.request;
         let wish = Wish { scopes, name: None, initial_access_token: None };
-        let uid = self.owner.uid;
-        let provided = self.service.client(profile, client_owner, uid, &wish, rejected).await?;
+        let provided =
+            self.service.client(profile, client_owner, &self.owner, &wish, rejected).await?;
         Ok(self.remark(provided))
     }
 

@@ -155,7 +155,8 @@ impl Service {
             }
             _ => {}
         }
-        let Some(stored) = self.vault.client(&owner, &record.issuer).await? else {
+        let stored = self.vault.client(&owner, &record.issuer).await?;
+        let Some(stored) = stored.filter(|client| client.value.is_for(&record.owner.user)) else {
             return Ok(Vec::new());
         };
         // What it was not registered for before is not asked again with every other change.

@@ -81,10 +81,10 @@ impl Service {
             profile.client_name = name;
         }
         let own = ClientOwner::Own(owner.uid, request.key.name.clone());
-        let (service, uid) = (Arc::clone(self), owner.uid);
+        let (service, owner) = (Arc::clone(self), owner.clone());
         let mut kept = Arc::clone(&fresh.0).lock_owned().await;
         let registered = tokio::spawn(async move {
-            let provided = service.register(&profile, &own, uid, None).await?;
+            let provided = service.register(&profile, &own, &owner, None).await?;
             *kept = Some(provided.client.clone());
             Ok(provided)
         });

@@ -109,6 +109,25 @@ async fn scopes_beyond_the_shared_client_are_no_way_to_a_client_that_the_site_fo
 }
 
 #[tokio::test(start_paused = true)]
+async fn r54_a_reused_uid_gets_no_client_of_who_had_it_before() {
+    let house = House::and("[policy]\nshow_secrets = [\"eve\"]\n");
+    let at_cms = || AddOptions { issuer: Some("cms".into()), ..AddOptions::default() };
+    house.make("a", at_cms(), &[]).await.unwrap();
+    house.make("again", at_cms(), &[]).await.unwrap();
+    assert_eq!(house.issuers.registrations.load(SeqCst), 1);
+    house.users.0.lock().unwrap().insert(ALICE, "eve".into());
+    let taken = house.make("a", at_cms(), &[]).await.unwrap_err();
+    assert_eq!(taken.message, "the name a cannot be used; choose another");
+    house.make("b", at_cms(), &[]).await.unwrap();
+    assert_eq!(house.issuers.registrations.load(SeqCst), 2);
+    let reused = house.audit.of(audit::Kind::UidReused);
+    assert!(reused.iter().any(|found| found.detail.contains("registered for")), "{reused:?}");
+    let secrets = house.service.secrets(&house.caller(ALICE), "b").await.unwrap();
+    assert_eq!(secrets.client_id.as_deref(), Some("client-2"));
+    assert_eq!(secrets.registration_access_token.as_deref(), Some("rat-2"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_is_an_issuers_or_free_or_refused() {
     let house = House::new();
     let none = AddOptions::default;
