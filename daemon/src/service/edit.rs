@@ -65,7 +65,7 @@ impl Service {
         // Two changes of one user come one after the other, and none beside a rename.
         let _accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
         let accounts = self.accounts(&caller.owner).await?;
-        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let record = &accounts.find_one(named, self.config().default_profile())?.value;
         let key = record.key();
         let profile = self.profile_of(record)?;
         let change = self.checked(&profile, options).await?;

@@ -33,7 +33,7 @@ impl Service {
         let _accounts = self.vault.lock(LockOn::Accounts(owner.uid)).await?;
         let accounts = self.accounts(owner).await?;
         let default = accounts.default_name(self.config().default_profile());
-        let found = match accounts.find(named, self.config().default_profile()) {
+        let found = match accounts.find_one(named, self.config().default_profile()) {
             Ok(account) => Some(account.value.key()),
             // A record that does not open can still be given up.
             Err(error) if error.kind == Kind::AccountUnreadable && !named.is_empty() => None,

@@ -41,7 +41,7 @@ impl Service {
         let uid = caller.owner.uid;
         let _accounts = self.vault.lock(LockOn::Accounts(uid)).await?;
         let accounts = self.accounts(&caller.owner).await?;
-        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let record = &accounts.find_one(named, self.config().default_profile())?.value;
         let old = record.key();
         let name = self.free(uid, &accounts, new_name)?;
         self.no_login(&old)?;

@@ -218,6 +218,28 @@ async fn r20_new_credentials_that_a_diagnosis_is_told_are_kept_also_when_they_co
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_url_of_several_accounts_names_none_that_is_to_be_changed() {
+    use iamd_protocol::bus::EditOptions;
+    let house = House::new();
+    let (url, alice) = ("https://issuer.test/", house.caller(ALICE));
+    house.add(ALICE, "alice", "mine", url);
+    house.service.rename(&alice, url, "one").await.unwrap();
+    house.add(ALICE, "alice", "production", url);
+    house.service.set_default(&alice, "production").await.unwrap();
+    let removed = house.service.remove(&alice, url, Default::default()).await.unwrap_err();
+    let renamed = house.service.rename(&alice, url, "x").await.unwrap_err();
+    let edited = house.service.edit(&alice, url, EditOptions::default()).await.unwrap_err();
+    for error in [removed, renamed, edited] {
+        assert_eq!(error.kind, Kind::InvalidArgument);
+        assert!(error.message.ends_with("one, production"), "{error}");
+    }
+    assert_eq!(house.service.list(&alice).await.unwrap().len(), 2);
+    assert_eq!(house.revoked(), [""; 0]);
+    // To look at one of them is harmless.
+    assert_eq!(house.service.show(&alice, url).await.unwrap().name, "production");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_diagnosis_does_not_wait_for_ever_for_a_silent_issuer() {
     let house = House::new();
     house.signed_in_with_token();
