@@ -304,6 +304,7 @@ pub fn client(owner: ClientOwner, issuer: &url::Url, number: usize) -> ClientRec
     ClientRecord {
         owner,
         issuer: issuer.to_string(),
+        user: None,
         generation: 0,
         client_id: format!("client-{number}"),
         client_name: None,

@@ -90,6 +90,8 @@ kinds! {
     TooManyLogins = Exit::Denied, "Finish or cancel one first:  iamctl login --cancel NAME";
     /// The uid has as many requests in flight as the site allows.
     TooManyRequests = Exit::Denied, "Try again when the running requests are done.";
+    /// The uid has registered as many clients in an hour as the site allows.
+    TooManyRegistrations = Exit::Denied, "Try again later, or use the client that you have.";
     /// Passphrases were tried too often just now.
     TooManyAttempts = Exit::Denied, "Wait a minute, then try again.";
     /// The client at the issuer is not the user's to change.

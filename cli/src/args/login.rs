@@ -29,7 +29,7 @@ pub(crate) struct Login {
     /// Wait at most so long; the login goes on [e.g. 90, 5m]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "no_wait")]
     pub(crate) timeout: Option<u32>,
-    /// Register a new client at the issuer first
+    /// Sign in with a new client of the account's own
     #[arg(long)]
     pub(crate) new_client: bool,
     /// Seal the account with a passphrase of your own, from this sign-in on

@@ -208,7 +208,7 @@ pub trait Issuers: Send + Sync + 'static {
         &self,
         issuer: &IssuerProfile,
         client: &ClientRecord,
-    ) -> Result<(), IssuerError>;
+    ) -> Result<Deregistered, IssuerError>;
 
     /// The client that the site configured, its secret read from its file.
     async fn fixed_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError>;
@@ -273,13 +273,6 @@ pub trait Issuers: Send + Sync + 'static {
 
     /// Looks at the issuer, for a diagnosis.
     async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError>;
-
-    /// Whether the issuer still knows a client (RFC 7592 §2.1); `None` where it cannot be asked.
-    async fn knows_client(
-        &self,
-        issuer: &IssuerProfile,
-        client: &ClientRecord,
-    ) -> Result<Option<bool>, IssuerError>;
 
     /// Whether a refresh token lives, by introspection (RFC 7662), which does not use it; `None`
     /// where that is not offered to this client.

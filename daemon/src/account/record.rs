@@ -201,6 +201,9 @@ pub enum ClientAuth {
 pub struct ClientRecord {
     /// Whose it is.
     pub owner: ClientOwner,
+    /// The name of the user that it was registered for; the site's is nobody's.
+    #[serde(default)]
+    pub user: Option<String>,
     /// The issuer's URL.
     pub issuer: String,
     /// Counts the writes of this record.
@@ -228,6 +231,14 @@ pub struct ClientRecord {
     pub grant_types: Vec<String>,
     /// When we registered it.
     pub registered_at: UnixTime,
+}
+
+impl ClientRecord {
+    /// Whether this user may use it: one of an earlier user of the same uid is nobody's
+    /// (requirement 54).
+    pub fn is_for(&self, user: &str) -> bool {
+        self.user.as_deref().is_none_or(|mine| mine == user)
+    }
 }
 
 /// What a user decided for themself.

@@ -132,6 +132,8 @@ pub struct Limits {
     pub logins: u32,
     /// Requests in flight per uid.
     pub requests: u32,
+    /// Clients that are registered per uid and hour.
+    pub registrations: u32,
     /// Bytes of an issuer's reply.
     pub reply_bytes: usize,
     /// Time for an issuer's reply.

@@ -45,6 +45,7 @@ fn without_a_file_there_are_the_defaults() {
     assert_eq!(config.limits.accounts, 16);
     assert_eq!(config.limits.logins, 2);
     assert_eq!(config.limits.requests, 64);
+    assert_eq!(config.limits.registrations, 5);
     assert_eq!(config.sessions.grace, Duration::from_secs(900));
     assert_eq!(config.users.services, ["sshd", "login"]);
     assert!(config.default_issuer.is_none() && !config.custom_issuers);
@@ -54,6 +55,10 @@ fn without_a_file_there_are_the_defaults() {
 fn r70_every_mistake_is_named_with_file_line_and_key() {
     let cases = [
         ("[limits]\naccount = 3\n", "iamd.toml:2: limits.account: unknown field `account`"),
+        (
+            "[limits]\nregistrations = 1001\n",
+            "iamd.toml:2: limits.registrations: must be between 1 and 1000",
+        ),
         ("[limits]\naccounts = 0\n", "iamd.toml:2: limits.accounts: must be between 1 and 1000"),
         (
             "[policy]\nshow_secrets = [\"a b\"]\n",

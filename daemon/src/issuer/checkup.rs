@@ -5,13 +5,12 @@ use std::sync::PoisonError;
 use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
-use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{
     IssuerClient, Peer,
     error::ErrorReply,
-    form::{Form, bearer},
+    form::Form,
     http::{Ask, Reply},
     redact::Redactor,
 };
@@ -60,32 +59,6 @@ impl IssuerClient {
             clock_ahead: seen.clock_ahead,
             certificate_ends: seen.certificate.as_deref().and_then(end_of),
         })
-    }
-
-    /// Reads the client's registration (RFC 7592 §2.1). INDIGO IAM changes nothing for that.
-    pub(super) async fn ask_for_client(
-        &self,
-        profile: &IssuerProfile,
-        client: &ClientRecord,
-    ) -> Result<Option<bool>, IssuerError> {
-        let (Some(token), Some(Ok(url))) = (
-            &client.registration_access_token,
-            client.registration_client_uri.as_deref().map(Url::parse),
-        ) else {
-            return Ok(None);
-        };
-        let ask = Ask { authorization: bearer(token), ..Ask::get(&url) };
-        let reply = self.ask(profile, ask, true).await?;
-        let error = match reply.status {
-            200 => return Ok(Some(true)),
-            // RFC 7592 §2.1: a client that is not there answers as a wrong token does.
-            401 | 404 | 410 => return Ok(Some(false)),
-            _ => ErrorReply::read(profile, &reply, &Redactor::new([token])),
-        };
-        if error.status == 400 && error.words.contains("invalid registration access token") {
-            return Ok(Some(false));
-        }
-        Err(error.into_error())
     }
 
     /// Introspection of the refresh token: it stays as it is, also where each use replaces it.

@@ -43,6 +43,7 @@ impl IssuerClient {
         ClientRecord {
             owner,
             issuer: profile.url.as_str().to_owned(),
+            user: None,
             generation: 0,
             client_id,
             client_name: None,

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::account::{
     ClientRecord, IssuerProfile, ScopeSet, UnixTime,
-    ports::{ClientChange, ClientMetadata, IssuerError, LeftOut, Managed},
+    ports::{ClientChange, ClientMetadata, Deregistered, IssuerError, LeftOut, Managed},
 };
 
 /// What the issuer sets and a client must not send back (RFC 7592 §2.2); `created_at` is INDIGO
@@ -64,16 +64,14 @@ impl IssuerClient {
             ..Ask::get(&url)
         };
         let reply = self.ask(profile, ask, true).await?;
+        let before = client.scopes.clone();
         Ok(taken(profile, client, &reply, |client, json| {
             // What the answer does not name is as it was asked for.
             take_metadata(client, &wish);
             json.iter().for_each(|json| take_metadata(client, json));
             let grants = wish.get("grant_types").and_then(list).unwrap_or_default();
-            left_out(
-                change.scopes.as_ref().unwrap_or(&ScopeSet::default()),
-                &words(&grants),
-                client,
-            )
+            // What it had may be taken away with a change of something else.
+            left_out(change.scopes.as_ref().unwrap_or(&before), &words(&grants), client)
         }))
     }
 
@@ -81,18 +79,20 @@ impl IssuerClient {
         &self,
         profile: &IssuerProfile,
         client: &ClientRecord,
-    ) -> Result<(), IssuerError> {
+    ) -> Result<Deregistered, IssuerError> {
         let (url, authorization) = way(profile, client)?;
         let ask = Ask { method: Method::DELETE, authorization, ..Ask::get(&url) };
         let reply = self.ask(profile, ask, client.owner.is_of_a_user()).await?;
         let error = match reply.status {
-            // Gone, or gone before (requirement 22).
-            200..=204 | 401 | 404 | 410 => return Ok(()),
+            200..=204 => return Ok(Deregistered::Deleted),
+            404 | 410 => return Ok(Deregistered::Gone),
+            // RFC 7592 §2.3: of a client that is not there, and of a token that was replaced.
+            401 => return Ok(Deregistered::Unconfirmed),
             _ => refusal(profile, client, &reply),
         };
-        // INDIGO IAM: the client, and so its token, is not there any more.
+        // The same at INDIGO IAM.
         if is_unknown_token(&error) {
-            return Ok(());
+            return Ok(Deregistered::Unconfirmed);
         }
         Err(error.into_error())
     }

@@ -57,8 +57,9 @@ use crate::{
     account::{
         AudienceSet, ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
         ports::{
-            Checkup, ClientChange, ClientMetadata, DeviceAuthorization, Health, IssuerError,
-            Issuers, LeftOut, Managed, PollAnswer, RefreshFailure, Registration, Tokens, Wanted,
+            Checkup, ClientChange, ClientMetadata, Deregistered, DeviceAuthorization, Health,
+            IssuerError, Issuers, LeftOut, Managed, PollAnswer, RefreshFailure, Registration,
+            Tokens, Wanted,
         },
     },
     clock::Clock,
@@ -188,7 +189,7 @@ impl Issuers for IssuerClient {
         &self,
         issuer: &IssuerProfile,
         client: &ClientRecord,
-    ) -> Result<(), IssuerError> {
+    ) -> Result<Deregistered, IssuerError> {
         self.delete_client(issuer, client).await
     }
 
@@ -257,14 +258,6 @@ impl Issuers for IssuerClient {
 
     async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError> {
         self.look_at(issuer).await
-    }
-
-    async fn knows_client(
-        &self,
-        issuer: &IssuerProfile,
-        client: &ClientRecord,
-    ) -> Result<Option<bool>, IssuerError> {
-        self.ask_for_client(issuer, client).await
     }
 
     async fn is_alive(

@@ -161,6 +161,7 @@ impl IssuerClient {
         let client = ClientRecord {
             owner,
             issuer: profile.url.as_str().to_owned(),
+            user: None,
             generation: 0,
             client_id: granted.client_id.unwrap_or_default(),
             client_name: Some(printable(

@@ -138,6 +138,9 @@ pub struct Request {
     pub audiences: AudienceSet,
     /// With whose client.
     pub client_owner: ClientOwner,
+    /// The client that the account has until this login ends well, where it gets one of its own in
+    /// the place of it.
+    pub replaces: Option<ClientRecord>,
     /// Whether the account is there already: one that is removed meanwhile is not made again.
     pub exists: bool,
 }

@@ -63,6 +63,7 @@ impl World {
             profile: profile(),
             scopes: profile().scopes,
             client_owner: ClientOwner::Site,
+            replaces: None,
             exists: false,
             audiences: AudienceSet::default(),
         };

@@ -2,9 +2,11 @@
 
 mod attempts;
 mod quota;
+mod registrations;
 
 pub use attempts::{Attempt, Attempts, NotNow};
 pub use quota::{Quota, QuotaGuard, TooManyRequests};
+pub use registrations::{Registrations, TooManyRegistrations};
 
 use crate::{
     account::IssuerProfile,

@@ -84,6 +84,26 @@ impl Accounts {
             format!("you have no account \u{201c}{shown}\u{201d}"),
         ))
     }
+
+    /// The same where something is to be changed: a URL that several accounts have names none.
+    pub(super) fn find_one(
+        &self,
+        named: &str,
+        site_default: Option<&IssuerProfile>,
+    ) -> Result<&Stored<Record>, ServiceError> {
+        let found = self.find(named, site_default)?;
+        if !named.contains("://") {
+            return Ok(found);
+        }
+        let at = self.open.iter().filter(|account| account.value.issuer == found.value.issuer);
+        let names: Vec<_> = at.map(|account| account.value.name.as_str()).collect();
+        if names.len() > 1 {
+            let text =
+                format!("you have several accounts there; name one of them: {}", names.join(", "));
+            return Err(ServiceError::new(Kind::InvalidArgument, text));
+        }
+        Ok(found)
+    }
 }
 
 impl Service {

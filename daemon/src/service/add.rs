@@ -58,7 +58,7 @@ impl Service {
         let accounts = self.accounts(owner).await?;
         let default = accounts.default_name(self.config().default_profile());
         let plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
-        let Provided { client, left_out } = self.client_of_new(&plan).await?;
+        let Provided { client, left_out } = self.client_of_new(owner, &plan).await?;
         let mut remarks = told(&left_out);
         remarks.extend(lacking(&client, &plan.scopes, &left_out));
         let made = match self.save_new(owner, &plan, &client).await {
@@ -110,7 +110,11 @@ impl Service {
         Ok(ChangeReply { account, login_needed: !signed_in, remarks })
     }
 
-    async fn client_of_new(&self, plan: &NewAccount) -> Result<Provided, ServiceError> {
+    async fn client_of_new(
+        &self,
+        user: &Owner,
+        plan: &NewAccount,
+    ) -> Result<Provided, ServiceError> {
         let NewAccount { key, profile, scopes, .. } = plan;
         let mut wish = Wish { scopes, name: None, initial_access_token: None };
         let owner = match &plan.client {
@@ -127,11 +131,12 @@ impl Service {
             }
             Choice::Given(client) => {
                 self.vault.remove_client(&client.owner, &client.issuer).await?;
-                self.vault.save_client(client, Revision::ABSENT).await?;
-                return Ok(Provided { client: (**client).clone(), left_out: LeftOut::default() });
+                let client = ClientRecord { user: Some(user.user.clone()), ..(**client).clone() };
+                self.vault.save_client(&client, Revision::ABSENT).await?;
+                return Ok(Provided { client, left_out: LeftOut::default() });
             }
         };
-        Ok(self.client(profile, &owner, key.uid, &wish, None).await?)
+        Ok(self.client(profile, &owner, user, &wish, None).await?)
     }
 
     async fn save_new(
@@ -206,6 +211,7 @@ impl Service {
             scopes: plan.scopes.clone(),
             audiences: plan.audiences.clone(),
             client_owner: client.owner.clone(),
+            replaces: None,
             exists: true,
         };
         // Not revoked where it cannot be kept: the user may still hold it.
@@ -236,11 +242,7 @@ impl Service {
         if !client.owner.is_of_one_account() {
             return;
         }
-        if matches!(client.owner, ClientOwner::Own(..))
-            && let Err(error) = self.issuers.deregister(profile, client).await
-        {
-            tracing::warn!(issuer = %profile.name, client = client.client_id, %error, "a client that is not needed stays registered: {error}");
-        }
+        self.give_up(profile, client).await;
         if let Err(error) = self.vault.remove_client(&client.owner, &client.issuer).await {
             tracing::warn!(issuer = %profile.name, %error, "a client that is not needed could not be forgotten: {error}");
         }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::account::{
     AccountKey, AccountName, AudienceSet, ClientAuth, ClientOwner, ClientRecord, IssuerProfile,
-    ScopeSet,
+    Owner, ScopeSet,
 };
 
 /// A new account before it is made.
@@ -72,7 +72,7 @@ impl Service {
             Some(audiences) => AudienceSet::parse(audiences)?,
             None => profile.audiences.clone(),
         };
-        let client = self.beyond_shared(&profile, &scopes, client).await?;
+        let client = self.beyond_shared(&caller.owner, &profile, &scopes, client).await?;
         Ok(NewAccount { key, profile, scopes, audiences, client, refresh_token, passphrase })
     }
 
@@ -117,7 +117,7 @@ impl Service {
             return Err(ServiceError::new(Kind::AccountExists, text));
         }
         if accounts.foreign.contains(&name) {
-            let text = format!("the name {name} is not free for this uid; choose another");
+            let text = format!("the name {name} cannot be used; choose another");
             return Err(ServiceError::new(Kind::DeniedByPolicy, text));
         }
         if self.logins.running_of(uid).contains(&name) {
@@ -201,6 +201,7 @@ impl Service {
         Ok(ClientRecord {
             owner: ClientOwner::Given(key.uid, key.name.clone()),
             issuer: profile.url.to_string(),
+            user: None,
             generation: 0,
             client_id: id.to_owned(),
             client_name: None,
@@ -252,15 +253,26 @@ impl Service {
     /// accounts get this account its own.
     async fn beyond_shared(
         &self,
+        user: &Owner,
         profile: &IssuerProfile,
         scopes: &ScopeSet,
         client: Choice,
     ) -> Result<Choice, ServiceError> {
         let Choice::Shared(owner @ ClientOwner::User(_)) = &client else { return Ok(client) };
         let known = self.vault.client(owner, profile.url.as_str()).await?;
+        let known = known.filter(|known| known.value.is_for(&user.user));
         let has = known.map_or_else(|| profile.scopes.clone(), |known| known.value.scopes);
         let lacks = scopes.filtered(|scope| !has.covers(scope));
-        Ok(if lacks.is_empty() || has.is_empty() { client } else { Choice::Own(None, None) })
+        if lacks.is_empty() || has.is_empty() {
+            return Ok(client);
+        }
+        if !self.config().users.own_clients {
+            let text = format!(
+                "your client at this issuer is not registered for: {lacks}; this site lets no account have one of its own: make the account without them, then:  iamctl account edit --add-scope"
+            );
+            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+        }
+        Ok(Choice::Own(None, None))
     }
 }
 

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 
 use crate::{
     account::{
-        ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, Record, ScopeSet,
-        ports::{LeftOut, LockOn, Registration, Revision},
+        ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, Owner, Record, ScopeSet,
+        ports::{IssuerError, LeftOut, LockOn, Registration, Revision},
     },
     audit,
     login::Failure,
@@ -33,7 +33,7 @@ pub(super) struct Provided {
 impl Service {
     /// The profile with a name for a new client that tells the issuer's people whose it is: the
     /// issuer file's, else iamd and the site.
-    fn named(&self, profile: &IssuerProfile) -> IssuerProfile {
+    pub(super) fn named(&self, profile: &IssuerProfile) -> IssuerProfile {
         let mut profile = profile.clone();
         if profile.client_name.is_empty() {
             let config = self.config();
@@ -76,7 +76,7 @@ impl Service {
         &self,
         profile: &IssuerProfile,
         owner: &ClientOwner,
-        uid: u32,
+        user: &Owner,
         wish: &Wish<'_>,
         rejected: Option<&str>,
     ) -> Result<Provided, Failure> {
@@ -100,7 +100,10 @@ impl Service {
             }
             ClientOwner::Given(..) => {
                 let known = self.vault.client(owner, issuer).await.map_err(vault)?;
-                let known = known.filter(|known| rejected != Some(known.value.client_id.as_str()));
+                let known = known.filter(|known| {
+                    let rejected = rejected == Some(known.value.client_id.as_str());
+                    !rejected && known.value.is_for(&user.user)
+                });
                 let known = known.ok_or_else(|| no_longer("that you gave to this account"))?;
                 return Ok(Provided::known(known.value));
             }
@@ -108,7 +111,8 @@ impl Service {
         }
         let usable = |client: &ClientRecord| {
             let alive = client.client_secret_expires_at.is_none_or(|end| end > self.clock.wall());
-            alive && rejected != Some(client.client_id.as_str())
+            let rejected = rejected == Some(client.client_id.as_str());
+            alive && !rejected && client.is_for(&user.user)
         };
         let known = self.vault.client(owner, issuer).await.map_err(vault)?;
         if let Some(known) = known.filter(|known| usable(&known.value)) {
@@ -119,6 +123,10 @@ impl Service {
         let known = self.vault.client(owner, issuer).await.map_err(vault)?;
         let (revision, name) = match known {
             Some(known) if usable(&known.value) => return Ok(Provided::known(known.value)),
+            Some(known) if !known.value.is_for(&user.user) => {
+                self.note_reused(user, &known.value);
+                (known.revision, None)
+            }
             Some(known) => (known.revision, known.value.client_name),
             None => (Revision::ABSENT, None),
         };
@@ -128,20 +136,41 @@ impl Service {
             profile.client_name =
                 wish.name.map(str::to_owned).or(name).unwrap_or(profile.client_name);
         }
-        let Registration { client, left_out } =
-            self.issuers.register(&profile, owner.clone(), wish.initial_access_token).await?;
-        if let Err(error) = self.vault.save_client(&client, revision).await {
+        let provided = self.register(&profile, owner, user, wish.initial_access_token).await?;
+        let client = &provided.client;
+        if let Err(error) = self.vault.save_client(client, revision).await {
             // Nobody would ever use it: do not leave it behind at the issuer.
-            if let Err(failure) = self.issuers.deregister(&profile, &client).await {
-                tracing::warn!(issuer = %profile.name, error = %failure, "a client that could not be kept stays registered: {failure}");
-            }
+            self.give_up(&profile, client).await;
             return Err(vault(error));
         }
+        Ok(provided)
+    }
+
+    /// Registers a client, which nobody keeps yet.
+    pub(super) async fn register(
+        &self,
+        profile: &IssuerProfile,
+        owner: &ClientOwner,
+        user: &Owner,
+        initial_access_token: Option<&SecretString>,
+    ) -> Result<Provided, Failure> {
+        // The site's client is registered once for all.
+        let counts = *owner != ClientOwner::Site;
+        if counts {
+            let (most, now) = (self.config().limits.registrations, self.clock.monotonic());
+            self.registrations.count(user.uid, most, now).map_err(ServiceError::from)?;
+        }
+        let registered = self.issuers.register(profile, owner.clone(), initial_access_token).await;
+        if counts && matches!(registered, Err(IssuerError::CircuitOpen { .. })) {
+            self.registrations.take_back(user.uid);
+        }
+        let Registration { mut client, left_out } = registered?;
+        client.user = counts.then(|| user.user.clone());
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {
-                uid,
-                issuer,
+                uid: user.uid,
+                issuer: &client.issuer,
                 client: &client.client_id,
                 scopes: client.scopes.to_string(),
                 result: "ok",
@@ -149,6 +178,35 @@ impl Service {
             },
         );
         Ok(Provided { client, left_out })
+    }
+
+    /// A client of an earlier user of this uid is as good as none.
+    fn note_reused(&self, user: &Owner, client: &ClientRecord) {
+        self.audit.record(
+            audit::Kind::UidReused,
+            &audit::Event {
+                uid: user.uid,
+                issuer: &client.issuer,
+                client: &client.client_id,
+                result: "ignored",
+                detail: format!(
+                    "registered for {}, the uid now belongs to {}",
+                    client.user.as_deref().unwrap_or_default(),
+                    user.user
+                ),
+                ..audit::Event::default()
+            },
+        );
+    }
+
+    /// Deletes a client at the issuer that nobody keeps any more.
+    pub(super) async fn give_up(&self, profile: &IssuerProfile, client: &ClientRecord) {
+        if matches!(client.owner, ClientOwner::Given(..)) {
+            return;
+        }
+        if let Err(error) = self.issuers.deregister(profile, client).await {
+            tracing::warn!(issuer = %profile.name, client = client.client_id, %error, "a client that is not needed stays registered: {error}");
+        }
     }
 
     /// The client that an account's sign-in belongs to, as it is kept; `None` when it is gone.
@@ -161,8 +219,8 @@ impl Service {
             ClientOwner::Fixed => self.issuers.fixed_client(profile).await?,
             ClientOwner::Public => self.issuers.public_client(profile)?,
             owner => match self.vault.client(owner, &record.issuer).await? {
-                Some(client) => client.value,
-                None => return Ok(None),
+                Some(client) if client.value.is_for(&record.owner.user) => client.value,
+                _ => return Ok(None),
             },
         };
         Ok((record.client_id.as_ref() == Some(&client.client_id)).then_some(client))

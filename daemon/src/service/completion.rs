@@ -7,14 +7,15 @@ use async_trait::async_trait;
 use iamd_protocol::error::Kind;
 
 use crate::{
-    account::{ClientOwner, ClientRecord, Owner, State, ports::Tokens},
+    account::{ClientRecord, Owner, ports::Tokens},
     audit,
     login::{Completion, Failure, Login, Progress, Request},
 };
 
 use super::{
     Service, ServiceError,
-    clients::{Wish, told},
+    clients::{Provided, Wish, told},
+    new_client::{Fresh, NewClient},
     plan::Plan,
 };
 
@@ -24,20 +25,29 @@ impl Service {
         self: &Arc<Self>,
         owner: &Owner,
         plan: &Plan,
+        new_client: Option<NewClient>,
         caller_pid: Option<u32>,
     ) -> Result<Login, ServiceError> {
+        let (rejected, fresh, replaces) = match new_client {
+            None => (None, None, None),
+            Some(NewClient::InPlaceOf(id)) => (Some(id), None, None),
+            Some(NewClient::Own(before)) => (None, Some(Fresh::default()), before),
+        };
         let request = Request {
             key: plan.key.clone(),
             profile: plan.profile.clone(),
             scopes: plan.scopes.clone(),
             audiences: plan.audiences.clone(),
             client_owner: plan.client_owner.clone(),
+            replaces: replaces.map(|before| *before),
             exists: plan.record.is_some(),
         };
         let completion = Arc::new(SignIn {
             service: Arc::clone(self),
             owner: owner.clone(),
             request: request.clone(),
+            rejected,
+            fresh,
             remarks: std::sync::Mutex::default(),
         });
         let most = self.config().limits.logins as usize;
@@ -62,33 +72,6 @@ impl Service {
         }
         Ok(login)
     }
-
-    /// Forgets the client so that a new one is registered: the user's own, or the site's when
-    /// the issuer does not accept it any more.
-    pub(super) async fn forget_client(&self, plan: &Plan) -> Result<(), ServiceError> {
-        let owner = &plan.client_owner;
-        let broken = plan
-            .record
-            .as_ref()
-            .is_some_and(|record| matches!(record.state, State::ClientBroken { .. }));
-        match owner {
-            ClientOwner::User(_) | ClientOwner::Own(..) => {}
-            ClientOwner::Site if broken => {}
-            ClientOwner::Fixed | ClientOwner::Public => {
-                let text = "the client at this issuer is configured by the site; administrators: correct it in its issuer file";
-                return Err(ServiceError::new(Kind::DeniedByPolicy, text));
-            }
-            ClientOwner::Given(..) => {
-                let text = "you gave this account its client; to give it another one, remove the account and add it again";
-                return Err(ServiceError::new(Kind::InvalidArgument, text));
-            }
-            ClientOwner::Site => {
-                let text = "the client at this issuer is the site's; only the issuer's refusal of it makes a new one";
-                return Err(ServiceError::new(Kind::DeniedByPolicy, text));
-            }
-        }
-        Ok(self.vault.remove_client(owner, plan.profile.url.as_str()).await?)
-    }
 }
 
 /// What a login does when it ends: the service's part of it.
@@ -96,16 +79,33 @@ struct SignIn {
     service: Arc<Service>,
     owner: Owner,
     request: Request,
+    /// The client that the issuer refused before this login.
+    rejected: Option<String>,
+    /// The client that the account is to have for itself from this login on.
+    fresh: Option<Fresh>,
     remarks: Mutex<Vec<String>>,
 }
 
 #[async_trait]
 impl Completion for SignIn {
     async fn client(&self) -> Result<ClientRecord, Failure> {
-        self.provide(None).await
+        match &self.fresh {
+            Some(fresh) => {
+                let provided = self.service.register_fresh(&self.owner, &self.request, fresh);
+                Ok(self.remark(provided.await?))
+            }
+            None => self.provide(self.rejected.as_deref()).await,
+        }
     }
 
     async fn replace_client(&self, rejected: &ClientRecord) -> Result<ClientRecord, Failure> {
+        if self.fresh.is_some() {
+            let text = format!(
+                "{} does not accept the client that it registered just now",
+                self.request.profile.title
+            );
+            return Err(Failure::new(Kind::ClientBroken, text));
+        }
         self.provide(Some(rejected.client_id.as_str())).await
     }
 
@@ -114,7 +114,13 @@ impl Completion for SignIn {
         client: &ClientRecord,
         tokens: Tokens,
     ) -> Result<(Option<String>, Vec<String>), Failure> {
-        let subject = self.service.keep_sign_in(&self.owner, &self.request, client, tokens).await?;
+        let (owner, request) = (&self.owner, &self.request);
+        let subject = match &self.fresh {
+            Some(fresh) => {
+                self.service.keep_with_fresh(owner, request, fresh, client, tokens).await?
+            }
+            None => self.service.keep_sign_in(owner, request, client, tokens).await?,
+        };
         let mut remarks =
             std::mem::take(&mut *self.remarks.lock().unwrap_or_else(PoisonError::into_inner));
         remarks.extend(subject.1);
@@ -126,6 +132,9 @@ impl Completion for SignIn {
     }
 
     async fn over(&self, progress: &Progress) {
+        if let Some(fresh) = &self.fresh {
+            self.service.give_up_fresh(&self.request.profile, fresh);
+        }
         if let Progress::Failed { kind, message } = progress {
             self.service.audit.record(
                 audit::Kind::LoginFailed,
@@ -146,10 +155,15 @@ impl SignIn {
     async fn provide(&self, rejected: Option<&str>) -> Result<ClientRecord, Failure> {
         let Request { profile, scopes, client_owner, .. } = &self.request;
         let wish = Wish { scopes, name: None, initial_access_token: None };
-        let uid = self.owner.uid;
-        let provided = self.service.client(profile, client_owner, uid, &wish, rejected).await?;
+        let provided =
+            self.service.client(profile, client_owner, &self.owner, &wish, rejected).await?;
+        Ok(self.remark(provided))
+    }
+
+    /// The client; what the issuer left out is said with the result.
+    fn remark(&self, provided: Provided) -> ClientRecord {
         let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
         remarks.extend(told(&provided.left_out));
-        Ok(provided.client)
+        provided.client
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use iamd_protocol::{bus::Finding, error::Kind};
 
 use crate::account::{
-    ClientOwner, IssuerProfile, Record, State,
+    ClientOwner, ClientRecord, IssuerProfile, Record, State,
     ports::{Checkup, IssuerError, Stored},
 };
 
@@ -105,7 +105,36 @@ impl Service {
         }
     }
 
-    async fn look_at(&self, record: &Record, is_default: bool, answering: bool) -> Vec<Finding> {
+    /// Whether the issuer knows a client; `None` where it cannot be asked. What the answer brings of
+    /// new credentials is kept, also when it comes too late for the diagnosis.
+    async fn knows(
+        self: &Arc<Self>,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<Option<bool>, String> {
+        if client.registration_access_token.is_none() || client.registration_client_uri.is_none() {
+            return Ok(None);
+        }
+        let (service, profile, owner) = (Arc::clone(self), profile.clone(), client.owner.clone());
+        let read = tokio::spawn(async move { service.read_registration(&profile, &owner).await });
+        let read = async {
+            let lost =
+                |error: tokio::task::JoinError| IssuerError::Local { text: error.to_string() };
+            read.await.map_err(lost)
+        };
+        match self.within(read).await? {
+            Ok(_) => Ok(Some(true)),
+            Err(error) if error.kind == Kind::ClientBroken => Ok(Some(false)),
+            Err(error) => Err(error.message),
+        }
+    }
+
+    async fn look_at(
+        self: &Arc<Self>,
+        record: &Record,
+        is_default: bool,
+        answering: bool,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         let name = format!("account {}", record.name);
         let advice = |kind: Kind| about(kind, record, is_default);
@@ -167,7 +196,7 @@ impl Service {
     /// What the issuer says of the account's client and of its refresh token. Neither question
     /// changes or uses up anything; where they cannot be asked, the record's state has been told.
     async fn ask_about(
-        &self,
+        self: &Arc<Self>,
         record: &Record,
         profile: &IssuerProfile,
         is_default: bool,
@@ -187,7 +216,7 @@ impl Service {
             match client.owner {
                 // The site's client is the site's to look after.
                 ClientOwner::Site | ClientOwner::Fixed => Ok(None),
-                _ => self.within(self.issuers.knows_client(profile, &client)).await,
+                _ => self.knows(profile, &client).await,
             }
         };
         let alive = async {

@@ -65,7 +65,7 @@ impl Service {
         // Two changes of one user come one after the other, and none beside a rename.
         let _accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
         let accounts = self.accounts(&caller.owner).await?;
-        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let record = &accounts.find_one(named, self.config().default_profile())?.value;
         let key = record.key();
         let profile = self.profile_of(record)?;
         let change = self.checked(&profile, options).await?;
@@ -155,7 +155,8 @@ impl Service {
             }
             _ => {}
         }
-        let Some(stored) = self.vault.client(&owner, &record.issuer).await? else {
+        let stored = self.vault.client(&owner, &record.issuer).await?;
+        let Some(stored) = stored.filter(|client| client.value.is_for(&record.owner.user)) else {
             return Ok(Vec::new());
         };
         // What it was not registered for before is not asked again with every other change.

@@ -8,7 +8,7 @@ use crate::{
         ports::{IssuerError, RefreshError, VaultError},
     },
     login::Failure,
-    policy::{IssuerRefusal, TooManyRequests},
+    policy::{IssuerRefusal, TooManyRegistrations, TooManyRequests},
     token::TokenError,
 };
 
@@ -109,6 +109,16 @@ impl From<IssuerRefusal> for ServiceError {
 impl From<TooManyRequests> for ServiceError {
     fn from(_: TooManyRequests) -> Self {
         Self::new(Kind::TooManyRequests, "too many requests of yours are running at once")
+    }
+}
+
+impl From<TooManyRegistrations> for ServiceError {
+    fn from(TooManyRegistrations(wait): TooManyRegistrations) -> Self {
+        let minutes = wait.as_secs().div_ceil(60);
+        let text = format!(
+            "as many clients were registered for you as this site allows in an hour (limits.registrations); the next one is possible in {minutes} min"
+        );
+        Self::new(Kind::TooManyRegistrations, text)
     }
 }
 

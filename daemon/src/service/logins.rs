@@ -53,11 +53,12 @@ impl Service {
         if let Some(running) = self.logins.request_of(&plan.key) {
             is_as_asked(&running, &plan, named, &options)?;
         }
-        if options.new_client == Some(true) {
-            self.forget_client(&plan).await?;
-        }
+        let new_client = match options.new_client {
+            Some(true) => Some(self.new_client(&plan).await?),
+            _ => None,
+        };
         let Login { request, mut progress, joined } =
-            self.start_login(&caller.owner, &plan, caller.pid)?;
+            self.start_login(&caller.owner, &plan, new_client, caller.pid)?;
         if joined {
             is_as_asked(&request, &plan, named, &options)?;
         }

@@ -15,6 +15,7 @@ mod handed;
 mod keeper;
 mod logins;
 mod logout;
+mod new_client;
 mod notice;
 mod passphrases;
 mod plan;
@@ -53,7 +54,7 @@ use crate::{
     clock::{Clock, Random},
     config::{Config, Sources},
     login::Logins,
-    policy::{Quota, QuotaGuard},
+    policy::{Quota, QuotaGuard, Registrations},
     token::Broker,
     users::Users,
 };
@@ -113,6 +114,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     quota: Quota,
+    registrations: Registrations,
     reloads: watch::Sender<()>,
 }
 
@@ -135,6 +137,7 @@ impl Service {
             clock: parts.clock,
             random: parts.random,
             quota: Quota::default(),
+            registrations: Registrations::default(),
             reloads: watch::channel(()).0,
         });
         let publisher: Weak<Self> = Arc::downgrade(&service);

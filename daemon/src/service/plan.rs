@@ -68,7 +68,7 @@ impl Service {
         };
         if record.is_none() {
             if accounts.foreign.contains(&name) {
-                let text = format!("the name {name} is not free for this uid; choose another");
+                let text = format!("the name {name} cannot be used; choose another");
                 return Err(ServiceError::new(Kind::DeniedByPolicy, text));
             }
             self.may_add(owner.uid, accounts, &name)?;

@@ -10,7 +10,10 @@ use iamd_protocol::{
 
 use super::{Caller, Service, ServiceError, accounts::Accounts};
 use crate::{
-    account::{AccountKey, AccountName, ClientOwner, Record, ports::LockOn},
+    account::{
+        AccountKey, AccountName, ClientOwner, Record,
+        ports::{Deregistered, LockOn},
+    },
     audit,
 };
 
@@ -30,7 +33,7 @@ impl Service {
         let _accounts = self.vault.lock(LockOn::Accounts(owner.uid)).await?;
         let accounts = self.accounts(owner).await?;
         let default = accounts.default_name(self.config().default_profile());
-        let found = match accounts.find(named, self.config().default_profile()) {
+        let found = match accounts.find_one(named, self.config().default_profile()) {
             Ok(account) => Some(account.value.key()),
             // A record that does not open can still be given up.
             Err(error) if error.kind == Kind::AccountUnreadable && !named.is_empty() => None,
@@ -127,10 +130,14 @@ impl Service {
                 let on = LockOn::Client(owner.clone(), record.issuer.clone());
                 let _lock = self.vault.lock(on).await;
                 match self.delete_registration(record).await {
-                    Ok(deleted) => {
-                        reply.client_deleted = deleted;
+                    Ok(None) => return,
+                    Ok(Some(Deregistered::Deleted | Deregistered::Gone)) => {
+                        reply.client_deleted = true;
                         return;
                     }
+                    Ok(Some(Deregistered::Unconfirmed)) => format!(
+                        "the issuer did not confirm that its client {id} is deleted: it does not accept the token for that; the client is gone, or stays there"
+                    ),
                     Err(error) => format!(
                         "its client {id} could not be deleted at the issuer and stays there: {error}"
                     ),
@@ -152,10 +159,14 @@ impl Service {
             || at.any(|issuer| issuer.as_ref() == Some(&record.issuer))
     }
 
-    /// Deletes a client at the issuer (RFC 7592 §2.3) and forgets it; `false` when there is none.
-    async fn delete_registration(&self, record: &Record) -> Result<bool, ServiceError> {
+    /// Deletes a client at the issuer (RFC 7592 §2.3) and forgets it; `None` when there is none.
+    async fn delete_registration(
+        &self,
+        record: &Record,
+    ) -> Result<Option<Deregistered>, ServiceError> {
         let found = self.vault.client(&record.client_owner, &record.issuer).await?;
-        let Some(client) = found else { return Ok(false) };
+        let found = found.filter(|client| client.value.is_for(&record.owner.user));
+        let Some(client) = found else { return Ok(None) };
         let deleted = match self.profile_of(record) {
             Ok(profile) => {
                 let deleted = self.issuers.deregister(&profile, &client.value).await;
@@ -164,7 +175,7 @@ impl Service {
             Err(error) => Err(error),
         };
         self.forget_registration(record).await;
-        deleted.map(|()| true)
+        deleted.map(Some)
     }
 
     async fn forget_registration(&self, record: &Record) {

@@ -7,8 +7,8 @@ use iamd_protocol::{bus::ChangeReply, error::Kind};
 use super::{Caller, Service, ServiceError};
 use crate::{
     account::{
-        AccountKey,
-        ports::{LockOn, Wanted},
+        AccountKey, AccountName, Record,
+        ports::{LockOn, VaultError, Wanted},
     },
     audit,
 };
@@ -41,9 +41,11 @@ impl Service {
         let uid = caller.owner.uid;
         let _accounts = self.vault.lock(LockOn::Accounts(uid)).await?;
         let accounts = self.accounts(&caller.owner).await?;
-        let old = accounts.find(named, self.config().default_profile())?.value.key();
+        let record = &accounts.find_one(named, self.config().default_profile())?.value;
+        let old = record.key();
         let name = self.free(uid, &accounts, new_name)?;
         self.no_login(&old)?;
+        self.clear_way(record, &name).await?;
         let new = AccountKey { uid, name };
         // Two renames of one user never wait for each other: they hold the lock above.
         let lock = self.vault.lock(LockOn::Account(old.clone())).await?;
@@ -80,6 +82,24 @@ impl Service {
             },
         );
         Ok(ChangeReply { account: new.name.to_string(), ..ChangeReply::default() })
+    }
+
+    /// Withdraws the client that an account of the new name left behind: there is none now, and its
+    /// row is where this account's is to go.
+    async fn clear_way(&self, record: &Record, to: &AccountName) -> Result<(), ServiceError> {
+        if !record.client_owner.is_of_one_account() {
+            return Ok(());
+        }
+        let owner = record.client_owner.renamed(to);
+        match (self.vault.client(&owner, &record.issuer).await, self.profile_of(record)) {
+            (Ok(None), _) => {}
+            (Ok(Some(left)), Ok(profile)) => self.withdraw(&profile, &left.value).await,
+            (Ok(Some(_)), Err(_)) | (Err(VaultError::Unreadable { .. }), _) => {
+                self.vault.remove_client(&owner, &record.issuer).await?;
+            }
+            (Err(error), _) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// A login that runs would bring back what is changed now.

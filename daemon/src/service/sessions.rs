@@ -214,7 +214,7 @@ impl Service {
         if unanswered >= self.config().login.unanswered_limit {
             return later;
         }
-        let Login { request, mut progress, .. } = match self.start_login(owner, &plan, None) {
+        let Login { request, mut progress, .. } = match self.start_login(owner, &plan, None, None) {
             Ok(login) => login,
             Err(error) => {
                 tracing::info!(uid = owner.uid, %error, "no login was started: {error}");

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use crate::{
     account::{
-        AccessToken, ClientRecord, Event, Owner, Record, Rotation, Subject,
+        AccessToken, ClientRecord, Event, IssuerProfile, Owner, Record, Rotation, Subject,
         ports::{Identity, JournalEntry, Lock, LockOn, Revision, Tokens, VaultError, Wanted},
     },
     audit,
@@ -19,7 +19,9 @@ use crate::{
 use super::{Service, ServiceError, passphrases::locked};
 
 /// Who signed in (`sub`), and what they should know.
-type SignedIn = (Option<String>, Vec<String>);
+pub(super) type SignedIn = (Option<String>, Vec<String>);
+/// A refresh token that a new sign-in took the place of, and the client that it was given to.
+type Replaced = (Option<String>, SecretString);
 
 impl Service {
     /// Keeps the tokens of a sign-in; where they cannot be kept, they are ended at the issuer too.
@@ -33,12 +35,24 @@ impl Service {
         let refresh_token = tokens.refresh_token.clone();
         let kept = self.take_sign_in(owner, request, client, tokens).await;
         // Nobody holds this refresh token now.
-        if let (Err(_), Some(refresh_token)) = (&kept, refresh_token)
-            && let Err(error) = self.issuers.revoke(&request.profile, client, &refresh_token).await
-        {
-            tracing::warn!(issuer = %request.profile.name, %error, "the tokens of a refused sign-in could not be revoked: {error}");
+        if kept.is_err() {
+            self.revoke_unkept(&request.profile, client, refresh_token.as_ref()).await;
         }
         kept
+    }
+
+    /// Ends the tokens of a sign-in that is not kept.
+    pub(super) async fn revoke_unkept(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        refresh_token: Option<&SecretString>,
+    ) {
+        if let Some(refresh_token) = refresh_token
+            && let Err(error) = self.issuers.revoke(profile, client, refresh_token).await
+        {
+            tracing::warn!(issuer = %profile.name, %error, "the tokens of a refused sign-in could not be revoked: {error}");
+        }
     }
 
     /// Keeps the tokens of a sign-in.
@@ -112,7 +126,7 @@ impl Service {
         client: &ClientRecord,
         tokens: &Tokens,
         refresh_token: &SecretString,
-    ) -> Result<(Box<dyn Lock>, Record, Option<SecretString>, AccessToken), Failure> {
+    ) -> Result<(Box<dyn Lock>, Record, Option<Replaced>, AccessToken), Failure> {
         let lock = self.vault.lock(LockOn::Account(request.key.clone())).await.map_err(vault)?;
         let mut journalled = None;
         let stored =
@@ -136,7 +150,7 @@ impl Service {
         tokens: &Tokens,
         refresh_token: &SecretString,
         journalled: &mut Option<JournalEntry>,
-    ) -> Result<(Record, Option<SecretString>, AccessToken), Failure> {
+    ) -> Result<(Record, Option<Replaced>, AccessToken), Failure> {
         loop {
             let found = self.vault.account(&request.key).await.map_err(vault)?;
             let revision = found.as_ref().map_or(Revision::ABSENT, |found| found.revision);
@@ -165,7 +179,8 @@ impl Service {
                 return Err(locked(&record).into());
             }
             bind(&mut record, tokens.identity.as_ref())?;
-            let replaced = record.refresh_token.take();
+            let before = record.client_id.take();
+            let replaced = record.refresh_token.take().map(|token| (before, token));
             let now = self.clock.wall();
             let access_token = AccessToken {
                 token: tokens.access_token.clone(),
@@ -201,19 +216,30 @@ impl Service {
         }
     }
 
-    /// Revokes the refresh token that a new sign-in took the place of, behind the scenes.
+    /// Revokes the refresh token that a new sign-in took the place of, then deletes the client that
+    /// was the account's alone and is no more, behind the scenes. Only the client that the token was
+    /// given to can end it.
     fn end_replaced(
         self: &Arc<Self>,
         request: &Request,
         client: &ClientRecord,
-        replaced: Option<SecretString>,
+        replaced: Option<Replaced>,
     ) {
-        let Some(replaced) = replaced else { return };
-        let (service, profile, client) =
-            (Arc::clone(self), request.profile.clone(), client.clone());
+        let before = request.replaces.clone();
+        let revoked = replaced.and_then(|(id, token)| {
+            let mut clients = before.iter().chain([client]);
+            let of = clients.find(|client| id.as_ref() == Some(&client.client_id))?;
+            Some((of.clone(), token))
+        });
+        let (service, profile) = (Arc::clone(self), request.profile.clone());
         tokio::spawn(async move {
-            if let Err(error) = service.issuers.revoke(&profile, &client, &replaced).await {
+            if let Some((client, token)) = revoked
+                && let Err(error) = service.issuers.revoke(&profile, &client, &token).await
+            {
                 tracing::info!(issuer = %profile.name, %error, "the previous refresh token could not be revoked; it ends by itself: {error}");
+            }
+            if let Some(before) = before.filter(|before| before.owner.is_of_one_account()) {
+                service.give_up(&profile, &before).await;
             }
         });
     }

@@ -27,10 +27,14 @@ pub struct TestIssuers {
     pub polls: AtomicUsize,
     /// The refresh tokens that were revoked, or were meant to be.
     pub revoked: Mutex<Vec<String>>,
+    /// The clients that revoked them.
+    pub revoked_by: Mutex<Vec<String>>,
     /// The answers to revocations; when empty, done.
     pub revoke_script: Mutex<VecDeque<Result<(), IssuerError>>>,
     /// The clients that were deregistered.
     pub deregistered: Mutex<Vec<String>>,
+    /// What became of them; `None`: deleted.
+    pub became: Mutex<Option<Deregistered>>,
     /// The scopes that a registration leaves out.
     pub left_out: Mutex<ScopeSet>,
     /// The initial access tokens that registrations came with.
@@ -44,6 +48,8 @@ pub struct TestIssuers {
     pub offer_errors: Mutex<VecDeque<IssuerError>>,
     /// What the issuer says it offers.
     pub offered: Mutex<ScopeSet>,
+    /// How long reading a client takes.
+    pub read_latency: Mutex<Duration>,
     /// The scopes of a client that is read; `None`: those we know of.
     pub scopes_at_issuer: Mutex<Option<ScopeSet>>,
     /// The clients that were changed, and how.
@@ -56,8 +62,6 @@ pub struct TestIssuers {
     pub probe: Mutex<Option<Result<Checkup, IssuerError>>>,
     /// How long a look takes.
     pub probe_latency: Mutex<Duration>,
-    /// Whether it knows our client; `None`: it cannot be asked.
-    pub knows: Mutex<Option<Result<Option<bool>, IssuerError>>>,
     /// Whether the refresh token lives; `None`: it cannot be asked.
     pub alive: Mutex<Option<Result<Option<bool>, IssuerError>>>,
     /// How it is doing; `None`: answering.
@@ -135,6 +139,8 @@ impl Issuers for TestIssuers {
         _: &IssuerProfile,
         client: &ClientRecord,
     ) -> Result<Managed<ClientMetadata>, IssuerError> {
+        let latency = *self.read_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
         let mut read = client.clone();
         read.registration_access_token = Some("rat-read".to_owned().into());
         if let Some(scopes) = self.scopes_at_issuer.lock().unwrap().clone() {
@@ -176,9 +182,11 @@ impl Issuers for TestIssuers {
         &self,
         _: &IssuerProfile,
         client: &ClientRecord,
-    ) -> Result<(), IssuerError> {
+    ) -> Result<Deregistered, IssuerError> {
         self.deregistered.lock().unwrap().push(client.client_id.clone());
-        self.deregister_errors.lock().unwrap().pop_front().map_or(Ok(()), Err)
+        let error = self.deregister_errors.lock().unwrap().pop_front();
+        let became = self.became.lock().unwrap().unwrap_or(Deregistered::Deleted);
+        error.map_or(Ok(became), Err)
     }
 
     async fn fixed_client(&self, issuer: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
@@ -255,9 +263,10 @@ impl Issuers for TestIssuers {
     async fn revoke(
         &self,
         _: &IssuerProfile,
-        _: &ClientRecord,
+        client: &ClientRecord,
         refresh_token: &SecretString,
     ) -> Result<(), IssuerError> {
+        self.revoked_by.lock().unwrap().push(client.client_id.clone());
         self.revoked.lock().unwrap().push(refresh_token.expose_secret().to_owned());
         self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
@@ -267,14 +276,6 @@ impl Issuers for TestIssuers {
         TestClock::default().sleep(latency).await;
         let found = Checkup { summary: "answers".into(), ..Checkup::default() };
         self.probe.lock().unwrap().clone().unwrap_or(Ok(found))
-    }
-
-    async fn knows_client(
-        &self,
-        _: &IssuerProfile,
-        _: &ClientRecord,
-    ) -> Result<Option<bool>, IssuerError> {
-        self.knows.lock().unwrap().clone().unwrap_or(Ok(None))
     }
 
     async fn is_alive(

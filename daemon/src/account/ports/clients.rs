@@ -45,6 +45,18 @@ impl std::fmt::Debug for ClientMetadata {
     }
 }
 
+/// What became of a client that was to be deleted (RFC 7592 §2.3). Whatever it is, there is nothing
+/// more to do about it from here (requirement 22).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deregistered {
+    /// The issuer deleted it.
+    Deleted,
+    /// The issuer says that there is none.
+    Gone,
+    /// The issuer does not accept its registration access token: it is gone, or stays.
+    Unconfirmed,
+}
+
 /// What is to be different at a registration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientChange {

@@ -3,13 +3,12 @@
 use serde_json::json;
 
 use super::{
-    mock::{Mock, OPENID, json_reply, oauth, page},
+    mock::{Mock, OPENID, json_reply, oauth},
     pki::Authority,
     *,
 };
 use crate::account::ports::Issuers as _;
 
-const CLIENT: &str = "GET /register/client$1";
 const INTROSPECT: &str = "POST /introspect";
 
 fn metadata(mock: &Mock) -> serde_json::Value {
@@ -59,33 +58,6 @@ async fn r14_what_a_login_needs_and_the_issuer_does_not_offer_is_named() {
     mock.on(OPENID, [json_reply(200, document)]);
     let found = client().probe(&mock.profile()).await.unwrap();
     assert_eq!(found.lacks, ["device login"]);
-}
-
-#[tokio::test]
-async fn a_client_is_known_gone_or_not_to_be_asked_for() {
-    let known = json_reply(200, json!({ "client_id": "client$1" }));
-    let gone = json_reply(400, json!({ "error": "Invalid registration access token" }));
-    for (answer, knows) in [
-        (known, Some(true)),
-        (oauth(401, "invalid_token", "no such token"), Some(false)),
-        (page(404, "not here"), Some(false)),
-        (gone, Some(false)),
-    ] {
-        let mock = Mock::start().await;
-        mock.on(OPENID, [json_reply(200, metadata(&mock))]);
-        mock.on(CLIENT, [answer]);
-        let uri = format!("{}register/client$1", mock.url);
-        let ours = ClientRecord { registration_client_uri: Some(uri), ..basic() };
-        assert_eq!(client().knows_client(&mock.profile(), &ours).await.unwrap(), knows);
-        let unnamed = ClientRecord { registration_client_uri: None, ..basic() };
-        assert_eq!(client().knows_client(&mock.profile(), &unnamed).await.unwrap(), None);
-    }
-    let mock = Mock::start().await;
-    mock.on(CLIENT, [page(503, "later")]);
-    let uri = format!("{}register/client$1", mock.url);
-    let ours = ClientRecord { registration_client_uri: Some(uri), ..basic() };
-    let error = client().knows_client(&mock.profile(), &ours).await.unwrap_err();
-    assert!(passing(&error).is_some(), "{error}");
 }
 
 #[tokio::test]

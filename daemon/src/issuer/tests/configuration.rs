@@ -181,6 +181,23 @@ async fn a_refusal_is_told_in_the_issuers_words_without_the_token() {
 }
 
 #[tokio::test]
+async fn r18_what_an_issuer_takes_away_with_a_change_of_the_name_alone_is_told() {
+    let mock = Mock::start().await;
+    let answer = with(json!({ "scope": "openid", "client_name": "iamd two" }));
+    mock.on("PUT /c/1", [json_reply(200, answer)]);
+    let before = scopes("openid offline_access storage.read:/");
+    let Value::Object(known) = with(json!({ "scope": before.to_string() })) else {
+        panic!("no object")
+    };
+    let ours = ClientRecord { scopes: before, ..ours(&mock) };
+    let change = ClientChange { scopes: None, name: Some("iamd two".into()) };
+    let known = ClientMetadata(known);
+    let changed = client().update_client(&mock.profile(), &ours, &known, &change).await.unwrap();
+    assert_eq!(changed.client.scopes, scopes("openid"));
+    assert_eq!(changed.answer.unwrap().scopes, scopes("offline_access storage.read:/"));
+}
+
+#[tokio::test]
 async fn without_the_means_nothing_is_asked() {
     let mock = Mock::start().await;
     let none = ClientRecord { registration_access_token: None, ..ours(&mock) };

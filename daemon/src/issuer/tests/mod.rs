@@ -125,6 +125,7 @@ fn record(auth: ClientAuth) -> ClientRecord {
     ClientRecord {
         owner: ClientOwner::Site,
         issuer: "https://iam.example/".into(),
+        user: None,
         generation: 0,
         client_id: "client$1".into(),
         client_name: None,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::account::{
     ClientAuth, ClientOwner, ClientPolicy, FixedClient, IssuerProfile, UnixTime,
-    ports::{IssuerError, Issuers as _, Registration},
+    ports::{Deregistered, IssuerError, Issuers as _, Registration},
 };
 
 const ENDPOINT: &str = "POST /iam/api/client-registration";
@@ -164,14 +164,22 @@ async fn the_authentication_is_what_the_issuer_takes_and_what_it_registered() {
 }
 
 #[tokio::test]
-async fn r22_deleting_a_client_that_is_gone_is_success() {
+async fn r22_deleting_a_client_that_is_gone_is_success_and_what_is_not_known_is_not_claimed() {
     let mock = Mock::start().await;
     let mut client_record = basic();
     client_record.registration_client_uri = Some(format!("{}c/1", mock.url));
     let gone = free_text("Invalid registration access token");
-    for answer in [page(204, ""), page(200, ""), page(401, ""), page(404, ""), gone] {
+    for (answer, became) in [
+        (page(204, ""), Deregistered::Deleted),
+        (page(200, ""), Deregistered::Deleted),
+        (page(404, ""), Deregistered::Gone),
+        (page(410, ""), Deregistered::Gone),
+        (page(401, ""), Deregistered::Unconfirmed),
+        (gone, Deregistered::Unconfirmed),
+    ] {
         mock.on("DELETE /c/1", [answer]);
-        client().deregister(&mock.profile(), &client_record).await.unwrap();
+        let found = client().deregister(&mock.profile(), &client_record).await;
+        assert_eq!(found.unwrap(), became);
     }
     mock.on("DELETE /c/1", [page(403, "")]);
     let error = client().deregister(&mock.profile(), &client_record).await.unwrap_err();

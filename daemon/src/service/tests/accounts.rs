@@ -176,21 +176,67 @@ async fn a_diagnosis_asks_for_client_and_refresh_token_and_uses_nothing_up() {
         ("problem", "Sign in with:  iamctl login")
     );
     // The site's client is nobody's business; the user's own is asked for.
-    *house.issuers.knows.lock().unwrap() = Some(Ok(Some(false)));
     let clients = |findings: &[iamd_protocol::bus::Finding]| {
         findings.iter().filter(|f| f.name.starts_with("client of")).cloned().collect::<Vec<_>>()
     };
     assert!(clients(&findings).is_empty());
     let mut own = house.vault.clients.lock().unwrap().values().next().unwrap().0.clone();
     own.owner = ClientOwner::User(ALICE);
+    own.registration_access_token = Some("rat-0".to_owned().into());
+    own.registration_client_uri = Some("https://issuer.test/reg/1".into());
     let issuer = own.issuer.clone();
     house.vault.clients.lock().unwrap().insert((own.owner.clone(), issuer), (own, 1));
     house.change(&key, |record| record.client_owner = ClientOwner::User(ALICE));
+    let known = clients(&house.service.diagnose(&alice).await.unwrap());
+    assert_eq!((known.len(), known[0].level.as_str()), (1, "ok"));
+    let unknown = IssuerError::ClientRejected { text: "unknown client".into() };
+    house.issuers.read_errors.lock().unwrap().push_back(unknown);
     let findings = house.service.diagnose(&alice).await.unwrap();
     let gone = clients(&findings);
     assert_eq!((gone.len(), gone[0].level.as_str()), (1, "problem"));
     assert!(gone[0].advice.contains("--new-client"), "{gone:?}");
     assert_eq!(house.refreshes(), 0, "no refresh token was used");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r20_new_credentials_that_a_diagnosis_is_told_are_kept_also_when_they_come_late() {
+    use secrecy::ExposeSecret as _;
+    let house = House::new();
+    house.sign_in("cms", sign_in_of("alice-sub")).await;
+    let token = || {
+        let clients = house.vault.clients.lock().unwrap();
+        let (client, _) = &clients[&(ClientOwner::User(ALICE), "https://cms.test/".to_owned())];
+        client.registration_access_token.as_ref().unwrap().expose_secret().to_owned()
+    };
+    assert_eq!(token(), "rat-1");
+    *house.issuers.read_latency.lock().unwrap() = 20 * S;
+    house.service.diagnose(&house.caller(ALICE)).await.unwrap();
+    assert_eq!(token(), "rat-1");
+    house.clock.sleep(20 * S).await;
+    house.settle().await;
+    assert_eq!(token(), "rat-read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_url_of_several_accounts_names_none_that_is_to_be_changed() {
+    use iamd_protocol::bus::EditOptions;
+    let house = House::new();
+    let (url, alice) = ("https://issuer.test/", house.caller(ALICE));
+    house.add(ALICE, "alice", "mine", url);
+    house.service.rename(&alice, url, "one").await.unwrap();
+    house.add(ALICE, "alice", "production", url);
+    house.service.set_default(&alice, "production").await.unwrap();
+    let removed = house.service.remove(&alice, url, Default::default()).await.unwrap_err();
+    let renamed = house.service.rename(&alice, url, "x").await.unwrap_err();
+    let edited = house.service.edit(&alice, url, EditOptions::default()).await.unwrap_err();
+    for error in [removed, renamed, edited] {
+        assert_eq!(error.kind, Kind::InvalidArgument);
+        assert!(error.message.ends_with("one, production"), "{error}");
+    }
+    assert_eq!(house.service.list(&alice).await.unwrap().len(), 2);
+    assert_eq!(house.revoked(), [""; 0]);
+    // To look at one of them is harmless.
+    assert_eq!(house.service.show(&alice, url).await.unwrap().name, "production");
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,6 +63,71 @@ async fn an_account_is_there_with_its_client_and_no_login_is_started() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_user_has_only_so_many_clients_registered_in_an_hour() {
+    use iamd_protocol::bus::RemoveOptions;
+    let house = House::new();
+    let alice = house.caller(ALICE);
+    let throw_away = async || {
+        house.make("a", own_client(), &[]).await?;
+        let keep = RemoveOptions { keep_client: Some(true) };
+        house.service.remove(&alice, "a", keep).await
+    };
+    for _ in 0..5 {
+        throw_away().await.unwrap();
+    }
+    let error = throw_away().await.unwrap_err();
+    assert_eq!(error.kind, Kind::TooManyRegistrations);
+    assert!(error.message.contains("limits.registrations"), "{error}");
+    assert!(error.message.contains("60 min"), "{error}");
+    assert!(house.is_empty(), "nothing half made stays");
+    // A login is no way around it, and the site's client is for all.
+    let new =
+        LoginOptions { new_client: Some(true), issuer: Some("cms".into()), ..Default::default() };
+    let ended = house.login_with("", new).await.unwrap();
+    assert_eq!(ended.error.as_deref(), Some("TooManyRegistrations"));
+    house.make("b", AddOptions::default(), &[]).await.unwrap();
+    assert_eq!(house.issuers.registrations.load(SeqCst), 6);
+    let bob = house.caller(BOB);
+    house.service.add(&bob, "b", own_client(), Handed::default()).await.unwrap();
+    house.clock.sleep(3600 * S).await;
+    throw_away().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn scopes_beyond_the_shared_client_are_no_way_to_a_client_that_the_site_forbids() {
+    let house = House::and("[users]\nown_clients = false\n");
+    let beyond = AddOptions {
+        issuer: Some("cms".into()),
+        scopes: scopes("compute.read"),
+        ..AddOptions::default()
+    };
+    let error = house.make("a", beyond, &[]).await.unwrap_err();
+    assert_eq!(error.kind, Kind::DeniedByPolicy);
+    assert!(error.message.contains("compute.read"), "{error}");
+    assert!(house.is_empty());
+    assert_eq!(house.issuers.registrations.load(SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r54_a_reused_uid_gets_no_client_of_who_had_it_before() {
+    let house = House::and("[policy]\nshow_secrets = [\"eve\"]\n");
+    let at_cms = || AddOptions { issuer: Some("cms".into()), ..AddOptions::default() };
+    house.make("a", at_cms(), &[]).await.unwrap();
+    house.make("again", at_cms(), &[]).await.unwrap();
+    assert_eq!(house.issuers.registrations.load(SeqCst), 1);
+    house.users.0.lock().unwrap().insert(ALICE, "eve".into());
+    let taken = house.make("a", at_cms(), &[]).await.unwrap_err();
+    assert_eq!(taken.message, "the name a cannot be used; choose another");
+    house.make("b", at_cms(), &[]).await.unwrap();
+    assert_eq!(house.issuers.registrations.load(SeqCst), 2);
+    let reused = house.audit.of(audit::Kind::UidReused);
+    assert!(reused.iter().any(|found| found.detail.contains("registered for")), "{reused:?}");
+    let secrets = house.service.secrets(&house.caller(ALICE), "b").await.unwrap();
+    assert_eq!(secrets.client_id.as_deref(), Some("client-2"));
+    assert_eq!(secrets.registration_access_token.as_deref(), Some("rat-2"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_is_an_issuers_or_free_or_refused() {
     let house = House::new();
     let none = AddOptions::default;

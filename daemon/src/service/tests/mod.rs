@@ -9,6 +9,7 @@ mod edit;
 mod errors;
 mod keeper;
 mod logout;
+mod new_client;
 mod open_session;
 mod passphrases;
 mod plan;

@@ -337,6 +337,7 @@ async fn a_sign_in_that_ends_after_the_account_was_locked_changes_nothing_and_is
         scopes: profile().scopes,
         audiences: Default::default(),
         client_owner: ClientOwner::Site,
+        replaces: None,
         exists: true,
     };
     house.service.lock(&caller, "").await.unwrap();

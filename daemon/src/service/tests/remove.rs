@@ -140,6 +140,25 @@ async fn an_account_that_does_not_open_can_be_removed_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r22_a_deletion_that_the_issuer_did_not_confirm_ends_here_and_is_said() {
+    use crate::account::ports::Deregistered;
+    for (became, deleted) in [
+        (Deregistered::Deleted, true),
+        (Deregistered::Gone, true),
+        (Deregistered::Unconfirmed, false),
+    ] {
+        let house = House::new();
+        house.make("a", own_client(), &[]).await.unwrap();
+        *house.issuers.became.lock().unwrap() = Some(became);
+        let reply = house.remove("a").await.unwrap();
+        assert_eq!(reply.client_deleted, deleted, "{became:?}");
+        let said = reply.remarks.iter().any(|remark| remark.contains("did not confirm"));
+        assert_eq!(said, !deleted, "{reply:?}");
+        assert!(house.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn secrets_are_shown_where_the_site_allows_it_and_each_look_is_recorded() {
     let house = House::new();
     house.signed_in();

@@ -110,3 +110,16 @@ async fn the_plain_file_goes_from_one_account_to_the_other() {
     house.service.set_default(&caller, "zzz").await.unwrap();
     assert!(!house.service.status(&caller).await.unwrap().notice);
 }
+
+#[tokio::test]
+async fn a_client_that_was_left_behind_is_no_obstacle_to_its_accounts_name() {
+    use crate::account::ports::Revision;
+    let house = House::sealing().await;
+    house.make("a", own_client(), &[]).await.unwrap();
+    let left = crate::testing::client(own("b"), &profile().url, 9);
+    house.kept.save_client(&left, Revision::ABSENT).await.unwrap();
+    house.service.rename(&house.caller(ALICE), "a", "b").await.unwrap();
+    assert_eq!(*house.issuers.deregistered.lock().unwrap(), ["client-9"]);
+    let kept = house.kept.client(&own("b"), profile().url.as_str()).await.unwrap().unwrap();
+    assert_eq!(kept.value.client_id, "client-1");
+}

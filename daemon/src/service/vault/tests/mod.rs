@@ -80,6 +80,7 @@ fn client(owner: ClientOwner) -> ClientRecord {
     ClientRecord {
         owner,
         issuer: ISSUER.into(),
+        user: None,
         generation: 0,
         client_id: "canary-client-id".into(),
         client_name: None,
