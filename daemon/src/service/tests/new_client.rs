@@ -132,3 +132,26 @@ async fn a_new_client_is_no_way_around_a_site_that_allows_no_own_ones() {
     let user = house.client(&ClientOwner::User(ALICE), CMS).unwrap();
     assert_eq!(user.client_id, "client-2", "it takes the place of the one that is refused");
 }
+
+#[tokio::test]
+async fn a_sealed_client_that_was_put_back_opens() {
+    use super::add::WLCG;
+    let house = House::sealing().await;
+    house.make("a", own_client(), &[]).await.unwrap();
+    let fresh = crate::testing::client(own("a"), &profile().url, 9);
+    let request = crate::login::Request {
+        key: house.alices("gone"),
+        profile: profile(),
+        scopes: profile().scopes,
+        audiences: Default::default(),
+        client_owner: own("a"),
+        replaces: None,
+        exists: true,
+    };
+    let (owner, aside) = (house.caller(ALICE).owner, Default::default());
+    let kept =
+        house.service.keep_with_fresh(&owner, &request, &aside, &fresh, sign_in_of("alice-sub"));
+    assert_eq!(kept.await.unwrap_err().kind, Kind::LoginCancelled);
+    let back = house.kept.client(&own("a"), WLCG).await.unwrap().unwrap().value;
+    assert_eq!(back.client_id, "client-1");
+}
