@@ -29,8 +29,8 @@ impl Service {
         self.logins.cancel(&key);
         let mut reply = LogoutReply { account: key.name.to_string(), ..LogoutReply::default() };
         let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
-        // Again under the lock: a refresh may have rotated the token.
-        let Some(stored) = self.vault.account(&key).await? else { return Ok(reply) };
+        // Again under the lock: a refresh may have rotated the token, and the store not taken it.
+        let Some(stored) = self.broker.newest(&key).await? else { return Ok(reply) };
         let old = stored.value.clone();
         let mut record = stored.value;
         record.state = record.state.after(Event::SignedOut);
@@ -43,7 +43,7 @@ impl Service {
         record.subject = None;
         self.vault.save_account(&record, stored.revision).await?;
         self.locks.release(&key);
-        self.broker.forget(&key);
+        self.broker.give_up(&key);
         self.presence.forget(&key);
         drop(lock);
         match self.revoke(&old).await {
@@ -81,7 +81,7 @@ impl Service {
         let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         self.vault.discard_account(&key).await?;
         self.locks.release(&key);
-        self.broker.forget(&key);
+        self.broker.give_up(&key);
         self.presence.forget(&key);
         let remark = "the record did not open, so nothing was revoked at the issuer";
         self.audit.record(

@@ -78,12 +78,12 @@ impl Service {
         self.logins.cancel(key);
         let mut reply = RemoveReply { account: key.name.to_string(), ..RemoveReply::default() };
         let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
-        // Again under the lock: a refresh may have rotated the token.
-        let Some(stored) = self.vault.account(key).await? else { return Ok(reply) };
+        // Again under the lock: a refresh may have rotated the token, and the store not taken it.
+        let Some(stored) = self.broker.newest(key).await? else { return Ok(reply) };
         let record = stored.value;
         self.vault.remove_account(key, stored.revision).await?;
         self.locks.release(key);
-        self.broker.forget(key);
+        self.broker.give_up(key);
         self.presence.forget(key);
         drop(lock);
         match self.revoke(&record).await {
@@ -190,7 +190,7 @@ impl Service {
         let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         self.vault.discard_account(&key).await?;
         self.locks.release(&key);
-        self.broker.forget(&key);
+        self.broker.give_up(&key);
         self.presence.forget(&key);
         let remark = "the record did not open, so nothing was revoked or deleted at the issuer";
         let account = key.name.to_string();

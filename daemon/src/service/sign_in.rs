@@ -73,7 +73,7 @@ impl Service {
         let stored = self.store_sign_in(owner, request, client, &tokens, &refresh_token).await;
         let (lock, record, replaced, access_token) = stored?;
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
-        self.broker.forget(&request.key);
+        self.broker.give_up(&request.key);
         self.broker.adopt(&request.key, &wanted, &access_token);
         // A second account must not take the first one's file name.
         let accounts = match self.accounts(owner).await {
@@ -152,7 +152,7 @@ impl Service {
         journalled: &mut Option<JournalEntry>,
     ) -> Result<(Record, Option<Replaced>, AccessToken), Failure> {
         loop {
-            let found = self.vault.account(&request.key).await.map_err(vault)?;
+            let found = self.broker.newest(&request.key).await.map_err(vault)?;
             let revision = found.as_ref().map_or(Revision::ABSENT, |found| found.revision);
             let mut record = match found {
                 Some(found) if found.value.owner == *owner => {

@@ -26,7 +26,7 @@ pub use refresh::{Refreshed, Refresher};
 use crate::{
     account::{
         AccessToken, AccountKey, IssuerProfile, Record,
-        ports::{IssuerError, RefreshError, VaultError, Wanted},
+        ports::{IssuerError, RefreshError, Stored, VaultError, Wanted},
     },
     clock::Clock,
 };
@@ -202,6 +202,22 @@ impl Broker {
     /// Forgets all tokens of an account.
     pub fn forget(&self, key: &AccountKey) {
         self.cache.forget(key);
+    }
+
+    /// Forgets all of an account that was given up or signed in anew, also what the store did not
+    /// take of it. To be called with the account's lock.
+    pub fn give_up(&self, key: &AccountKey) {
+        self.cache.forget(key);
+        self.refresher.forget(key);
+    }
+
+    /// The account with the newest refresh token there is, whether the store takes that or not.
+    /// To be called with the account's lock.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn newest(&self, key: &AccountKey) -> Result<Option<Stored<Record>>, VaultError> {
+        self.refresher.newest(key).await
     }
 
     /// Brings into the store what it did not take before. To be called with the account's lock.

@@ -17,7 +17,7 @@ use super::{TokenError, cache::Validity};
 use crate::{
     account::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
-        State,
+        State, UnixTime,
         ports::{
             IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Revision,
             Rotated, Stored, Tokens, Vault, VaultError, Wanted,
@@ -90,6 +90,31 @@ impl Refresher {
         Ok(())
     }
 
+    /// The account with the newest refresh token there is, whether the store takes that or not:
+    /// who gives an account up has to end the one that the issuer holds good. To be called with
+    /// the account's lock.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn newest(&self, key: &AccountKey) -> Result<Option<Stored<Record>>, VaultError> {
+        if let Err(error) = self.settle(key).await {
+            tracing::warn!(account = %key, %error, "the newest refresh token is still not in the store: {error}");
+        }
+        let Some(Stored { value, revision }) = self.vault.account(key).await? else {
+            return Ok(None);
+        };
+        let value = match self.unsettled().get(key).cloned() {
+            Some(unsettled) => unsettled.over(&value).unwrap_or(value),
+            None => value,
+        };
+        Ok(Some(Stored { value, revision }))
+    }
+
+    /// The account was given up or signed in anew: what the store did not take has no place.
+    pub fn forget(&self, key: &AccountKey) {
+        self.unsettled().remove(key);
+    }
+
     async fn locked(
         &self,
         key: &AccountKey,
@@ -119,6 +144,9 @@ impl Refresher {
         // The owner may have asked for less than the refresh token has.
         let narrowed = is_base.then(|| record.narrowed()).flatten();
         let asked = Wanted { scopes: narrowed.or(wanted.scopes.clone()), ..wanted.clone() };
+        // A token lives from the request at the earliest: an issuer may take 20 s to answer, and its
+        // `expires_in` counts from somewhere in between (requirement 66).
+        let sent_at = self.clock.wall();
         match self.issuers.refresh(profile, &client, &refresh_token, &asked).await {
             Ok(tokens) => {
                 if another_person(&record, &tokens) {
@@ -127,7 +155,7 @@ impl Refresher {
                     self.note_failure(record, revision, RefreshError::Dead { text }).await;
                     return Err(TokenError::IdentityMismatch);
                 }
-                let (token, next) = self.apply(&record, wanted, is_base, tokens);
+                let (token, next) = Self::apply(&record, wanted, is_base, tokens, sent_at);
                 let next = self.persist(next, &record, revision).await?;
                 Ok(Refreshed { token, record: next, asked: true })
             }
@@ -145,17 +173,11 @@ impl Refresher {
     async fn current(&self, key: &AccountKey) -> Result<Stored<Record>, TokenError> {
         let unsettled = self.unsettled().get(key).cloned();
         let stored = self.vault.account(key).await;
-        let Some(Unsettled { newest, old }) = unsettled else {
+        let Some(unsettled) = unsettled else {
             return stored?.ok_or_else(|| TokenError::NoSuchAccount(key.clone()));
         };
         let stored = stored?.ok_or_else(|| TokenError::NoSuchAccount(key.clone()))?;
-        let newest = if stored.value.generation <= newest.generation {
-            newest
-        } else if hold_the_same(&stored.value, &old) {
-            // Something else of the account was written meanwhile: the token has its place still.
-            merged(stored.value, newest)
-        } else {
-            // Signed out or signed in anew meanwhile: what was unsettled has no successor.
+        let Some(newest) = unsettled.over(&stored.value) else {
             self.unsettled().remove(key);
             return Ok(stored);
         };
@@ -192,13 +214,12 @@ impl Refresher {
 
     /// The token and the account after a reply.
     fn apply(
-        &self,
         record: &Record,
         wanted: &Wanted,
         is_base: bool,
         tokens: Tokens,
+        now: UnixTime,
     ) -> (AccessToken, Record) {
-        let now = self.clock.wall();
         let asked = wanted.scopes.as_ref().unwrap_or(&record.scopes);
         let token = AccessToken {
             token: tokens.access_token,
@@ -353,6 +374,21 @@ struct Unsettled {
     newest: Record,
     /// What the store held when it was to take them.
     old: Record,
+}
+
+impl Unsettled {
+    /// What is in the store, with the newest tokens; `None` where they have no place in it.
+    fn over(self, stored: &Record) -> Option<Record> {
+        if stored.generation <= self.newest.generation {
+            Some(self.newest)
+        } else if hold_the_same(stored, &self.old) {
+            // Something else of the account was written meanwhile: the token has its place still.
+            Some(merged(stored.clone(), self.newest))
+        } else {
+            // Signed out or signed in anew meanwhile: what was unsettled has no successor.
+            None
+        }
+    }
 }
 
 /// What a failure means for the account; most mean nothing.

@@ -340,6 +340,17 @@ async fn r25_what_the_store_did_not_take_survives_another_write_of_the_account()
     assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt2");
 }
 
+#[tokio::test(start_paused = true)]
+async fn r66_what_an_issuer_takes_to_answer_is_not_counted_as_validity() {
+    let world = world();
+    *world.issuers.latency.lock().unwrap() = Duration::from_secs(20);
+    world.issuer_says(Ok(tokens("at-60", None, 60)));
+    let began = world.clock.wall();
+    let ask = Ask { force_new: true, ..Ask::default() };
+    let given = world.ask(ask).await.unwrap();
+    assert_eq!(given.token.expires_at, began.plus(Duration::from_secs(60)));
+}
+
 #[tokio::test]
 async fn a_second_node_does_not_refresh_a_token_that_is_fresh() {
     let world = world();

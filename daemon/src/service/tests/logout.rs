@@ -61,6 +61,21 @@ async fn a_refresh_that_is_under_way_at_a_logout_revives_nothing_and_its_success
 }
 
 #[tokio::test(start_paused = true)]
+async fn r25_r47_a_logout_ends_the_newest_refresh_token_also_where_the_store_did_not_take_it() {
+    let house = House::new();
+    let key = house.signed_in();
+    house.vault.saves_fail.store(true, SeqCst);
+    assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at1");
+    assert_eq!(secret(&house.vault.record(&key)), Some("rt0"));
+    house.vault.saves_fail.store(false, SeqCst);
+    assert!(log_out(&house).await.revoked);
+    assert_eq!(house.revoked(), ["rt1"]);
+    assert_eq!(secret(&house.vault.record(&key)), None);
+    // Nothing of it comes back into an account of that name.
+    assert_eq!(kind(house.token(TokenOptions::default()).await), Kind::LoginRequired);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_logout_ends_the_login_that_runs() {
     let house = House::new();
     house.signed_in();

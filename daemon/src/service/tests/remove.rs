@@ -32,6 +32,25 @@ async fn r47_r22_the_token_is_revoked_the_client_deleted_and_nothing_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r25_r47_the_newest_refresh_token_is_revoked_also_where_the_store_did_not_take_it() {
+    for still_down in [false, true] {
+        let house = House::new();
+        let key = house.signed_in();
+        house.vault.saves_fail.store(true, SeqCst);
+        assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at1");
+        assert_eq!(secret(&house.vault.record(&key)), Some("rt0"));
+        house.vault.saves_fail.store(still_down, SeqCst);
+        assert!(house.remove("wlcg").await.unwrap().revoked);
+        assert_eq!(house.revoked(), ["rt1"]);
+        // What was kept aside is not the next account's of that name.
+        house.vault.saves_fail.store(false, SeqCst);
+        house.make("wlcg", AddOptions::default(), &[]).await.unwrap();
+        assert_eq!(kind(house.token(TokenOptions::default()).await), Kind::LoginRequired);
+        assert_eq!(house.refreshes(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_issuer_does_not_do_is_said_and_the_account_is_gone_here() {
     let house = House::new();
     house.make("mine", own_client(), &[]).await.unwrap();
