@@ -136,6 +136,8 @@ impl Service {
             profile.client_name =
                 wish.name.map(str::to_owned).or(name).unwrap_or(profile.client_name);
         }
+        // The end of the daemon waits until it is known and kept: nobody else could delete it.
+        let _underway = self.logins.underway().await;
         let provided = self.register(&profile, owner, user, wish.initial_access_token).await?;
         let client = &provided.client;
         if let Err(error) = self.vault.save_client(client, revision).await {

@@ -27,6 +27,8 @@ impl Service {
     ) -> Result<ClientRecord, ServiceError> {
         let on = LockOn::Client(owner.clone(), profile.url.to_string());
         let _lock = self.vault.lock(on).await?;
+        // The end of the daemon waits for new credentials to be kept.
+        let _underway = self.logins.underway().await;
         Ok(self.read_kept(profile, owner).await?.0)
     }
 
@@ -39,6 +41,7 @@ impl Service {
     ) -> Result<LeftOut, ServiceError> {
         let on = LockOn::Client(owner.clone(), profile.url.to_string());
         let _lock = self.vault.lock(on).await?;
+        let _underway = self.logins.underway().await;
         let (client, registered) = self.read_kept(profile, owner).await?;
         // Only more: other sign-ins may use what it has.
         let scopes = change.scopes.map(|scopes| scopes.union(&client.scopes));

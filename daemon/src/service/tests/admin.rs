@@ -72,6 +72,21 @@ async fn the_end_waits_for_what_an_issuer_was_asked_and_starts_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r19_the_end_waits_for_a_client_that_is_being_registered_and_keeps_it() {
+    let house = House::new();
+    *house.issuers.register_latency.lock().unwrap() = 5 * S;
+    let (service, caller) = (house.service.clone(), house.caller(ALICE));
+    let adding = tokio::spawn(async move {
+        let options = iamd_protocol::bus::AddOptions::default();
+        service.add(&caller, "wlcg", options, Default::default()).await
+    });
+    house.settle().await;
+    house.service.finish(30 * S).await;
+    adding.abort();
+    assert_eq!(house.vault.clients.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_does_not_wait_for_ever() {
     let house = House::new();
     house.signed_in();
