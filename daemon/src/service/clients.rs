@@ -163,7 +163,15 @@ impl Service {
             self.registrations.count(user.uid, most, now).map_err(ServiceError::from)?;
         }
         let registered = self.issuers.register(profile, owner.clone(), initial_access_token).await;
-        if counts && matches!(registered, Err(IssuerError::CircuitOpen { .. })) {
+        // What never reached the issuer's registration costs nobody anything.
+        if counts
+            && let Err(
+                IssuerError::CircuitOpen { .. }
+                | IssuerError::AddressNotPublic { .. }
+                | IssuerError::Unsupported { .. }
+                | IssuerError::Local { .. },
+            ) = registered
+        {
             self.registrations.take_back(user.uid);
         }
         let Registration { mut client, left_out } = registered?;

@@ -63,6 +63,22 @@ async fn an_account_is_there_with_its_client_and_no_login_is_started() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_registration_that_never_reached_an_issuer_does_not_count() {
+    let house = House::and("[limits]\nregistrations = 1\n");
+    for error in [
+        IssuerError::AddressNotPublic { text: "inside".into() },
+        IssuerError::Unsupported { text: "no registration".into() },
+        IssuerError::Local { text: "no file".into() },
+    ] {
+        let refused = ServiceError::from(error.clone()).kind;
+        house.issuers.register_errors.lock().unwrap().push_back(error);
+        assert_eq!(kind(house.make("mine", own_client(), &[]).await), refused);
+    }
+    house.make("mine", own_client(), &[]).await.unwrap();
+    assert_eq!(kind(house.make("more", own_client(), &[]).await), Kind::TooManyRegistrations);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_user_has_only_so_many_clients_registered_in_an_hour() {
     use iamd_protocol::bus::RemoveOptions;
     let house = House::new();
