@@ -228,7 +228,8 @@ fn a_renewal_that_fails_is_told_once_and_a_stale_token_is_removed() {
     let file = || world.left_behind().first().map(|dir| dir.join("token"));
     until("the file is there", || file().is_some_and(|file| file.exists()));
     until("the file is removed", || file().is_some_and(|file| !file.exists()));
-    assert!(world.asked().len() >= 3, "tried again: {:?}", world.asked());
+    // On a busy machine the file is removed before the second attempt: it is tried on all the same.
+    until("it is tried again", || world.asked().len() >= 3);
     // It comes back.
     world.next_token("two", 600);
     world.fake.script().fail.clear();
