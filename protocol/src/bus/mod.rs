@@ -46,6 +46,16 @@ pub const ADMIN: &str = "org.iamd1.Admin";
 pub const ACTION_RELOAD: &str = "org.iamd1.admin.reload";
 /// polkit: see who has accounts and sessions (no tokens).
 pub const ACTION_INSPECT: &str = "org.iamd1.admin.inspect";
+/// polkit: say which clients may sign users in by password.
+pub const ACTION_PASSWORD_FLOW: &str = "org.iamd1.admin.password-flow";
+/// polkit: end the sign-ins of others.
+pub const ACTION_REVOKE: &str = "org.iamd1.admin.revoke";
+/// polkit: stop and resume new logins.
+pub const ACTION_DRAIN: &str = "org.iamd1.admin.drain";
+/// polkit: change the keys that seal the records.
+pub const ACTION_KEYS: &str = "org.iamd1.admin.keys";
+/// polkit: back up and restore the records.
+pub const ACTION_BACKUP: &str = "org.iamd1.admin.backup";
 /// The longest that `LoginState` waits, in milliseconds: below the 25 s that D-Bus clients give
 /// a call by default.
 pub const LONGEST_WAIT_MS: u32 = 20_000;
