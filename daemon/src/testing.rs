@@ -336,6 +336,7 @@ pub fn profile() -> IssuerProfile {
         initial_access_token_file: None,
         ca: None,
         endpoints: Overrides::default(),
+        identity: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{AudienceSet, ScopeSet};
+use super::{AudienceSet, IdentityRule, ScopeSet};
 
 /// An issuer as the site wants it used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct IssuerProfile {
     pub ca: Option<PathBuf>,
     /// Endpoints that replace or complete the issuer's metadata.
     pub endpoints: Overrides,
+    /// What is required of who signs in.
+    pub identity: Option<IdentityRule>,
 }
 
 /// How an issuer departs from the RFCs.
@@ -125,6 +127,16 @@ impl IssuerProfile {
             initial_access_token_file: None,
             ca: None,
             endpoints: Overrides::default(),
+            identity: None,
+        }
+    }
+
+    /// These scopes, and those without which the site could not tell who signs in.
+    #[must_use]
+    pub fn with_required(&self, scopes: ScopeSet) -> ScopeSet {
+        match &self.identity {
+            Some(rule) => scopes.union(&rule.scopes),
+            None => scopes,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod checkup;
 mod guard;
+pub mod identity_rule;
 mod issuer_profile;
 mod names;
 pub mod ports;
@@ -14,6 +15,7 @@ mod state;
 mod time;
 
 pub use guard::{Guard, GuardKey, GuardedSecrets, Guards, PassphraseError};
+pub use identity_rule::{ClaimValues, IdentityRule, Mismatch, Proof};
 pub use issuer_profile::{
     AudienceParameter, ClientPolicy, Dialect, FixedClient, IssuerProfile, Overrides,
 };

@@ -39,6 +39,11 @@ impl Problem {
         Self { file: file.display().to_string(), line: None, key: None, text: text.into() }
     }
 
+    /// A mistake in a line, from 1, of a file without keys.
+    pub(super) fn of_line(file: &Path, line: usize, text: impl Into<String>) -> Self {
+        Self { line: Some(line), ..Self::of_file(file, text) }
+    }
+
     /// A mistake at a place of `source`.
     pub(super) fn at(
         file: &Path,

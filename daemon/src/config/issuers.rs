@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
-use super::{Problem, Sources, read};
+use super::{Problem, Sources, identity, read};
 use crate::account::{
     AccountName, AudienceParameter, AudienceSet, ClientAuth, ClientPolicy, Dialect, FixedClient,
     IssuerProfile, Overrides, ScopeSet,
@@ -33,6 +33,7 @@ struct File {
     endpoints: Option<Spanned<Overrides>>,
     fixed_client: Option<Fixed>,
     public_client: Option<Spanned<Public>>,
+    identity: Option<Spanned<identity::Table>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -172,7 +173,11 @@ fn parse(
         }
         public.into_inner().id
     });
-    (problems.len() == before).then(|| IssuerProfile {
+    let mut of_map = Vec::new();
+    let identity =
+        file.identity.and_then(|table| identity::rule(table, &mut complain, &mut of_map));
+    problems.append(&mut of_map);
+    let profile = (problems.len() == before).then(|| IssuerProfile {
         name: stem.to_owned(),
         title: file.title.map_or_else(|| stem.to_owned(), Spanned::into_inner),
         url: file.url.into_inner(),
@@ -187,6 +192,11 @@ fn parse(
         initial_access_token_file: file.initial_access_token_file,
         ca: file.ca,
         endpoints,
+        identity,
+    });
+    profile.map(|profile| IssuerProfile {
+        scopes: profile.with_required(profile.scopes.clone()),
+        ..profile
     })
 }
 

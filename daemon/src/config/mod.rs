@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod identity;
 mod issuers;
 mod values;
 

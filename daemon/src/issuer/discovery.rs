@@ -70,6 +70,7 @@ fn concerns(of: &IssuerProfile, profile: &IssuerProfile) -> bool {
         public_client: None,
         client_name: String::new(),
         initial_access_token_file: None,
+        identity: None,
         ..profile.clone()
     };
     place(of) == place(profile)

@@ -118,6 +118,7 @@ fn profile(url: &str) -> IssuerProfile {
         initial_access_token_file: None,
         ca: None,
         endpoints: Overrides::default(),
+        identity: None,
     }
 }
 
