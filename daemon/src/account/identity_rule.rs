@@ -70,6 +70,8 @@ pub enum Mismatch {
     Missing,
     /// None of its values is as required.
     Another,
+    /// It was not asked when the sign-in was made.
+    Unproven,
 }
 
 impl fmt::Debug for ClaimValues {
@@ -123,6 +125,22 @@ impl IdentityRule {
         if fits { Ok(()) } else { Err(Mismatch::Another) }
     }
 
+    /// Judges a sign-in on what the issuer says now of its person, else on what it said before.
+    ///
+    /// # Errors
+    /// [`Mismatch`].
+    pub fn judge(
+        &self,
+        owner: &Owner,
+        now: Option<&ClaimValues>,
+        before: Option<&Proof>,
+    ) -> Result<Proof, Mismatch> {
+        let before = before.filter(|proof| proof.claim == self.claim).map(|proof| &proof.values);
+        let values = now.or(before).ok_or(Mismatch::Unproven)?;
+        self.admits(owner, values)?;
+        Ok(Proof { claim: self.claim.clone(), values: values.clone() })
+    }
+
     /// What is required, for people.
     pub fn told(&self) -> String {
         self.of(USER, UID)
@@ -134,6 +152,7 @@ impl IdentityRule {
         let why = match mismatch {
             Mismatch::Missing => "the issuer did not say it",
             Mismatch::Another => "the one who signed in is somebody else",
+            Mismatch::Unproven => "that was not asked before; sign in again",
         };
         format!("for {}, this site requires at {title} that {required}; {why}", owner.user)
     }

@@ -13,8 +13,8 @@ use secrecy::SecretString;
 pub use self::{clients::*, files::*, refresh::*};
 
 use super::{
-    AccountKey, AccountName, AudienceSet, ClientOwner, ClientRecord, IssuerProfile, Record,
-    ScopeSet, Settings, UnixTime,
+    AccountKey, AccountName, AudienceSet, ClaimValues, ClientOwner, ClientRecord, IssuerProfile,
+    Record, ScopeSet, Settings, UnixTime,
 };
 
 // ---------------------------------------------------------------- issuers
@@ -39,12 +39,15 @@ pub struct Tokens {
 }
 
 /// Who signed in, as the ID token says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// `sub`.
     pub sub: String,
     /// `preferred_username`, else `name`, without control characters.
     pub name: Option<String>,
+    /// The values of the claim that the site requires: empty when the issuer does not say it,
+    /// `None` when nothing is required or it could not be asked.
+    pub values: Option<ClaimValues>,
 }
 
 /// What the device authorization endpoint gave (RFC 8628 §3.2), checked: printable ASCII only.

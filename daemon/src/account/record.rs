@@ -4,7 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{AccountKey, AccountName, AudienceSet, Guard, Owner, ScopeSet, State, UnixTime};
+use super::{AccountKey, AccountName, AudienceSet, Guard, Owner, Proof, ScopeSet, State, UnixTime};
 
 /// Everything that is kept of an account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,12 +124,15 @@ pub struct AccessToken {
 }
 
 /// Who signed in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// `sub`, which with the issuer identifies a person.
     pub sub: String,
     /// A name to show, without control characters.
     pub name: Option<String>,
+    /// What the site's rule for who may sign in was judged on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 /// Whether an issuer replaces the refresh token when it is used.

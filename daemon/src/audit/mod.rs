@@ -148,7 +148,12 @@ fn line(kind: Kind, event: &Event<'_>) -> String {
 
 /// What names a token in a record: the first 16 hexadecimal digits of its SHA-256.
 pub fn token_hash(token: &SecretString) -> String {
-    let digest = Sha256::digest(token.expose_secret().as_bytes());
+    hash(token.expose_secret().as_bytes())
+}
+
+/// What names something in a record that may not stand there: as [`token_hash`].
+pub fn hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
     digest.iter().take(8).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -57,6 +57,10 @@ impl IssuerClient {
         if let Err(text) = token::check_audiences(metadata.audience_parameter, audiences) {
             return Err(IssuerError::Refused { code: "invalid_target".to_owned(), text });
         }
+        if profile.identity.is_some() {
+            // Nobody is sent to approve a sign-in that could not be checked.
+            self.required_keys(profile, &metadata).await?;
+        }
         let mut form = Form::new(None);
         let authorization = form.authenticate(client);
         if client.auth == ClientAuth::ClientSecretBasic && client.client_secret.is_some() {

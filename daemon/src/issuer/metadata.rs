@@ -26,6 +26,7 @@ pub(super) struct Metadata {
     pub(super) revocation: Endpoint,
     pub(super) introspection: Endpoint,
     pub(super) jwks: Endpoint,
+    pub(super) userinfo: Endpoint,
     /// `token_endpoint_auth_methods_supported`; empty when not said.
     pub(super) auth_methods: Vec<String>,
     /// `scopes_supported`; empty when not said.
@@ -61,6 +62,7 @@ impl Metadata {
             revocation: endpoint(&by_hand.revocation, "revocation_endpoint"),
             introspection: named(profile, document, "introspection_endpoint"),
             jwks: endpoint(&by_hand.jwks, "jwks_uri"),
+            userinfo: endpoint(&by_hand.userinfo, "userinfo_endpoint"),
             auth_methods: texts(document, "token_endpoint_auth_methods_supported"),
             scopes_supported: ScopeSet::from_reply(&texts(document, "scopes_supported").join(" ")),
             dialect,

@@ -3,8 +3,8 @@
 //! before anybody reads it.
 //!
 //! ```text
-//! registration configuration client device token revoke identity   what is asked and answered
-//!       discovery, metadata, form, jwt            where, and in which words
+//! registration configuration client device token revoke identity userinfo   what is asked and answered
+//!       discovery, metadata, form, jwt, keys      where, and in which words
 //!         error, classify, redact                 what a refusal means, and its text
 //!                  limits                         how much, and whether at all
 //!        http, address, resolver, trust           the one way out
@@ -22,6 +22,7 @@ mod form;
 mod http;
 mod identity;
 mod jwt;
+mod keys;
 mod limits;
 mod metadata;
 mod redact;
@@ -32,6 +33,7 @@ mod revoke;
 mod secret_file;
 mod token;
 mod trust;
+mod userinfo;
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +49,9 @@ use secrecy::SecretString;
 
 use self::{
     http::{Ask, Http, Reply},
+    identity::Moment,
     limits::{Gate, Outcome},
+    token::Use,
 };
 pub use self::{
     limits::Limits,
@@ -83,7 +87,7 @@ type Peers = HashMap<(String, bool), (Instant, Arc<Peer>)>;
 struct Peer {
     gate: Gate,
     metadata: discovery::Cache,
-    keys: identity::KeyCache,
+    keys: keys::KeyCache,
     seen: Mutex<checkup::Seen>,
 }
 
@@ -234,7 +238,14 @@ impl Issuers for IssuerClient {
     ) -> Result<Tokens, RefreshFailure> {
         let own_words = wanted.scopes.is_some() || !wanted.audiences.is_empty();
         let tailored = own_words || client.owner.is_of_one_account();
-        self.use_refresh_token(issuer, client, refresh_token, wanted, tailored).await
+        self.use_refresh_token(
+            issuer,
+            client,
+            refresh_token,
+            wanted,
+            Use { tailored, moment: Moment::Refresh },
+        )
+        .await
     }
 
     async fn refresh_handed(
@@ -244,7 +255,14 @@ impl Issuers for IssuerClient {
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
-        self.use_refresh_token(issuer, client, refresh_token, wanted, true).await
+        self.use_refresh_token(
+            issuer,
+            client,
+            refresh_token,
+            wanted,
+            Use { tailored: true, moment: Moment::SignIn },
+        )
+        .await
     }
 
     async fn revoke(

@@ -14,6 +14,7 @@ use super::{
     error::ErrorReply,
     form::Form,
     http::{Ask, Reply},
+    identity::{Given, Moment},
     jwt,
     metadata::{Metadata, need},
     redact::{Redactor, printable},
@@ -27,6 +28,14 @@ use crate::account::{
 
 /// Where neither the reply nor the token says how long it is good (requirement 27).
 const DEFAULT_EXPIRES_IN: Duration = Duration::from_secs(300);
+
+/// How a refresh token is used.
+pub(super) struct Use {
+    /// The request is a user's own (see [`IssuerClient::ask`]).
+    pub(super) tailored: bool,
+    /// Whether somebody signs in with it.
+    pub(super) moment: Moment,
+}
 
 /// A token response (RFC 6749 §5.1).
 #[derive(Deserialize)]
@@ -77,8 +86,12 @@ impl IssuerClient {
         };
         let answer = match self.read(profile, &reply, None) {
             Some(Ok((mut tokens, id_token))) => {
-                let id_token = id_token.as_ref();
-                match self.identity(profile, &metadata, &client.client_id, id_token).await {
+                let given = Given {
+                    client_id: &client.client_id,
+                    access_token: &tokens.access_token,
+                    id_token: id_token.as_ref(),
+                };
+                match self.identity(profile, &metadata, given, Moment::SignIn).await {
                     Ok(identity) => {
                         tokens.identity = identity;
                         PollAnswer::Tokens(Box::new(tokens))
@@ -104,7 +117,7 @@ impl IssuerClient {
         client: &ClientRecord,
         refresh_token: &SecretString,
         wanted: &Wanted,
-        tailored: bool,
+        usage: Use,
     ) -> Result<Tokens, RefreshFailure> {
         let metadata = self.metadata(profile).await?;
         check_audiences(metadata.audience_parameter, &wanted.audiences)
@@ -122,10 +135,22 @@ impl IssuerClient {
             form.add("scope", &scopes.to_string());
         }
         form.add_audiences(metadata.audience_parameter, &wanted.audiences);
-        let reply = self.token_request(profile, &metadata, client, form, tailored).await?;
+        let reply = self.token_request(profile, &metadata, client, form, usage.tailored).await?;
         let error = match self.read(profile, &reply, Some(refresh_token)) {
-            // An ID token in it tells nothing new, and must not cost a refresh token that rotated.
-            Some(Ok((tokens, _))) => return Ok(tokens),
+            Some(Ok((mut tokens, id_token))) => {
+                let given = Given {
+                    client_id: &client.client_id,
+                    access_token: &tokens.access_token,
+                    id_token: id_token.as_ref(),
+                };
+                match self.identity(profile, &metadata, given, usage.moment).await {
+                    Ok(identity) => {
+                        tokens.identity = identity;
+                        return Ok(tokens);
+                    }
+                    Err(error) => error.into(),
+                }
+            }
             Some(Err(error)) => error.into(),
             None => {
                 let secrets = client.client_secret.iter().chain([refresh_token]);

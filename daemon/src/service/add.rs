@@ -188,6 +188,13 @@ impl Service {
             self.issuers.refresh_handed(&plan.profile, client, refresh_token, &wanted).await;
         let mut tokens = match answer {
             Ok(tokens) => tokens,
+            Err(RefreshFailure { error, rotated: Some(rotated) })
+                if plan.profile.identity.is_some() =>
+            {
+                // Without an answer nobody knows whose it is.
+                self.revoke_unkept(&plan.profile, client, Some(&rotated.token)).await;
+                return Err(TokenError::from(error).into());
+            }
             Err(RefreshFailure { error, rotated: Some(rotated) }) => {
                 self.keep_rotated(&plan.key, rotated).await?;
                 let text = format!(
@@ -203,6 +210,7 @@ impl Service {
                 return Err(TokenError::from(error).into());
             }
         };
+        let issued = tokens.refresh_token.clone();
         // None in the reply: the one that was handed in goes on.
         tokens.refresh_token.get_or_insert_with(|| refresh_token.clone());
         let request = Request {
@@ -214,8 +222,15 @@ impl Service {
             replaces: None,
             exists: true,
         };
-        // Not revoked where it cannot be kept: the user may still hold it.
-        Ok(self.take_sign_in(owner, &request, client, tokens).await?.1)
+        let taken = self.take_sign_in(owner, &request, client, tokens).await;
+        // Not revoked where it cannot be kept: the user may still hold it. Unless it is somebody
+        // else's: what was issued for them now goes.
+        if let Err(failure) = &taken
+            && failure.kind == Kind::IdentityMismatch
+        {
+            self.revoke_unkept(&plan.profile, client, issued.as_ref()).await;
+        }
+        Ok(taken?.1)
     }
 
     /// Keeps the refresh token that took the place of the one that was handed in, where no access

@@ -45,7 +45,7 @@ impl From<TokenError> for ServiceError {
             }
             TokenError::Locked { .. } => Kind::AccountLocked,
             TokenError::ClientBroken { .. } => Kind::ClientBroken,
-            TokenError::IdentityMismatch => Kind::IdentityMismatch,
+            TokenError::IdentityMismatch { .. } => Kind::IdentityMismatch,
             TokenError::Validity { .. } => Kind::ValidityUnavailable,
             TokenError::Superseded => Kind::StoreUnavailable,
             TokenError::Refresh(RefreshError::ActionNeeded { .. }) => Kind::ActionNeeded,

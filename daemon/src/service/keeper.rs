@@ -7,11 +7,15 @@ use std::{
 };
 
 use crate::{
-    account::{AccessToken, AccountKey, Record, ports::Wanted},
-    token::{Ask, Publisher, Validity, renewal},
+    account::{
+        AccessToken, AccountKey, IssuerProfile, Record,
+        ports::{IssuerError, RefreshError, Wanted},
+    },
+    audit,
+    token::{Ask, Publisher, Refreshed, TokenError, Validity, renewal},
 };
 
-use super::{Service, ServiceError};
+use super::{Service, ServiceError, tokens::is_base};
 
 /// What went wrong since there was a token that lasts a while.
 #[derive(Default)]
@@ -38,6 +42,59 @@ impl Publisher for Service {
             self.presence.write_file(record, token);
         }
         self.presence.wake_keeper(&key);
+    }
+
+    /// Recorded once, however many wait for it.
+    fn refreshed(&self, wanted: &Wanted, refreshed: &Refreshed) {
+        let Refreshed { token, record, .. } = refreshed;
+        self.audit.record(
+            audit::Kind::Refresh,
+            &audit::Event {
+                uid: record.owner.uid,
+                account: record.name.as_str(),
+                issuer: &record.issuer,
+                client: record.client_id.as_deref().unwrap_or_default(),
+                scopes: token.scopes.to_string(),
+                audience: wanted.audiences.to_string(),
+                token_hash: audit::token_hash(&token.token),
+                result: "ok",
+                detail: if is_base(record, wanted) { String::new() } else { "narrowed".into() },
+                ..audit::Event::default()
+            },
+        );
+    }
+
+    /// What may pass is in the log; what ends or bars a sign-in is recorded.
+    fn failed(&self, key: &AccountKey, profile: &IssuerProfile, error: &TokenError) {
+        let another = matches!(error, TokenError::IdentityMismatch { .. });
+        if another {
+            // Nothing is left: the keeper takes the file away.
+            self.presence.wake_keeper(key);
+        }
+        let ends = another
+            || matches!(
+                error,
+                TokenError::Refresh(
+                    RefreshError::Dead { .. }
+                        | RefreshError::ActionNeeded { .. }
+                        | RefreshError::Issuer(IssuerError::ClientRejected { .. })
+                )
+            );
+        if !ends {
+            return;
+        }
+        let error = ServiceError::from(error.clone());
+        self.audit.record(
+            if another { audit::Kind::Denial } else { audit::Kind::Refresh },
+            &audit::Event {
+                uid: key.uid,
+                account: key.name.as_str(),
+                issuer: profile.url.as_str(),
+                result: error.kind.short_name(),
+                detail: error.message,
+                ..audit::Event::default()
+            },
+        );
     }
 }
 

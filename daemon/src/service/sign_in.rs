@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use crate::{
     account::{
-        AccessToken, ClientRecord, Event, IssuerProfile, Owner, Record, Rotation, Subject,
+        AccessToken, ClientRecord, Event, IssuerProfile, Owner, Proof, Record, Rotation, Subject,
         ports::{Identity, JournalEntry, Lock, LockOn, Revision, Tokens, VaultError, Wanted},
     },
     audit,
@@ -22,6 +22,13 @@ use super::{Service, ServiceError, passphrases::locked};
 pub(super) type SignedIn = (Option<String>, Vec<String>);
 /// A refresh token that a new sign-in took the place of, and the client that it was given to.
 type Replaced = (Option<String>, SecretString);
+
+/// What a sign-in brought, and who signed in.
+struct Brought<'a> {
+    tokens: &'a Tokens,
+    refresh_token: &'a SecretString,
+    person: Option<Subject>,
+}
 
 impl Service {
     /// Keeps the tokens of a sign-in; where they cannot be kept, they are ended at the issuer too.
@@ -55,13 +62,34 @@ impl Service {
         }
     }
 
-    /// Keeps the tokens of a sign-in.
+    /// Keeps the tokens of a sign-in, of the right person. Every sign-in comes through here.
     pub(super) async fn take_sign_in(
         self: &Arc<Self>,
         owner: &Owner,
         request: &Request,
         client: &ClientRecord,
         tokens: Tokens,
+    ) -> Result<SignedIn, Failure> {
+        let who = tokens.identity.clone();
+        let taken = match required(owner, &request.profile, who.as_ref()) {
+            Ok(proof) => self.take_tokens(owner, request, client, tokens, proof).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = &taken
+            && failure.kind == Kind::IdentityMismatch
+        {
+            self.note_another(owner, request, client, who.as_ref());
+        }
+        taken
+    }
+
+    async fn take_tokens(
+        self: &Arc<Self>,
+        owner: &Owner,
+        request: &Request,
+        client: &ClientRecord,
+        tokens: Tokens,
+        proof: Option<Proof>,
     ) -> Result<SignedIn, Failure> {
         let Some(refresh_token) = tokens.refresh_token.clone() else {
             let text = format!(
@@ -70,7 +98,13 @@ impl Service {
             );
             return Err(Failure::new(Kind::IssuerRefused, text));
         };
-        let stored = self.store_sign_in(owner, request, client, &tokens, &refresh_token).await;
+        let person = tokens.identity.as_ref().map(|identity| Subject {
+            sub: identity.sub.clone(),
+            name: identity.name.clone(),
+            proof,
+        });
+        let brought = Brought { tokens: &tokens, refresh_token: &refresh_token, person };
+        let stored = self.store_sign_in(owner, request, client, &brought).await;
         let (lock, record, replaced, access_token) = stored?;
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
         self.broker.give_up(&request.key);
@@ -119,18 +153,43 @@ impl Service {
         Ok((subject, remarks))
     }
 
+    /// Somebody else signed in: whose account it was to be, and of the other a hash alone.
+    fn note_another(
+        &self,
+        owner: &Owner,
+        request: &Request,
+        client: &ClientRecord,
+        who: Option<&Identity>,
+    ) {
+        self.audit.record(
+            audit::Kind::Denial,
+            &audit::Event {
+                uid: owner.uid,
+                account: request.key.name.as_str(),
+                issuer: request.profile.url.as_str(),
+                client: &client.client_id,
+                scopes: request.scopes.to_string(),
+                audience: request.audiences.to_string(),
+                result: Kind::IdentityMismatch.short_name(),
+                detail: match who {
+                    Some(who) => format!("signed in: subject {}", audit::hash(who.sub.as_bytes())),
+                    None => "the issuer did not say who signed in".into(),
+                },
+                ..audit::Event::default()
+            },
+        );
+    }
+
     async fn store_sign_in(
         &self,
         owner: &Owner,
         request: &Request,
         client: &ClientRecord,
-        tokens: &Tokens,
-        refresh_token: &SecretString,
+        brought: &Brought<'_>,
     ) -> Result<(Box<dyn Lock>, Record, Option<Replaced>, AccessToken), Failure> {
         let lock = self.vault.lock(LockOn::Account(request.key.clone())).await.map_err(vault)?;
         let mut journalled = None;
-        let stored =
-            self.swap_sign_in(owner, request, client, tokens, refresh_token, &mut journalled).await;
+        let stored = self.swap_sign_in(owner, request, client, brought, &mut journalled).await;
         // Also when it was not stored: it is revoked then, and a replay must not bring it back in
         // the place of a sign-in that works.
         if let Some(entry) = journalled
@@ -147,10 +206,10 @@ impl Service {
         owner: &Owner,
         request: &Request,
         client: &ClientRecord,
-        tokens: &Tokens,
-        refresh_token: &SecretString,
+        brought: &Brought<'_>,
         journalled: &mut Option<JournalEntry>,
     ) -> Result<(Record, Option<Replaced>, AccessToken), Failure> {
+        let Brought { tokens, refresh_token, person } = brought;
         loop {
             let found = self.broker.newest(&request.key).await.map_err(vault)?;
             let revision = found.as_ref().map_or(Revision::ABSENT, |found| found.revision);
@@ -178,7 +237,7 @@ impl Service {
                 // Locked while the login ran. The sign-in that is there stays what it was.
                 return Err(locked(&record).into());
             }
-            bind(&mut record, tokens.identity.as_ref())?;
+            bind(&mut record, person.as_ref())?;
             let before = record.client_id.take();
             let replaced = record.refresh_token.take().map(|token| (before, token));
             let now = self.clock.wall();
@@ -197,7 +256,7 @@ impl Service {
             record.audiences = request.audiences.clone();
             record.signed_in_at = Some(now);
             record.refreshed_at = Some(now);
-            record.refresh_token = Some(refresh_token.clone());
+            record.refresh_token = Some((*refresh_token).clone());
             record.refresh_expires_at = tokens.refresh_expires_at;
             record.access_token = Some(access_token.clone());
             record.rotation = Rotation::Unknown;
@@ -294,10 +353,25 @@ fn is_for(record: &Record, request: &Request) -> Result<(), Failure> {
     Err(Failure::new(Kind::LoginCancelled, text))
 }
 
+/// What the site requires of who signs in.
+fn required(
+    owner: &Owner,
+    profile: &IssuerProfile,
+    identity: Option<&Identity>,
+) -> Result<Option<Proof>, Failure> {
+    let Some(rule) = &profile.identity else { return Ok(None) };
+    // What an earlier sign-in said is of another one.
+    let values = identity.and_then(|identity| identity.values.clone()).unwrap_or_default();
+    rule.judge(owner, Some(&values), None).map(Some).map_err(|mismatch| {
+        let text = rule.refusal(&profile.title, owner, mismatch);
+        Failure::new(Kind::IdentityMismatch, format!("{text}; nothing was kept"))
+    })
+}
+
 /// The first sign-in binds the account to a person; later ones must be the same.
-fn bind(record: &mut Record, identity: Option<&Identity>) -> Result<(), Failure> {
-    match (&record.subject, identity) {
-        (Some(subject), Some(identity)) if subject.sub != identity.sub => {
+fn bind(record: &mut Record, person: Option<&Subject>) -> Result<(), Failure> {
+    match (&record.subject, person) {
+        (Some(subject), Some(person)) if subject.sub != person.sub => {
             // Nothing of the other person is told.
             let text = "somebody else signed in than the person this account belongs to";
             Err(Failure::new(Kind::IdentityMismatch, text))
@@ -306,9 +380,8 @@ fn bind(record: &mut Record, identity: Option<&Identity>) -> Result<(), Failure>
             let text = "the issuer did not say who signed in, and this account belongs to a person";
             Err(Failure::new(Kind::IdentityMismatch, text))
         }
-        (_, Some(identity)) => {
-            record.subject =
-                Some(Subject { sub: identity.sub.clone(), name: identity.name.clone() });
+        (_, Some(person)) => {
+            record.subject = Some(person.clone());
             Ok(())
         }
         (None, None) => Ok(()),

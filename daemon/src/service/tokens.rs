@@ -70,11 +70,6 @@ impl Service {
             }
         })?;
         let detail = detail(!is_base(record, &ask.wanted), options.application.as_deref());
-        let note =
-            |kind| self.record_issue(kind, caller, record, &ask, &given.token.token, &detail);
-        if given.fresh_from_issuer {
-            note(audit::Kind::Refresh);
-        }
         // Compared each time: a token that was granted less is in the cache under what was asked.
         let asked = ask.wanted.scopes.as_ref().unwrap_or(&record.scopes);
         let missing = asked.missing_from(&given.token.scopes);
@@ -86,7 +81,7 @@ impl Service {
             }
             remarks.push(remark);
         }
-        note(audit::Kind::Issue);
+        self.record_issue(caller, record, &ask, &given.token.token, &detail);
         Ok(TokenReply {
             token: given.token.token.expose_secret().to_owned(),
             expires_at: given.token.expires_at.0,
@@ -143,7 +138,6 @@ impl Service {
 
     fn record_issue(
         &self,
-        kind: audit::Kind,
         caller: &Caller,
         record: &Record,
         ask: &Ask,
@@ -151,7 +145,7 @@ impl Service {
         detail: &str,
     ) {
         self.audit.record(
-            kind,
+            audit::Kind::Issue,
             &audit::Event {
                 uid: caller.owner.uid,
                 account: record.name.as_str(),

@@ -339,7 +339,8 @@ impl House {
 
 /// The usual tokens of a sign-in of this person.
 pub fn sign_in_of(sub: &str) -> Tokens {
-    let identity = Some(Identity { sub: sub.into(), name: Some(format!("{sub}-name")) });
+    let identity =
+        Some(Identity { sub: sub.into(), name: Some(format!("{sub}-name")), values: None });
     Tokens { identity, ..tokens("at-new", Some("rt-new"), 3600) }
 }
 

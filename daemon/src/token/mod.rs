@@ -61,9 +61,12 @@ pub enum TokenError {
         /// What happened.
         text: String,
     },
-    /// The issuer named another person than the account belongs to.
-    #[error("the issuer answered for another person than this account belongs to")]
-    IdentityMismatch,
+    /// The issuer named another person than the account belongs to, or than the site requires.
+    #[error("{text}")]
+    IdentityMismatch {
+        /// What is required, and nothing of the other person.
+        text: String,
+    },
     /// The token that was got is not valid for as long as was asked.
     #[error("the issuer gives tokens that are valid for {} s; {} s were asked for", .got.as_secs(), .asked.as_secs())]
     Validity {
@@ -121,6 +124,12 @@ impl TokenError {
 pub trait Publisher: Send + Sync + 'static {
     /// There is a new token.
     fn publish(&self, record: &Record, token: &AccessToken);
+
+    /// The issuer was asked, once, and gave a token.
+    fn refreshed(&self, _wanted: &Wanted, _refreshed: &Refreshed) {}
+
+    /// There is no token.
+    fn failed(&self, _key: &AccountKey, _profile: &IssuerProfile, _error: &TokenError) {}
 }
 
 /// What is asked for.
@@ -308,7 +317,11 @@ impl Broker {
             let _landing = Landing { flights: Arc::clone(&broker.flights), slot };
             let took = |refreshed: &Refreshed| broker.took(&key, &ask.wanted, refreshed);
             let refresh = broker.refresher.refresh(&key, &profile, &ask.wanted, fresh_for, &took);
-            refresh.await.map(Arc::new)
+            let refreshed = refresh.await;
+            if let Err(error) = &refreshed {
+                broker.failed(&key, &profile, error);
+            }
+            refreshed.map(Arc::new)
         });
         let flight = async move {
             task.await.unwrap_or_else(|error| {
@@ -324,12 +337,28 @@ impl Broker {
 
     fn took(&self, key: &AccountKey, wanted: &Wanted, refreshed: &Refreshed) {
         self.cache.put(key, wanted, refreshed.token.clone());
+        let Some(publisher) = self.publisher() else { return };
+        if refreshed.asked {
+            publisher.refreshed(wanted, refreshed);
+        }
         let is_base = wanted.scopes.is_none() && wanted.audiences == refreshed.record.audiences;
         if is_base {
-            let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(publisher) = publisher.and_then(|weak| weak.upgrade()) {
-                publisher.publish(&refreshed.record, &refreshed.token);
-            }
+            publisher.publish(&refreshed.record, &refreshed.token);
         }
+    }
+
+    fn failed(&self, key: &AccountKey, profile: &IssuerProfile, error: &TokenError) {
+        if matches!(error, TokenError::IdentityMismatch { .. }) {
+            // They are somebody else's.
+            self.cache.forget(key);
+        }
+        if let Some(publisher) = self.publisher() {
+            publisher.failed(key, profile, error);
+        }
+    }
+
+    fn publisher(&self) -> Option<Arc<dyn Publisher>> {
+        let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        publisher.as_ref()?.upgrade()
     }
 }

@@ -17,10 +17,10 @@ use super::{TokenError, cache::Validity};
 use crate::{
     account::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
-        State, UnixTime,
+        State, Subject, UnixTime,
         ports::{
-            IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Revision,
-            Rotated, Stored, Tokens, Vault, VaultError, Wanted,
+            Identity, IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure,
+            Revision, Rotated, Stored, Tokens, Vault, VaultError, Wanted,
         },
     },
     clock::Clock,
@@ -149,13 +149,18 @@ impl Refresher {
         let sent_at = self.clock.wall();
         match self.issuers.refresh(profile, &client, &refresh_token, &asked).await {
             Ok(tokens) => {
-                if another_person(&record, &tokens) {
-                    // Whatever this is, it is not this user's any more: only they can mend it.
-                    let text = "the issuer answered for another person".to_owned();
-                    self.note_failure(record, revision, RefreshError::Dead { text }).await;
-                    return Err(TokenError::IdentityMismatch);
-                }
-                let (token, next) = Self::apply(&record, wanted, is_base, tokens, sent_at);
+                let subject = match standing(&record, profile, &tokens) {
+                    Ok(subject) => subject,
+                    Err(text) => {
+                        // Whatever this is, it is not this user's any more: only they can mend it.
+                        let newest = tokens.refresh_token.unwrap_or(refresh_token);
+                        self.disown(record, revision, &text).await;
+                        self.end(profile, &client, &newest).await;
+                        return Err(TokenError::IdentityMismatch { text });
+                    }
+                };
+                let (token, mut next) = Self::apply(&record, wanted, is_base, tokens, sent_at);
+                next.subject = subject;
                 let next = self.persist(next, &record, revision).await?;
                 Ok(Refreshed { token, record: next, asked: true })
             }
@@ -257,7 +262,8 @@ impl Refresher {
             || next.rotation != old.rotation
             || next.access_token.as_ref().map(|t| t.issued_at)
                 != old.access_token.as_ref().map(|t| t.issued_at)
-            || next.scopes != old.scopes;
+            || next.scopes != old.scopes
+            || next.subject != old.subject;
         if !changed {
             return Ok(next);
         }
@@ -362,6 +368,38 @@ impl Refresher {
         error.into()
     }
 
+    /// Forgets the tokens of a sign-in that is not its owner's.
+    async fn disown(&self, record: Record, mut revision: Revision, reason: &str) {
+        let mut next = record.clone();
+        let mut failure = VaultError::Conflict;
+        for _ in 0..SWAP_TRIES {
+            next.state = next.state.after(Event::RefreshTokenDead(reason.to_owned()));
+            next.refresh_token = None;
+            next.access_token = None;
+            match self.vault.save_account(&next, revision).await {
+                Ok(_) => return,
+                Err(VaultError::Conflict) => match self.vault.account(&next.key()).await {
+                    Ok(Some(found)) if hold_the_same(&found.value, &record) => {
+                        (next, revision) = (found.value, found.revision);
+                    }
+                    // Signed out, removed or signed in anew.
+                    Ok(_) => return,
+                    Err(error) => failure = error,
+                },
+                Err(error) => failure = error,
+            }
+        }
+        tracing::warn!(account = %next.key(), error = %failure, "a sign-in that is not its owner's could not be forgotten: {failure}");
+        self.unsettled().insert(next.key(), Unsettled { newest: next, old: record });
+    }
+
+    /// Ends at the issuer what nobody here holds any more.
+    async fn end(&self, profile: &IssuerProfile, client: &ClientRecord, token: &SecretString) {
+        if let Err(error) = self.issuers.revoke(profile, client, token).await {
+            tracing::warn!(issuer = %profile.name, %error, "a sign-in that is not its owner's could not be revoked: {error}");
+        }
+    }
+
     fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Unsettled>> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -425,9 +463,31 @@ fn merged(found: Record, ours: Record) -> Record {
     }
 }
 
-fn another_person(record: &Record, tokens: &Tokens) -> bool {
-    let (Some(identity), Some(subject)) = (&tokens.identity, &record.subject) else { return false };
-    identity.sub != subject.sub
+/// Who the account belongs to after a reply, as the site requires it now.
+///
+/// # Errors
+/// Not to this person: why, without anything of them.
+fn standing(
+    record: &Record,
+    profile: &IssuerProfile,
+    tokens: &Tokens,
+) -> Result<Option<Subject>, String> {
+    let (now, before) = (&tokens.identity, &record.subject);
+    if let (Some(now), Some(before)) = (now, before)
+        && now.sub != before.sub
+    {
+        return Err("the issuer answered for another person than this account belongs to".into());
+    }
+    let Some(rule) = &profile.identity else { return Ok(before.clone()) };
+    let values = now.as_ref().and_then(|now| now.values.as_ref());
+    let known = before.as_ref().and_then(|before| before.proof.as_ref());
+    let proof = rule
+        .judge(&record.owner, values, known)
+        .map_err(|mismatch| rule.refusal(&profile.title, &record.owner, mismatch))?;
+    let named =
+        |now: &Identity| Subject { sub: now.sub.clone(), name: now.name.clone(), proof: None };
+    let person = before.clone().or_else(|| now.as_ref().map(named));
+    Ok(person.map(|person| Subject { proof: Some(proof), ..person }))
 }
 
 /// Whether two records, as they were read, hold the same refresh token. One that was locked

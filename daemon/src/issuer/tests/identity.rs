@@ -64,7 +64,7 @@ impl Case {
 }
 
 fn alice() -> Option<Identity> {
-    Some(Identity { sub: "4711".into(), name: Some("alice".into()) })
+    Some(Identity { sub: "4711".into(), name: Some("alice".into()), values: None })
 }
 
 #[tokio::test]

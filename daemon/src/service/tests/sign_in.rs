@@ -59,7 +59,7 @@ async fn when_the_journal_or_the_store_does_not_take_it_nobody_gets_it_and_it_is
 async fn somebody_else_who_signs_in_gets_nothing_and_the_account_stays_as_it_was() {
     let house = House::new();
     let key = house.signed_in_with_token();
-    let subject = crate::account::Subject { sub: "alice-sub".into(), name: None };
+    let subject = crate::account::Subject { sub: "alice-sub".into(), ..Default::default() };
     house.change(&key, |record| record.subject = Some(subject.clone()));
     house.log_in(ALICE).await;
     let nobody = tokens("at-new", Some("rt-new"), 3600);

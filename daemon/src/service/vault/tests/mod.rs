@@ -62,7 +62,7 @@ fn record(uid: u32, name: &str, token: &str) -> Record {
     let mut record = Record::new(owner, name.parse().unwrap(), ISSUER.into(), ClientOwner::Site);
     let scopes = ScopeSet::parse(["storage.read:/canary", "offline_access"]).unwrap();
     record.state = State::SignedIn;
-    record.subject = Some(Subject { sub: "canary-sub".into(), name: None });
+    record.subject = Some(Subject { sub: "canary-sub".into(), ..Subject::default() });
     record.signed_in_at = Some(UnixTime(1000));
     record.rotation = Rotation::Rotates;
     record.refresh_token = Some(secret(token));
