@@ -77,6 +77,11 @@ pub(super) fn show(args: &ShowIssuer, context: &mut Context) -> Result<Exit, Fai
         let line = format!("  {label}  {}", wrap_indented(value, columns, 17));
         out.line(line.trim_end());
     }
+    if let Some(identity) = &issuer.identity {
+        let label = out.paint(Paint::Dim, "Who signs in ");
+        let value = format!("{identity} (this site requires it)");
+        out.line(&format!("  {label}  {}", wrap_indented(&value, columns, 17)));
+    }
     Ok(Exit::Done)
 }
 

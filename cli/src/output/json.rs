@@ -116,6 +116,7 @@ pub(crate) fn issuer(issuer: &IssuerInfo) -> Value {
         "scopes": issuer.scopes,
         "client": issuer.client,
         "public_client": issuer.public_client,
+        "identity": issuer.identity,
         "scopes_offered": issuer.scopes_offered,
         "health": issuer.health,
     })

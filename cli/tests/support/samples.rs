@@ -142,6 +142,7 @@ pub(crate) fn script(base: u64) -> Script {
                 scopes: vec!["openid".into(), "storage.read:/".into()],
                 client: "per-user".into(),
                 public_client: Some(true),
+                identity: Some("preferred_username is {user}".to_owned()),
                 health: "ok".into(),
                 ..Default::default()
             },

@@ -59,7 +59,8 @@ impl Service {
         let default = accounts.default_name(self.config().default_profile());
         let plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
         let Provided { client, left_out } = self.client_of_new(owner, &plan).await?;
-        let mut remarks = told(&left_out);
+        let mut remarks = plan.remarks.clone();
+        remarks.extend(told(&left_out));
         remarks.extend(lacking(&client, &plan.scopes, &left_out));
         let made = match self.save_new(owner, &plan, &client).await {
             Ok(()) => self.take_over(owner, &plan, &client).await,

@@ -8,8 +8,10 @@ use iamd_protocol::{
 use secrecy::SecretString;
 
 use super::{
-    Caller, Handed, Service, ServiceError, accounts::Accounts, passphrases::check_passphrase,
-    plan::free_name,
+    Caller, Handed, Service, ServiceError,
+    accounts::Accounts,
+    passphrases::check_passphrase,
+    plan::{free_name, required},
 };
 use crate::account::{
     AccountKey, AccountName, AudienceSet, ClientAuth, ClientOwner, ClientRecord, IssuerProfile,
@@ -24,6 +26,8 @@ pub(super) struct NewAccount {
     pub(super) audiences: AudienceSet,
     pub(super) client: Choice,
     pub(super) refresh_token: Option<SecretString>,
+    /// What a person should know.
+    pub(super) remarks: Vec<String>,
     /// What it is guarded with.
     pub(super) passphrase: Option<SecretString>,
 }
@@ -68,12 +72,22 @@ impl Service {
             return Err(ServiceError::new(Kind::InvalidArgument, text));
         }
         let scopes = self.scopes_of_new(&profile, options).await?;
+        let (scopes, remarks) = required(&profile, scopes);
         let audiences = match &options.audiences {
             Some(audiences) => AudienceSet::parse(audiences)?,
             None => profile.audiences.clone(),
         };
         let client = self.beyond_shared(&caller.owner, &profile, &scopes, client).await?;
-        Ok(NewAccount { key, profile, scopes, audiences, client, refresh_token, passphrase })
+        Ok(NewAccount {
+            key,
+            profile,
+            scopes,
+            audiences,
+            client,
+            refresh_token,
+            remarks,
+            passphrase,
+        })
     }
 
     fn issuer_of_new(

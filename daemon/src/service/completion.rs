@@ -48,7 +48,7 @@ impl Service {
             request: request.clone(),
             rejected,
             fresh,
-            remarks: std::sync::Mutex::default(),
+            remarks: Mutex::new(plan.remarks.clone()),
         });
         let most = self.config().limits.logins as usize;
         let login = self.logins.start(request, completion, most).map_err(|_| {

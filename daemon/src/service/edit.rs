@@ -25,6 +25,8 @@ struct Change {
     remove: ScopeSet,
     audiences: Option<AudienceSet>,
     client_name: Option<String>,
+    /// What the site needs to know who signs in.
+    required: ScopeSet,
 }
 
 /// What became of the record.
@@ -72,6 +74,10 @@ impl Service {
         self.no_login(&key)?;
         let scopes = change.scopes_of(record);
         let mut remarks = self.change_client(record, &profile, &scopes, &change).await?;
+        let stays = change.remove.filtered(|scope| change.required.contains(scope));
+        if !stays.is_empty() {
+            remarks.push(format!("this site checks who signs in, so this stays: {stays}"));
+        }
         let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         // A refresh token that the store did not take yet is the newest there is.
         self.broker.settle(&key).await?;
@@ -125,7 +131,8 @@ impl Service {
         let remove = ScopeSet::parse(options.remove_scopes.iter().flatten())?;
         let audiences = options.audiences.as_ref().map(AudienceSet::parse).transpose()?;
         options.client_name.as_deref().map_or(Ok(()), check_client_name)?;
-        Ok(Change { scopes, add, remove, audiences, client_name: options.client_name })
+        let required = profile.with_required(ScopeSet::default());
+        Ok(Change { scopes, add, remove, audiences, client_name: options.client_name, required })
     }
 
     /// Changes the client where it lacks a scope or its name is to be another; what a person
@@ -219,7 +226,7 @@ impl Change {
     fn scopes_of(&self, record: &Record) -> ScopeSet {
         let base = self.scopes.as_ref().unwrap_or(&record.scopes_asked).union(&self.add);
         let kept = base.filtered(|scope| !self.remove.contains(scope));
-        kept.with("openid").with("offline_access")
+        kept.with("openid").with("offline_access").union(&self.required)
     }
 
     fn apply(&self, record: &mut Record, profile: &IssuerProfile) -> Effect {

@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) client_owner: ClientOwner,
     /// The account as it is, where it exists.
     pub(super) record: Option<Record>,
+    /// What a person should know.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Service {
@@ -83,6 +85,7 @@ impl Service {
                 .filter(|scopes| !scopes.is_empty())
                 .unwrap_or_else(|| profile.scopes.clone()),
         };
+        let (scopes, remarks) = required(&profile, scopes);
         let audiences = match &options.audiences {
             Some(audiences) => AudienceSet::parse(audiences)?,
             None => record
@@ -91,8 +94,16 @@ impl Service {
         };
         let key = AccountKey { uid: owner.uid, name };
         let client_owner = Self::owner_for(record.as_ref(), &profile, owner.uid);
-        Ok(Plan { key, profile, scopes, audiences, client_owner, record })
+        Ok(Plan { key, profile, scopes, audiences, client_owner, record, remarks })
     }
+}
+
+/// These scopes and those that the site needs to know who signs in; what a person should know.
+pub(super) fn required(profile: &IssuerProfile, scopes: ScopeSet) -> (ScopeSet, Vec<String>) {
+    let all = profile.with_required(scopes.clone());
+    let added = all.filtered(|scope| !scopes.contains(scope));
+    let remark = format!("this site checks who signs in, so this is asked for too: {added}");
+    (all, if added.is_empty() { Vec::new() } else { vec![remark] })
 }
 
 /// The issuer's name, or with a number behind it where that is taken.

@@ -4,7 +4,7 @@ use iamd_protocol::bus::{IssuerInfo, StatusReply};
 
 use crate::{
     account::{
-        ClientPolicy, Dialect, IssuerProfile, Settings,
+        ClientPolicy, Dialect, IdentityRule, IssuerProfile, Settings,
         ports::{Health, IssuerError},
     },
     config::Config,
@@ -104,6 +104,7 @@ impl Service {
             }
             .into(),
             public_client: Some(profile.public_client.is_some()),
+            identity: profile.identity.as_ref().map(IdentityRule::told),
             scopes_offered: None,
             health: match self.issuers.health(profile) {
                 Health::Unknown => "unknown",

@@ -13,26 +13,26 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{TokenError, cache::Validity};
+use super::{TokenError, cache::Validity, person::standing};
 use crate::{
     account::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
-        State, Subject, UnixTime,
+        State, UnixTime,
         ports::{
-            Identity, IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure,
-            Revision, Rotated, Stored, Tokens, Vault, VaultError, Wanted,
+            IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Revision,
+            Rotated, Stored, Tokens, Vault, VaultError, Wanted,
         },
     },
     clock::Clock,
 };
 
 /// How often a compare-and-swap that lost is tried again with what was found.
-const SWAP_TRIES: usize = 4;
+pub(super) const SWAP_TRIES: usize = 4;
 
 /// Refreshes accounts, one at a time each.
 pub struct Refresher {
-    vault: Arc<dyn Vault>,
-    issuers: Arc<dyn Issuers>,
+    pub(super) vault: Arc<dyn Vault>,
+    pub(super) issuers: Arc<dyn Issuers>,
     clock: Arc<dyn Clock>,
     /// Records that the store did not take. The refresh token in here is the newest there is, so
     /// it goes before what the store says until the store has it.
@@ -368,50 +368,18 @@ impl Refresher {
         error.into()
     }
 
-    /// Forgets the tokens of a sign-in that is not its owner's.
-    async fn disown(&self, record: Record, mut revision: Revision, reason: &str) {
-        let mut next = record.clone();
-        let mut failure = VaultError::Conflict;
-        for _ in 0..SWAP_TRIES {
-            next.state = next.state.after(Event::RefreshTokenDead(reason.to_owned()));
-            next.refresh_token = None;
-            next.access_token = None;
-            match self.vault.save_account(&next, revision).await {
-                Ok(_) => return,
-                Err(VaultError::Conflict) => match self.vault.account(&next.key()).await {
-                    Ok(Some(found)) if hold_the_same(&found.value, &record) => {
-                        (next, revision) = (found.value, found.revision);
-                    }
-                    // Signed out, removed or signed in anew.
-                    Ok(_) => return,
-                    Err(error) => failure = error,
-                },
-                Err(error) => failure = error,
-            }
-        }
-        tracing::warn!(account = %next.key(), error = %failure, "a sign-in that is not its owner's could not be forgotten: {failure}");
-        self.unsettled().insert(next.key(), Unsettled { newest: next, old: record });
-    }
-
-    /// Ends at the issuer what nobody here holds any more.
-    async fn end(&self, profile: &IssuerProfile, client: &ClientRecord, token: &SecretString) {
-        if let Err(error) = self.issuers.revoke(profile, client, token).await {
-            tracing::warn!(issuer = %profile.name, %error, "a sign-in that is not its owner's could not be revoked: {error}");
-        }
-    }
-
-    fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Unsettled>> {
+    pub(super) fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Unsettled>> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What the store did not take.
 #[derive(Clone)]
-struct Unsettled {
+pub(super) struct Unsettled {
     /// The account with its newest tokens.
-    newest: Record,
+    pub(super) newest: Record,
     /// What the store held when it was to take them.
-    old: Record,
+    pub(super) old: Record,
 }
 
 impl Unsettled {
@@ -463,36 +431,9 @@ fn merged(found: Record, ours: Record) -> Record {
     }
 }
 
-/// Who the account belongs to after a reply, as the site requires it now.
-///
-/// # Errors
-/// Not to this person: why, without anything of them.
-fn standing(
-    record: &Record,
-    profile: &IssuerProfile,
-    tokens: &Tokens,
-) -> Result<Option<Subject>, String> {
-    let (now, before) = (&tokens.identity, &record.subject);
-    if let (Some(now), Some(before)) = (now, before)
-        && now.sub != before.sub
-    {
-        return Err("the issuer answered for another person than this account belongs to".into());
-    }
-    let Some(rule) = &profile.identity else { return Ok(before.clone()) };
-    let values = now.as_ref().and_then(|now| now.values.as_ref());
-    let known = before.as_ref().and_then(|before| before.proof.as_ref());
-    let proof = rule
-        .judge(&record.owner, values, known)
-        .map_err(|mismatch| rule.refusal(&profile.title, &record.owner, mismatch))?;
-    let named =
-        |now: &Identity| Subject { sub: now.sub.clone(), name: now.name.clone(), proof: None };
-    let person = before.clone().or_else(|| now.as_ref().map(named));
-    Ok(person.map(|person| Subject { proof: Some(proof), ..person }))
-}
-
 /// Whether two records, as they were read, hold the same refresh token. One that was locked
 /// meanwhile shows it by its mark only.
-fn hold_the_same(a: &Record, b: &Record) -> bool {
+pub(super) fn hold_the_same(a: &Record, b: &Record) -> bool {
     match (&a.guard, &b.guard) {
         (None, None) => same(a.refresh_token.as_ref(), b.refresh_token.as_ref()),
         (Some(a), Some(b)) => a.wrapped == b.wrapped && a.mark == b.mark,

@@ -46,6 +46,9 @@ pub struct IssuerInfo {
     pub client: String,
     /// Whether the issuer's file names a public client.
     pub public_client: Option<bool>,
+    /// What the site requires of who signs in there, for people: `preferred_username is {user}`,
+    /// with `{user}` and `{uid}` for the local user's.
+    pub identity: Option<String>,
     /// The scopes that the issuer says it offers (`scopes_supported`, RFC 8414 §2); absent in a
     /// list. It may grant others: paths and restricted scopes are not named there.
     pub scopes_offered: Option<Vec<String>>,

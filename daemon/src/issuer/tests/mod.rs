@@ -16,6 +16,7 @@ mod provider;
 mod redaction;
 mod refresh;
 mod registration;
+mod required;
 mod revocation;
 mod tls;
 mod transport;

@@ -7,6 +7,7 @@ mod admin;
 mod clients;
 mod edit;
 mod errors;
+mod identity;
 mod keeper;
 mod logout;
 mod new_client;

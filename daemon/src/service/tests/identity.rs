@@ -1,0 +1,260 @@
+//! Where the site requires a claim: the right person, the wrong one, a claim that is missing, one
+//! that changes later, and a rule that comes or changes after the sign-in.
+
+use iamd_protocol::bus::{AddOptions, EditOptions, secret as handed_secret};
+
+use super::*;
+use crate::{
+    account::{ClaimValues, Proof, Subject, ports::Identity},
+    audit,
+};
+
+const RULE: &str = "[identity]\nclaim = \"preferred_username\"\nmust_equal = \"{user}\"\n";
+
+/// A house whose site requires the claim at `wlcg`.
+fn strict() -> House {
+    let house = House::new();
+    require(&house, RULE);
+    house
+}
+
+/// From now on the site requires this.
+fn require(house: &House, rule: &str) {
+    let wlcg = "name = \"wlcg\"\ntitle = \"WLCG\"\nurl = \"https://issuer.test/\"\n\
+                scopes = [\"openid\", \"offline_access\", \"storage.read:/\"]\n";
+    let path = house.dir.path().join("issuers.d/wlcg.toml");
+    std::fs::write(path, format!("{wlcg}{rule}")).unwrap();
+    house.service.reload(0).unwrap();
+}
+
+/// Tokens of a person whose claim has these values.
+fn named(sub: &str, values: &[&str]) -> Tokens {
+    let values = Some(ClaimValues::new(values.iter().copied()));
+    let identity = Some(Identity { sub: sub.into(), name: None, values });
+    Tokens { identity, ..tokens("at-new", Some("rt-new"), 3600) }
+}
+
+fn denials(house: &House) -> Vec<Recorded> {
+    house.audit.of(audit::Kind::Denial)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_person_signs_in() {
+    let house = strict();
+    house.log_in(ALICE).await;
+    let ended = house.sign_in("", named("alice-sub", &["alice"])).await;
+    assert_eq!(ended.state, "done");
+    assert_eq!(house.alices_file().as_deref(), Some("at-new"));
+    let subject = house.vault.record(&house.alices("wlcg")).subject.unwrap();
+    assert_eq!(subject.proof.unwrap().values, ClaimValues::new(["alice"]));
+    assert!(denials(&house).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wrong_person_a_missing_claim_and_an_unknown_one_get_nothing_and_tell_nothing() {
+    let nobody = tokens("at-new", Some("rt-new"), 3600);
+    let unasked = sign_in_of("mallory");
+    for (tokens, why) in [
+        (named("mallory-sub", &["mallory"]), "somebody else"),
+        (named("mallory-sub", &["alice2", "malice"]), "somebody else"),
+        (named("mallory-sub", &[]), "did not say it"),
+        (unasked, "did not say it"),
+        (nobody, "did not say it"),
+    ] {
+        let house = strict();
+        house.log_in(ALICE).await;
+        let who = tokens.identity.clone();
+        let ended = house.sign_in("", tokens).await;
+        assert_eq!(ended.error.as_deref(), Some("IdentityMismatch"));
+        let message = ended.message.unwrap();
+        assert!(message.contains(why) && message.contains("nothing was kept"), "{message}");
+        assert!(message.contains("preferred_username is alice"), "{message}");
+        assert!(house.vault.accounts.lock().unwrap().is_empty());
+        assert!(house.vault.journal.lock().unwrap().is_empty());
+        assert_eq!(house.alices_file(), None);
+        assert_eq!(house.revoked(), ["rt-new"]);
+        let denied = denials(&house);
+        assert_eq!(denied.len(), 1);
+        assert_eq!((denied[0].uid, denied[0].result.as_str()), (ALICE, "IdentityMismatch"));
+        if let Some(who) = who {
+            let hash = audit::hash(who.sub.as_bytes());
+            assert!(denied[0].detail.ends_with(&hash), "{}", denied[0].detail);
+        }
+        let all = format!("{:?}{message}", house.audit.0.lock().unwrap());
+        assert!(!all.contains("mallory") && !all.contains("malice"), "{all}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_refused_leaves_the_account_that_is_there_as_it_was() {
+    let house = strict();
+    house.log_in(ALICE).await;
+    house.sign_in("", named("alice-sub", &["alice"])).await;
+    let before = house.vault.record(&house.alices("wlcg"));
+    house.later(130).await;
+    // The same person, renamed there.
+    let mut renamed = named("alice-sub", &["bob"]);
+    renamed.refresh_token = Some("rt-other".to_owned().into());
+    let ended = house.sign_in("", renamed).await;
+    assert_eq!(ended.error.as_deref(), Some("IdentityMismatch"));
+    let after = house.vault.record(&house.alices("wlcg"));
+    assert_eq!((after.generation, secret(&after)), (before.generation, Some("rt-new")));
+    assert_eq!(house.revoked(), ["rt-other"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_changes_later_ends_the_sign_in_at_the_next_refresh() {
+    for changed in
+        [named("alice-sub", &["bob"]), named("alice-sub", &[]), named("bob-sub", &["alice"])]
+    {
+        let house = strict();
+        house.log_in(ALICE).await;
+        house.sign_in("", named("alice-sub", &["alice"])).await;
+        let mut changed = changed;
+        changed.refresh_token = Some("rt-later".to_owned().into());
+        house.refresh_says(Ok(changed));
+        let force = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+        assert_eq!(kind(house.token(force()).await), Kind::IdentityMismatch);
+        assert_eq!(house.revoked(), ["rt-later"]);
+        let record = house.vault.record(&house.alices("wlcg"));
+        assert!(record.state.wants_login());
+        assert!(record.refresh_token.is_none() && record.access_token.is_none());
+        house.settle().await;
+        assert_eq!(house.alices_file(), None, "nor the token that was there");
+        assert_eq!(kind(house.token(TokenOptions::default()).await), Kind::LoginRequired);
+        assert!(denials(&house).iter().all(|denied| denied.result == "IdentityMismatch"));
+        assert!(!format!("{:?}", house.audit.0.lock().unwrap()).contains("bob"));
+        // The right person can sign in again.
+        house.later(130).await;
+        assert_eq!(house.sign_in("", named("alice-sub", &["alice"])).await.state, "done");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_says_nothing_or_the_same_goes_on() {
+    let house = strict();
+    house.sign_in("", named("alice-sub", &["alice"])).await;
+    let force = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    for answer in [tokens("at1", None, 3600), named("alice-sub", &["carol", "alice"])] {
+        house.refresh_says(Ok(answer));
+        house.token(force()).await.unwrap();
+    }
+    let subject = house.vault.record(&house.alices("wlcg")).subject.unwrap();
+    assert_eq!(subject.proof.unwrap().values, ClaimValues::new(["carol", "alice"]));
+    assert!(denials(&house).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_comes_later_is_asked_of_those_who_are_signed_in() {
+    let force = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    let signed_in = || async {
+        let house = House::new();
+        house.sign_in("", sign_in_of("alice-sub")).await;
+        require(&house, RULE);
+        house
+    };
+    // The issuer says at a refresh who it is.
+    let house = signed_in().await;
+    house.refresh_says(Ok(named("alice-sub", &["alice"])));
+    house.token(force()).await.unwrap();
+    // It does not: then they sign in again.
+    let house = signed_in().await;
+    house.refresh_says(Ok(tokens("at1", None, 3600)));
+    let error = house.token(force()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::IdentityMismatch);
+    assert!(error.message.contains("sign in again"), "{}", error.message);
+    assert_eq!(house.revoked(), ["rt-new"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_map_that_changes_is_judged_on_what_was_said_at_the_sign_in() {
+    let house = House::new();
+    let map = house.dir.path().join("map");
+    let write = |text: &str| std::fs::write(&map, text).unwrap();
+    write("4711 -> alice\n");
+    let rule = format!("[identity]\nclaim = \"sub\"\nmap_file = \"{}\"\n", map.display());
+    require(&house, &rule);
+    house.sign_in("", named("4711", &["4711"])).await;
+    let force = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    house.token(force()).await.unwrap();
+    write("4711 -> bob\n");
+    require(&house, &rule);
+    let error = house.token(force()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::IdentityMismatch);
+    assert!(!error.message.contains("bob") && !error.message.contains("4711"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_is_handed_in_is_asked_whose_it_is() {
+    let site = "[issuers]\ndefault = \"wlcg\"\n";
+    let add = |house: &House| {
+        let options = AddOptions { client_id: Some("mine".into()), ..AddOptions::default() };
+        let mut handed = Handed::default();
+        handed.add(handed_secret::REFRESH_TOKEN, "rt-handed".to_owned().into());
+        let (service, caller) = (house.service.clone(), house.caller(ALICE));
+        async move { service.add(&caller, "mine", options, handed).await }
+    };
+    let strict = || {
+        let house = House::with(site);
+        require(&house, RULE);
+        house
+    };
+    let house = strict();
+    house.refresh_says(Ok(named("alice-sub", &["alice"])));
+    assert!(!add(&house).await.unwrap_or_else(|e| panic!("{e:?}")).login_needed);
+    for answer in [named("mallory-sub", &["mallory"]), tokens("at", Some("rt-new"), 3600)] {
+        let house = strict();
+        house.refresh_says(Ok(answer));
+        assert_eq!(kind(add(&house).await), Kind::IdentityMismatch);
+        assert_eq!(house.revoked(), ["rt-new"], "what was issued, not what the user may hold");
+        assert!(house.vault.accounts.lock().unwrap().is_empty());
+    }
+    // Rotated, and no answer that tells whose: it is not kept on trust.
+    let house = strict();
+    let rotated = Some(Rotated { token: "rt-new".to_owned().into(), expires_at: None });
+    let failure = RefreshFailure { error: unreachable().into(), rotated };
+    house.issuers.refresh_script.lock().unwrap().push_back(Err(failure));
+    assert_eq!(kind(add(&house).await), Kind::IssuerUnreachable);
+    assert_eq!(house.revoked(), ["rt-new"]);
+    assert!(house.vault.accounts.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_scopes_that_it_takes_are_asked_for_and_it_is_said() {
+    let house = strict();
+    let asked = |house: &House| house.issuers.asked_scopes.lock().unwrap().last().unwrap().clone();
+    let ended = house.sign_in("", named("alice-sub", &["alice"])).await;
+    assert!(asked(&house).contains("profile"));
+    assert!(!ended.remarks.iter().any(|remark| remark.contains("asked for too")));
+    house.later(130).await;
+    let scopes = Some(vec!["storage.read:/".to_owned()]);
+    let options = LoginOptions { scopes, ..LoginOptions::default() };
+    house.approve(named("alice-sub", &["alice"]));
+    house.service.login(&house.caller(ALICE), "", options).await.unwrap();
+    let ended = house.end_of_login("").await;
+    let told = "this site checks who signs in, so this is asked for too: profile";
+    assert!(ended.remarks.iter().any(|remark| remark == told), "{:?}", ended.remarks);
+    let options =
+        EditOptions { remove_scopes: Some(vec!["profile".into()]), ..EditOptions::default() };
+    let edited = house.service.edit(&house.caller(ALICE), "", options).await.unwrap();
+    assert!(edited.remarks.iter().any(|remark| remark.ends_with("so this stays: profile")));
+    let record = house.vault.record(&house.alices("wlcg"));
+    assert!(record.scopes_asked.contains("profile"));
+    let issuers = house.service.issuers(&house.caller(ALICE)).unwrap();
+    let of = |name: &str| issuers.iter().find(|i| i.name == name).unwrap().identity.clone();
+    assert_eq!(of("wlcg").as_deref(), Some("preferred_username is {user}"));
+    assert_eq!(of("cms"), None);
+}
+
+#[test]
+fn what_is_kept_of_a_person_does_not_print() {
+    let values = ClaimValues::new(["canary"]);
+    let proof = Some(Proof { claim: "c".into(), values });
+    let subject = Subject { sub: "s".into(), name: None, proof };
+    assert!(!format!("{subject:?}").contains("canary"));
+    let kept = serde_json::to_string(&subject).unwrap();
+    assert_eq!(serde_json::from_str::<Subject>(&kept).unwrap(), subject);
+    // One from before there were rules.
+    let old: Subject = serde_json::from_str("{\"sub\":\"s\",\"name\":null}").unwrap();
+    assert_eq!(old.proof, None);
+}
