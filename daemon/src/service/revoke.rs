@@ -50,7 +50,8 @@ impl Service {
         options: RevokeOptions,
     ) -> Result<RevokeReply, ServiceError> {
         let result = self.end_sign_ins(by, &options).await;
-        let named = [("user", &options.user), ("issuer", &options.issuer), ("client", &options.client)];
+        let named =
+            [("user", &options.user), ("issuer", &options.issuer), ("client", &options.client)];
         let mut what = String::from("revoke");
         for (name, value) in named {
             if let Some(value) = value {
@@ -87,7 +88,8 @@ impl Service {
         }
         let found = self.find_sign_ins(&sought).await?;
         let result = if dry { revoked::WOULD } else { revoked::PENDING };
-        let infos: Vec<_> = found.iter().map(|(key, record)| info(key, record.as_ref(), result)).collect();
+        let infos: Vec<_> =
+            found.iter().map(|(key, record)| info(key, record.as_ref(), result)).collect();
         if dry {
             return Ok(RevokeReply { sign_ins: infos, ..reply });
         }
@@ -147,7 +149,9 @@ impl Service {
                         found.push((key, Some(account.value)));
                     }
                     Ok(_) => {}
-                    Err(VaultError::Unreadable { .. }) if self.is_all_of_user(sought, uid).await => {
+                    Err(VaultError::Unreadable { .. })
+                        if self.is_all_of_user(sought, uid).await =>
+                    {
                         found.push((key, None));
                     }
                     Err(VaultError::Unreadable { .. }) => {}
@@ -190,11 +194,14 @@ impl Service {
         let there = async {
             let all = stream::poll_fn(|context| ended.poll_recv(context));
             all.for_each_concurrent(AT_ONCE_THERE, async |(index, record)| {
-                let locked = "it was locked: its refresh token is behind the passphrase and ends by itself";
+                let locked =
+                    "it was locked: its refresh token is behind the passphrase and ends by itself";
                 let (remark, done) = match self.revoke(&record).await {
                     Ok(true) => (None, true),
                     Ok(false) if record.is_locked() => (Some(locked.to_owned()), false),
-                    Ok(false) => (Some("there was nothing to revoke at the issuer".to_owned()), false),
+                    Ok(false) => {
+                        (Some("there was nothing to revoke at the issuer".to_owned()), false)
+                    }
                     Err(error) => (Some(error.message), false),
                 };
                 self.ended(by, &record.key(), &record.issuer, &progress, index, remark, done);

@@ -103,8 +103,7 @@ mod tests {
         let path = dir.path().join("draining");
         let load = || Drain::load(path.clone());
         assert_eq!(load().now(), None);
-        let decided =
-            Draining { reason: Some("new kernel".into()), since: UnixTime(7), by: 1001 };
+        let decided = Draining { reason: Some("new kernel".into()), since: UnixTime(7), by: 1001 };
         let drain = load();
         drain.set(Some(decided.clone())).unwrap();
         assert_eq!((drain.now(), load().now()), (Some(decided.clone()), Some(decided)));

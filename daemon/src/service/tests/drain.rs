@@ -59,7 +59,10 @@ async fn a_restart_remembers_it() {
     drain(&house, true, Some("disks")).unwrap();
     let house = house.restarted().await;
     let info = house.service.drain_state(0);
-    assert_eq!((info.on, info.reason.as_deref(), info.since), (true, Some("disks"), Some(1_000_000)));
+    assert_eq!(
+        (info.on, info.reason.as_deref(), info.since),
+        (true, Some("disks"), Some(1_000_000))
+    );
     assert_eq!(kind(house.login("").await), Kind::Draining);
 }
 
@@ -71,5 +74,8 @@ async fn a_reason_that_cannot_be_shown_is_refused_and_nothing_is_changed() {
     }
     assert!(!house.service.drain_state(0).on);
     let refused = &house.audit.of(crate::audit::Kind::Administration)[0];
-    assert_eq!((refused.result.as_str(), refused.detail.as_str()), ("InvalidArgument", "drain: two\\nlines"));
+    assert_eq!(
+        (refused.result.as_str(), refused.detail.as_str()),
+        ("InvalidArgument", "drain: two\\nlines")
+    );
 }

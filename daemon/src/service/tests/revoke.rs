@@ -50,7 +50,10 @@ async fn all_of_a_user_is_ended_here_and_at_the_issuers_and_nothing_of_another()
         house.settle().await;
         assert!(house.alices_file().is_some());
         let reply = revoke(&house, of(name)).await;
-        assert_eq!(brief(&reply), [(ALICE, "cms", revoked::REVOKED), (ALICE, "wlcg", revoked::REVOKED)]);
+        assert_eq!(
+            brief(&reply),
+            [(ALICE, "cms", revoked::REVOKED), (ALICE, "wlcg", revoked::REVOKED)]
+        );
         assert_eq!(reply.pending, 0);
         assert_eq!(house.alices_file(), None);
         assert_eq!(house.revoked().len(), 2);
@@ -72,7 +75,8 @@ async fn an_issuer_and_a_client_name_sign_ins_of_everybody() {
     assert!(house.revoked().is_empty());
     assert_eq!(house.vault.accounts.lock().unwrap().len(), 3);
     // By URL without its slash as well.
-    let both = revoke(&house, RevokeOptions { user: Some("bob".into()), ..at("https://cms.test") }).await;
+    let both =
+        revoke(&house, RevokeOptions { user: Some("bob".into()), ..at("https://cms.test") }).await;
     assert_eq!(brief(&both), [(BOB, "cms", revoked::REVOKED)]);
     house.change(&house.alices("wlcg"), |record| record.client_id = Some("other".into()));
     let client = RevokeOptions { client: Some("client-1".into()), ..RevokeOptions::default() };

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use iamd_protocol::bus::{
-    ACTION_DRAIN, ACTION_INSPECT, ACTION_RELOAD, ACTION_REVOKE, DrainInfo, DrainOptions,
-    RevokeOptions, RevokeReply, SessionInfo, UserInfo,
+    ACTION_INSPECT, ACTION_RELOAD, DrainInfo, DrainOptions, RevokeOptions, RevokeReply,
+    SessionInfo, UserInfo,
 };
 use zbus::OwnedVariant;
 use zbus_polkit::policykit1::AuthorizationResult;
