@@ -144,7 +144,7 @@ fn a_drained_node_takes_no_new_sign_ins_and_holds_nobody_up(world: &World) -> Ou
     let said = node.exec_as(&bob, "iamctl login")?;
     assert_eq!((said.code, said.text().as_str()), (5, ""), "{said:?}");
     assert!(said.errors().contains(text) && said.errors().contains("Try again later"), "{said:?}");
-    assert_eq!(node.exec_as(&bob, "iamctl account add more --no-login")?.code, 5);
+    assert_eq!(node.exec_as(&bob, "iamctl account add more --issuer test --no-login")?.code, 5);
     let mut session = node.ssh(&bob).pty().open(None)?;
     session.wait_for(text)?;
     let said = session.ask("echo still $((40 + 2))")?;
