@@ -239,5 +239,6 @@ Examples:
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   iamctl completions bash > ~/.local/share/bash-completion/completions/iamctl
+  source <(iamctl completions bash)   # in ~/.bashrc, where bash-completion is not installed
   iamctl completions zsh > ~/.zfunc/_iamctl
   iamctl completions fish > ~/.config/fish/completions/iamctl.fish";
