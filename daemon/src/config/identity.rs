@@ -5,16 +5,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, OpenOptions},
     io::{self, Read as _},
-    ops::Range,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use serde::Deserialize;
-use toml::Spanned;
-
-use super::Problem;
+use super::{Problem, reader::Table};
 use crate::account::{
     IdentityRule, ScopeSet,
     identity_rule::{Expect, IdentityMap, check_expression, check_text, scope_of},
@@ -28,93 +24,50 @@ const MOST_PROBLEMS: usize = 20;
 /// Between a value and a user.
 const ARROW: &str = "->";
 
-/// `[identity]`, as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Table {
-    claim: Spanned<String>,
-    must_equal: Option<Spanned<String>>,
-    must_match: Option<Spanned<String>>,
-    map_file: Option<Spanned<PathBuf>>,
-    scopes: Option<Spanned<Vec<String>>>,
-}
-
-/// The rule of a table. What is wrong goes to `complain`, and of the map file to `problems`.
-pub(super) fn rule(
-    table: Spanned<Table>,
-    complain: &mut dyn FnMut(Range<usize>, String),
-    problems: &mut Vec<Problem>,
-) -> Option<IdentityRule> {
-    let span = table.span();
-    let Table { claim, must_equal, must_match, map_file, scopes } = table.into_inner();
-    let claim = checked_claim(claim, complain)?;
-    let scopes = required_scopes(&claim, scopes, complain)?;
-    let expect = match (must_equal, must_match, map_file) {
-        (Some(text), None, None) => checked(text, check_text, complain).map(Expect::Equal),
-        (None, Some(pattern), None) => {
-            checked(pattern, check_expression, complain).map(Expect::Match)
-        }
-        (None, None, Some(path)) => {
-            if !path.get_ref().is_absolute() {
-                complain(path.span(), "must be an absolute path".into());
-                return None;
-            }
-            map(path.get_ref(), problems).map(|map| Expect::Mapped(Arc::new(map)))
-        }
-        _ => {
-            let text = "must have one of must_equal, must_match and map_file";
-            complain(span, text.into());
-            None
-        }
-    }?;
-    Some(IdentityRule { claim, expect, scopes })
-}
-
-fn checked_claim(
-    claim: Spanned<String>,
-    complain: &mut dyn FnMut(Range<usize>, String),
-) -> Option<String> {
-    let name = claim.get_ref();
-    let fits = name.chars().all(|c| c.is_ascii_graphic());
-    if name.is_empty() || name.len() > 256 || !fits || name.split('.').any(str::is_empty) {
-        let text = "must be a claim's name, or names with dots between them";
-        complain(claim.span(), text.into());
+/// The rule of the table; `None` where it has a mistake.
+pub(super) fn rule(table: &mut Table<'_, '_>) -> Option<IdentityRule> {
+    let claim = table.checked("claim", checked_claim);
+    let must_equal = table.checked("must_equal", |text: String| check_text(&text).map(|()| text));
+    let must_match =
+        table.checked("must_match", |text: String| check_expression(&text).map(|()| text));
+    let map_file = table.checked("map_file", |path: PathBuf| match path.is_absolute() {
+        true => Ok(path),
+        false => Err("must be an absolute path"),
+    });
+    let scopes = table.each("scopes", |scope: String| ScopeSet::parse([&scope]).map(|_| scope));
+    table.require("claim");
+    if !table.has_one_of(["must_equal", "must_match", "map_file"]) {
+        table.complain("claim", "needs one of must_equal, must_match and map_file".into());
         return None;
     }
-    Some(claim.into_inner())
-}
-
-fn required_scopes(
-    claim: &str,
-    scopes: Option<Spanned<Vec<String>>>,
-    complain: &mut dyn FnMut(Range<usize>, String),
-) -> Option<ScopeSet> {
-    let scopes = match scopes {
-        None => ScopeSet::parse(scope_of(claim)).unwrap_or_default(),
-        Some(list) => match ScopeSet::parse(list.get_ref()) {
-            Ok(scopes) => scopes,
-            Err(error) => {
-                complain(list.span(), error.to_string());
-                return None;
-            }
-        },
-    };
-    // Without it there is no ID token (OpenID Connect Core 1.0 §3.1.2.1).
-    Some(scopes.with("openid"))
-}
-
-fn checked(
-    text: Spanned<String>,
-    check: impl Fn(&str) -> Result<(), String>,
-    complain: &mut dyn FnMut(Range<usize>, String),
-) -> Option<String> {
-    match check(text.get_ref()) {
-        Ok(()) => Some(text.into_inner()),
-        Err(what) => {
-            complain(text.span(), what);
-            None
+    let expect = match (must_equal, must_match, map_file) {
+        (Some(text), ..) => Expect::Equal(text),
+        (_, Some(pattern), _) => Expect::Match(pattern),
+        (.., Some(path)) => {
+            let mut problems = Vec::new();
+            let map = map(&path, &mut problems);
+            table.complain_elsewhere(problems);
+            Expect::Mapped(Arc::new(map?))
         }
+        // What is there is wrong.
+        (None, None, None) => return None,
+    };
+    let claim = claim?;
+    let scopes = match scopes {
+        Some(scopes) => ScopeSet::parse(scopes),
+        None => ScopeSet::parse(scope_of(&claim)),
+    };
+    let scopes = scopes.map_err(|error| table.complain("scopes", error.to_string())).ok()?;
+    // Without it there is no ID token (OpenID Connect Core 1.0 §3.1.2.1).
+    Some(IdentityRule { claim, expect, scopes: scopes.with("openid") })
+}
+
+fn checked_claim(name: String) -> Result<String, &'static str> {
+    let fits = name.chars().all(|c| c.is_ascii_graphic());
+    if name.is_empty() || name.len() > 256 || !fits || name.split('.').any(str::is_empty) {
+        return Err("must be a claim's name, or names with dots between them");
     }
+    Ok(name)
 }
 
 /// Reads a map: a line is `VALUE -> USER`.

@@ -65,39 +65,28 @@ fn a_rule_is_read_and_the_scopes_that_it_needs_are_asked_for() {
 
 #[test]
 fn a_mistake_in_the_table_is_named_with_file_line_and_key() {
-    let at = |line: u8, key: &str, text: &str| format!("issuers.d/x.toml:{line}: {key}: {text}");
+    let at = |line: u8, key: &str, text: &str| {
+        format!("issuers.d/x.toml:{line}: identity.{key}: {text}")
+    };
+    let one = "needs one of must_equal, must_match and map_file";
+    let claim = "must be a claim's name, or names with dots between them";
     for (table, said) in [
-        ("must_equal = \"{user}\"", at(4, "identity", "missing field `claim`")),
-        (
-            "claim = \"c\"",
-            at(4, "identity", "must have one of must_equal, must_match and map_file"),
-        ),
-        (
-            "claim = \"c\"\nmust_equal = \"{user}\"\nmust_match = \"x\"",
-            at(4, "identity", "must have one of must_equal, must_match and map_file"),
-        ),
-        (
-            "claim = \"\"\nmust_equal = \"{user}\"",
-            at(5, "identity.claim", "must be a claim's name, or names with dots between them"),
-        ),
-        (
-            "claim = \"a..b\"\nmust_equal = \"{user}\"",
-            at(5, "identity.claim", "must be a claim's name, or names with dots between them"),
-        ),
+        ("must_equal = \"{user}\"", "issuers.d/x.toml: identity.claim: is missing".to_owned()),
+        ("claim = \"c\"", at(5, "claim", one)),
+        ("claim = \"c\"\nmust_equal = \"{user}\"\nmust_match = \"x\"", at(5, "claim", one)),
+        ("claim = \"\"\nmust_equal = \"{user}\"", at(5, "claim", claim)),
+        ("claim = \"a..b\"\nmust_equal = \"{user}\"", at(5, "claim", claim)),
         (
             "claim = \"c\"\nmust_equal = \"{usr}\"",
-            at(6, "identity.must_equal", "has a place that is neither {user} nor {uid}"),
+            at(6, "must_equal", "has a place that is neither {user} nor {uid}"),
         ),
         (
             "claim = \"c\"\nmust_match = \"[{user}]\"",
-            at(6, "identity.must_match", "is no expression that can be used"),
+            at(6, "must_match", "is no expression that can be used"),
         ),
-        (
-            "claim = \"c\"\nmap_file = \"maps/x\"",
-            at(6, "identity.map_file", "must be an absolute path"),
-        ),
-        ("claim = \"c\"\nmust_equal = \"{user}\"\nscopes = [\"ä\"]", at(7, "identity.scopes", "")),
-        ("claim = \"c\"\nmust_equals = \"{user}\"", at(6, "identity.must_equals", "unknown field")),
+        ("claim = \"c\"\nmap_file = \"maps/x\"", at(6, "map_file", "must be an absolute path")),
+        ("claim = \"c\"\nmust_equal = \"x\"\nscopes = [\"ä\"]", at(7, "scopes", "")),
+        ("claim = \"c\"\nmust_equals = \"x\"", at(6, "must_equals", "unknown key")),
     ] {
         let error = Site::new(table).error();
         assert!(error.contains(&said), "{table}: {error}");
