@@ -7,10 +7,12 @@
 //! | errors: a D-Bus name, an exit code, a piece of advice | [`error`] |
 //! | files and directories | [`paths`] |
 //! | environment variables | [`variables`] |
+//! | audit records in the journal | [`audit`] |
 //!
 //! The documentation of these modules is the specification; both sides of each boundary use the
 //! same types, so that neither can drift.
 
+pub mod audit;
 pub mod bus;
 pub mod error;
 pub mod pam;

@@ -1,6 +1,8 @@
 //! `iamctl admin` and its commands.
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Subcommand};
+use iamd_protocol::audit::EVENTS;
 
 use super::{Listing, text};
 
@@ -19,6 +21,9 @@ pub(crate) enum Admin {
     /// Take no new sign-ins for a while
     #[command(before_help = text::DRAIN, after_help = text::DRAIN_ABOUT, help_template = text::TEMPLATE)]
     Drain(Drain),
+    /// Show what iamd recorded: sign-ins, tokens, refusals, administration
+    #[command(before_help = text::AUDIT, after_help = text::AUDIT_ABOUT, help_template = text::TEMPLATE)]
+    Audit(Audit),
     /// Read the configuration again
     #[command(before_help = text::ADMIN, help_template = text::TEMPLATE)]
     Reload(Listing),
@@ -61,6 +66,48 @@ pub(crate) struct Drain {
     #[arg(long)]
     pub(crate) show: bool,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `iamctl admin audit`.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Of this user: a name or a uid
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// At this issuer: a short name or a URL
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// With this client
+    #[arg(long, value_name = "CLIENT_ID")]
+    pub(crate) client: Option<String>,
+    /// Of the accounts with this name
+    #[arg(long = "account", value_name = "NAME")]
+    pub(crate) account_name: Option<String>,
+    /// Only this event; may be given several times
+    #[arg(
+        long = "event",
+        value_name = "EVENT",
+        value_parser = PossibleValuesParser::new(EVENTS.iter().map(|(word, _)| *word))
+    )]
+    pub(crate) events: Vec<String>,
+    /// With this result: ok, or the name of an error
+    #[arg(long, value_name = "RESULT")]
+    pub(crate) result: Option<String>,
+    /// From this time on, as journalctl takes it: yesterday, "2 hours ago", 2026-11-23
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) since: Option<String>,
+    /// Up to this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) until: Option<String>,
+    /// Go on as records come
+    #[arg(short, long, conflicts_with = "until")]
+    pub(crate) follow: bool,
+    /// The last so many; 100, or all where a time is named
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    pub(crate) lines: Option<u32>,
+    /// Print JSON; with --follow an object on each line
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -216,7 +216,19 @@ Examples:
   iamctl admin sessions --json
   iamctl admin revoke alice          end all sign-ins of a user
   iamctl admin drain                 take no new sign-ins, before a maintenance
+  iamctl admin audit --user alice    what was recorded of a user
   iamctl admin reload";
+pub(crate) const AUDIT_ABOUT: &str = "\
+Show what iamd recorded on this node, oldest first: who signed in where, which tokens were given to \
+whom, what was refused, what administrators did. A record never holds a token, only the beginning of \
+its hash. The records are in the journal: who may read that, may read them, and a line that somebody \
+else wrote there is not shown, whatever it says. What an event means and what to do:  journalctl -x";
+pub(crate) const AUDIT: &str = "\
+Examples:
+  iamctl admin audit --user alice              the last of a user
+  iamctl admin audit --event denial -f         refusals, as they come
+  iamctl admin audit --since yesterday --json  for a report
+  iamctl admin audit --issuer cms --event sign-in --since -7d";
 pub(crate) const REVOKE_ABOUT: &str = "\
 End the sign-ins that fit all that is named. Here they end at once: no token is given out any more, \
 and the token files are gone. Then their issuers are asked to revoke them; what an issuer does not \

@@ -1,5 +1,6 @@
 //! `iamctl admin`: for administrators; polkit decides in the daemon.
 
+pub(super) mod audit;
 pub(super) mod drain;
 pub(super) mod revoke;
 

@@ -112,7 +112,7 @@ fn default(issuers: &[IssuerInfo]) -> Result<&IssuerInfo, Failure> {
 }
 
 /// Whether two URLs are one issuer's: with or without a slash at the end.
-pub(super) fn same_url(one: &str, other: &str) -> bool {
+pub(in crate::commands) fn same_url(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 

@@ -38,6 +38,12 @@ pub(crate) fn date(at: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
 }
 
+/// The same with seconds, for records: `2026-11-23 19:47:05 UTC`.
+pub(crate) fn stamp(at: u64) -> String {
+    let date = date(at);
+    format!("{}:{:02} UTC", date.trim_end_matches(" UTC"), at % 60)
+}
+
 /// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian calendar
 /// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
 const fn civil(days: u64) -> (u64, u64, u64) {
@@ -83,5 +89,6 @@ mod tests {
         assert_eq!(date(951_782_400), "2000-02-29 00:00 UTC");
         assert_eq!(date(4_107_542_400), "2100-03-01 00:00 UTC");
         assert_eq!(date(1_795_463_220), "2026-11-23 19:47 UTC");
+        assert_eq!(stamp(1_795_463_225), "2026-11-23 19:47:05 UTC");
     }
 }

@@ -1,10 +1,19 @@
 //! One record per security event, in fields and not in prose, so that `journalctl` can filter.
-//! Never a token: where one is meant, the beginning of its SHA-256.
+//! Never a token: where one is meant, the beginning of its SHA-256. The names of the fields and the
+//! events are [`iamd_protocol::audit`]'s; `dist/catalog/iamd.catalog` explains each.
+
+mod caller;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+
+/// The longest value, in characters: an account may have some hundred scopes.
+const LONGEST: usize = 4096;
 
 /// The target of audit records in the log filter; they are never filtered out.
 pub const TARGET: &str = "iamd::audit";
@@ -112,38 +121,87 @@ pub struct Journal;
 
 impl Audit for Journal {
     fn record(&self, kind: Kind, event: &Event<'_>) {
-        let some = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+        let program = event.caller_pid.and_then(|pid| caller::program(pid, event.uid));
+        let fields = Fields::of(event, program.as_deref().unwrap_or_default());
         tracing::info!(
             target: TARGET,
             MESSAGE_ID = kind.message_id(),
             IAMD_EVENT = kind.word(),
             IAMD_UID = event.uid,
-            IAMD_ACCOUNT = some(event.account),
-            IAMD_ISSUER = some(event.issuer),
-            IAMD_CLIENT = some(event.client),
-            IAMD_SCOPES = some(&event.scopes),
-            IAMD_AUDIENCE = some(&event.audience),
-            IAMD_JTI_HASH = some(&event.token_hash),
+            IAMD_ACCOUNT = fields.account,
+            IAMD_ISSUER = fields.issuer,
+            IAMD_CLIENT = fields.client,
+            IAMD_SCOPES = fields.scopes,
+            IAMD_AUDIENCE = fields.audience,
+            IAMD_JTI_HASH = fields.token_hash,
             IAMD_CALLER_PID = event.caller_pid,
-            IAMD_RESULT = event.result,
-            "{}", line(kind, event)
+            IAMD_CALLER_EXE = fields.program,
+            IAMD_RESULT = fields.result,
+            IAMD_DETAIL = fields.detail,
+            "{}", fields.line(kind, event.uid)
         );
     }
 }
 
-/// The record as one line for people.
-fn line(kind: Kind, event: &Event<'_>) -> String {
-    let mut line = format!("{} uid={}", kind.word(), event.uid);
-    for (name, value) in [("account", event.account), ("issuer", event.issuer)] {
-        if !value.is_empty() {
-            let _ = write!(line, " {name}={value}");
+/// What of an event stands in its record: users and issuers name much of it.
+struct Fields {
+    account: Option<String>,
+    issuer: Option<String>,
+    client: Option<String>,
+    scopes: Option<String>,
+    audience: Option<String>,
+    token_hash: Option<String>,
+    program: Option<String>,
+    result: Option<String>,
+    detail: Option<String>,
+}
+
+impl Fields {
+    fn of(event: &Event<'_>, program: &str) -> Self {
+        Self {
+            account: clean(event.account),
+            issuer: clean(event.issuer),
+            client: clean(event.client),
+            scopes: clean(&event.scopes),
+            audience: clean(&event.audience),
+            token_hash: clean(&event.token_hash),
+            program: clean(program),
+            result: clean(event.result),
+            detail: clean(&event.detail),
         }
     }
-    let _ = write!(line, " result={}", event.result);
-    if !event.detail.is_empty() {
-        let _ = write!(line, ": {}", event.detail);
+
+    /// The record as one line for people.
+    fn line(&self, kind: Kind, uid: u32) -> String {
+        let mut line = format!("{} uid={uid}", kind.word());
+        let named =
+            [("account", &self.account), ("issuer", &self.issuer), ("result", &self.result)];
+        for (name, value) in named {
+            if let Some(value) = value {
+                let _ = write!(line, " {name}={value}");
+            }
+        }
+        if let Some(detail) = &self.detail {
+            let _ = write!(line, ": {detail}");
+        }
+        line
     }
-    line
+}
+
+/// A value on one line, bounded, with nothing in it that a terminal acts on or that hides or turns
+/// text; `None` where there is none.
+fn clean(text: &str) -> Option<String> {
+    let hidden = |c: char| {
+        matches!(c,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{61c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    let shown = |c: char| if c.is_control() || hidden(c) { '?' } else { c };
+    let mut line: String = text.chars().map(shown).take(LONGEST).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('\u{2026}');
+    }
+    (!line.is_empty()).then_some(line)
 }
 
 /// What names a token in a record: the first 16 hexadecimal digits of its SHA-256.
@@ -158,23 +216,4 @@ pub fn hash(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn message_ids_are_128_bits_and_unique() {
-        let mut ids: Vec<_> = Kind::ALL.iter().map(|kind| kind.message_id()).collect();
-        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), Kind::ALL.len());
-    }
-
-    #[test]
-    fn r56_a_token_is_named_by_its_hash() {
-        assert_eq!(token_hash(&"abc".to_owned().into()), "ba7816bf8f01cfea");
-    }
 }

@@ -191,11 +191,18 @@ impl Service {
     /// # Errors
     /// Too many requests.
     pub fn admit(&self, uid: u32) -> Result<QuotaGuard, ServiceError> {
-        Ok(self.quota.enter(uid, self.config().limits.requests)?)
+        self.enter_as(uid, None)
     }
 
     /// Counts a request of the caller against their quota.
     fn enter(&self, caller: &Caller) -> Result<QuotaGuard, ServiceError> {
-        Ok(self.quota.enter(caller.owner.uid, self.config().limits.requests)?)
+        self.enter_as(caller.owner.uid, caller.pid)
+    }
+
+    /// Here the refusal is recorded, and nowhere else: every use case begins with it.
+    fn enter_as(&self, uid: u32, pid: Option<u32>) -> Result<QuotaGuard, ServiceError> {
+        let entered = self.quota.enter(uid, self.config().limits.requests);
+        let entered = entered.map_err(ServiceError::from);
+        entered.inspect_err(|error| self.record_denial(uid, pid, "", error))
     }
 }

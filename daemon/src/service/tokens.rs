@@ -29,8 +29,7 @@ impl Service {
         named: &str,
         options: TokenOptions,
     ) -> Result<TokenReply, ServiceError> {
-        let _guard =
-            self.enter(caller).inspect_err(|error| self.note_denial(caller, named, error))?;
+        let _guard = self.enter(caller)?;
         let result = self.give_token(caller, named, options).await;
         if let Err(error) = &result {
             self.note_denial(caller, named, error);
@@ -163,17 +162,30 @@ impl Service {
 
     /// Refusals are recorded; a passing failure or a missing sign-in is not one.
     pub(super) fn note_denial(&self, caller: &Caller, named: &str, error: &ServiceError) {
-        if error.kind.exit() != iamd_protocol::error::Exit::Denied {
+        // That there are too many is recorded where they are counted.
+        let counted = error.kind == Kind::TooManyRequests;
+        if counted || error.kind.exit() != iamd_protocol::error::Exit::Denied {
             return;
         }
         let account: String = named.chars().filter(char::is_ascii_graphic).take(32).collect();
+        self.record_denial(caller.owner.uid, caller.pid, &account, error);
+    }
+
+    pub(super) fn record_denial(
+        &self,
+        uid: u32,
+        caller_pid: Option<u32>,
+        account: &str,
+        error: &ServiceError,
+    ) {
         self.audit.record(
             audit::Kind::Denial,
             &audit::Event {
-                uid: caller.owner.uid,
-                account: &account,
-                caller_pid: caller.pid,
+                uid,
+                account,
+                caller_pid,
                 result: error.kind.short_name(),
+                detail: error.message.clone(),
                 ..audit::Event::default()
             },
         );
