@@ -8,6 +8,7 @@ mod account_command;
 mod accounts;
 mod administration;
 mod answer_times;
+mod audit;
 mod bad_input;
 mod canaries;
 mod case;
@@ -17,6 +18,7 @@ mod figures;
 mod first_login;
 mod hostile_files;
 mod iamctl;
+mod identity;
 mod installed;
 mod issuer_faults;
 mod login_command;
@@ -65,6 +67,8 @@ fn all() -> Vec<Case> {
         node::cases(),
         installed::cases(),
         accounts::cases(),
+        identity::cases(),
+        audit::cases(),
         first_login::cases(),
         account_command::cases(),
         login_command::cases(),

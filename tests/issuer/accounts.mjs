@@ -37,6 +37,8 @@ export class Accounts {
       // Both are turned by POST /_test/users/NAME.
       active: true,
       signedAup: true,
+      // More claims or others, likewise; null takes one away.
+      claims: {},
     };
     this.byName.set(name, account);
     this.bySubject.set(account.subject, account);
@@ -45,13 +47,15 @@ export class Accounts {
 
 /** The claims of `account`; the provider picks those that the granted scopes allow. */
 export function claimsOf(account) {
-  return {
-    sub: account.subject,
+  const claims = {
     name: account.name,
     preferred_username: account.name,
     email: `${account.name}@example.org`,
     email_verified: true,
+    ...account.claims,
+    sub: account.subject,
   };
+  return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null));
 }
 
 export function subjectOf(name) {

@@ -55,6 +55,9 @@ export function createProvider({ config, urls, accounts, storage }) {
       profile: ['name', 'preferred_username'],
       email: ['email', 'email_verified'],
     },
+    // INDIGO IAM's ID tokens have the claims of their scopes; without this they would have only the
+    // subject, and the rest be asked of the userinfo endpoint.
+    conformIdTokenClaims: !config.isIam,
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none', 'private_key_jwt'],
     extraClientMetadata: { properties: CLIENT_EXTRAS },
     features: features(config),
