@@ -46,7 +46,7 @@ impl Journalctl {
 
 fn record(changes: Value) -> Value {
     let mut record = json!({
-        "__REALTIME_TIMESTAMP": "1795463220000001", "_SYSTEMD_UNIT": "iamd.service", "_UID": "0",
+        "__REALTIME_TIMESTAMP": "1000000000000001", "_SYSTEMD_UNIT": "iamd.service", "_UID": "0",
         "_HOSTNAME": "login1", "MESSAGE_ID": "5d1f0c7e3b8a4f6e9c2d7a1b4e8f3c60",
         "IAMD_EVENT": "sign-in", "IAMD_UID": "4200001", "IAMD_ACCOUNT": "wlcg",
         "IAMD_ISSUER": "https://wlcg.example.org/", "IAMD_CLIENT": "c-1", "IAMD_RESULT": "ok",

@@ -72,12 +72,14 @@ fn stable(text: &str, base: u64) -> String {
     stable_instants(&text, base)
 }
 
-/// `2026-11-23 19:47 UTC` becomes `DATE`.
+/// `2026-11-23 19:47 UTC` becomes `DATE`, with seconds too.
 fn dates(text: &str) -> String {
     let mut rest = text;
     let mut result = String::new();
     while let Some(end) = rest.find(" UTC") {
-        let start = end.saturating_sub("2026-11-23 19:47".len());
+        let seconds = end >= 6 && rest.as_bytes()[end - 6] == b':';
+        let length = if seconds { "2026-11-23 19:47:05".len() } else { "2026-11-23 19:47".len() };
+        let start = end.saturating_sub(length);
         result.push_str(&rest[..start]);
         result.push_str("DATE");
         rest = &rest[end + 4..];

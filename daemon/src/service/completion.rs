@@ -145,6 +145,8 @@ impl Completion for SignIn {
                     uid: self.owner.uid,
                     account: self.request.key.name.as_str(),
                     issuer: self.request.profile.url.as_str(),
+                    scopes: self.request.scopes.to_string(),
+                    audience: self.request.audiences.to_string(),
                     result: kind.short_name(),
                     detail: message.clone(),
                     ..audit::Event::default()

@@ -19,11 +19,13 @@ impl Service {
     ) -> Result<AccountSecrets, ServiceError> {
         let result = self.show_secrets(caller, named).await;
         let account: String = named.chars().filter(char::is_ascii_graphic).take(32).collect();
+        let client = result.as_ref().ok().and_then(|secrets| secrets.client_id.clone());
         self.audit.record(
             audit::Kind::Secrets,
             &audit::Event {
                 uid: caller.owner.uid,
                 account: &account,
+                client: client.as_deref().unwrap_or_default(),
                 caller_pid: caller.pid,
                 result: result.as_ref().map_or_else(|error| error.kind.short_name(), |_| "ok"),
                 ..audit::Event::default()

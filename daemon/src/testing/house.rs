@@ -52,6 +52,8 @@ pub struct Recorded {
     pub account: String,
     pub result: String,
     pub detail: String,
+    /// The other fields that it has.
+    pub fields: Vec<&'static str>,
 }
 
 impl Audit for TestAudit {
@@ -62,8 +64,23 @@ impl Audit for TestAudit {
             account: event.account.into(),
             result: event.result.into(),
             detail: event.detail.clone(),
+            fields: fields(event),
         });
     }
+}
+
+fn fields(event: &Event<'_>) -> Vec<&'static str> {
+    let pid = event.caller_pid.map(|pid| pid.to_string()).unwrap_or_default();
+    let all = [
+        ("account", event.account),
+        ("issuer", event.issuer),
+        ("client", event.client),
+        ("scopes", &event.scopes),
+        ("audience", &event.audience),
+        ("token_hash", &event.token_hash),
+        ("caller_pid", &pid),
+    ];
+    all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name).collect()
 }
 
 impl TestAudit {

@@ -4,6 +4,7 @@
 mod accounts;
 mod add;
 mod admin;
+mod audit;
 mod clients;
 mod drain;
 mod edit;
