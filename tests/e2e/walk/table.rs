@@ -14,10 +14,18 @@ pub(super) struct Row {
     pub(super) reason: String,
 }
 
+/// What a row says in brackets where the original cannot be run on the node.
+pub(super) const MARKS: [&str; 4] = ["5", "display", "keyring", "browser"];
+
+/// The page before its first section.
+pub(super) fn legend() -> Result<String> {
+    let text = text()?;
+    Ok(text.split("\n## ").next().unwrap_or_default().to_owned())
+}
+
 /// All rows, in order.
 pub(super) fn rows() -> Result<Vec<Row>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/from-oidc-agent.md");
-    let text = fs::read_to_string(&path).map_err(Error::at(&path))?;
+    let text = text()?;
     let (mut section, mut rows) = (String::new(), Vec::new());
     for line in text.lines() {
         if let Some(title) = line.strip_prefix("## ") {
@@ -37,6 +45,11 @@ pub(super) fn rows() -> Result<Vec<Row>> {
         });
     }
     Ok(rows)
+}
+
+fn text() -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/from-oidc-agent.md");
+    fs::read_to_string(&path).map_err(Error::at(&path))
 }
 
 /// The cells of a table's line; `\|` is a bar inside one.
