@@ -39,7 +39,7 @@ pub fn cases() -> Vec<Case> {
 
 fn every_row_is_walked_or_says_why_not(_: &World) -> Outcome {
     let (rows, legend) = (rows()?, legend()?);
-    for mark in MARKS {
+    for (mark, _) in MARKS {
         assert!(legend.contains(&format!("({mark})")), "the page does not explain ({mark})");
     }
     let walked: BTreeSet<_> = steps().map(|step| (step.section, step.row)).collect();
@@ -52,8 +52,14 @@ fn every_row_is_walked_or_says_why_not(_: &World) -> Outcome {
             continue;
         };
         assert!(row.ours == "–" || step.ours != Act::Nothing, "{row:?}: its step has nothing");
+        if let Some(script) = step.ours.script() {
+            assert!(row.is_what(script), "{row:?}: its step does something else: {script}");
+        }
         if let Act::Left(why) = step.theirs {
-            assert!(MARKS.contains(&why), "{row:?}: left out for {why}, which no mark says");
+            assert!(
+                MARKS.iter().any(|(mark, _)| *mark == why),
+                "{row:?}: left out for {why}, which no mark says"
+            );
             assert!(row.theirs.contains(&format!("({why})")), "{row:?}: does not say ({why})");
         }
     }
@@ -103,7 +109,7 @@ fn what_oidc_agents_users_do_is_done_here(world: &World) -> Outcome {
     let node = world.boot(product.on(spec))?;
     warm(&node)?;
     let control = world.ground().run.dir().join("walk.ssh");
-    let reader = Reader::new(&issuer);
+    let reader = Reader::new(&issuer)?;
     let walker = Walker { node: &node, issuer: &issuer, user: &user, control: &control, reader };
     let _session = walker.log_in()?;
     let mut report = Report::new(rows()?);
@@ -116,7 +122,9 @@ fn what_oidc_agents_users_do_is_done_here(world: &World) -> Outcome {
             break;
         }
     }
-    let (path, text) = (places::logs().join("walk.txt"), report.to_string());
+    let (logs, text) = (places::logs(), report.to_string());
+    let path = logs.join("walk.txt");
+    fs::create_dir_all(&logs).map_err(Error::at(&logs))?;
     fs::write(&path, &text).map_err(Error::at(&path))?;
     world.say(&format!("{}: {}", path.display(), report.summary()));
     let failed = report.failures();

@@ -10,13 +10,14 @@ use serde_json::Value;
 /// One who reads what the tokens of an issuer grant.
 pub(super) struct Reader<'i> {
     issuer: &'i Issuer,
+    keys: Value,
     /// What was read before, by token.
     known: Mutex<BTreeMap<String, String>>,
 }
 
 impl<'i> Reader<'i> {
-    pub(super) fn new(issuer: &'i Issuer) -> Reader<'i> {
-        Reader { issuer, known: Mutex::default() }
+    pub(super) fn new(issuer: &'i Issuer) -> Result<Reader<'i>> {
+        Ok(Reader { issuer, keys: issuer.keys()?, known: Mutex::default() })
     }
 
     /// The text with a description in the place of each token. A token that the issuer's keys did
@@ -46,7 +47,7 @@ impl<'i> Reader<'i> {
         if let Some(description) = known().get(token) {
             return Ok(description.clone());
         }
-        let claims = self.issuer.verify(token)?;
+        let claims = self.issuer.verify_by(&self.keys, token)?;
         let description = in_words(&claims)?;
         known().insert(token.to_owned(), description.clone());
         Ok(description)

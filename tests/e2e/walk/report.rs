@@ -4,8 +4,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::perform::{Did, Walked};
-use super::steps::{Act, Outcome, Step};
-use super::table::Row;
+use super::steps::{Act, Outcome, SCRIPT, Step};
+use super::table::{MARKS, Row};
 
 /// Longer lines are cut.
 const WIDTH: usize = 200;
@@ -60,7 +60,8 @@ impl Report {
             (None, Outcome::Same) => step.kind().to_owned(),
         };
         writeln!(f, "{theirs}    [{}]", cut(&one_line(&verdict)))?;
-        side(f, "oidc-agent", &step.theirs, &walked.theirs)?;
+        let original = if row.section == SCRIPT { "the script" } else { "oidc-agent" };
+        side(f, original, &step.theirs, &walked.theirs)?;
         match &step.ours {
             Act::Nothing => writeln!(f, "    iamctl      {}", plain(&row.reason))?,
             act => side(f, "iamctl", act, &walked.ours)?,
@@ -90,11 +91,11 @@ fn side(
     act: &Act,
     did: &iamd_tests::Result<Option<Did>>,
 ) -> fmt::Result {
-    let script = match act {
-        Act::Nothing => return Ok(()),
-        Act::Left(why) => return writeln!(f, "    {whose:<10}  not run: {why}"),
-        Act::Run(script, ..) | Act::SignIn(script, _) => script,
-    };
+    if let Act::Left(why) = act {
+        let why = MARKS.iter().find(|(mark, _)| mark == why).map_or(*why, |(_, why)| why);
+        return writeln!(f, "    {whose:<10}  not run: {why}");
+    }
+    let Some(script) = act.script() else { return Ok(()) };
     let mut mark = "$";
     let mut label = whose;
     for line in script.lines() {

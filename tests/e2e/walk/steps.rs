@@ -59,6 +59,16 @@ pub(super) enum Outcome {
     Differs(&'static str),
 }
 
+impl Act {
+    /// What is typed.
+    pub(super) fn script(&self) -> Option<&'static str> {
+        match self {
+            Act::Nothing | Act::Left(_) => None,
+            Act::Run(script, ..) | Act::SignIn(script, _) => Some(script),
+        }
+    }
+}
+
 impl Step {
     /// Whether it walks this row.
     pub(super) fn is_of(&self, row: &Row) -> bool {

@@ -9,9 +9,18 @@ OTHER='--client-id=site-password --client-secret=site-secret'
 
 # The agent of the walk; one that a step starts for itself ends with the step.
 if [ -e ~/agent ]; then . ~/agent > /dev/null; fi
-walks_own=${OIDCD_PID-}
-trap '[ "${OIDCD_PID-}" = "$walks_own" ] || oidc-agent -k > /dev/null 2>&1' EXIT
+of_the_step() {
+    [ -n "${OIDCD_PID-}" ] && ! grep -qs "OIDCD_PID=$OIDCD_PID;" ~/agent
+}
+trap 'if of_the_step; then oidc-agent -k > /dev/null 2>&1; fi' EXIT
 
+# An agent says where it is before it listens there.
+ready() {
+    for _ in $(seq 300); do
+        if oidc-add -a > /dev/null 2>&1; then return; fi
+        sleep 0.1
+    done
+}
 # A refresh token that the user has from elsewhere; and the end of one.
 rt() {
     curl -sS -m 20 -u site-password:site-secret "${ISS}token" -d grant_type=password \

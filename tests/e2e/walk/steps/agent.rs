@@ -9,7 +9,7 @@ pub(super) const STEPS: &[Step] = &[
         "`eval $(oidc-agent)`",
         "nothing is started, nothing has to be in the environment",
         Run(
-            r#"echo "$(oidc-agent)" > ~/agent; cat ~/agent"#,
+            r#"echo "$(oidc-agent)" > ~/agent; cat ~/agent; . ~/agent > /dev/null; ready"#,
             0,
             &["export OIDC_SOCK", "export OIDCD_PID"],
         ),
@@ -23,7 +23,7 @@ pub(super) const STEPS: &[Step] = &[
         AGENT,
         "`-k`, `--kill`",
         Run(
-            r#"eval "$(oidc-agent --quiet)"; oidc-agent -k; oidc-add -a"#,
+            r#"eval "$(oidc-agent --quiet)"; ready; oidc-agent -k; oidc-add -a"#,
             1,
             &["killed", "Could not connect"],
         ),
@@ -44,7 +44,7 @@ pub(super) const STEPS: &[Step] = &[
         AGENT,
         "`-a`, `--socket-path=PATH`, `--bind-address` (5), `--bind_address` (4.2)",
         Run(
-            r#"eval "$(oidc-agent --quiet -a ~/sockets/XXXXXX/agent)"; echo "$OIDC_SOCK"; oidc-add -a"#,
+            r#"eval "$(oidc-agent --quiet -a ~/sockets/XXXXXX/agent)"; ready; echo "$OIDC_SOCK"; oidc-add -a"#,
             0,
             &["/sockets/", "currently loaded"],
         ),
@@ -52,6 +52,12 @@ pub(super) const STEPS: &[Step] = &[
     gone(
         AGENT,
         "`-d`, `--console`, `-g`, `--debug`, `--log-stderr`",
-        Run("timeout -k 1 2 oidc-agent -d -g --log-stderr 2>&1; true", 0, &["DEBUG"]),
+        Run(
+            "oidc-agent -d -g --log-stderr > ~/log 2>&1 &
+            for _ in $(seq 300); do grep -q DEBUG ~/log && break; sleep 0.1; done
+            head -n 1 ~/log; kill $!",
+            0,
+            &["DEBUG"],
+        ),
     ),
 ];

@@ -20,9 +20,12 @@ pub(super) const STEPS: &[Step] = &[
     same(
         GEN,
         "`--client-id=ID`",
-        &["site"],
-        "oidc-gen -p given --pw-env | jq -r .client_id",
-        "iamctl account show given --json | jq -r .account.client_id",
+        &["site-password"],
+        "oidc-gen by-id --client-id=site-password --client-secret=site-secret --scope=\"$SCOPES\" \
+         --rt=$(rt) $GEN >&2 && oidc-gen -p by-id --pw-env | jq -r .client_id",
+        "iamctl account add by-id --issuer test --client-id site-password --client-secret-fd 3 \
+         --no-login 3<<<site-secret >&2 && iamctl account show by-id --json | jq -r .account.client_id \
+         && iamctl account remove by-id --yes >&2",
     ),
     unlike(
         GEN,
@@ -39,7 +42,9 @@ pub(super) const STEPS: &[Step] = &[
             &["--client-secret=seen-by-all"],
         ),
         Run(
-            "iamctl account add seen --issuer test --client-id site --client-secret seen-by-all --no-login",
+            "iamctl account add seen --issuer test --client-id site --client-secret seen-by-all --no-login
+            code=$?; iamctl account add seen --issuer test --client-id site --client-secret-fd 3 --no-login \
+             3<<<site-secret >&2 && iamctl account remove seen --yes >&2; exit $code",
             2,
             &["--client-secret"],
         ),
@@ -115,15 +120,15 @@ pub(super) const STEPS: &[Step] = &[
         "`--at`, `--access-token=AT`",
         SignIn(
             "oidc-gen initial --at=$(oidc-token cms) --scope=\"$SCOPES\" --flow=device $GEN >&2
-            oidc-gen -p initial --pw-env | jq -r .name",
-            &["initial"],
+            oidc-gen -p initial --pw-env | jq -r '.name, (.client_id | type)'",
+            &["initial", "string"],
         ),
         Run(
             "iamctl account add initial --issuer test --own-client --no-login \
              --initial-access-token-fd 3 3< <(iamctl token cms) >&2
-            iamctl account show initial --json | jq -r .account.name",
+            iamctl account show initial --json | jq -r '.account | .name, (.client_id | type)'",
             0,
-            &["initial"],
+            &["initial", "string"],
         ),
     ),
     unlike(

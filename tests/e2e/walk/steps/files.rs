@@ -35,7 +35,16 @@ pub(super) const STEPS: &[Step] = &[
             &[],
         ),
     ),
-    left(FILES, "`legacy_aud_mode` (5)", "5", Run("iamctl issuer show test", 0, &["Dialect"])),
+    left(
+        FILES,
+        "`legacy_aud_mode` (5)",
+        "5",
+        Run(
+            "iamctl doctor | grep 'issuer test'; iamctl token cms --aud https://se.example.org",
+            0,
+            &["audiences by `audience`", "for https://se.example.org:"],
+        ),
+    ),
     left(
         FILES,
         "`config` (5)",

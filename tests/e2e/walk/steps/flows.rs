@@ -105,7 +105,7 @@ pub(super) const STEPS: &[Step] = &[
         "`--no-autoreauthenticate`, `--no-auto-reauthenticate`",
         "both say at once what to do; ours in the exit code too, and without the token in its text",
         Run(
-            "eval \"$(oidc-agent --quiet --no-autoreauthenticate)\"; RT=$(rt)
+            "eval \"$(oidc-agent --quiet --no-autoreauthenticate)\"; ready; RT=$(rt)
             oidc-gen ended $OTHER --scope=\"$SCOPES\" --rt=$RT $GEN >&2 && revoke $RT
             timeout 20 oidc-token -f ended",
             1,

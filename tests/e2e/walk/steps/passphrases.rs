@@ -94,7 +94,7 @@ pub(super) const STEPS: &[Step] = &[
         AGENT,
         "`-t`, `--lifetime=SEC`",
         &["<token of ", "nothing"],
-        "eval \"$(oidc-agent --quiet -t 3)\"
+        "eval \"$(oidc-agent --quiet -t 3)\"; ready
             until oidc-token cms; do oidc-add cms --pw-env >&2; done; until_nothing oidc-token cms",
         "until iamctl token cms; do
                 iamctl account unlock cms --for 3 --passphrase-fd 3 3<<<walk-walk >&2
@@ -139,7 +139,7 @@ pub(super) const STEPS: &[Step] = &[
         AGENT,
         "`--pw-store` (4.2)",
         Run(
-            "eval \"$(oidc-agent --quiet --pw-store=60)\"; oidc-add cms --pw-env >&2 && oidc-token cms",
+            "eval \"$(oidc-agent --quiet --pw-store=60)\"; ready; oidc-add cms --pw-env >&2 && oidc-token cms",
             0,
             &["<token of "],
         ),
@@ -148,7 +148,7 @@ pub(super) const STEPS: &[Step] = &[
         AGENT,
         "`--no-autoload`",
         &["nothing", "<token of "],
-        "eval \"$(oidc-agent --quiet --no-autoload)\"; or_nothing oidc-token cms
+        "eval \"$(oidc-agent --quiet --no-autoload)\"; ready; or_nothing oidc-token cms
             oidc-add cms --pw-env >&2; oidc-token cms",
         "iamctl account lock cms >&2; or_nothing iamctl token cms
             iamctl account passphrase cms --remove --passphrase-fd 3 3<<<walk-walk >&2; iamctl token cms",

@@ -105,7 +105,7 @@ pub(super) const STEPS: &[Step] = &[
         AGENT,
         "`--always-allow-idtoken`",
         Run(
-            "eval \"$(oidc-agent --quiet --always-allow-idtoken)\"; oidc-add cms --pw-env >&2
+            "eval \"$(oidc-agent --quiet --always-allow-idtoken)\"; ready; oidc-add cms --pw-env >&2
             oidc-token --id-token cms | claim aud | grep -qx \"$(oidc-gen -p cms --pw-env | jq -r .client_id)\" \
              && echo for the client",
             0,
@@ -116,7 +116,7 @@ pub(super) const STEPS: &[Step] = &[
         TOKEN,
         "`--id-token`",
         Run(
-            "eval \"$(oidc-agent --quiet)\"; oidc-add cms --pw-env >&2; timeout 20 oidc-token --id-token cms",
+            "eval \"$(oidc-agent --quiet)\"; ready; oidc-add cms --pw-env >&2; timeout 20 oidc-token --id-token cms",
             1,
             &["operation forbidden"],
         ),
@@ -125,7 +125,7 @@ pub(super) const STEPS: &[Step] = &[
         AGENT,
         "`-c`, `--confirm`",
         Run(
-            "eval \"$(oidc-agent --quiet -c)\"; oidc-add cms --pw-env >&2; timeout 20 oidc-token cms",
+            "eval \"$(oidc-agent --quiet -c)\"; ready; oidc-add cms --pw-env >&2; timeout 20 oidc-token cms",
             1,
             &["operation forbidden"],
         ),
