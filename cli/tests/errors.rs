@@ -1,6 +1,8 @@
 //! Every error, with its text, its exit code and its advice; and what happens when the daemon or
 //! the bus is not there, or does not answer.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::os::unix::net::UnixListener;

@@ -1,6 +1,8 @@
 //! Every question that `iamctl` asks, on terminals of every kind and width: what an answer brings,
 //! and that Ctrl-C at it leaves terminal, files and daemon as they were.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::process::Command;

@@ -1,6 +1,8 @@
 //! Tab in the real shells, on a terminal of their own: what is typed, and the line that stands there
 //! then.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::fs;

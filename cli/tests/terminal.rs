@@ -110,6 +110,25 @@ fn a_dumb_terminal_has_lines_only() {
     });
     assert!(!text.contains('\x1b') && !text.contains('\r') && !has_qr_code(&text), "{text:?}");
     assert!(text.contains("AB12CD     (10 min)"), "{text}");
+    // There is no countdown that would say so.
+    assert!(text.contains("Waiting. Ctrl-C leaves the login running.\nSigned in to"), "{text}");
+}
+
+#[test]
+fn ctrl_c_on_a_dumb_terminal_is_answered_on_a_line_of_its_own() {
+    let fake = Fake::start(samples::script(samples::base()));
+    fake.script().login = samples::starting(samples::base());
+    fake.script().states = [(Duration::from_millis(100), samples::pending(samples::base()))].into();
+    let mut terminal = Terminal::start(&fake.bus.address, &["login"], (80, 24), |command| {
+        command.env("TERM", "dumb");
+    });
+    terminal.wait_for("Asking the issuer.\nSign in to WLCG");
+    terminal.wait_for("Waiting. Ctrl-C leaves the login running.\n");
+    terminal.type_keys("\x03");
+    let (code, text) = terminal.end();
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("^C\niamctl: the login goes on without this command"), "{text}");
+    assert!(!text.contains('\x1b') && text.matches("Waiting").count() == 1, "{text}");
 }
 
 #[test]

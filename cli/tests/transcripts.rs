@@ -417,6 +417,10 @@ fn a_wrong_command_line_is_told_on_standard_error_with_exit_code_2() {
     for args in [
         &[][..],
         &["frobnicate"],
+        &["tokn"],
+        &["list"],
+        &["rm", "cms"],
+        &["account", "logout"],
         &["token", "--min-valid", "soon"],
         &["token", "--env", "--json"],
         &["token", "--decode", "--header"],
@@ -428,6 +432,7 @@ fn a_wrong_command_line_is_told_on_standard_error_with_exit_code_2() {
         &["login", "--on", "--off"],
         &["login", "--off", "cms"],
         &["account"],
+        &["completions"],
         &["completions", "tcsh"],
     ] {
         assert_eq!(transcript.iamctl("unix:path=/nonexistent", args), 2, "{args:?}");
