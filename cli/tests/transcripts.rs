@@ -206,8 +206,8 @@ fn states(base: u64) -> Vec<AccountInfo> {
         ..Default::default()
     };
     let expired = AccountInfo {
-        access_expires_at: Some(base - 60),
-        refreshed_at: Some(base - 3660),
+        access_expires_at: Some(base - 660),
+        refreshed_at: Some(base - 4260),
         ..account("expired", state::SIGNED_IN)
     };
     let running = AccountInfo { login_running: true, ..account("running", state::LOGIN_REQUIRED) };
