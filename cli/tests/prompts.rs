@@ -281,3 +281,13 @@ fn a_sign_in_that_a_change_needs() {
     }
     .on_every_terminal();
 }
+
+#[test]
+fn the_end_of_many_sign_ins() {
+    Asking {
+        args: &["admin", "revoke", "--issuer", "wlcg"],
+        questions: vec![open("[y/N]: ", "y")],
+        call: r#"Revoke(RevokeOptions { user: None, issuer: Some("wlcg"), client: None, dry_run: None"#,
+    }
+    .on_every_terminal();
+}

@@ -56,7 +56,7 @@ impl Shell {
         let words = [shell, "-i"];
         let mut terminal = Terminal::start_program(&fake.bus.address, &words, (200, 50), change);
         terminal.wait_for("shell is ready");
-        Some(Self { terminal, lines: 0, home: home })
+        Some(Self { terminal, lines: 0, home })
     }
 
     /// What stands in the line after these keys.
