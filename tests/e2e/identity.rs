@@ -113,7 +113,7 @@ fn a_code_that_somebody_else_approves_gives_nothing_and_tells_nothing_of_them(
     assert!(!journal.contains(&mallory) && !journal.contains(&sub), "{journal}");
     drop(session);
     // The right person can, afterwards.
-    sign_in_as(node, &place.issuer, &alice, "mine", "test")
+    Ok(sign_in_as(node, &place.issuer, &alice, "mine", "test")?)
 }
 
 fn a_claim_that_is_missing_ends_the_login(world: &World) -> Outcome {
@@ -132,7 +132,7 @@ fn a_claim_that_is_missing_ends_the_login(world: &World) -> Outcome {
     let said = told["detail"].as_str().unwrap_or_default();
     assert!(said.contains("preferred_username") && said.contains("did not say"), "{said}");
     place.issuer.change_user(&alice, &json!({"claims": {}}))?;
-    sign_in_as(node, &place.issuer, &alice, "mine", "test")
+    Ok(sign_in_as(node, &place.issuer, &alice, "mine", "test")?)
 }
 
 fn a_claim_that_changes_later_ends_the_sign_in_at_the_next_refresh(world: &World) -> Outcome {
