@@ -60,7 +60,7 @@ fn an_event_has_its_fields_in_the_journal_and_journalctl_explains_it(world: &Wor
         ("IAMD_JTI_HASH", &hash),
         ("IAMD_CALLER_EXE", "[iamctl]"),
         ("IAMD_RESULT", "ok"),
-        ("IAMD_DETAIL", "narrowed"),
+        ("IAMD_DETAIL", "narrowed for iamctl"),
         ("_SYSTEMD_UNIT", "iamd.service"),
     ] {
         assert_eq!(fields[field], value, "{field}: {fields}");
@@ -165,7 +165,7 @@ fn who_may_not_read_the_journal_is_told_so(world: &World) -> Outcome {
 fn records_are_followed_as_they_come(world: &World) -> Outcome {
     let (node, issuer, user) = (world.node()?, world.issuer()?, world.user()?);
     let follow = format!(
-        "timeout 60 iamctl admin audit --user {user} --event sign-in --follow --json | head -n 1"
+        "timeout 200 iamctl admin audit --user {user} --event sign-in --follow --json | head -n 1"
     );
     let mut command = node.inside()?;
     command.args(["/bin/bash", "-c", &follow]).stdout(std::process::Stdio::piped());

@@ -145,7 +145,7 @@ async fn each_limit_answers_with_its_own_error() {
     assert!(house.service.list(&alice).await.is_ok());
     let denied = house.audit.of(crate::audit::Kind::Denial);
     let results: Vec<&str> = denied.iter().map(|record| record.result.as_str()).collect();
-    assert_eq!(results, ["TooManyLogins", "TooManyAccounts"]);
+    assert_eq!(results, ["TooManyLogins", "TooManyAccounts", "TooManyRequests"]);
 }
 
 #[tokio::test(start_paused = true)]
