@@ -165,7 +165,7 @@ fn who_may_not_read_the_journal_is_told_so(world: &World) -> Outcome {
 fn records_are_followed_as_they_come(world: &World) -> Outcome {
     let (node, issuer, user) = (world.node()?, world.issuer()?, world.user()?);
     let follow = format!(
-        "timeout 200 iamctl admin audit --user {user} --event sign-in --follow --json | head -n 1"
+        "timeout 100 iamctl admin audit --user {user} --event sign-in --since today --follow --json | head -n 1"
     );
     let mut command = node.inside()?;
     command.args(["/bin/bash", "-c", &follow]).stdout(std::process::Stdio::piped());

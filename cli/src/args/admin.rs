@@ -101,8 +101,8 @@ pub(crate) struct Audit {
     /// Up to this time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) until: Option<String>,
-    /// Go on as records come
-    #[arg(short, long, conflicts_with = "until")]
+    /// Show what comes from now on, or from --since on
+    #[arg(short, long, conflicts_with_all = ["until", "lines"])]
     pub(crate) follow: bool,
     /// The last so many; 100, or all where a time is named
     #[arg(short = 'n', long, value_name = "NUMBER")]

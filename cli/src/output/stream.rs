@@ -161,6 +161,22 @@ impl Stream {
         self.file.is_some()
     }
 
+    /// Waits until `other` can be read; `false` when whoever reads this went away meanwhile.
+    pub(crate) fn outlives(&self, other: BorrowedFd<'_>) -> bool {
+        let Some(file) = &self.file else { return false };
+        // A pipe without a reader is in error (poll(2)), asked for or not.
+        let mut fds =
+            [PollFd::new(other, PollFlags::POLLIN), PollFd::new(file.as_fd(), PollFlags::empty())];
+        loop {
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => return true,
+                Ok(_) => break,
+            }
+        }
+        !fds[1].revents().is_some_and(|seen| seen.contains(PollFlags::POLLERR))
+    }
+
     /// Whether all was written. A reader that went away has seen what it wanted: no error.
     ///
     /// # Errors

@@ -110,8 +110,7 @@ fn recorded(kind: Kind, event: &Event<'_>) -> BTreeMap<String, String> {
     let seen = Seen::default();
     let subscriber = tracing_subscriber::registry().with(seen.clone());
     tracing::subscriber::with_default(subscriber, || Journal.record(kind, event));
-    let fields = seen.0.lock().unwrap().clone();
-    fields
+    seen.0.lock().unwrap().clone()
 }
 
 #[test]

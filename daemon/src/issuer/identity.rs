@@ -211,7 +211,7 @@ fn check(claims: &Claims, to: &Addressed<'_>, now: UnixTime) -> Result<(), &'sta
         return Err("was given to another client (azp)");
     }
     let time = |name: &str| claims.get(name).map(jwt::time);
-    if !time("exp").flatten().is_some_and(|expires_at| expires_at.plus(TOLERANCE) > now) {
+    if time("exp").flatten().is_none_or(|expires_at| expires_at.plus(TOLERANCE) <= now) {
         return Err("has expired, or the clocks differ by more than two minutes (exp)");
     }
     // `iat` has to be there (§2), but nothing hangs on it that `exp` does not say.

@@ -5,6 +5,7 @@ mod query;
 mod record;
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
+use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
 
 use iamd_protocol::error::{Exit, Kind};
@@ -15,6 +16,7 @@ use crate::args::Audit;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::output::stream::Stream;
 use record::{Names, Record};
 
 /// A line of journalctl: a record's fields. Longer ones are not records of ours.
@@ -38,17 +40,17 @@ pub(crate) fn run(args: &Audit, context: &mut Context) -> Result<Exit, Failure> 
     let mut names = Names::default();
     let mut found = Vec::new();
     let out = &mut context.output;
-    while let Some(record) = journal.next()? {
+    while let Some(record) = journal.next(&out.out)? {
         match (args.json, args.follow) {
             (true, true) => out.json_line(&record.json(&names.of(record.uid))),
             (true, false) => found.push(record.json(&names.of(record.uid))),
             (false, _) => out.out.line(&record.line(&names.of(record.uid))),
         }
-        if !out.out.is_open() {
-            // The reader has seen what it wanted.
-            return Ok(Exit::Done);
-        }
         journal.printed = true;
+    }
+    if journal.unread || !out.out.is_open() {
+        // The reader has seen what it wanted.
+        return Ok(Exit::Done);
     }
     journal.end()?;
     tell(args, &found, journal.printed, out);
@@ -89,6 +91,8 @@ struct Journal {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
     printed: bool,
+    /// Nobody reads what is written any more.
+    unread: bool,
 }
 
 impl Journal {
@@ -107,12 +111,16 @@ impl Journal {
         let Some(stdout) = child.stdout.take() else {
             return Err(Failure::new(Kind::Internal, "journalctl has no output"));
         };
-        Ok(Self { child, lines: BufReader::new(stdout), printed: false })
+        Ok(Self { child, lines: BufReader::new(stdout), printed: false, unread: false })
     }
 
     /// The next record; what is not ours is passed over.
-    fn next(&mut self) -> Result<Option<Record>, Failure> {
+    fn next(&mut self, out: &Stream) -> Result<Option<Record>, Failure> {
         loop {
+            if self.lines.buffer().is_empty() && !out.outlives(self.lines.get_ref().as_fd()) {
+                self.unread = true;
+                return Ok(None);
+            }
             let mut line = Vec::new();
             let mut bounded = self.lines.by_ref().take(LONGEST_LINE);
             let read = bounded.read_until(b'\n', &mut line).map_err(|error| {
@@ -173,7 +181,7 @@ mod tests {
         let journal = machine.join("system.journal");
         std::fs::write(&journal, "").unwrap();
         may_read(&environment).unwrap();
-        std::fs::set_permissions(&journal, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&journal, std::fs::Permissions::from_mode(0o000)).unwrap();
         // root reads it anyway.
         let denied = may_read(&environment);
         assert_eq!(denied.is_err(), !nix::unistd::geteuid().is_root());

@@ -24,6 +24,8 @@ pub(super) fn words(args: &Audit, issuers: &[String]) -> Result<Vec<String>, Fai
     let timed = args.since.is_some() || args.until.is_some();
     match (args.lines, timed) {
         (Some(lines), _) => words.push(format!("--lines={lines}")),
+        // From a time: from the last lines on, systemd 252 follows nothing where none fits yet.
+        (None, false) if args.follow => words.push("--since=now".into()),
         (None, false) => words.push(format!("--lines={USUAL}")),
         (None, true) => {}
     }
@@ -169,6 +171,9 @@ mod tests {
         assert_eq!(lines("").as_deref(), Some("--lines=100"));
         assert_eq!(lines("--since today"), None);
         assert_eq!(lines("--until today -n 3").as_deref(), Some("--lines=3"));
+        assert_eq!(lines("--follow"), None);
+        assert!(asked("--follow").contains(&"--since=now".to_owned()));
+        assert!(!asked("--follow --since today").contains(&"--since=now".to_owned()));
     }
 
     #[test]
