@@ -122,20 +122,24 @@ async fn the_issuer_is_none_of_the_sites() {
 #[tokio::test(start_paused = true)]
 async fn its_client_is_refused() {
     let house = House::new();
-    house.make("mine", AddOptions { client_id: Some("id".into()), ..Default::default() }, &[]).await.unwrap();
+    house
+        .make("mine", AddOptions { client_id: Some("id".into()), ..Default::default() }, &[])
+        .await
+        .unwrap();
     let refuses = || house.issuers.device_script.lock().unwrap().push_back(Err(client_rejected()));
     refuses();
     let given = house.login("mine").await.unwrap();
     shows("the issuer refuses the client that the user brought", ended(given));
     let fixed = "name = \"fix\"\ntitle = \"FIX\"\nurl = \"https://fix.test/\"\nscopes = [\"openid\"]\n\
-                 client = \"fixed\"\n[fixed_client]\nid = \"fixed-id\"\nauth = \"none\"\n\
+                 [fixed_client]\nid = \"fixed-id\"\nauth = \"none\"\n\
                  [public_client]\nid = \"public-id\"\n";
     std::fs::write(house.dir.path().join("shipped/fix.toml"), fixed).unwrap();
     house.service.reload(0).unwrap();
     refuses();
     let fixed = house.login_with("f", at("fix")).await.unwrap();
     shows("the issuer refuses the client of the site's issuer file", ended(fixed));
-    let public = AddOptions { public_client: Some(true), issuer: Some("fix".into()), ..Default::default() };
+    let public =
+        AddOptions { public_client: Some(true), issuer: Some("fix".into()), ..Default::default() };
     house.make("p", public, &[]).await.unwrap();
     refuses();
     shows("the issuer refuses the public client", ended(house.login("p").await.unwrap()));

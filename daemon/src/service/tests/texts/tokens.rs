@@ -67,7 +67,7 @@ async fn whose_words_are_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_issuer_or_the_store_failed() {
+async fn for_somebody_else_or_with_a_client_that_is_gone() {
     let house = House::new();
     let key = house.signed_in();
     let stranger = Tokens { identity: sign_in_of("mallory").identity, ..tokens("at", None, 60) };
@@ -78,7 +78,8 @@ async fn after_the_issuer_or_the_store_failed() {
     house.refresh_says(Ok(stranger));
     shows("a renewal brought the token of somebody else", told(house.token(force()).await));
     shows("the same, from then on", told(house.token(force()).await));
-    house.change(&key, |record| record.state = State::SignedIn);
+    house.vault.accounts.lock().unwrap().clear();
+    house.signed_in();
     house.vault.clients.lock().unwrap().clear();
     let gone = told(house.token(force()).await);
     shows("the client of the sign-in was forgotten or replaced", gone);
@@ -107,7 +108,10 @@ async fn while_the_record_changes_or_does_not_open() {
     };
     *house.issuers.latency.lock().unwrap() = Duration::ZERO;
     let lock = house.vault.lock(crate::account::ports::LockOn::Account(key.clone())).await.unwrap();
-    let removed = async { removed.await; drop(lock) };
+    let removed = async {
+        removed.await;
+        drop(lock)
+    };
     let (removed, ()) = tokio::join!(house.token(force()), removed);
     shows("the account was removed while its token was asked for", told(removed));
 }
