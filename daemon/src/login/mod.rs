@@ -117,9 +117,10 @@ impl From<IssuerError> for Failure {
             }
             IssuerError::AddressNotPublic { .. } => Kind::AddressNotPublic,
             IssuerError::Refused { .. } | IssuerError::Unsupported { .. } => Kind::IssuerRefused,
+            IssuerError::ActionNeeded { .. } => Kind::ActionNeeded,
             IssuerError::ClientRejected { .. } => Kind::ClientBroken,
             IssuerError::Malformed { .. } => Kind::IssuerMalformed,
-            IssuerError::Local { .. } => Kind::Internal,
+            IssuerError::Local { .. } => Kind::ConfigurationInvalid,
         };
         Self::new(kind, error.to_string())
     }

@@ -81,6 +81,12 @@ struct Found {
 
 impl Found {
     fn tokens(&mut self, tokens: TokenStream) {
+        let mut tokens = tokens.into_iter().peekable();
+        // Documentation inside of a macro.
+        let first = tokens.peek().map(ToString::to_string);
+        if first.as_deref() == Some("doc") {
+            return;
+        }
         for token in tokens {
             match token {
                 TokenTree::Group(group) => self.tokens(group.stream()),
