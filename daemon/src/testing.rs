@@ -369,3 +369,8 @@ pub fn shows(section: &str, when: &str, error: impl Into<crate::service::Service
 pub fn stops(section: &str, when: &str, text: &str) {
     iamd_errors::shows(section, when, text, "iamd does not start", Some(1), "");
 }
+
+/// The same for why a user has no token file: no command fails by it.
+pub fn no_file(when: &str, text: &str) {
+    iamd_errors::shows("Token files", when, text, "", None, "");
+}

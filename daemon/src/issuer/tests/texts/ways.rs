@@ -36,7 +36,6 @@ async fn an_address_is_not_for_issuers() {
         ),
         ("an issuer that the site does not list, not by https", "http://issuer.test/"),
         ("an issuer that the site does not list, with a user name", "https://me@issuer.test/"),
-        ("an issuer that the site does not list, without a host", "data:text,x"),
     ] {
         shows_at(&[], when, probed(&client(), &unlisted(url)).await);
     }
@@ -60,6 +59,9 @@ async fn metadata_is_not_the_issuers() {
     shows(&mock, "what is at the URL does not say who it is", said().await);
     mock.discover_as(json!({ "token_endpoint": "nowhere" }));
     shows(&mock, "an endpoint of the issuer is no URL", refreshed(&mock, &Wanted::default()).await);
+    mock.discover_as(json!({ "token_endpoint": "data:text,x" }));
+    let nowhere = refreshed(&mock, &Wanted::default()).await;
+    shows(&mock, "an endpoint of the issuer has no host", nowhere);
     mock.discover_as(json!({ "device_authorization_endpoint": null }));
     shows(&mock, "the issuer has no device login", asked(&mock).await);
 }
@@ -85,12 +87,14 @@ async fn nobody_answers() {
         "nobody listens at the issuer's address",
         refreshed(&mock, &Wanted::default()).await,
     );
-    // An address for documentation (RFC 5737): nobody is there, or the network says so at once.
-    let limits = Limits { connect_timeout: Duration::from_secs(1), ..limits };
-    let lookup = Arc::new(Fixed(vec!["192.0.2.1".parse().unwrap()]));
-    let far = IssuerClient::with_lookup(TestClock::new(), limits, lookup);
-    let far = probed(&far, &super::super::profile("https://issuer.test/")).await.to_string();
-    assert!(far.starts_with("no connection to issuer.test"), "{far}");
+    // One that takes the connection and says nothing: TLS is part of it.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = deaf.local_addr().unwrap().port();
+    let limits = Limits { connect_timeout: Duration::from_secs(1), ..super::super::limits() };
+    let lookup = Arc::new(Fixed(vec!["127.0.0.1".parse().unwrap()]));
+    let client = IssuerClient::with_lookup(TestClock::new(), limits, lookup);
+    let profile = super::super::profile(&format!("https://issuer.test:{port}/"));
+    shows_at(&[], "the issuer does not complete a connection", probed(&client, &profile).await);
 }
 
 #[tokio::test]

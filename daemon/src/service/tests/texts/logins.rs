@@ -104,7 +104,7 @@ async fn the_issuer_is_none_of_the_sites() {
     shows("--issuer names another issuer than the account has", elsewhere);
     shows("the site has no issuer of that name", told(house.login_with("", at("nowhere")).await));
     shows(
-        "the issuer is not listed by the site, and users.custom_issuers is off",
+        "the issuer is not listed by the site, and issuers.custom is off",
         told(house.login("https://other.example/").await),
     );
     for (when, url) in [

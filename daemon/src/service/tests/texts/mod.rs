@@ -3,6 +3,7 @@
 
 mod accounts;
 mod clients;
+mod configuration;
 mod logins;
 mod passphrases;
 mod tokens;

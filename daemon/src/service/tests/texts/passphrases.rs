@@ -91,3 +91,35 @@ async fn a_new_account_is_made_elsewhere_meanwhile() {
     let (refused, ()) = tokio::join!(set, other);
     assert_eq!(told(refused).message, "the name new cannot be used; choose another");
 }
+
+/// As a damaged disk, or another node's half of a change, may bring it.
+#[tokio::test]
+async fn what_it_guards_does_not_open() {
+    let house = guarded().await;
+    let (alice, key) = (house.caller(ALICE), house.alices("wlcg"));
+    house.service.lock(&alice, "").await.unwrap();
+    let stored = house.kept.account(&key).await.unwrap().unwrap();
+    let mut record = stored.value;
+    record.guard.as_mut().unwrap().secrets = b"not what was sealed".to_vec();
+    house.kept.save_account(&record, stored.revision).await.unwrap();
+    let unlocked = unlock(&house, ever(), WORDS).await;
+    shows("an account was changed while it was unlocked", told(unlocked));
+    let (present, new) = (Some(secret(WORDS)), Some(secret("another one")));
+    let changed = house.service.set_passphrase(&alice, "", present, new).await;
+    shows("the secrets behind a passphrase are damaged", told(changed));
+    let mut record = house.kept.account(&key).await.unwrap().unwrap();
+    record.value.guard.as_mut().unwrap().wrapped = b"garbage".to_vec();
+    house.kept.save_account(&record.value, record.revision).await.unwrap();
+    shows("the guard of an account is damaged", told(unlock(&house, ever(), WORDS).await));
+}
+
+#[tokio::test]
+async fn an_answer_waits_that_only_the_old_one_opens() {
+    let house = guarded().await;
+    let (alice, key) = (house.caller(ALICE), house.alices("wlcg"));
+    let record = house.kept.account(&key).await.unwrap().unwrap().value;
+    house.kept.journal(&record, None).await.unwrap();
+    let (present, new) = (Some(secret(WORDS)), Some(secret("another one")));
+    let changed = house.service.set_passphrase(&alice, "", present, new).await;
+    shows("a passphrase is changed after the store failed", told(changed));
+}
