@@ -25,20 +25,28 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A node of this module's own, with an INDIGO IAM and an issuer that follows the RFCs.
+/// A node of this module's own, with an INDIGO IAM, an issuer that follows the RFCs, and one whose
+/// device codes one test makes faulty.
 struct Place {
     node: Node,
     iam: Issuer,
     rfc: Issuer,
+    faulty: Issuer,
 }
 
 fn place(world: &World) -> Result<Place> {
     let iam = world.start_issuer(IssuerSpec::new("errors.test"))?;
-    let rfc = IssuerSpec::new("errors-rfc.test").option("SHAPE", "rfc").option("INTERVAL", "1");
-    let rfc = world.start_issuer(rfc)?;
-    let product = Product::new(&iam).issuer("rfc", &rfc).config("[login]\nautomatic = false\n");
+    let rfc = |host: &str| IssuerSpec::new(host).option("SHAPE", "rfc").option("INTERVAL", "1");
+    let (rfc, faulty) = (rfc("errors-rfc.test"), rfc("errors-faulty.test"));
+    let (rfc, faulty) = (world.start_issuer(rfc)?, world.start_issuer(faulty)?);
+    let product = Product::new(&iam).issuer("rfc", &rfc).issuer("faulty", &faulty);
+    let product = product.config(
+        "[login]
+automatic = false
+",
+    );
     let node = world.boot(product.on(world.spec("errors")))?;
-    Ok(Place { node, iam, rfc })
+    Ok(Place { node, iam, rfc, faulty })
 }
 
 impl Place {
@@ -118,17 +126,6 @@ fn a_login_that_comes_to_nothing_says_why_and_what_to_do(world: &World) -> Outco
     let (exit, told) = waiting.ends()?;
     let cancelled = "iamctl: the login was cancelled\n  Start again with:  iamctl login off";
     assert_eq!((exit.as_str(), told.as_str()), ("1", cancelled));
-
-    // Nobody answers in time.
-    let user = world.user()?;
-    let soon = json!({"replace_json": {"set": {"expires_in": 1}}});
-    let faults = json!([{"match": {"path": "/devicecode"}, "fault": soon}]);
-    let _faults = place.iam.faults(&faults)?;
-    let said = place.iamctl(&user, "login")?.exited(3)?;
-    let told = said.errors();
-    let expired = "iamctl: nobody approved the login in time\n  \
-                   Start again with:  iamctl login\n";
-    assert!(said.stdout.is_empty() && told.ends_with(expired), "{told}");
     Ok(())
 }
 
@@ -176,9 +173,18 @@ fn a_login_that_may_not_be_says_why_and_what_to_do(world: &World) -> Outcome {
         ),
     ] {
         let rules = json!([{"match": {"path": "/device/auth"}, "fault": fault}]);
-        let _faults = place.rfc.faults(&rules)?;
-        shows(&login("x --issuer rfc")?, exit, text, advice);
+        let _faults = place.faulty.faults(&rules)?;
+        shows(&login("x --issuer faulty")?, exit, text, advice);
     }
+    // Nobody answers in time.
+    let soon = json!({"replace_json": {"set": {"expires_in": 1}}});
+    let _faults =
+        place.faulty.faults(&json!([{"match": {"path": "/device/auth"}, "fault": soon}]))?;
+    let said = login("x --issuer faulty")?.exited(3)?;
+    let told = said.errors();
+    let expired = "\niamctl: nobody approved the login in time\n  \
+                   Start again with:  iamctl login x\n";
+    assert!(said.stdout.is_empty() && told.ends_with(expired), "{told}");
     Ok(())
 }
 
@@ -341,22 +347,27 @@ fn a_store_that_cannot_be_written_says_why_and_what_to_do(world: &World) -> Outc
     let place = world.place(place)?;
     let user = world.user()?;
     place.sign_in(&user)?;
-    let hold = "import sqlite3, time; c = sqlite3.connect('/var/lib/iamd/iamd.db', \
-                isolation_level=None); c.execute('BEGIN IMMEDIATE'); open('/run/held', 'w'); \
-                time.sleep(600)";
-    let line = format!("rm -f /run/held; python3 -c \"{hold}\" >/dev/null 2>&1 & echo $!");
-    let holder = place.node.root_says(&line)?;
+    // As a program that writes the database holds it: byte 120 of the shared memory beside it is
+    // the lock of writers (https://www.sqlite.org/walformat.html, section 2.3.1).
+    let hold = "import fcntl, os, time; f = open('/var/lib/iamd/iamd.db-shm', 'r+b'); \
+                fcntl.lockf(f, fcntl.LOCK_EX, 1, 120); open('/run/held', 'w'); \
+                [time.sleep(0.1) for _ in iter(lambda: os.path.exists('/run/held'), False)]";
+    let line = format!("rm -f /run/held; setsid python3 -c \"{hold}\" >/dev/null 2>&1 &");
+    place.node.exec(&line)?.ok()?;
     let said = eventually("the database to be held", Duration::from_secs(20), || {
         place.node.exec("test -e /run/held")?.ok()
     })
     .and_then(|_| place.iamctl(&user, "account edit test --aud https://se.test"));
-    place.node.exec(&format!("kill {holder}; rm -f /run/held"))?;
+    place.node.exec("rm -f /run/held")?.ok()?;
     shows(
         &said?,
         5,
         "/var/lib/iamd/iamd.db: database is locked; another program has it open, such as sqlite3: close it",
         "Try again; administrators see:  journalctl -u iamd",
     );
-    place.iamctl(&user, "account edit test --aud https://se.test")?.ok()?;
+    // It was only held for a while.
+    eventually("the account to be changed", Duration::from_secs(20), || {
+        place.iamctl(&user, "account edit test --aud https://se.test")?.ok()
+    })?;
     Ok(())
 }
