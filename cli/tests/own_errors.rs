@@ -110,6 +110,18 @@ fn a_question_that_is_not_answered() {
     let different = [("New passphrase", "correct horse\n"), ("once more", "correct horsf\n")];
     shows_there("two passphrases that are not the same", ask(&words, &different));
     let add = ["account", "add"];
+    let mut latin = ask(&words, &[]);
+    latin.wait_for("New passphrase");
+    latin.type_bytes(b"gr\xfc\xdfe\n");
+    shows_there("a passphrase typed in another encoding than UTF-8", latin);
+    let mut ignoring = Terminal::start_with(&fake.bus.address, (200, 24), |plain| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"trap '' INT; exec "$0" account add"#]).arg(plain.get_program());
+        shell
+    });
+    ignoring.wait_for("Number, name or URL");
+    ignoring.type_keys("\x03");
+    shows_there("Ctrl-C at a question, below nohup", ignoring);
     shows_there("Ctrl-D at a question", ask(&add, &[("Number, name or URL", "\x04")]));
 }
 

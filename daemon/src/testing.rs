@@ -365,9 +365,9 @@ pub fn shows(section: &str, when: &str, error: impl Into<crate::service::Service
     iamd_errors::shows(section, when, &message, kind.short_name(), exit, kind.advice());
 }
 
-/// The same for what ends a start of iamd: `systemctl status iamd` shows it.
-pub fn stops(section: &str, when: &str, text: &str) {
-    iamd_errors::shows(section, when, text, "iamd does not start", Some(1), "");
+/// The same for what ends a start of iamd, with its exit code: `systemctl status iamd` shows it.
+pub fn stops(section: &str, when: &str, exit: u8, text: &str) {
+    iamd_errors::shows(section, when, text, "iamd does not start", Some(exit), "");
 }
 
 /// The same for why a user has no token file: no command fails by it.

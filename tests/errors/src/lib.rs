@@ -50,7 +50,11 @@ pub fn shows(section: &str, when: &str, text: &str, name: &str, exit: Option<u8>
     let update = std::env::var_os("UPDATE_ERRORS").is_some();
     // Other tests write other rows at the same time.
     let lock = File::open(root().join("docs")).unwrap();
-    if update { lock.lock().unwrap() } else { lock.lock_shared().unwrap() }
+    if update {
+        lock.lock().unwrap()
+    } else {
+        lock.lock_shared().unwrap()
+    }
     let mut page = Page::read();
     let rows = page.rows_of(section);
     if update && rows.get(when) != Some(&row) {

@@ -193,5 +193,5 @@ fn shows(temp: &TempDir, when: &str, error: &StoreError) {
 /// As a start says it.
 fn stops(temp: &TempDir, when: &str, error: &StoreError) {
     let text = error.to_string().replace(temp.path().to_str().unwrap(), "/var/lib/iamd");
-    crate::testing::stops("Store and keys", when, &text);
+    crate::testing::stops("Store and keys", when, 1, &text);
 }

@@ -22,7 +22,9 @@ const PRODUCTS: [&str; 3] = ["daemon/src", "cli/src", "pam_module/src"];
 fn is_test(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let file = parts.last().copied().unwrap_or_default();
-    parts.contains(&"tests") || parts.contains(&"testing") || file.ends_with("tests.rs")
+    parts.contains(&"tests")
+        || parts.contains(&"testing")
+        || file.ends_with("tests.rs")
         || ["testing.rs", "conformance.rs"].contains(&file)
 }
 
@@ -42,7 +44,7 @@ fn sources(below: &str) -> Vec<(String, String)> {
             }
         }
     }
-    assert!(found.len() > 5, "no sources below {below}");
+    assert!(!found.is_empty(), "no sources below {below}");
     found
 }
 
@@ -61,6 +63,12 @@ fn seen() -> Vec<String> {
     seen
 }
 
+/// The sentences that are listed, by file and beginning.
+fn exempt() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lists = NOT_ERRORS.iter().chain(NOT_PROVOKED);
+    lists.flat_map(|(file, _, starts)| starts.iter().map(move |start| (*file, *start)))
+}
+
 #[test]
 fn every_error_in_the_sources_is_provoked_by_a_test_that_shows_it() {
     let seen = seen();
@@ -74,17 +82,16 @@ fn every_error_in_the_sources_is_provoked_by_a_test_that_shows_it() {
             continue;
         }
         for Sentence { line, text } in sentences::of(&text) {
-            let listed = NOT_ERRORS.iter().chain(&NOT_PROVOKED);
-            let listed = listed.filter(|(file, start, _)| *file == path && text.starts_with(start));
-            if let Some((file, start, _)) = listed.max_by_key(|(_, start, _)| start.len()) {
-                used.insert((*file, *start));
-            } else if !seen.iter().any(|said| fits(&text, said)) {
+            let of_file = exempt().filter(|(file, _)| *file == path);
+            let listed = of_file.filter(|(_, start)| text.starts_with(start));
+            if let Some(entry) = listed.max_by_key(|(_, start)| start.len()) {
+                used.insert(entry);
+            } else if !seen.iter().any(|said| fits(text.trim_start_matches("iamctl: "), said)) {
                 missing.push(format!("{path}:{line}: {text:?}"));
             }
         }
     }
-    let listed = FILES.iter().map(|(file, _)| (*file, ""));
-    let listed = listed.chain(NOT_ERRORS.iter().chain(&NOT_PROVOKED).map(|row| (row.0, row.1)));
+    let listed = FILES.iter().map(|(file, _)| (*file, "")).chain(exempt());
     let stale: Vec<_> = listed.filter(|entry| !used.contains(entry)).collect();
     assert!(stale.is_empty(), "exempt.rs lists what is not there: {stale:#?}");
     assert!(
@@ -99,14 +106,15 @@ fn every_error_in_the_sources_is_provoked_by_a_test_that_shows_it() {
 #[test]
 fn every_row_of_the_page_is_claimed_by_a_test() {
     let mut claimed = BTreeSet::new();
-    for below in ["daemon/src", "cli/tests", "pam_module/src", "tests/e2e"] {
+    for below in ["daemon/src", "daemon/tests", "cli/tests", "pam_module/src"] {
         for (path, text) in sources(below) {
-            if text.contains("shows") && (is_test(&path) || below != "pam_module/src") {
+            if text.contains("shows") && is_test(&path) {
                 claimed.extend(sentences::literals(&text));
             }
         }
     }
-    let unclaimed: Vec<_> = rows().into_iter().filter(|(_, row)| !claimed.contains(&row.when)).collect();
+    let unclaimed: Vec<_> =
+        rows().into_iter().filter(|(_, row)| !claimed.contains(&row.when)).collect();
     assert!(unclaimed.is_empty(), "rows of docs/errors.md that no test shows: {unclaimed:#?}");
 }
 
@@ -125,8 +133,11 @@ fn a_sentence_of_the_source_is_found_in_what_was_said() {
     let found: Vec<String> = sentences::of(text).into_iter().map(|found| found.text).collect();
     assert_eq!(
         found,
-        ["the {what} is {state:?}, sadly", "it has {{braces}} and {} holes",
-         "say \"so\" \u{201c}now\u{201d}"]
+        [
+            "the {what} is {state:?}, sadly",
+            "it has {{braces}} and {} holes",
+            "say \"so\" \u{201c}now\u{201d}"
+        ]
     );
     assert!(fits(&found[0], "the door is \"ajar\", sadly\nadvice"));
     assert!(!fits(&found[0], "the door is ajar"));

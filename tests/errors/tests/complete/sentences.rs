@@ -87,8 +87,14 @@ impl Found {
         if first.as_deref() == Some("doc") {
             return;
         }
-        for token in tokens {
+        while let Some(token) = tokens.next() {
             match token {
+                // A log inside of another macro, such as `select!`.
+                TokenTree::Ident(name) if !self.all && LOGS.iter().any(|log| name == log) => {
+                    if tokens.next_if(|next| next.to_string() == "!").is_some() {
+                        tokens.next();
+                    }
+                }
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 TokenTree::Literal(literal) => {
                     let as_tokens = TokenStream::from(TokenTree::Literal(literal));

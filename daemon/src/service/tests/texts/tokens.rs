@@ -30,6 +30,14 @@ async fn of_an_account_that_is_not_there_or_not_signed_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_sign_out() {
+    let house = House::new();
+    house.signed_in();
+    house.service.logout(&house.caller(ALICE), "").await.unwrap();
+    shows("the user signed out", told(house.token(force()).await));
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_what_the_issuer_does_not_give() {
     let house = House::new();
     house.signed_in();

@@ -63,7 +63,7 @@ async fn on_a_small_file_system(path: &Path) {
     let text = error.to_string();
     assert!(text.contains("Read-only") && text.contains("mount it writable"), "{text}");
     let shown = text.replace(path.to_str().unwrap(), "/var/lib/iamd");
-    crate::testing::stops("Store and keys", "the disk is mounted read-only", &shown);
+    crate::testing::stops("Store and keys", "the disk is mounted read-only", 1, &shown);
     println!("\nall of it");
 }
 

@@ -104,8 +104,15 @@ async fn start(when: &str, damage: impl FnOnce(&Path)) {
     drop(vault);
     damage(&state);
     let Err(error) = open_at(&state).await else { panic!("{when}: it starts") };
-    let shown = error.to_string().replace(state.to_str().unwrap(), "/var/lib/iamd");
-    testing::stops("Store and keys", when, &shown);
+    stops(when, error, &state, "");
+}
+
+/// The start says so, and ends with EX_CONFIG where trying again is of no use.
+fn stops(when: &str, error: OpenVaultError, state: &Path, pid: &str) {
+    let text = error.to_string().replace(state.to_str().unwrap(), "/var/lib/iamd");
+    let text = if pid.is_empty() { text } else { text.replace(pid, "4711") };
+    let exit = if crate::startup::StartError::from(error).is_configuration() { 78 } else { 1 };
+    testing::stops("Store and keys", when, exit, &text);
 }
 
 fn mode(path: &Path, mode: u32) {
@@ -154,8 +161,7 @@ async fn iamd_does_not_start_on_this_directory() {
     let (_vault, temp) = fresh().await;
     let Err(error) = open_at(temp.path()).await else { panic!("two at once") };
     let pid = std::process::id().to_string();
-    let text = error.to_string().replace(temp.path().to_str().unwrap(), "/var/lib/iamd");
-    testing::stops("Store and keys", "another iamd runs", &text.replace(&pid, "4711"));
+    stops("another iamd runs", error, temp.path(), &pid);
 }
 
 #[tokio::test]
@@ -201,6 +207,5 @@ async fn iamd_does_not_start_with_this_keyring() {
     let Err(error) = StoreVault::open(temp.path(), Some(credential), random, clock).await else {
         panic!("two keys of one name")
     };
-    let text = error.to_string().replace(temp.path().to_str().unwrap(), "/var/lib/iamd");
-    testing::stops("Store and keys", "two keys have one name", &text);
+    stops("two keys have one name", error, temp.path(), "");
 }
