@@ -61,6 +61,19 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         "remarks beside a success, and what is recorded",
         &["the issuer did not register the client", "registered for {}, the uid now"],
     ),
+    ("daemon/src/service/drain.rs", "what is recorded", &["drain: {}", "drain off", "drain state"]),
+    (
+        "daemon/src/service/revoke.rs",
+        "remarks on each sign-in, and what is recorded",
+        &[
+            ": would end",
+            ": ended",
+            "there is nothing to revoke",
+            "it was locked: ",
+            "there was nothing to revoke",
+            "by an administrator, uid",
+        ],
+    ),
     ("daemon/src/service/rename.rs", "what is recorded", &["is called {} now"]),
     ("daemon/src/service/accounts.rs", "what is recorded", &["made by {}, the uid now"]),
     (

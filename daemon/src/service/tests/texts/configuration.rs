@@ -23,6 +23,10 @@ async fn in_iamd_toml() {
     for (when, text) in [
         ("the file is no TOML", "[limits\n"),
         ("a key that there is not", "[limits]\nacounts = 3\n"),
+        ("a key like none that there is", "[limits]\nfoo = 3\n"),
+        ("a table that is none", "limits = 3\n"),
+        ("a list that is none", "[issuers]\nallow = \"cms\"\n"),
+        ("a number that is none", "[limits]\naccounts = \"three\"\n"),
         ("a number out of bounds", "[limits]\naccounts = 0\n"),
         ("a duration out of bounds", "[login]\nanswer_within = \"5s\"\n"),
         ("something else than a duration", "[sessions]\ngrace = \"soon\"\n"),

@@ -2,6 +2,7 @@
 //! compared with its row in docs/errors.md.
 
 mod accounts;
+mod administration;
 mod clients;
 mod configuration;
 mod logins;
