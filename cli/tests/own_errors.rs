@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::terminal::{Terminal, plain_lines};
-use support::{Fake, Run, iamctl, run, run_with, samples};
+use support::{Bus, Fake, Run, iamctl, run, run_with, samples};
 
 /// What was said in the end, and what to do, beside whatever came before; `places` stand for
 /// directories of the test.
@@ -59,6 +59,46 @@ fn a_daemon_or_a_bus_that_is_not_what_it_should_be() {
     fake.script().hang = vec!["GetToken"];
     let silent = run(&mut iamctl(&address, &["token"]));
     shows("iamd is there and does not answer", &silent, &[]);
+}
+
+#[test]
+fn a_bus_without_iamd_or_one_that_refuses() {
+    let bus = Bus::start();
+    shows("iamd does not run", &run(&mut iamctl(&bus.address, &["token"])), &[]);
+    let nowhere = run(&mut iamctl("unix:path=/nonexistent/bus", &["token"]));
+    shows("there is no bus", &nowhere, &[]);
+    let fake = fake();
+    for (when, name, message) in [
+        ("iamd ends before it answers", "NoReply", "no reply"),
+        ("the bus has its limits", "LimitsExceeded", "max_replies_per_connection"),
+        ("the bus' policy is not iamd's", "AccessDenied", "rejected send message"),
+        ("iamd is of another version than iamctl", "UnknownMethod", "GetToken"),
+    ] {
+        let failure = (format!("org.freedesktop.DBus.Error.{name}"), message.to_owned());
+        fake.script().fail.insert("GetToken", failure);
+        shows(when, &run(&mut iamctl(&fake.bus.address, &["token"])), &[]);
+    }
+}
+
+#[test]
+fn a_command_that_lacks_something() {
+    let fake = fake();
+    for (when, words) in [
+        ("a passphrase and no terminal to ask for it", "account passphrase"),
+        ("account remove and no terminal to ask on", "account remove cms"),
+        ("account edit without a change", "account edit cms"),
+        ("account add without an issuer, and no terminal to ask on", "account add mine"),
+        ("account add --from-env without its variables", "account add --from-env"),
+        ("--passphrase-fd and nothing there", "account passphrase --new-passphrase-fd 7"),
+        ("status --watch into a file", "status --watch"),
+        ("issuer show where the site has no default issuer", "issuer show"),
+    ] {
+        if words == "issuer show" {
+            fake.script().issuers.iter_mut().for_each(|issuer| issuer.is_default = false);
+        }
+        let words: Vec<&str> = words.split(' ').collect();
+        shows(when, &run(&mut iamctl(&fake.bus.address, &words)), &[]);
+    }
 }
 
 #[test]
@@ -132,6 +172,10 @@ fn a_secret_that_does_not_come_by_its_descriptor() {
     shows("the descriptor is not for reading", &redirected(&fake, &words, "3>/dev/null"), &[]);
     shows("the descriptor is a directory", &redirected(&fake, &words, "3</"), &[]);
     let stdin = ["account", "passphrase", "--new-passphrase-fd", "0"];
+    let empty = run_with(&mut iamctl(&fake.bus.address, &stdin), "\n");
+    shows("nothing comes by the descriptor", &empty, &[]);
+    let long = run_with(&mut iamctl(&fake.bus.address, &stdin), &"x".repeat(70_000));
+    shows("too much comes by the descriptor", &long, &[]);
     let lines = run_with(&mut iamctl(&fake.bus.address, &stdin), "Canary one\nCanary two\n");
     assert!(!lines.stderr.contains("Canary"), "{lines:?}");
     shows("what comes by the descriptor has several lines", &lines, &[]);
@@ -166,6 +210,11 @@ fn a_file_that_others_could_take_away() {
     outfile("--outfile in a directory that everybody may change", "open/token");
     symlink("loop", here.join("loop")).unwrap();
     outfile("--outfile behind links that lead nowhere", "loop/token");
+    folder("folder");
+    outfile("--outfile is a directory", "folder");
+    outfile("--outfile is a link", "loop");
+    drop(UnixListener::bind(here.join("socket")).unwrap());
+    outfile("--outfile is a socket", "socket");
     if nix::unistd::geteuid().is_root() {
         let group = folder("group");
         chown(&group, None, Some(12345)).unwrap();
@@ -211,6 +260,7 @@ fn a_token_that_nobody_can_look_into() {
     };
     decode("token --decode of one without end", "x".repeat(70_000));
     decode("token --decode of one that only looks like a JWT", "a.b.c".into());
+    decode("token --decode of one that says nothing", "opaque".into());
 }
 
 #[test]

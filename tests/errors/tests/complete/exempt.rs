@@ -144,6 +144,12 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "yes: ",
         ],
     ),
+    ("cli/src/commands/admin.rs", "a time", &["{} ago"]),
+    (
+        "cli/src/commands/admin/revoke.rs",
+        "a question and successes",
+        &["End {}?", "Nothing was ended.", "Nothing fits."],
+    ),
     (
         "cli/src/commands/logout.rs",
         "a success",
