@@ -91,9 +91,8 @@ impl Found {
             match token {
                 // A log inside of another macro, such as `select!`.
                 TokenTree::Ident(name) if !self.all && LOGS.iter().any(|log| name == log) => {
-                    if tokens.next_if(|next| next.to_string() == "!").is_some() {
-                        tokens.next();
-                    }
+                    let called = tokens.next_if(|next| next.to_string() == "!");
+                    let _skipped = called.and_then(|_| tokens.next());
                 }
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 TokenTree::Literal(literal) => {
