@@ -189,7 +189,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     (
         "cli/src/commands/login/show.rs",
         "progress and success",
-        &["Asking the issuer", "Waiting {}", "  (Ctrl-C leaves", "But there is no token file"],
+        &["Asking the issuer", "Waiting", "  (Ctrl-C leaves", "But there is no token file"],
     ),
     (
         "cli/src/commands/account/change.rs",
