@@ -1,6 +1,8 @@
 //! Errors of iamctl's own: each provoked with the built program, and its text, exit code and advice
 //! compared with the row in docs/errors.md. Others stand in transcripts.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
