@@ -18,6 +18,7 @@ mod refresh;
 mod registration;
 mod required;
 mod revocation;
+mod texts;
 mod tls;
 mod transport;
 
