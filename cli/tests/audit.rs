@@ -143,6 +143,29 @@ fn filters_are_matches_of_journalctl_beside_what_only_the_journal_writes() {
 }
 
 #[test]
+fn what_goes_wrong_with_the_journal_is_told() {
+    let shows = |when: &str, outcome: Run| {
+        let said = outcome.stderr.trim_start_matches("iamctl: ").to_owned();
+        let (text, advice) = said.trim_end().split_once('\n').unwrap_or((said.trim_end(), ""));
+        let exit = Some(u8::try_from(outcome.code).unwrap());
+        iamd_errors::shows("Administration", when, text, "", exit, advice.trim());
+    };
+    let fake = Fake::start(samples::script(samples::base()));
+    let journal = Journalctl::saying(&[]);
+    if closed() {
+        return;
+    }
+    let address = &fake.bus.address;
+    shows(
+        "a filter of the audit that no record can have",
+        journal.run(address, &["admin", "audit", "--account", "a\u{1b}b"]),
+    );
+    std::fs::remove_file(journal.path().join("journalctl")).unwrap();
+    let mut command = iamctl(address, &["admin", "audit"]);
+    shows("there is no journalctl", run(command.env("PATH", journal.path())));
+}
+
+#[test]
 fn following_ends_with_its_reader_and_leaves_no_journalctl_behind() {
     let fake = Fake::start(samples::script(samples::base()));
     let journal = Journalctl::saying(&[record(json!({}))]);

@@ -181,7 +181,7 @@ fn records_are_followed_as_they_come(world: &World) -> Outcome {
     );
     // Nothing is left of it.
     eventually("the end of journalctl", SOON, || {
-        node.exec("! pgrep -f 'journalctl.*--follow' > /dev/null")?.ok()
+        node.exec("! pgrep -f '[j]ournalctl.*--follow' > /dev/null")?.ok()
     })?;
     let listed = json(node, "root", "iamctl admin audit --json -n 3")?;
     assert_eq!(listed["records"].as_array().map(Vec::len), Some(3), "{listed}");

@@ -8,6 +8,7 @@ use super::{
     mock::{Mock, json_reply, page},
     pki::{self, Signer},
     secret,
+    texts::shows,
 };
 use crate::account::{
     AudienceSet, ClaimValues, IdentityRule, IssuerProfile, ScopeSet,
@@ -128,8 +129,12 @@ async fn a_userinfo_reply_about_somebody_else_is_refused() {
         (json!({ "preferred_username": "alice" }), "no usable subject"),
     ] {
         case.mock.on(INFO, [json_reply(200, info)]);
-        let text = case.poll().await.unwrap_err().to_string();
+        let error = case.poll().await.unwrap_err();
+        let text = error.to_string();
         assert!(text.contains(why), "{text}");
+        if why == "another person" {
+            shows(&case.mock, "the userinfo endpoint speaks of somebody else", error);
+        }
         assert_eq!(case.mock.seen("POST /revoke").last().unwrap().field("token").unwrap(), "rt");
     }
 }
@@ -152,7 +157,9 @@ async fn a_claim_that_nobody_says_is_missing_and_a_failure_is_not_taken_for_that
     assert_eq!(values(case.refresh().await.unwrap()), ("4711".into(), None));
     // A JWT, which nobody asked for.
     case.mock.on(INFO, [page(200, "eyJ.eyJ.x")]);
-    assert!(matches!(case.poll().await.unwrap_err(), IssuerError::Malformed { .. }));
+    let error = case.poll().await.unwrap_err();
+    assert!(matches!(error, IssuerError::Malformed { .. }));
+    shows(&case.mock, "the userinfo endpoint answers with something else than JSON", error);
     case.mock.discover_as(json!({}));
     assert_eq!(values(case.poll().await.unwrap()), missing, "no such endpoint");
     case.gives(None);
@@ -177,6 +184,7 @@ async fn without_the_key_set_nobody_signs_in_and_nobody_is_sent_to_approve() {
         let error = case.poll().await.unwrap_err();
         assert!(matches!(error, IssuerError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains("this site lets nobody sign in"), "{error}");
+        shows(&case.mock, "the site requires a claim, and the issuer's keys cannot be had", error);
         assert_eq!(case.mock.seen("POST /revoke").last().unwrap().field("token").unwrap(), "rt");
         let asked = case.mock.seen("POST /devicecode").len();
         authorize().await.unwrap_err();
@@ -219,6 +227,8 @@ async fn an_id_token_that_is_wrong_ends_a_sign_in_and_fails_a_refresh_without_it
             assert!(same && failure.rotated.is_some(), "{failure:?}");
         }
     }
+    case.gives(Some(&with(json!({ "iat": NOW.0 + 121 }))));
+    shows(&case.mock, "an ID token is of the future", case.poll().await.unwrap_err());
     case.gives(Some(&with(json!({ "aud": ["client$1", "x"], "azp": "client$1", "iat": NOW.0 }))));
     assert_eq!(values(case.poll().await.unwrap()), alice());
 }

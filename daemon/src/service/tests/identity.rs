@@ -67,6 +67,11 @@ async fn the_wrong_person_a_missing_claim_and_an_unknown_one_get_nothing_and_tel
         let ended = house.sign_in("", tokens).await;
         assert_eq!(ended.error.as_deref(), Some("IdentityMismatch"));
         let message = ended.message.unwrap();
+        let when = match why {
+            "somebody else" => "somebody else signs in where the site requires a claim",
+            _ => "the issuer does not say the claim that the site requires",
+        };
+        shows("Logins", when, ServiceError::new(Kind::IdentityMismatch, message.clone()));
         assert!(message.contains(why) && message.contains("nothing was kept"), "{message}");
         assert!(message.contains("preferred_username is alice"), "{message}");
         assert!(house.vault.accounts.lock().unwrap().is_empty());
@@ -163,6 +168,7 @@ async fn a_rule_that_comes_later_is_asked_of_those_who_are_signed_in() {
     let error = house.token(force()).await.unwrap_err();
     assert_eq!(error.kind, Kind::IdentityMismatch);
     assert!(error.message.contains("sign in again"), "{}", error.message);
+    shows("Tokens", "the site requires a claim since after the sign-in", error);
     assert_eq!(house.revoked(), ["rt-new"]);
 }
 
@@ -182,6 +188,7 @@ async fn a_map_that_changes_is_judged_on_what_was_said_at_the_sign_in() {
     let error = house.token(force()).await.unwrap_err();
     assert_eq!(error.kind, Kind::IdentityMismatch);
     assert!(!error.message.contains("bob") && !error.message.contains("4711"));
+    shows("Tokens", "the site's map has somebody else for the one who signed in", error);
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,4 +264,14 @@ fn what_is_kept_of_a_person_does_not_print() {
     // One from before there were rules.
     let old: Subject = serde_json::from_str("{\"sub\":\"s\",\"name\":null}").unwrap();
     assert_eq!(old.proof, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expression_is_told_with_the_users_name_in_it() {
+    let house = House::new();
+    require(&house, "[identity]\nclaim = \"eppn\"\nmust_match = \"{user}@[a-z.]+\"\n");
+    let ended = house.sign_in("", named("mallory-sub", &["mallory@example.org"])).await;
+    let message = ended.message.unwrap();
+    let error = ServiceError::new(Kind::IdentityMismatch, message);
+    shows("Logins", "somebody signs in whose claim does not match", error);
 }

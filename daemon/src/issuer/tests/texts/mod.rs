@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The page has no ports and directories of a test.
-fn shows(mock: &Mock, when: &str, error: impl Into<ServiceError>) {
+pub(super) fn shows(mock: &Mock, when: &str, error: impl Into<ServiceError>) {
     shows_at(&[(&mock.url, "https://issuer.test/")], when, error);
 }
 

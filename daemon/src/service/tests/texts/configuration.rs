@@ -73,3 +73,62 @@ async fn in_an_issuers_file() {
     fs::write(dir.join("issuers.d"), "").unwrap();
     told_of("the directory of issuers' files cannot be read", &house);
 }
+
+#[tokio::test]
+async fn in_the_identity_table_of_an_issuers_file() {
+    let file = |lines: &str| {
+        let head = "name = \"x\"\nurl = \"https://x.test/\"\nscopes = [\"openid\"]\n";
+        format!("{head}[identity]\n{lines}\n")
+    };
+    for (when, lines) in [
+        ("a rule for who signs in without what has to be", "claim = \"sub\""),
+        ("a claim that is no name", "claim = \"a..b\"\nmust_equal = \"{user}\""),
+        ("a text with a place that there is not", "claim = \"sub\"\nmust_equal = \"{usr}\""),
+        ("a text with control characters", "claim = \"sub\"\nmust_equal = \"a\\nb\""),
+        ("an expression that is none", "claim = \"sub\"\nmust_match = \"(\""),
+        ("a map with a relative path", "claim = \"sub\"\nmap_file = \"maps/x\""),
+    ] {
+        reloaded(when, "issuers.d/x.toml", &file(lines));
+    }
+    for (when, text) in [
+        ("a line of a map without a user", "4711\n"),
+        ("a line of a map with two words for a user", "4711 -> a b\n"),
+        ("a line of a map twice", "4711 -> alice\n4711 -> alice\n"),
+        ("a line of a map that is too long", &*"x".repeat(3000)),
+        ("a map that is something else", &*"nonsense\n".repeat(30)),
+        ("a map that is far too long", &*"#\n".repeat(5 << 20)),
+    ] {
+        let house = mapped(&file);
+        fs::write(house.dir.path().join("map"), text).unwrap();
+        told_of(when, &house);
+    }
+    let house = mapped(&file);
+    fs::create_dir(house.dir.path().join("map")).unwrap();
+    told_of("a map that is a directory", &house);
+    let mode = |house: &House, name: &str, mode| {
+        let path = house.dir.path().join(name);
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let house = mapped(&file);
+    fs::write(house.dir.path().join("map"), "").unwrap();
+    mode(&house, "map", 0o666);
+    told_of("a map that others may write", &house);
+    mode(&house, "map", 0o644);
+    mode(&house, "", 0o777);
+    told_of("a map in a directory that others may write", &house);
+    if nix::unistd::geteuid().is_root() {
+        mode(&house, "", 0o755);
+        let map = house.dir.path().join("map");
+        nix::unistd::chown(&map, Some(65534.into()), None).unwrap();
+        told_of("a map that is somebody else's", &house);
+    }
+}
+
+/// A house whose issuer `x` has a map.
+fn mapped(file: &dyn Fn(&str) -> String) -> House {
+    let house = House::with("");
+    let map = house.dir.path().join("map");
+    let lines = format!("claim = \"sub\"\nmap_file = \"{}\"", map.display());
+    fs::write(house.dir.path().join("issuers.d/x.toml"), file(&lines)).unwrap();
+    house
+}

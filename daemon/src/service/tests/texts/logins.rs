@@ -34,7 +34,7 @@ async fn nobody_approves() {
 async fn the_person_is_not_the_one() {
     let house = House::new();
     let key = house.signed_in();
-    let alice = crate::account::Subject { sub: "alice-sub".into(), name: None };
+    let alice = crate::account::Subject { sub: "alice-sub".into(), ..Default::default() };
     house.change(&key, |record| record.subject = Some(alice));
     let other = house.sign_in("", sign_in_of("mallory-sub")).await;
     shows("somebody else approved the code", ended(other));

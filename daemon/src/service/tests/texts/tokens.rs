@@ -81,7 +81,7 @@ async fn for_somebody_else_or_with_a_client_that_is_gone() {
     let stranger = Tokens { identity: sign_in_of("mallory").identity, ..tokens("at", None, 60) };
     let identity = sign_in_of("alice-sub").identity.unwrap();
     house.change(&key, |record| {
-        record.subject = Some(crate::account::Subject { sub: identity.sub, name: None });
+        record.subject = Some(crate::account::Subject { sub: identity.sub, ..Default::default() });
     });
     house.refresh_says(Ok(stranger));
     shows("a renewal brought the token of somebody else", told(house.token(force()).await));
