@@ -26,7 +26,11 @@ pub use super::checkup::Checkup;
 pub struct Tokens {
     /// `access_token`.
     pub access_token: SecretString,
-    /// `expires_in`; where it was absent, from the token itself, else 300 s (requirement 27).
+    /// When they were asked for, by our clock, before the request was sent: a token lives from then
+    /// at the earliest, and an issuer may take 20 s to answer (requirement 66).
+    pub asked_at: UnixTime,
+    /// How long the token is good from then on: `expires_in` or what the token itself says,
+    /// whichever is less; 300 s where neither tells (requirement 27).
     pub expires_in: Duration,
     /// `refresh_token`, where a new one came.
     pub refresh_token: Option<SecretString>,

@@ -70,12 +70,13 @@ impl IssuerClient {
         // An audience that was given with the device code alone does not reach INDIGO IAM's token.
         form.add_audiences(metadata.audience_parameter, audiences);
         let redactor = Redactor::new(client.client_secret.iter().chain([device_code]));
+        let asked_at = self.clock.wall();
         // A poll is one user's, and so may be the reason for a 500.
         let reply = match self.token_request(profile, &metadata, client, form, true).await {
             Ok(reply) => reply,
             Err(error) => return failed_poll(error),
         };
-        let answer = match self.read(profile, &reply, None) {
+        let answer = match self.read(profile, &reply, asked_at, None) {
             Some(Ok((mut tokens, id_token))) => {
                 let id_token = id_token.as_ref();
                 match self.identity(profile, &metadata, &client.client_id, id_token).await {
@@ -122,8 +123,9 @@ impl IssuerClient {
             form.add("scope", &scopes.to_string());
         }
         form.add_audiences(metadata.audience_parameter, &wanted.audiences);
+        let asked_at = self.clock.wall();
         let reply = self.token_request(profile, &metadata, client, form, tailored).await?;
-        let error = match self.read(profile, &reply, Some(refresh_token)) {
+        let error = match self.read(profile, &reply, asked_at, Some(refresh_token)) {
             // An ID token in it tells nothing new, and must not cost a refresh token that rotated.
             Some(Ok((tokens, _))) => return Ok(tokens),
             Some(Err(error)) => error.into(),
@@ -160,6 +162,7 @@ impl IssuerClient {
         &self,
         profile: &IssuerProfile,
         reply: &Reply,
+        asked_at: UnixTime,
         used: Option<&SecretString>,
     ) -> Option<Result<(Tokens, Option<SecretString>), IssuerError>> {
         if reply.status != 200 {
@@ -185,13 +188,15 @@ impl IssuerClient {
             let token_type = printable(&token_type, 40);
             return Some(malformed(&format!("token_type is {token_type}, not Bearer")));
         }
-        let now = self.clock.wall();
-        let by_token = || Some(jwt::expires_at(access_token.expose_secret())?.after(now));
+        // Some issuers answer with the life of another token than the one they gave.
+        let by_token = jwt::expires_at(access_token.expose_secret()).map(|exp| exp.after(asked_at));
+        let lives = answer.expires_in.into_iter().chain(by_token).min();
         let refresh_token = answer.refresh_token.filter(reply::is_refresh_token);
         let lasting = refresh_token.as_ref().or(used);
         let refresh_expires_at = self.end_of(lasting, answer.refresh_expires_in);
         let tokens = Tokens {
-            expires_in: answer.expires_in.or_else(by_token).unwrap_or(DEFAULT_EXPIRES_IN),
+            asked_at,
+            expires_in: lives.unwrap_or(DEFAULT_EXPIRES_IN),
             access_token,
             refresh_expires_at,
             refresh_token: refresh_token.filter(|token| !is_the_same(token, used)),

@@ -230,6 +230,7 @@ impl House {
         let config = Config::load(&sources).unwrap();
         let clock = TestClock::at(1_000_000);
         let issuers = Arc::new(TestIssuers::default());
+        *issuers.clock.lock().unwrap() = Some(clock.clone());
         let audit = Arc::new(TestAudit::default());
         let names = [(0, "root"), (ALICE, "alice"), (BOB, "bob")];
         let names = names.map(|(uid, name)| (uid, name.to_owned())).into_iter().collect();
