@@ -301,10 +301,16 @@ impl Vault for TestVault {
 
 /// The `number`-th registered client.
 pub fn client(owner: ClientOwner, issuer: &url::Url, number: usize) -> ClientRecord {
+    let user = match &owner {
+        ClientOwner::User(uid) | ClientOwner::Own(uid, _) | ClientOwner::Given(uid, _) => {
+            Some(if *uid == ALICE { "alice" } else { "bob" }.to_owned())
+        }
+        ClientOwner::Site | ClientOwner::Fixed | ClientOwner::Public => None,
+    };
     ClientRecord {
         owner,
         issuer: issuer.to_string(),
-        user: None,
+        user,
         generation: 0,
         client_id: format!("client-{number}"),
         client_name: None,

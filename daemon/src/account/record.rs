@@ -234,10 +234,20 @@ pub struct ClientRecord {
 }
 
 impl ClientRecord {
-    /// Whether this user may use it: one of an earlier user of the same uid is nobody's
-    /// (requirement 54).
+    /// Whether this user may use it: one of an earlier user of the same uid is nobody's, and so is
+    /// one of a uid that does not say whose it was (requirement 54).
     pub fn is_for(&self, user: &str) -> bool {
-        self.user.as_deref().is_none_or(|mine| mine == user)
+        match &self.user {
+            Some(mine) => mine == user,
+            None => !self.owner.is_of_a_user(),
+        }
+    }
+
+    /// Whether it is the one that this account signed in with: the account's record, which says
+    /// whose it is, says so for a client that does not.
+    pub fn is_of(&self, record: &Record) -> bool {
+        let named = record.client_id.as_ref() == Some(&self.client_id);
+        self.is_for(&record.owner.user) || (self.user.is_none() && named)
     }
 }
 

@@ -201,7 +201,7 @@ impl Service {
                 result: "ignored",
                 detail: format!(
                     "registered for {}, the uid now belongs to {}",
-                    client.user.as_deref().unwrap_or_default(),
+                    client.user.as_deref().unwrap_or("a user that it does not name"),
                     user.user
                 ),
                 ..audit::Event::default()
@@ -229,7 +229,7 @@ impl Service {
             ClientOwner::Fixed => self.issuers.fixed_client(profile).await?,
             ClientOwner::Public => self.issuers.public_client(profile)?,
             owner => match self.vault.client(owner, &record.issuer).await? {
-                Some(client) if client.value.is_for(&record.owner.user) => client.value,
+                Some(client) if client.value.is_of(record) => client.value,
                 _ => return Ok(None),
             },
         };

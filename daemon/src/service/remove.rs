@@ -165,7 +165,7 @@ impl Service {
         record: &Record,
     ) -> Result<Option<Deregistered>, ServiceError> {
         let found = self.vault.client(&record.client_owner, &record.issuer).await?;
-        let found = found.filter(|client| client.value.is_for(&record.owner.user));
+        let found = found.filter(|client| client.value.is_of(record));
         let Some(client) = found else { return Ok(None) };
         let deleted = match self.profile_of(record) {
             Ok(profile) => {
