@@ -27,6 +27,7 @@ mod secrets;
 mod sessions;
 mod sign_in;
 mod site;
+mod take_over;
 mod tokens;
 pub mod vault;
 

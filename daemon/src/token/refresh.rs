@@ -110,6 +110,12 @@ impl Refresher {
         Ok(Some(Stored { value, revision }))
     }
 
+    /// A record that the store did not take, where it held `old`: goes before what the store says
+    /// until the store has it.
+    pub fn keep_aside(&self, newest: Record, old: Record) {
+        self.unsettled().insert(newest.key(), Unsettled { newest, old });
+    }
+
     /// The account was given up or signed in anew: what the store did not take has no place.
     pub fn forget(&self, key: &AccountKey) {
         self.unsettled().remove(key);
@@ -296,8 +302,7 @@ impl Refresher {
         }
         // The access token of an account whose refresh token stayed is worth an answer, but a
         // rotated one must be on disk first.
-        let unsettled = Unsettled { newest: next.clone(), old: old.clone() };
-        self.unsettled().insert(next.key(), unsettled);
+        self.keep_aside(next.clone(), old.clone());
         match journalled {
             None | Some(Ok(_)) => {
                 tracing::warn!(error = %failure, "the store did not take a refreshed account, it is kept aside: {failure}");

@@ -17,6 +17,7 @@ mod remove;
 mod rename;
 mod session_end;
 mod sign_in;
+mod take_over;
 mod tokens;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
