@@ -173,6 +173,14 @@ impl ClientOwner {
         matches!(self, Self::User(_)) || self.is_of_one_account()
     }
 
+    /// The user whose it is.
+    pub const fn uid(&self) -> Option<u32> {
+        match self {
+            Self::User(uid) | Self::Own(uid, _) | Self::Given(uid, _) => Some(*uid),
+            Self::Site | Self::Fixed | Self::Public => None,
+        }
+    }
+
     /// Whose it is when its account is called `name`.
     #[must_use]
     pub fn renamed(&self, name: &AccountName) -> Self {

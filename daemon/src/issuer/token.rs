@@ -15,6 +15,7 @@ use super::{
     form::Form,
     http::{Ask, Reply},
     jwt,
+    lane::Lane,
     metadata::{Metadata, need},
     redact::{Redactor, printable},
     registration::DEVICE_GRANT,
@@ -71,8 +72,9 @@ impl IssuerClient {
         form.add_audiences(metadata.audience_parameter, audiences);
         let redactor = Redactor::new(client.client_secret.iter().chain([device_code]));
         let asked_at = self.clock.wall();
-        // A poll is one user's, and so may be the reason for a 500.
-        let reply = match self.token_request(profile, &metadata, client, form, true).await {
+        // A poll is one user's, and so may be the reason for a failure.
+        let lane = Some(Lane::of_secret(device_code));
+        let reply = match self.token_request(profile, &metadata, client, form, lane).await {
             Ok(reply) => reply,
             Err(error) => return failed_poll(error),
         };
@@ -105,7 +107,7 @@ impl IssuerClient {
         client: &ClientRecord,
         refresh_token: &SecretString,
         wanted: &Wanted,
-        tailored: bool,
+        lane: Option<Lane>,
     ) -> Result<Tokens, RefreshFailure> {
         let metadata = self.metadata(profile).await?;
         check_audiences(metadata.audience_parameter, &wanted.audiences)
@@ -124,7 +126,7 @@ impl IssuerClient {
         }
         form.add_audiences(metadata.audience_parameter, &wanted.audiences);
         let asked_at = self.clock.wall();
-        let reply = self.token_request(profile, &metadata, client, form, tailored).await?;
+        let reply = self.token_request(profile, &metadata, client, form, lane).await?;
         let error = match self.read(profile, &reply, asked_at, Some(refresh_token)) {
             // An ID token in it tells nothing new, and must not cost a refresh token that rotated.
             Some(Ok((tokens, _))) => return Ok(tokens),
@@ -144,7 +146,7 @@ impl IssuerClient {
         metadata: &Metadata,
         client: &ClientRecord,
         mut form: Form,
-        tailored: bool,
+        lane: Option<Lane>,
     ) -> Result<Reply, IssuerError> {
         let endpoint = need(profile, &metadata.token, "token", "token")?;
         let authorization = form.authenticate(client);
@@ -154,7 +156,7 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        self.ask(profile, ask, tailored).await
+        self.ask(profile, ask, lane).await
     }
 
     /// The tokens of a reply, with the ID token; `None` when it is an error reply.

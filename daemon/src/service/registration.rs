@@ -51,7 +51,8 @@ impl Service {
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {
-                uid: uid_of(owner),
+                // The site's is nobody's.
+                uid: owner.uid().unwrap_or_default(),
                 issuer: &client.issuer,
                 client: &client.client_id,
                 scopes: client.scopes.to_string(),
@@ -119,13 +120,5 @@ impl Service {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-/// Whose event it is; the site's is nobody's.
-const fn uid_of(owner: &ClientOwner) -> u32 {
-    match owner {
-        ClientOwner::User(uid) | ClientOwner::Own(uid, _) | ClientOwner::Given(uid, _) => *uid,
-        ClientOwner::Site | ClientOwner::Fixed | ClientOwner::Public => 0,
     }
 }
