@@ -4,6 +4,7 @@
 
 mod house;
 mod issuers;
+mod store;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 pub use house::*;
 pub use issuers::*;
 use secrecy::SecretString;
+pub use store::*;
 
 use crate::{
     account::{ports::*, *},
@@ -79,6 +81,8 @@ pub struct TestVault {
     pub clients: Mutex<HashMap<(ClientOwner, String), (ClientRecord, u64)>>,
     pub settings: Mutex<HashMap<u32, (Settings, u64)>>,
     pub journal: Mutex<Vec<(u64, Record)>>,
+    pub client_journal: Mutex<Vec<(u64, ClientStep)>>,
+    pub leftovers: Mutex<Vec<(Leftover, u64)>>,
     pub steps: Mutex<Vec<String>>,
     /// Records that do not open, and what is said of them.
     pub unreadable: Mutex<BTreeMap<AccountKey, String>>,
@@ -240,6 +244,7 @@ impl Vault for TestVault {
     async fn settle(&self, entry: JournalEntry) -> Result<(), VaultError> {
         self.step("settle");
         self.journal.lock().unwrap().retain(|(id, _)| *id != entry.0);
+        self.client_journal.lock().unwrap().retain(|(id, _)| *id != entry.0);
         Ok(())
     }
 
@@ -254,7 +259,58 @@ impl Vault for TestVault {
     ) -> Result<Option<Stored<ClientRecord>>, VaultError> {
         self.down()?;
         let found = self.clients.lock().unwrap().get(&(owner.clone(), issuer.into())).cloned();
-        Ok(found.map(|(value, revision)| Stored { value, revision: Revision(revision) }))
+        let revision = found.as_ref().map_or(0, |(_, revision)| *revision);
+        let mut value = found.map(|(value, _)| value);
+        for (_, step) in &*self.client_journal.lock().unwrap() {
+            if step.client().owner == *owner && step.client().issuer == issuer {
+                value = step.newest(value.as_ref()).cloned().or(value);
+            }
+        }
+        Ok(value.map(|value| Stored { value, revision: Revision(revision) }))
+    }
+
+    async fn journal_client(&self, step: &ClientStep) -> Result<JournalEntry, VaultError> {
+        fails(&self.journal_fails, "the journal is full")?;
+        self.step("journal client");
+        let id = self.next();
+        self.client_journal.lock().unwrap().push((id, step.clone()));
+        Ok(JournalEntry(id))
+    }
+
+    async fn settle_client(&self, client: &ClientRecord) -> Result<(), VaultError> {
+        let is_of = |step: &ClientStep| step.client().client_id == client.client_id;
+        self.client_journal.lock().unwrap().retain(|(_, step)| !is_of(step));
+        Ok(())
+    }
+
+    async fn leftovers(&self) -> Result<Vec<Stored<Leftover>>, VaultError> {
+        self.down()?;
+        let leftovers = self.leftovers.lock().unwrap().clone();
+        let stored = |(value, revision)| Stored { value, revision: Revision(revision) };
+        Ok(leftovers.into_iter().map(stored).collect())
+    }
+
+    async fn save_leftover(
+        &self,
+        leftover: &Leftover,
+        expected: Revision,
+    ) -> Result<Revision, VaultError> {
+        self.down()?;
+        fails(&self.client_saves_fail, "the store cannot be written")?;
+        let revision = self.next();
+        let mut leftovers = self.leftovers.lock().unwrap();
+        if expected == Revision::ABSENT && leftovers.len() >= Leftover::MOST {
+            return Err(VaultError::Conflict);
+        }
+        leftovers.retain(|(_, at)| *at != expected.0);
+        leftovers.push((leftover.clone(), revision));
+        Ok(Revision(revision))
+    }
+
+    async fn remove_leftover(&self, leftover: &Stored<Leftover>) -> Result<(), VaultError> {
+        self.down()?;
+        self.leftovers.lock().unwrap().retain(|(_, at)| *at != leftover.revision.0);
+        Ok(())
     }
 
     async fn save_client(
@@ -271,7 +327,14 @@ impl Vault for TestVault {
             return Err(VaultError::Conflict);
         }
         let revision = self.next();
-        clients.insert(key, (client.clone(), revision));
+        let mut client = client.clone();
+        client.generation += 1;
+        let is_newest = |step: &ClientStep| {
+            matches!(step, ClientStep::Newest { client: known, .. }
+                if known.owner == client.owner && known.issuer == client.issuer)
+        };
+        self.client_journal.lock().unwrap().retain(|(_, step)| !is_newest(step));
+        clients.insert(key, (client, revision));
         Ok(Revision(revision))
     }
 

@@ -406,18 +406,42 @@ pub trait Vault: Send + Sync + 'static {
     /// The store has the record: its journal entry is of no more use.
     async fn settle(&self, entry: JournalEntry) -> Result<(), VaultError>;
 
-    /// Writes journal entries whose predecessor is still current into the store; how many. Takes
-    /// each account's lock: not to be called by who holds one.
+    /// Writes journal entries whose predecessor is still current into the store; how many. Clients
+    /// that nobody came to use are found, and kept as [`Leftover`]s. Takes each account's lock: not
+    /// to be called by who holds one.
     async fn replay(&self) -> Result<usize, VaultError>;
 
-    /// A registered client.
+    /// A registered client: what the journal has of it goes before what the store says.
     async fn client(
         &self,
         owner: &ClientOwner,
         issuer: &str,
     ) -> Result<Option<Stored<ClientRecord>>, VaultError>;
 
-    /// Writes a client if it still is at `expected`.
+    /// Tells the journal of a client, sealed, and waits until that is on disk.
+    async fn journal_client(&self, step: &ClientStep) -> Result<JournalEntry, VaultError>;
+
+    /// What the journal has of this client is of no more use: it is where it belongs, or gone.
+    async fn settle_client(&self, client: &ClientRecord) -> Result<(), VaultError>;
+
+    /// The clients that their issuers have not deleted yet; those that do not open are left out.
+    async fn leftovers(&self) -> Result<Vec<Stored<Leftover>>, VaultError>;
+
+    /// Keeps a client that is to be deleted, or what became of a try.
+    ///
+    /// # Errors
+    /// [`VaultError::Conflict`] also when there are [`Leftover::MOST`] of its owner already.
+    async fn save_leftover(
+        &self,
+        leftover: &Leftover,
+        expected: Revision,
+    ) -> Result<Revision, VaultError>;
+
+    /// Forgets a client that was to be deleted.
+    async fn remove_leftover(&self, leftover: &Stored<Leftover>) -> Result<(), VaultError>;
+
+    /// Writes a client if it still is at `expected`; what the journal has for its owner is of no
+    /// more use then.
     async fn save_client(
         &self,
         client: &ClientRecord,

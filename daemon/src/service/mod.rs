@@ -13,6 +13,7 @@ mod edit;
 mod error;
 mod handed;
 mod keeper;
+mod leftovers;
 mod logins;
 mod logout;
 mod new_client;
@@ -44,7 +45,7 @@ pub use handed::Handed;
 use passphrases::Locks;
 pub use presence::Presence;
 pub use sessions::NewLogin;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     account::{
@@ -117,6 +118,8 @@ pub struct Service {
     quota: Quota,
     registrations: Registrations,
     reloads: watch::Sender<()>,
+    /// Told of each client that is to be deleted later.
+    leftovers: Notify,
 }
 
 impl Service {
@@ -140,6 +143,7 @@ impl Service {
             quota: Quota::default(),
             registrations: Registrations::default(),
             reloads: watch::channel(()).0,
+            leftovers: Notify::new(),
         });
         let publisher: Weak<Self> = Arc::downgrade(&service);
         broker.publish_to(publisher);

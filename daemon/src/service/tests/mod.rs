@@ -8,6 +8,7 @@ mod clients;
 mod edit;
 mod errors;
 mod keeper;
+mod leftovers;
 mod logout;
 mod new_client;
 mod open_session;

@@ -4,11 +4,13 @@
 //! |---|---|---|
 //! | account | `accounts/UID/NAME` | key, generation, user name, issuer |
 //! | client | `clients/site/HASH`, `clients/UID/HASH`, `clients/UID/own/NAME/HASH`, `clients/UID/given/NAME/HASH` | key, generation, issuer |
+//! | client that is to be deleted | `clients/gone/UID/HASH`, `clients/gone/site/HASH` | key, generation, issuer |
 //! | settings | `settings/UID` | key, generation |
 //!
 //! `HASH` is 128 bits of SHA-256 over the issuer, so that a reader of the store does not learn
 //! which issuers a user registered at.
 
+mod clients;
 mod guards;
 mod kept;
 mod rename;
@@ -29,7 +31,9 @@ use secrecy::SecretString;
 use crate::{
     account::{
         AccountKey, AccountName, ClientOwner, ClientRecord, Record, Settings,
-        ports::{JournalEntry, Lock, LockOn, Revision, Stored, Vault, VaultError},
+        ports::{
+            ClientStep, JournalEntry, Leftover, Lock, LockOn, Revision, Stored, Vault, VaultError,
+        },
     },
     clock::{Clock, Random},
     seal::{KeySources, Keyring, KeyringError},
@@ -262,9 +266,34 @@ impl Vault for StoreVault {
         issuer: &str,
     ) -> Result<Option<Stored<ClientRecord>>, VaultError> {
         match client_row(owner, issuer) {
-            Some(row) => self.read(&row).await,
+            Some(row) => self.newest_client(&row).await,
             None => Ok(None),
         }
+    }
+
+    async fn journal_client(&self, step: &ClientStep) -> Result<JournalEntry, VaultError> {
+        let payload = clients::payload(&self.sealer, step)?;
+        self.journal.append(payload).await.map(JournalEntry).map_err(unavailable)
+    }
+
+    async fn settle_client(&self, client: &ClientRecord) -> Result<(), VaultError> {
+        self.settle_steps(client, |step| step.client().client_id == client.client_id).await
+    }
+
+    async fn leftovers(&self) -> Result<Vec<Stored<Leftover>>, VaultError> {
+        self.all_leftovers().await
+    }
+
+    async fn save_leftover(
+        &self,
+        leftover: &Leftover,
+        expected: Revision,
+    ) -> Result<Revision, VaultError> {
+        self.put_leftover(leftover, expected).await
+    }
+
+    async fn remove_leftover(&self, leftover: &Stored<Leftover>) -> Result<(), VaultError> {
+        self.remove(&kept::leftover_row(&leftover.value), leftover.revision).await
     }
 
     async fn save_client(
@@ -276,14 +305,17 @@ impl Vault for StoreVault {
             let text = "a client from the configuration is not kept in the store".into();
             return Err(VaultError::Unavailable { text });
         };
-        self.write(&row, client, expected).await
+        let written = self.write(&row, client, expected).await?;
+        self.settle_newest(client).await;
+        Ok(written)
     }
 
     async fn remove_client(&self, owner: &ClientOwner, issuer: &str) -> Result<(), VaultError> {
-        match client_row(owner, issuer) {
-            Some(row) => self.discard(&row).await,
-            None => Ok(()),
-        }
+        let Some(row) = client_row(owner, issuer) else { return Ok(()) };
+        self.discard(&row).await?;
+        self.forget_newest(&row).await;
+        // A mark that a power failure undid would make it anew.
+        self.journal.sync().await.map_err(unavailable)
     }
 
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {
