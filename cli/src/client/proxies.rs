@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
-    LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply, SessionInfo, StatusReply,
-    TokenOptions, TokenReply, UnlockOptions, UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
+    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions,
+    UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -61,4 +62,7 @@ pub(super) trait Admin {
     async fn reload(&self) -> zbus::Result<()>;
     async fn users(&self) -> zbus::Result<Vec<UserInfo>>;
     async fn sessions(&self) -> zbus::Result<Vec<SessionInfo>>;
+    async fn revoke(&self, options: RevokeOptions) -> zbus::Result<RevokeReply>;
+    async fn set_drain(&self, options: DrainOptions) -> zbus::Result<DrainInfo>;
+    async fn drain(&self) -> zbus::Result<DrainInfo>;
 }
