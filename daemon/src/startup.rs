@@ -129,6 +129,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         clock: Arc::clone(&clock),
         random,
     });
+    service.resume_logins().await;
     let socket = PamSocket::bind(Path::new(paths::PAM_SOCKET))?;
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));

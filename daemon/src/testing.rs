@@ -82,6 +82,7 @@ pub struct TestVault {
     pub settings: Mutex<HashMap<u32, (Settings, u64)>>,
     pub journal: Mutex<Vec<(u64, Record)>>,
     pub client_journal: Mutex<Vec<(u64, ClientStep)>>,
+    pub logins: Mutex<HashMap<AccountKey, (PendingLogin, u64)>>,
     pub leftovers: Mutex<Vec<(Leftover, u64)>>,
     pub steps: Mutex<Vec<String>>,
     /// Records that do not open, and what is said of them.
@@ -341,6 +342,30 @@ impl Vault for TestVault {
     async fn remove_client(&self, owner: &ClientOwner, issuer: &str) -> Result<(), VaultError> {
         self.clients.lock().unwrap().remove(&(owner.clone(), issuer.into()));
         Ok(())
+    }
+
+    async fn save_login(&self, login: &PendingLogin) -> Result<Revision, VaultError> {
+        self.down()?;
+        let revision = self.next();
+        self.logins.lock().unwrap().insert(login.key(), (login.clone(), revision));
+        Ok(Revision(revision))
+    }
+
+    async fn remove_login(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError> {
+        self.down()?;
+        let mut logins = self.logins.lock().unwrap();
+        match logins.get(key) {
+            Some((_, revision)) if *revision == expected.0 => drop(logins.remove(key)),
+            _ => return Err(VaultError::Conflict),
+        }
+        Ok(())
+    }
+
+    async fn logins(&self) -> Result<Vec<Stored<PendingLogin>>, VaultError> {
+        self.down()?;
+        let logins = self.logins.lock().unwrap().clone();
+        let stored = |(value, revision)| Stored { value, revision: Revision(revision) };
+        Ok(logins.into_values().map(stored).collect())
     }
 
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {

@@ -13,8 +13,8 @@ use secrecy::SecretString;
 pub use self::{clients::*, files::*, refresh::*};
 
 use super::{
-    AccountKey, AccountName, AudienceSet, ClientOwner, ClientRecord, IssuerProfile, Record,
-    ScopeSet, Settings, UnixTime,
+    AccountKey, AccountName, AudienceSet, ClientOwner, ClientRecord, IssuerProfile, PendingLogin,
+    Record, ScopeSet, Settings, UnixTime,
 };
 
 // ---------------------------------------------------------------- issuers
@@ -450,6 +450,15 @@ pub trait Vault: Send + Sync + 'static {
 
     /// Forgets a client.
     async fn remove_client(&self, owner: &ClientOwner, issuer: &str) -> Result<(), VaultError>;
+
+    /// Keeps a device login that waits for its user, in the place of an earlier one of its account.
+    async fn save_login(&self, login: &PendingLogin) -> Result<Revision, VaultError>;
+
+    /// A device login is over; another one may have taken its place.
+    async fn remove_login(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError>;
+
+    /// The device logins that waited when the daemon ended; those that do not open are left out.
+    async fn logins(&self) -> Result<Vec<Stored<PendingLogin>>, VaultError>;
 
     /// What a user decided.
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError>;

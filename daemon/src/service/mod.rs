@@ -25,6 +25,7 @@ mod presence;
 mod registration;
 mod remove;
 mod rename;
+mod resume;
 mod revoke;
 mod secrets;
 mod sessions;

@@ -28,6 +28,13 @@ pub(super) enum NewClient {
 #[derive(Clone, Default)]
 pub(super) struct Fresh(Arc<Mutex<Option<ClientRecord>>>);
 
+impl Fresh {
+    /// One that was registered before a restart.
+    pub(super) fn of(client: ClientRecord) -> Self {
+        Self(Arc::new(Mutex::new(Some(client))))
+    }
+}
+
 impl Service {
     /// What a login with a new client brings, where this account may have one.
     pub(super) async fn new_client(&self, plan: &Plan) -> Result<NewClient, ServiceError> {

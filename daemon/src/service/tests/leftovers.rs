@@ -181,13 +181,29 @@ async fn r22_a_kill_during_a_login_with_a_new_client_leaves_none_that_is_forgott
     let house = House::sealing().await;
     house.make("mine", own_client(), &[]).await.unwrap();
     assert_eq!(house.login_with("mine", new_client()).await.unwrap().state, "pending");
+    house.clock.pass(601);
     let house = house.restarted().await;
-    assert_eq!(house.left().await, ["client-2"]);
     let kept = house.kept_client(&own("mine"), WLCG).await.unwrap();
     assert_eq!(kept.client_id, "client-1", "the account has what it had");
+    // The code has ended, and with it the login that the client was for.
+    house.away(1);
+    house.service.resume_logins().await;
+    assert_eq!(house.left().await, ["client-2"]);
     house.service.clear_up_once(true).await;
-    assert_eq!(house.deleted(), ["client-2"]);
+    assert_eq!(house.deleted(), ["client-2", "client-2"]);
     assert_eq!(house.restarted().await.left().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn r22_a_kill_before_the_code_of_a_login_with_a_new_client_leaves_none_either() {
+    let house = House::sealing().await;
+    house.make("mine", own_client(), &[]).await.unwrap();
+    *house.issuers.device_latency.lock().unwrap() = 1000 * S;
+    let options = LoginOptions { if_needed: Some(true), ..new_client() };
+    assert_eq!(house.login_with("mine", options).await.unwrap().state, "starting");
+    let house = house.restarted().await;
+    assert_eq!(house.left().await, ["client-2"]);
+    assert_eq!(house.kept_client(&own("mine"), WLCG).await.unwrap().client_id, "client-1");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod passphrases;
 mod plan;
 mod remove;
 mod rename;
+mod resume;
 mod revoke;
 mod session_end;
 mod sign_in;

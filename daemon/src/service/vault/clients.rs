@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 use super::{
     StoreVault,
     kept::{
-        CLIENTS, Kept as _, LEFTOVERS, account_of_client, account_row, client_row, leftover_row,
-        leftovers_of,
+        CLIENTS, account_of_client, account_row, client_row, leftover_row, leftovers_of, login_row,
     },
     replay::split,
     sealer::Sealer,
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::{
     account::{
-        AccountKey, ClientOwner, ClientRecord,
+        AccountKey, ClientOwner, ClientRecord, PendingLogin,
         ports::{ClientStep, Leftover, LockOn, Revision, Stored, Vault, VaultError},
     },
     seal::{Bound, Kind},
@@ -112,22 +111,6 @@ impl StoreVault {
         }
     }
 
-    pub(super) async fn all_leftovers(&self) -> Result<Vec<Stored<Leftover>>, VaultError> {
-        let floors = self.sealer.seen().floors(LEFTOVERS);
-        let listing = self.store.list(LEFTOVERS).await.map_err(unavailable)?;
-        let open = |entry: crate::store::Entry| {
-            let floor = floors.get(&entry.key).copied().unwrap_or_default();
-            match self.sealer.open_row::<Leftover>(&entry.key, &entry.value, floor) {
-                Ok(value) => Some(Stored { value, revision: entry.revision }),
-                Err(error) => {
-                    tracing::error!(%error, "{} is left alone: {error}", Leftover::NOUN);
-                    None
-                }
-            }
-        };
-        Ok(listing.entries.into_iter().filter_map(open).collect())
-    }
-
     pub(super) async fn put_leftover(
         &self,
         leftover: &Leftover,
@@ -193,6 +176,8 @@ impl StoreVault {
                         self.leave(client).await?;
                     }
                 }
+                // Whoever signs in with it comes still.
+                ClientStep::Aside(client) if self.is_awaited(client).await? => continue,
                 ClientStep::Aside(client) => self.place_aside(row, client).await?,
             }
             self.journal.settle(id).await.map_err(unavailable)?;
@@ -235,6 +220,19 @@ impl StoreVault {
                 self.remove(row, revision).await
             }
             (false, false) => self.leave(client).await,
+        }
+    }
+
+    /// Whether it is the new client of a login that goes on after this start.
+    async fn is_awaited(&self, client: &ClientRecord) -> Result<bool, VaultError> {
+        let ClientOwner::Own(uid, name) = &client.owner else { return Ok(false) };
+        let key = AccountKey { uid: *uid, name: name.clone() };
+        match self.read::<PendingLogin>(&login_row(&key)).await {
+            Ok(login) => Ok(login.is_some_and(|Stored { value, .. }| {
+                value.client_is_new && value.client.client_id == client.client_id
+            })),
+            Err(VaultError::Unreadable { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

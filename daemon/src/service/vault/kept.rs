@@ -4,12 +4,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    account::{AccountKey, ClientOwner, ClientRecord, Record, Settings, ports::Leftover},
+    account::{
+        AccountKey, ClientOwner, ClientRecord, PendingLogin, Record, Settings, ports::Leftover,
+    },
     seal::Kind,
 };
 
 pub(super) const ACCOUNTS: &str = "accounts/";
 pub(super) const CLIENTS: &str = "clients/";
+pub(super) const LOGINS: &str = "logins/";
 pub(super) const LEFTOVERS: &str = "clients/gone/";
 
 /// Something that is sealed into a row of its own.
@@ -81,6 +84,19 @@ impl Kept for Leftover {
     }
 }
 
+impl Kept for PendingLogin {
+    const KIND: Kind = Kind::Login;
+    const NOUN: &'static str = "the login";
+
+    fn user(&self) -> &str {
+        &self.owner.user
+    }
+
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
 impl Kept for Settings {
     const KIND: Kind = Kind::Settings;
     const NOUN: &'static str = "the settings";
@@ -108,6 +124,10 @@ pub(super) fn client_row(owner: &ClientOwner, issuer: &str) -> Option<String> {
         ClientOwner::Given(uid, name) => Some(format!("clients/{uid}/given/{name}/{hash}")),
         ClientOwner::Fixed | ClientOwner::Public => None,
     }
+}
+
+pub(super) fn login_row(key: &AccountKey) -> String {
+    format!("{LOGINS}{}/{}", key.uid, key.name)
 }
 
 /// Where the clients of this owner are that are to be deleted.

@@ -5,6 +5,7 @@
 //! | account | `accounts/UID/NAME` | key, generation, user name, issuer |
 //! | client | `clients/site/HASH`, `clients/UID/HASH`, `clients/UID/own/NAME/HASH`, `clients/UID/given/NAME/HASH` | key, generation, issuer |
 //! | client that is to be deleted | `clients/gone/UID/HASH`, `clients/gone/site/HASH` | key, generation, issuer |
+//! | device login that waits | `logins/UID/NAME` | key, generation, user name, issuer |
 //! | settings | `settings/UID` | key, generation |
 //!
 //! `HASH` is 128 bits of SHA-256 over the issuer, so that a reader of the store does not learn
@@ -30,7 +31,7 @@ use secrecy::SecretString;
 
 use crate::{
     account::{
-        AccountKey, AccountName, ClientOwner, ClientRecord, Record, Settings,
+        AccountKey, AccountName, ClientOwner, ClientRecord, PendingLogin, Record, Settings,
         ports::{
             ClientStep, JournalEntry, Leftover, Lock, LockOn, Revision, Stored, Vault, VaultError,
         },
@@ -136,6 +137,23 @@ impl StoreVault {
             _ => None,
         };
         self.sealer.seal_row(row, value, store_now)
+    }
+
+    /// Everything under a prefix that opens.
+    async fn all_of<T: Kept>(&self, prefix: &str) -> Result<Vec<Stored<T>>, VaultError> {
+        let floors = self.sealer.seen().floors(prefix);
+        let listing = self.store.list(prefix).await.map_err(unavailable)?;
+        let open = |entry: crate::store::Entry| {
+            let floor = floors.get(&entry.key).copied().unwrap_or_default();
+            match self.sealer.open_row::<T>(&entry.key, &entry.value, floor) {
+                Ok(value) => Some(Stored { value, revision: entry.revision }),
+                Err(error) => {
+                    tracing::error!(%error, "{} is left alone: {error}", T::NOUN);
+                    None
+                }
+            }
+        };
+        Ok(listing.entries.into_iter().filter_map(open).collect())
     }
 
     async fn remove(&self, row: &str, expected: Revision) -> Result<(), VaultError> {
@@ -281,7 +299,7 @@ impl Vault for StoreVault {
     }
 
     async fn leftovers(&self) -> Result<Vec<Stored<Leftover>>, VaultError> {
-        self.all_leftovers().await
+        self.all_of(kept::LEFTOVERS).await
     }
 
     async fn save_leftover(
@@ -316,6 +334,21 @@ impl Vault for StoreVault {
         self.forget_newest(&row).await;
         // A mark that a power failure undid would make it anew.
         self.journal.sync().await.map_err(unavailable)
+    }
+
+    async fn save_login(&self, login: &PendingLogin) -> Result<Revision, VaultError> {
+        let row = kept::login_row(&login.key());
+        let there = self.store.get(&row).await.map_err(unavailable)?;
+        let expected = there.map_or(Revision::ABSENT, |there| there.revision);
+        self.write(&row, login, expected).await
+    }
+
+    async fn remove_login(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError> {
+        self.remove(&kept::login_row(key), expected).await
+    }
+
+    async fn logins(&self) -> Result<Vec<Stored<PendingLogin>>, VaultError> {
+        self.all_of(kept::LOGINS).await
     }
 
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {
