@@ -92,6 +92,30 @@ impl StoreVault {
         Ok(())
     }
 
+    /// Of several changes of one client the last says it all: a store that is away for long lets
+    /// no more than that pile up.
+    pub(super) async fn settle_older(&self, step: &ClientStep, entry: u64) {
+        let changed = |step: &ClientStep| match step {
+            ClientStep::Newest { client, over } if over.as_ref() == Some(&client.client_id) => {
+                Some(client.client_id.clone())
+            }
+            _ => None,
+        };
+        let (Some(of), Some(row)) =
+            (changed(step), client_row(&step.client().owner, &step.client().issuer))
+        else {
+            return;
+        };
+        for (id, older) in self.steps_of(&row) {
+            if id < entry
+                && changed(&older).as_ref() == Some(&of)
+                && let Err(error) = self.journal.settle(id).await
+            {
+                tracing::warn!(%error, "a journal entry could not be settled: {error}");
+            }
+        }
+    }
+
     /// The store has what an owner has now.
     pub(super) async fn settle_newest(&self, client: &ClientRecord) {
         let settled = self.settle_steps(client, |step| matches!(step, ClientStep::Newest { .. }));

@@ -291,7 +291,9 @@ impl Vault for StoreVault {
 
     async fn journal_client(&self, step: &ClientStep) -> Result<JournalEntry, VaultError> {
         let payload = clients::payload(&self.sealer, step)?;
-        self.journal.append(payload).await.map(JournalEntry).map_err(unavailable)
+        let entry = self.journal.append(payload).await.map_err(unavailable)?;
+        self.settle_older(step, entry).await;
+        Ok(JournalEntry(entry))
     }
 
     async fn settle_client(&self, client: &ClientRecord) -> Result<(), VaultError> {
