@@ -46,7 +46,6 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         &[
             "with a refresh token",
             "which account is the default one",
-            "the issuer took the refresh token",
             "; with one of its own:",
             "{whose} is not registered for:",
         ],
