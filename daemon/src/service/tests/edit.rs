@@ -271,9 +271,11 @@ async fn a_client_per_user_is_not_changed_beyond_what_a_site_without_own_clients
     house.make("cms", AddOptions::default(), &[]).await.unwrap();
     let beyond = house.edit("cms", adding("compute.read")).await.unwrap_err();
     assert_eq!(beyond.kind, Kind::DeniedByPolicy);
-    assert!(beyond.message.contains("registered for: compute.read,"), "{beyond}");
+    shows("users.own_clients = false, and a scope beyond the issuer's file", beyond);
     let name = EditOptions { client_name: Some("mine all mine".into()), ..EditOptions::default() };
-    assert_eq!(kind(house.edit("cms", name).await), Kind::DeniedByPolicy);
+    let named = house.edit("cms", name).await.unwrap_err();
+    assert_eq!(named.kind, Kind::DeniedByPolicy);
+    shows("users.own_clients = false, and a name for the client", named);
     assert_eq!(*house.issuers.updates.lock().unwrap(), []);
     assert_eq!(house.audit.of(audit::Kind::Denial).len(), 2);
     // What the site's file asks for by now is the site's own wish.
@@ -303,4 +305,8 @@ async fn r54_a_client_that_does_not_say_whose_it_is_is_its_accounts_and_no_later
     assert_eq!(record.client_id.as_deref(), Some("client-2"));
     let client = house.client(&ClientOwner::User(ALICE), CMS).unwrap();
     assert_eq!(client.user.as_deref(), Some("eve"));
+}
+
+fn shows(when: &str, error: ServiceError) {
+    crate::testing::shows("Issuers and clients", when, error);
 }

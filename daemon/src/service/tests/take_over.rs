@@ -76,6 +76,7 @@ async fn r25_a_handed_over_token_that_was_replaced_is_not_lost_when_the_store_do
         let error = error.await;
         assert_eq!(error.kind, Kind::StoreUnavailable);
         assert!(error.message.contains("is kept in the journal"), "{error}");
+        shows("the store fails after the issuer replaced a refresh token", error);
         // Account, client and journal entry are there, and what was replaced is not used again.
         let (key, owner) =
             (house.alices("mine"), ClientOwner::Given(ALICE, "mine".parse().unwrap()));
@@ -111,6 +112,7 @@ async fn r25_without_the_journal_either_the_replaced_token_is_kept_in_memory_and
     });
     let error = error.await;
     assert!(error.message.contains("in memory only"), "{error}");
+    shows("store and journal fail after the issuer replaced a refresh token", error);
     house.vault.store_fails.store(false, SeqCst);
     house.later(10).await;
     assert_eq!(secret_of(&house.vault.record(&house.alices("mine"))), "rt1");
@@ -148,4 +150,8 @@ async fn a_dead_refresh_token_leaves_nothing_half_done() {
         assert!(house.file(ALICE, "bt_u1001").is_none());
     }
     assert_eq!((house.refreshes(), house.revoked()), (3, vec![]));
+}
+
+fn shows(when: &str, error: ServiceError) {
+    crate::testing::shows("Accounts", when, error);
 }
