@@ -9,6 +9,7 @@ mod changes;
 mod clean;
 mod errors;
 mod passphrases;
+mod passwords;
 mod proxies;
 
 use std::cell::Cell;

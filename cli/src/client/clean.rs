@@ -3,7 +3,8 @@
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, LogoutReply,
-    RemoveReply, SessionInfo, StatusReply, TokenReply, UserInfo,
+    PasswordFlowInfo, PasswordFlowReply, RemoveReply, SessionInfo, StatusReply, TokenReply,
+    UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -69,6 +70,8 @@ clean_fields! {
     Finding: name level text advice;
     UserInfo: user;
     SessionInfo: session user service rhost;
+    PasswordFlowInfo: issuer issuer_name client enabled_by_user problem;
+    PasswordFlowReply: issuer client remarks;
 }
 
 impl Clean for LoginInfo {

@@ -1,11 +1,15 @@
 //! `iamctl admin`: for administrators; polkit decides in the daemon.
 
+mod password_flow;
+
 use iamd_protocol::error::Exit;
 use serde_json::json;
 
 use crate::app::Context;
 use crate::args::Listing;
 use crate::failure::Failure;
+pub(super) use password_flow::run as password_flow;
+
 use crate::output::table::Table;
 use crate::output::{json, time};
 

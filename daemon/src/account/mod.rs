@@ -6,6 +6,7 @@ mod checkup;
 mod guard;
 mod issuer_profile;
 mod names;
+mod password_flow;
 pub mod ports;
 mod record;
 mod scope;
@@ -18,6 +19,7 @@ pub use issuer_profile::{
     AudienceParameter, ClientPolicy, Dialect, FixedClient, IssuerProfile, Overrides,
 };
 pub use names::{AccountKey, AccountName, NameError, Owner};
+pub use password_flow::{PASSWORD_GRANT, PasswordFlow};
 pub use record::{
     AccessToken, ClientAuth, ClientOwner, ClientRecord, Record, Rotation, Settings, Subject,
 };

@@ -44,6 +44,7 @@ struct UsersTable {
 #[serde(deny_unknown_fields, default)]
 struct PolicyTable {
     show_secrets: Vec<Spanned<String>>,
+    public_password: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -256,7 +257,7 @@ pub(super) fn build(
             services,
             own_clients: file.users.own_clients.unwrap_or(true),
         },
-        policy: PolicyRules { show_secrets },
+        policy: PolicyRules { show_secrets, public_password: file.policy.public_password },
         login,
         tokens,
         sessions: SessionRules {

@@ -43,6 +43,8 @@ pub enum Kind {
     Settings = 3,
     /// An entry of the journal.
     Journal = 4,
+    /// Leave to sign users in by password.
+    PasswordFlow = 5,
 }
 
 /// What a sealed record is bound to.

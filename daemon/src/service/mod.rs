@@ -18,6 +18,9 @@ mod logout;
 mod new_client;
 mod notice;
 mod passphrases;
+mod password_flow;
+mod password_grant;
+mod password_login;
 mod plan;
 mod presence;
 mod registration;
@@ -41,6 +44,7 @@ use std::{
 pub use error::ServiceError;
 pub use handed::Handed;
 use passphrases::Locks;
+use password_login::PasswordAttempts;
 pub use presence::Presence;
 pub use sessions::NewLogin;
 use tokio::sync::watch;
@@ -115,6 +119,7 @@ pub struct Service {
     random: Arc<dyn Random>,
     quota: Quota,
     registrations: Registrations,
+    password_attempts: PasswordAttempts,
     reloads: watch::Sender<()>,
 }
 
@@ -138,6 +143,7 @@ impl Service {
             random: parts.random,
             quota: Quota::default(),
             registrations: Registrations::default(),
+            password_attempts: PasswordAttempts::default(),
             reloads: watch::channel(()).0,
         });
         let publisher: Weak<Self> = Arc::downgrade(&service);

@@ -4,6 +4,7 @@ mod attack;
 mod crash;
 mod guarded;
 mod machine;
+mod password_flows;
 mod rename;
 mod replay;
 
