@@ -17,7 +17,7 @@ pub(crate) use account::{
     Account, AddAccount, DefaultAccount, EditAccount, LoginShown, RemoveAccount, RenameAccount,
     ShowAccount,
 };
-pub(crate) use admin::{Admin, FlowOfClient, PasswordFlow};
+pub(crate) use admin::{Admin, Drain, FlowOfClient, PasswordFlow, Revoke};
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Flow, Login, Logout};
 pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};

@@ -220,8 +220,10 @@ pub(crate) const ADMIN: &str = "\
 Examples:
   iamctl admin users
   iamctl admin sessions --json
-  iamctl admin reload
-  iamctl admin password-flow list";
+  iamctl admin revoke alice          end all sign-ins of a user
+  iamctl admin drain                 take no new sign-ins, before a maintenance
+  iamctl admin password-flow list    who may be signed in by password
+  iamctl admin reload";
 pub(crate) const PASSWORD_FLOW_ABOUT: &str = "\
 The password flow (RFC 6749, section 4.3) is off for every client until it is enabled here, for one \
 client of one issuer. RFC 9700 says not to use it: users give this node their password at the issuer. \
@@ -236,8 +238,28 @@ Examples:
   iamctl admin password-flow enable --issuer wlcg --client 7f1c
   iamctl admin password-flow enable --issuer wlcg --client 7f1c --at-issuer
   iamctl admin password-flow disable --issuer wlcg --client 7f1c";
+pub(crate) const REVOKE_ABOUT: &str = "\
+End the sign-ins that fit all that is named. Here they end at once: no token is given out any more, \
+and the token files are gone. Then their issuers are asked to revoke them; what an issuer does not \
+confirm is told, and ends by itself there. Running logins that fit are cancelled too. Users can \
+sign in again, unless the site's policy says otherwise.";
+pub(crate) const REVOKE: &str = "\
+Examples:
+  iamctl admin revoke alice               all of a user's
+  iamctl admin revoke alice --issuer cms  a user's at one issuer
+  iamctl admin revoke --client ID -n      who signed in with a client: only show them
+  iamctl admin revoke --issuer cms -y     everybody's at an issuer, without a question";
+pub(crate) const DRAIN_ABOUT: &str = "\
+Take no new sign-ins on this node, until --off or the next reboot. Nobody is kept from logging in; \
+sign-ins that are there go on being renewed, and logins that are running can be finished.";
+pub(crate) const DRAIN: &str = "\
+Examples:
+  iamctl admin drain --reason 'new kernel at noon'
+  iamctl admin drain --show
+  iamctl admin drain --off";
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   iamctl completions bash > ~/.local/share/bash-completion/completions/iamctl
+  source <(iamctl completions bash)   # in ~/.bashrc, where bash-completion is not installed
   iamctl completions zsh > ~/.zfunc/_iamctl
   iamctl completions fish > ~/.config/fish/completions/iamctl.fish";

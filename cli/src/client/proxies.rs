@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
-    LoginInfo, LoginOptions, LogoutReply, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply,
-    RemoveOptions, RemoveReply, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions,
-    UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
+    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, PasswordFlowInfo,
+    PasswordFlowOptions, PasswordFlowReply, RemoveOptions, RemoveReply, RevokeOptions, RevokeReply,
+    SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -81,4 +81,7 @@ pub(super) trait Admin {
         &self,
         options: PasswordFlowOptions,
     ) -> zbus::Result<PasswordFlowReply>;
+    async fn revoke(&self, options: RevokeOptions) -> zbus::Result<RevokeReply>;
+    async fn set_drain(&self, options: DrainOptions) -> zbus::Result<DrainInfo>;
+    async fn drain(&self) -> zbus::Result<DrainInfo>;
 }

@@ -1,6 +1,8 @@
 //! `iamctl admin`: for administrators; polkit decides in the daemon.
 
+pub(super) mod drain;
 mod password_flow;
+pub(super) mod revoke;
 
 use iamd_protocol::error::Exit;
 use serde_json::json;
@@ -23,7 +25,9 @@ pub(super) fn users(args: &Listing, context: &mut Context) -> Result<Exit, Failu
         context.output.json(&json!({ "users": users.iter().map(json::user).collect::<Vec<_>>() }));
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["UID", "USER", "ACCOUNTS", "SIGNED-IN", "SESSIONS"]);
+    let now = context.now();
+    let mut table =
+        Table::new(&["UID", "USER", "ACCOUNTS", "SIGNED-IN", "SESSIONS", "LOGINS", "LAST TOKEN"]);
     for user in &users {
         table.row(vec![
             user.uid.to_string(),
@@ -31,6 +35,11 @@ pub(super) fn users(args: &Listing, context: &mut Context) -> Result<Exit, Failu
             user.accounts.to_string(),
             user.signed_in.to_string(),
             user.sessions.to_string(),
+            user.logins.to_string(),
+            user.last_token_at.map_or_else(
+                || "-".to_owned(),
+                |at| format!("{} ago", time::span(now.saturating_sub(at))),
+            ),
         ]);
     }
     context.output.table(&table);

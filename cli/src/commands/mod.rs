@@ -38,6 +38,8 @@ pub(crate) fn run(command: &Command, context: &mut Context) -> Result<u8, Failur
         Command::Doctor(args) => doctor::run(args, context),
         Command::Admin(Admin::Users(args)) => admin::users(args, context),
         Command::Admin(Admin::Sessions(args)) => admin::sessions(args, context),
+        Command::Admin(Admin::Revoke(args)) => admin::revoke::run(args, context),
+        Command::Admin(Admin::Drain(args)) => admin::drain::run(args, context),
         Command::Admin(Admin::Reload(args)) => admin::reload(args, context),
         Command::Admin(Admin::PasswordFlow(command)) => admin::password_flow(command, context),
         Command::Completions(args) => completions::run(args, context),
@@ -64,6 +66,8 @@ pub(crate) fn as_json(command: &Command) -> bool {
         Command::Admin(Admin::PasswordFlow(
             PasswordFlow::Enable(args) | PasswordFlow::Disable(args),
         )) => args.json,
+        Command::Admin(Admin::Revoke(args)) => args.json,
+        Command::Admin(Admin::Drain(args)) => args.json,
         Command::Run(_) | Command::Completions(_) | Command::GenerateMan(_) => false,
     }
 }

@@ -9,6 +9,7 @@ mod clients;
 mod completion;
 mod default;
 mod doctor;
+mod drain;
 mod edit;
 mod error;
 mod handed;
@@ -26,6 +27,7 @@ mod presence;
 mod registration;
 mod remove;
 mod rename;
+mod revoke;
 mod secrets;
 mod sessions;
 mod sign_in;
@@ -59,6 +61,7 @@ use crate::{
     config::{Config, Sources},
     login::Logins,
     policy::{Quota, QuotaGuard, Registrations},
+    session::Drain,
     token::Broker,
     users::Users,
 };
@@ -92,6 +95,8 @@ pub struct Parts {
     pub logins: Arc<Logins>,
     /// Who is logged in, and their files.
     pub presence: Presence,
+    /// Whether this node takes new sign-ins.
+    pub drain: Drain,
     /// The record of security events.
     pub audit: Arc<dyn Audit>,
     /// User names.
@@ -113,6 +118,7 @@ pub struct Service {
     broker: Arc<Broker>,
     logins: Arc<Logins>,
     presence: Presence,
+    drain: Drain,
     audit: Arc<dyn Audit>,
     users: Arc<dyn Users>,
     clock: Arc<dyn Clock>,
@@ -137,6 +143,7 @@ impl Service {
             broker: parts.broker,
             logins: parts.logins,
             presence: parts.presence,
+            drain: parts.drain,
             audit: parts.audit,
             users: parts.users,
             clock: parts.clock,

@@ -89,6 +89,7 @@ impl Service {
         if let Some(record) = plan.record.as_ref().filter(|record| record.is_locked()) {
             return Err(locked(record));
         }
+        self.takes_logins()?;
         let wish = Wish { scopes: &plan.scopes, name: None, initial_access_token: None };
         let owner = &caller.owner;
         let Provided { client, left_out } =

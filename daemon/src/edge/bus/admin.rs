@@ -4,8 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use iamd_protocol::{
     bus::{
-        ACTION_INSPECT, ACTION_PASSWORD_FLOW, ACTION_RELOAD, PasswordFlowInfo, PasswordFlowOptions,
-        PasswordFlowReply, SessionInfo, UserInfo,
+        ACTION_DRAIN, ACTION_INSPECT, ACTION_PASSWORD_FLOW, ACTION_RELOAD, ACTION_REVOKE,
+        DrainInfo, DrainOptions, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply,
+        RevokeOptions, RevokeReply, SessionInfo, UserInfo,
     },
     error::Kind,
 };
@@ -137,5 +138,37 @@ impl Admin {
         self.authorise(&header, connection, ACTION_PASSWORD_FLOW).await?;
         let by = self.callers.of(&header, connection, &self.service).await?;
         Ok(self.service.disable_password_flow(&by, options).await?)
+    }
+
+    /// Ends sign-ins of users, here and at their issuers.
+    async fn revoke(
+        &self,
+        options: RevokeOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RevokeReply, BusError> {
+        let by = self.authorise(&header, connection, ACTION_REVOKE).await?;
+        Ok(self.service.revoke_sign_ins(by, options).await?)
+    }
+
+    /// Takes no new sign-ins from now on, or takes them again.
+    async fn set_drain(
+        &self,
+        options: DrainOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<DrainInfo, BusError> {
+        let by = self.authorise(&header, connection, ACTION_DRAIN).await?;
+        Ok(self.service.set_drain(by, options)?)
+    }
+
+    /// Whether new sign-ins are taken.
+    async fn drain(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<DrainInfo, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.drain_state(by))
     }
 }

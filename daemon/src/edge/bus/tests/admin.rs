@@ -2,7 +2,10 @@
 
 use std::sync::Mutex;
 
-use iamd_protocol::bus::{ACTION_INSPECT, ACTION_RELOAD, SessionInfo, UserInfo};
+use iamd_protocol::bus::{
+    ACTION_INSPECT, ACTION_RELOAD, DrainInfo, DrainOptions, RevokeOptions, RevokeReply,
+    SessionInfo, UserInfo,
+};
 use zbus::OwnedVariant;
 use zbus_polkit::policykit1::AuthorizationResult;
 
@@ -65,6 +68,14 @@ async fn root_is_not_asked_about() {
     assert_eq!((users.len(), users[0].user.as_str(), users[0].sessions), (1, "alice", 1));
     let body = line.call(ADMIN, "Sessions", &()).await.unwrap();
     assert_eq!(body.body().deserialize::<Vec<SessionInfo>>().unwrap()[0].uid, ALICE);
+    let all = RevokeOptions { user: Some("alice".into()), ..RevokeOptions::default() };
+    let reply: RevokeReply =
+        line.call(ADMIN, "Revoke", &(all,)).await.unwrap().body().deserialize().unwrap();
+    assert_eq!((reply.sign_ins.len(), reply.sign_ins[0].result.as_str()), (1, "revoked"));
+    let on = DrainOptions { on: true, reason: None };
+    line.call(ADMIN, "SetDrain", &(on,)).await.unwrap();
+    let body = line.call(ADMIN, "Drain", &()).await.unwrap();
+    assert!(body.body().deserialize::<DrainInfo>().unwrap().on);
 }
 
 #[tokio::test]
