@@ -124,6 +124,10 @@ fn classify(
         );
         return PasswordError::ActionNeeded { text };
     }
+    if is_barred(&error) {
+        let text = format!("{title} has disabled or locked your account there for now");
+        return PasswordError::ActionNeeded { text };
+    }
     if lacks_grant(&error) {
         let text = format!("{title} does not let the client {id} sign users in by password");
         return PasswordError::GrantMissing { text };
@@ -162,6 +166,12 @@ fn lacks_grant(error: &ErrorReply) -> bool {
         "invalid_client" | "invalid_request" => error.words.contains("grant type"),
         _ => false,
     }
+}
+
+/// Spring's "User is disabled" and "User account is locked", Keycloak's "Account disabled".
+fn is_barred(error: &ErrorReply) -> bool {
+    let mut words = error.words.split(|c: char| !c.is_ascii_alphanumeric());
+    error.code == "invalid_grant" && words.any(|word| ["disabled", "locked"].contains(&word))
 }
 
 fn wants_more(error: &ErrorReply) -> bool {

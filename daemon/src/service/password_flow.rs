@@ -147,7 +147,8 @@ impl Service {
         if options.at_issuer != Some(true) {
             remarks.push(format!(
                 "the issuer decides too: ask the administrator of {issuer} to allow grant type \
-                 password for client {client_id}"
+                 password for client {client_id}. An INDIGO IAM can be changed from here, by an \
+                 administrator there:  --at-issuer"
             ));
             let client = client_id;
             let (issuer, at_issuer) = (issuer.to_owned(), None);

@@ -64,7 +64,7 @@ async fn r38_each_refusal_is_told_from_the_others() {
     };
     type Is<'a> = &'a dyn Fn(&PasswordError) -> bool;
     let aup = "User alice needs to sign AUP for this organization in order to proceed.";
-    let table: [(u16, &str, &str, Is<'_>); 18] = [
+    let table: [(u16, &str, &str, Is<'_>); 20] = [
         // INDIGO IAM: the user's are 400, the client's 401.
         (400, "invalid_grant", "Bad credentials", &wrong),
         (401, "invalid_grant", "Invalid user credentials", &wrong),
@@ -76,6 +76,8 @@ async fn r38_each_refusal_is_told_from_the_others() {
         (400, "invalid_request", "requested grant type is not allowed for this client", &grant),
         (400, "invalid_grant", aup, &action),
         (401, "unauthorized", "User alice is not active.", &action),
+        (400, "invalid_grant", "User is disabled", &action),
+        (400, "invalid_grant", "Account is locked.", &action),
         (400, "mfa_required", "", &factor),
         (400, "interaction_required", "", &factor),
         (401, "insufficient_user_authentication", "", &factor),
