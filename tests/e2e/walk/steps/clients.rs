@@ -136,6 +136,27 @@ pub(super) const STEPS: &[Step] = &[
         Run("iamctl account show env && iamctl account show taken", 0, &["site"]),
     ),
     step(
+        GEN,
+        "`-w`, `--flow=password`",
+        Nothing,
+        // Nobody allowed it here: what to send to whom is told before a password is typed.
+        Run(
+            "iamctl login taken --flow password < /dev/null",
+            4,
+            &["iamctl admin password-flow enable --issuer test --client site"],
+        ),
+    ),
+    step(
+        GEN,
+        "`--op-username`, `--op-password`",
+        Nothing,
+        Run(
+            "iamctl login taken --flow password --user alice --password-fd 3 3<<<words",
+            4,
+            &["not enabled for the client site"],
+        ),
+    ),
+    step(
         FILES,
         "`OIDC_REFRESH_TOKEN`",
         Nothing,
