@@ -147,6 +147,12 @@ fn the_password_flow_is_told_as_written_down() {
         fake.script().fail.insert("EnablePasswordFlow", (kind.bus_name(), none.into()));
         transcript.iamctl(&address, &of("enable", &["--at-issuer"]));
     }
+    let no = (Kind::NotAuthorized.bus_name(), "polkit does not allow you this".to_owned());
+    for method in ["DisablePasswordFlow", "PasswordFlows"] {
+        fake.script().fail.insert(method, no.clone());
+    }
+    transcript.iamctl(&address, &of("disable", &["--json"]));
+    transcript.iamctl(&address, &["admin", "password-flow", "list"]);
     transcript.check();
     let calls = fake.calls().join("\n");
     assert!(calls.contains("at_issuer: Some(true), account: Some(\"iam-admin\")"), "{calls}");

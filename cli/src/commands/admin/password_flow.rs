@@ -103,7 +103,8 @@ fn tell(reply: &PasswordFlowReply, args: &FlowOfClient, context: &mut Context) {
     }
 }
 
-/// Where an account is missing, the message says how to make it.
+/// The message says how to make the account that is missing, or what to do at the issuer.
 fn advised(failure: Failure) -> Failure {
-    if failure.is(Kind::LoginRequired) { failure.advise("") } else { failure }
+    let says_it_all = failure.is(Kind::LoginRequired) || failure.is(Kind::IssuerRefused);
+    if says_it_all { failure.advise("") } else { failure }
 }
