@@ -19,6 +19,7 @@ mod redaction;
 mod refresh;
 mod registration;
 mod revocation;
+mod texts;
 mod tls;
 mod transport;
 

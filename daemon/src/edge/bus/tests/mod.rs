@@ -7,6 +7,7 @@ mod contract;
 mod hostile;
 mod passphrases;
 mod passwords;
+mod texts;
 
 use std::{collections::HashMap, os::unix::net::UnixStream, time::Duration};
 

@@ -7,6 +7,7 @@ mod machine;
 mod password_flows;
 mod rename;
 mod replay;
+mod texts;
 
 use std::{fs, path::PathBuf, process::Command, time::Instant};
 
