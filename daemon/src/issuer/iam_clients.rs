@@ -217,7 +217,7 @@ fn address(profile: &IssuerProfile, client_id: &str) -> Result<Url, IssuerError>
         }
         _ => {
             let text = format!("{client_id:?} is no client that could be asked for");
-            return Err(IssuerError::Local { text });
+            return Err(IssuerError::Refused { code: "no_client".into(), text });
         }
     }
     Ok(url)

@@ -86,6 +86,8 @@ pub struct TestIssuers {
     pub passwords: Mutex<Vec<(String, String, String)>>,
     /// The answers to them; when empty, a token for 1 h and a refresh token.
     pub password_script: Mutex<VecDeque<Result<Tokens, PasswordError>>>,
+    /// How long a password takes.
+    pub password_latency: Mutex<Duration>,
     /// The changes of a client's grant: the administrator's token, client, allowed.
     pub grant_changes: Mutex<Vec<(String, String, bool)>>,
     /// What became of them; when empty, done.

@@ -3,8 +3,11 @@
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{TestIssuers, TestVault, fails, tokens};
-use crate::account::{ports::*, *};
+use super::{TestClock, TestIssuers, TestVault, fails, tokens};
+use crate::{
+    account::{ports::*, *},
+    clock::Clock as _,
+};
 
 #[async_trait]
 impl PasswordFlows for TestVault {
@@ -66,6 +69,8 @@ impl PasswordGrants for TestIssuers {
             sign_in.user_name.to_owned(),
             sign_in.password.expose_secret().to_owned(),
         ));
+        let latency = *self.password_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
         let scripted = self.password_script.lock().unwrap().pop_front();
         scripted.unwrap_or_else(|| Ok(tokens("at-pw", Some("rt-pw"), 3600)))
     }
