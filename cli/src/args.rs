@@ -17,9 +17,9 @@ pub(crate) use account::{
     Account, AddAccount, DefaultAccount, EditAccount, LoginShown, RemoveAccount, RenameAccount,
     ShowAccount,
 };
-pub(crate) use admin::{Admin, Drain, Revoke};
+pub(crate) use admin::{Admin, Drain, FlowOfClient, PasswordFlow, Revoke};
 pub(crate) use issuer::{Issuer, ShowIssuer};
-pub(crate) use login::{Login, Logout};
+pub(crate) use login::{Flow, Login, Logout};
 pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};
 pub(crate) use run::Run;
 pub(crate) use status::Status;

@@ -10,6 +10,7 @@ mod changes;
 mod clean;
 mod errors;
 mod passphrases;
+mod passwords;
 mod proxies;
 
 use std::cell::Cell;

@@ -4,6 +4,7 @@
 
 mod house;
 mod issuers;
+mod passwords;
 mod store;
 
 use std::{
@@ -80,6 +81,8 @@ pub struct TestVault {
     pub accounts: Mutex<BTreeMap<AccountKey, (Record, u64)>>,
     pub clients: Mutex<HashMap<(ClientOwner, String), (ClientRecord, u64)>>,
     pub settings: Mutex<HashMap<u32, (Settings, u64)>>,
+    /// By issuer and client.
+    pub password_flows: Mutex<BTreeMap<(String, String), (PasswordFlow, u64)>>,
     pub journal: Mutex<Vec<(u64, Record)>>,
     pub client_journal: Mutex<Vec<(u64, ClientStep)>>,
     pub logins: Mutex<HashMap<AccountKey, (PendingLogin, u64)>>,

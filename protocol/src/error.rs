@@ -74,6 +74,12 @@ kinds! {
     AccountLocked = Exit::LoginRequired, "Unlock it with:  iamctl account unlock";
     /// That is not the account's passphrase.
     WrongPassphrase = Exit::Failed, "Try again. One that is lost cannot be recovered: sign out with iamctl logout, and in again.";
+    /// The issuer does not accept the user name with that password.
+    WrongPassword = Exit::Failed, "Issuers bar who tries too often. To sign in in a browser instead:  iamctl login";
+    /// The client may not sign users in by password at the issuer.
+    GrantMissing = Exit::Denied, "To sign in in a browser instead:  iamctl login";
+    /// The issuer wants more than a password of this user.
+    SecondFactorNeeded = Exit::Failed, "A password is not enough there. Sign in in a browser:  iamctl login";
     /// The issuer is not known to this site under that name.
     NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
     /// The site's policy forbids it.

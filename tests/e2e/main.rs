@@ -25,6 +25,7 @@ mod login_is_sacred;
 mod node;
 mod own;
 mod passphrase;
+mod password_flow;
 mod people;
 mod profile_script;
 mod quotas;
@@ -70,6 +71,7 @@ fn all() -> Vec<Case> {
         account_command::cases(),
         login_command::cases(),
         passphrase::cases(),
+        password_flow::cases(),
         profile_script::cases(),
         iamctl::cases(),
         run_command::cases(),

@@ -26,14 +26,18 @@ export function serveControl({ config, recorder, accounts, storage }) {
   };
 }
 
-/** {"active": false} suspends the user, {"signed_aup": false} makes IAM ask for the signature again. */
+/**
+ * {"active": false} suspends the user, {"signed_aup": false} makes IAM ask for the signature again,
+ * {"second_factor": true} makes a password alone too little.
+ */
 function changeUser(ctx, account) {
   if (!account) return answer(ctx, 404, { error: 'no such user' });
-  const { active, signed_aup: signedAup } = ctx.req.body || {};
+  const { active, signed_aup: signedAup, second_factor: secondFactor } = ctx.req.body || {};
   if (active !== undefined) account.active = Boolean(active);
   if (signedAup !== undefined) account.signedAup = Boolean(signedAup);
+  if (secondFactor !== undefined) account.secondFactor = Boolean(secondFactor);
   return answer(ctx, 200, { name: account.name, sub: account.subject, active: account.active,
-    signed_aup: account.signedAup });
+    signed_aup: account.signedAup, second_factor: account.secondFactor });
 }
 
 function answer(ctx, status, body) {

@@ -22,6 +22,44 @@ pub(crate) enum Admin {
     /// Read the configuration again
     #[command(before_help = text::ADMIN, help_template = text::TEMPLATE)]
     Reload(Listing),
+    /// Say with which clients users may sign in by password
+    #[command(subcommand, before_help = text::PASSWORD_FLOW, after_help = text::PASSWORD_FLOW_ABOUT, help_template = text::TEMPLATE)]
+    PasswordFlow(PasswordFlow),
+}
+
+/// `iamctl admin password-flow`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PasswordFlow {
+    /// List the clients that users may sign in with by password
+    #[command(before_help = text::PASSWORD_FLOW, help_template = text::TEMPLATE)]
+    List(Listing),
+    /// Let users sign in by password with a client
+    #[command(before_help = text::PASSWORD_FLOW, after_help = text::PASSWORD_FLOW_ABOUT, help_template = text::TEMPLATE)]
+    Enable(FlowOfClient),
+    /// No longer let users sign in by password with a client; sign-ins that there are go on
+    #[command(before_help = text::PASSWORD_FLOW, help_template = text::TEMPLATE)]
+    Disable(FlowOfClient),
+}
+
+/// `iamctl admin password-flow enable` and `disable`.
+#[derive(Debug, Args)]
+pub(crate) struct FlowOfClient {
+    /// The issuer, by its short name at this site or by URL
+    #[arg(long, value_name = "NAME|URL")]
+    pub(crate) issuer: String,
+    /// The client_id
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: String,
+    /// Change the client at the issuer too, an INDIGO IAM, as the administrator there that you are
+    #[arg(long)]
+    pub(crate) at_issuer: bool,
+    /// With this account of yours; without it, the first one with the scopes iam:admin.read and
+    /// iam:admin.write
+    #[arg(long, value_name = "ACCOUNT", requires = "at_issuer")]
+    pub(crate) account: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `iamctl admin revoke`.

@@ -61,12 +61,18 @@ Exit codes:
 pub(crate) const LOGIN_ABOUT: &str = "\
 Sign in, or see the login that is running. Shows a URL and a code, as a QR code too where the \
 terminal can show one; open it in a browser on any device and the token comes by itself. Ctrl-C \
-leaves the login running: it can be finished until the code ends.";
+leaves the login running: it can be finished until the code ends.
+
+--flow password asks for your user name and password at the issuer instead, uses them once and keeps \
+neither. RFC 9700 says not to do that: a password belongs on the issuer's own page. It works where an \
+administrator of this site allowed it for the client, and one of the issuer too; else you are told \
+what to send to them. Where the issuer wants a second factor, sign in in a browser.";
 pub(crate) const LOGIN: &str = "\
 Examples:
   iamctl login                    sign in at the site's default issuer
   iamctl login cms --issuer cms   a second account, at another issuer
   iamctl login --passphrase       seal the account with a passphrase of your own
+  iamctl login --flow password    with user name and password, where that is allowed
   iamctl login --cancel           end the login that is running
   iamctl login --off              no notice at login any more";
 pub(crate) const LOGOUT: &str = "\
@@ -216,7 +222,22 @@ Examples:
   iamctl admin sessions --json
   iamctl admin revoke alice          end all sign-ins of a user
   iamctl admin drain                 take no new sign-ins, before a maintenance
+  iamctl admin password-flow list    who may be signed in by password
   iamctl admin reload";
+pub(crate) const PASSWORD_FLOW_ABOUT: &str = "\
+The password flow (RFC 6749, section 4.3) is off for every client until it is enabled here, for one \
+client of one issuer. RFC 9700 says not to use it: users give this node their password at the issuer. \
+There are two locks: this one, and the issuer's. With --at-issuer the second is opened too, where the \
+issuer is an INDIGO IAM and you have an account there with the scopes iam:admin.read and \
+iam:admin.write: the client is read, sent back with the grant, read again and compared, and put back \
+as it was if anything else changed. Public clients are refused unless iamd.toml has \
+policy.public_password. Whoever enables something is on record.";
+pub(crate) const PASSWORD_FLOW: &str = "\
+Examples:
+  iamctl admin password-flow list
+  iamctl admin password-flow enable --issuer wlcg --client 7f1c
+  iamctl admin password-flow enable --issuer wlcg --client 7f1c --at-issuer
+  iamctl admin password-flow disable --issuer wlcg --client 7f1c";
 pub(crate) const REVOKE_ABOUT: &str = "\
 End the sign-ins that fit all that is named. Here they end at once: no token is given out any more, \
 and the token files are gone. Then their issuers are asked to revoke them; what an issuer does not \

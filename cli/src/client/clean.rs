@@ -3,8 +3,8 @@
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, ChangeReply, DrainInfo, Finding, IssuerInfo, LoginInfo,
-    LogoutReply, RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply,
-    UserInfo,
+    LogoutReply, PasswordFlowInfo, PasswordFlowReply, RemoveReply, RevokeReply, RevokedInfo,
+    SessionInfo, StatusReply, TokenReply, UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -73,6 +73,8 @@ clean_fields! {
     RevokedInfo: user account issuer result remark;
     DrainInfo: reason;
     SessionInfo: session user service rhost;
+    PasswordFlowInfo: issuer issuer_name client enabled_by_user problem;
+    PasswordFlowReply: issuer client remarks;
 }
 
 impl Clean for LoginInfo {

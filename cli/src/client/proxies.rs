@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
-    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply,
-    RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions,
-    UserInfo,
+    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, PasswordFlowInfo,
+    PasswordFlowOptions, PasswordFlowReply, RemoveOptions, RemoveReply, RevokeOptions, RevokeReply,
+    SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -24,6 +24,13 @@ pub(super) trait Accounts {
     async fn list(&self) -> zbus::Result<Vec<AccountInfo>>;
     async fn show(&self, account: &str) -> zbus::Result<AccountInfo>;
     async fn login(&self, account: &str, options: LoginOptions) -> zbus::Result<LoginInfo>;
+    async fn login_with_password(
+        &self,
+        account: &str,
+        options: LoginOptions,
+        user_name: &str,
+        secrets: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<LoginInfo>;
     async fn login_state(&self, account: &str, wait_ms: u32) -> zbus::Result<LoginInfo>;
     async fn cancel_login(&self, account: &str) -> zbus::Result<()>;
     async fn logout(&self, account: &str) -> zbus::Result<LogoutReply>;
@@ -62,6 +69,18 @@ pub(super) trait Admin {
     async fn reload(&self) -> zbus::Result<()>;
     async fn users(&self) -> zbus::Result<Vec<UserInfo>>;
     async fn sessions(&self) -> zbus::Result<Vec<SessionInfo>>;
+    #[zbus(allow_interactive_auth)]
+    async fn password_flows(&self) -> zbus::Result<Vec<PasswordFlowInfo>>;
+    #[zbus(allow_interactive_auth)]
+    async fn enable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+    ) -> zbus::Result<PasswordFlowReply>;
+    #[zbus(allow_interactive_auth)]
+    async fn disable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+    ) -> zbus::Result<PasswordFlowReply>;
     async fn revoke(&self, options: RevokeOptions) -> zbus::Result<RevokeReply>;
     async fn set_drain(&self, options: DrainOptions) -> zbus::Result<DrainInfo>;
     async fn drain(&self) -> zbus::Result<DrainInfo>;

@@ -1,6 +1,7 @@
 //! `iamctl admin`: for administrators; polkit decides in the daemon.
 
 pub(super) mod drain;
+mod password_flow;
 pub(super) mod revoke;
 
 use iamd_protocol::error::Exit;
@@ -9,6 +10,8 @@ use serde_json::json;
 use crate::app::Context;
 use crate::args::Listing;
 use crate::failure::Failure;
+pub(super) use password_flow::run as password_flow;
+
 use crate::output::table::Table;
 use crate::output::{json, time};
 

@@ -17,7 +17,7 @@ mod token;
 pub(crate) use account::VARIABLES;
 
 use crate::app::Context;
-use crate::args::{Admin, Command, Issuer};
+use crate::args::{Admin, Command, Issuer, PasswordFlow};
 use crate::failure::Failure;
 
 /// Does what was asked; the exit code.
@@ -41,6 +41,7 @@ pub(crate) fn run(command: &Command, context: &mut Context) -> Result<u8, Failur
         Command::Admin(Admin::Revoke(args)) => admin::revoke::run(args, context),
         Command::Admin(Admin::Drain(args)) => admin::drain::run(args, context),
         Command::Admin(Admin::Reload(args)) => admin::reload(args, context),
+        Command::Admin(Admin::PasswordFlow(command)) => admin::password_flow(command, context),
         Command::Completions(args) => completions::run(args, context),
         Command::GenerateMan(args) => man::run(args, context),
     };
@@ -61,6 +62,10 @@ pub(crate) fn as_json(command: &Command) -> bool {
         Command::Admin(Admin::Users(args) | Admin::Sessions(args) | Admin::Reload(args)) => {
             args.json
         }
+        Command::Admin(Admin::PasswordFlow(PasswordFlow::List(args))) => args.json,
+        Command::Admin(Admin::PasswordFlow(
+            PasswordFlow::Enable(args) | PasswordFlow::Disable(args),
+        )) => args.json,
         Command::Admin(Admin::Revoke(args)) => args.json,
         Command::Admin(Admin::Drain(args)) => args.json,
         Command::Run(_) | Command::Completions(_) | Command::GenerateMan(_) => false,

@@ -3,8 +3,8 @@
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, ChangeReply, DrainInfo, Finding, IssuerInfo, LoginInfo,
-    LogoutReply, RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply,
-    UserInfo,
+    LogoutReply, PasswordFlowInfo, PasswordFlowReply, RemoveReply, RevokeReply, RevokedInfo,
+    SessionInfo, StatusReply, TokenReply, UserInfo,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -187,6 +187,30 @@ pub(crate) fn session(session: &SessionInfo) -> Value {
         "rhost": session.rhost,
         "pid": session.pid,
         "since": session.since,
+    })
+}
+
+/// A client that users may sign in with by password.
+pub(crate) fn password_flow(flow: &PasswordFlowInfo) -> Value {
+    json!({
+        "issuer": flow.issuer,
+        "issuer_name": flow.issuer_name,
+        "client": flow.client,
+        "enabled_by": flow.enabled_by,
+        "enabled_by_user": flow.enabled_by_user,
+        "enabled_at": flow.enabled_at,
+        "problem": flow.problem,
+    })
+}
+
+/// What became of a change of the password flow.
+pub(crate) fn password_flow_change(reply: &PasswordFlowReply) -> Value {
+    json!({
+        "issuer": reply.issuer,
+        "client": reply.client,
+        "enabled": reply.enabled,
+        "at_issuer": reply.at_issuer,
+        "remarks": reply.remarks,
     })
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
-    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, PATH, RemoveOptions,
-    RemoveReply, RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply,
-    UnlockOptions, UserInfo,
+    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, PATH, PasswordFlowInfo,
+    PasswordFlowOptions, PasswordFlowReply, RemoveOptions, RemoveReply, RevokeOptions, RevokeReply,
+    SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
@@ -27,6 +27,11 @@ pub(crate) struct Script {
     pub(crate) findings: Vec<Finding>,
     pub(crate) users: Vec<UserInfo>,
     pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) password_flows: Vec<PasswordFlowInfo>,
+    /// The answer to what changes one of them.
+    pub(crate) password_flow: PasswordFlowReply,
+    /// What a password that came is answered with; without one, that it is needed.
+    pub(crate) password_login: LoginInfo,
     pub(crate) revocation: RevokeReply,
     pub(crate) drain: DrainInfo,
     pub(crate) status: StatusReply,
@@ -192,6 +197,23 @@ impl Accounts {
         Ok(self.0.read(|script| script.login.clone()))
     }
 
+    async fn login_with_password(
+        &self,
+        account: &str,
+        options: LoginOptions,
+        user_name: &str,
+        secrets: BTreeMap<String, OwnedFd>,
+    ) -> Result<LoginInfo, Scripted> {
+        let secrets: Vec<_> = secrets.into_iter().map(|(name, fd)| (name, read(fd))).collect();
+        let asks = secrets.is_empty();
+        let args = format!("{account:?}, {options:?}, {user_name:?}, {secrets:?}");
+        let method = if asks { "LoginWithoutPassword" } else { "LoginWithPassword" };
+        self.0.called(method, args).await?;
+        let login = self.0.read(|script| script.password_login.clone());
+        let state = if asks { "password-needed".to_owned() } else { login.state.clone() };
+        Ok(LoginInfo { state, ..login })
+    }
+
     async fn login_state(&self, account: &str, wait_ms: u32) -> Result<LoginInfo, Scripted> {
         self.0.called("LoginState", format!("{account:?}, {wait_ms}")).await?;
         let next = self.0.read(|script| script.states.pop_front());
@@ -328,6 +350,28 @@ impl Admin {
     async fn sessions(&self) -> Result<Vec<SessionInfo>, Scripted> {
         self.0.called("Sessions", String::new()).await?;
         Ok(self.0.read(|script| script.sessions.clone()))
+    }
+
+    async fn password_flows(&self) -> Result<Vec<PasswordFlowInfo>, Scripted> {
+        self.0.called("PasswordFlows", String::new()).await?;
+        Ok(self.0.read(|script| script.password_flows.clone()))
+    }
+
+    async fn enable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+    ) -> Result<PasswordFlowReply, Scripted> {
+        self.0.called("EnablePasswordFlow", format!("{options:?}")).await?;
+        Ok(self.0.read(|script| script.password_flow.clone()))
+    }
+
+    async fn disable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+    ) -> Result<PasswordFlowReply, Scripted> {
+        self.0.called("DisablePasswordFlow", format!("{options:?}")).await?;
+        let reply = self.0.read(|script| script.password_flow.clone());
+        Ok(PasswordFlowReply { enabled: false, ..reply })
     }
 
     async fn revoke(&self, options: RevokeOptions) -> Result<RevokeReply, Scripted> {

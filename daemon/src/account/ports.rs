@@ -3,6 +3,7 @@
 
 mod clients;
 mod files;
+mod password;
 mod refresh;
 
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-pub use self::{clients::*, files::*, refresh::*};
+pub use self::{clients::*, files::*, password::*, refresh::*};
 
 use super::{
     AccountKey, AccountName, AudienceSet, ClientOwner, ClientRecord, IssuerProfile, PendingLogin,
@@ -181,7 +182,7 @@ pub enum Health {
 
 /// The issuers, as the other rooms need them.
 #[async_trait]
-pub trait Issuers: Send + Sync + 'static {
+pub trait Issuers: PasswordGrants + Send + Sync + 'static {
     /// Registers a client (RFC 7591) for `owner`, with the initial access token at hand instead of
     /// the one of the site's file.
     async fn register(
@@ -350,6 +351,8 @@ pub enum LockOn {
     Accounts(u32),
     /// The registration of a client at an issuer.
     Client(ClientOwner, String),
+    /// Whether users may sign in by password, at an issuer with a client.
+    PasswordFlow(String, String),
 }
 
 /// A journal entry that is on disk; given back when the store has it too.
@@ -358,7 +361,7 @@ pub struct JournalEntry(pub u64);
 
 /// Accounts, clients and settings: sealed, journalled, stored.
 #[async_trait]
-pub trait Vault: Send + Sync + 'static {
+pub trait Vault: PasswordFlows + Send + Sync + 'static {
     /// One account.
     async fn account(&self, key: &AccountKey) -> Result<Option<Stored<Record>>, VaultError>;
 

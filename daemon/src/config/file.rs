@@ -99,7 +99,10 @@ fn policy(table: &mut Table<'_, '_>) -> PolicyRules {
             false => Ok(who),
         }
     });
-    PolicyRules { show_secrets: show_secrets.unwrap_or_default() }
+    PolicyRules {
+        show_secrets: show_secrets.unwrap_or_default(),
+        public_password: table.get("public_password").unwrap_or(false),
+    }
 }
 
 fn login(table: &mut Table<'_, '_>) -> Login {

@@ -91,6 +91,9 @@ pub struct Users {
 pub struct PolicyRules {
     /// Who may see the secrets of their own accounts: user names, and groups with `@`.
     pub show_secrets: Vec<String>,
+    /// Whether a client without a secret may sign users in by password, where an administrator
+    /// allowed it the password flow.
+    pub public_password: bool,
 }
 
 /// Logins.

@@ -46,6 +46,11 @@ impl Lane {
         Self::of(&["words", &client.client_id, &scopes.to_string(), &audiences.to_string()])
     }
 
+    /// Of who signs in under this name at the issuer.
+    pub(super) fn of_name(client: &ClientRecord, name: &str) -> Self {
+        Self::of(&["name", &client.client_id, name])
+    }
+
     /// Of the user whose client this is to be; the site's is everybody's.
     pub(super) fn of_owner(owner: &ClientOwner) -> Option<Self> {
         let uid = owner.uid()?;

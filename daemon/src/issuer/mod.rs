@@ -3,7 +3,8 @@
 //! before anybody reads it.
 //!
 //! ```text
-//! registration configuration client device token revoke identity   what is asked and answered
+//! registration configuration client device token revoke identity password iam_clients
+//!                                               what is asked and answered
 //!       discovery, metadata, form, jwt            where, and in which words
 //!         error, classify, redact                 what a refusal means, and its text
 //!               limits, lane                      how much, and whether at all
@@ -20,11 +21,13 @@ mod discovery;
 mod error;
 mod form;
 mod http;
+mod iam_clients;
 mod identity;
 mod jwt;
 mod lane;
 mod limits;
 mod metadata;
+mod password;
 mod redact;
 mod registration;
 mod reply;

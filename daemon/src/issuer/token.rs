@@ -92,13 +92,24 @@ impl IssuerClient {
             Some(Err(error)) => PollAnswer::Failed(error),
             None => classify::poll(ErrorReply::read(profile, &reply, &redactor)),
         };
-        if let PollAnswer::Failed(_) = answer
-            && let Some(nobodys) = self.refresh_token_alone(&reply, None)
+        if let PollAnswer::Failed(_) = answer {
+            self.revoke_nobodys(profile, client, &reply).await;
+        }
+        answer
+    }
+
+    /// Revokes the refresh token of an answer that failed: nobody will hold it.
+    pub(super) async fn revoke_nobodys(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        reply: &Reply,
+    ) {
+        if let Some(nobodys) = self.refresh_token_alone(reply, None)
             && let Err(error) = self.revoke_token(profile, client, &nobodys.token).await
         {
             tracing::warn!(issuer = %profile.name, %error, "the refresh token of a sign-in that failed could not be revoked: {error}");
         }
-        answer
     }
 
     pub(super) async fn use_refresh_token(
@@ -140,7 +151,7 @@ impl IssuerClient {
         Err(RefreshFailure { error, rotated })
     }
 
-    async fn token_request(
+    pub(super) async fn token_request(
         &self,
         profile: &IssuerProfile,
         metadata: &Metadata,
@@ -160,7 +171,7 @@ impl IssuerClient {
     }
 
     /// The tokens of a reply, with the ID token; `None` when it is an error reply.
-    fn read(
+    pub(super) fn read(
         &self,
         profile: &IssuerProfile,
         reply: &Reply,

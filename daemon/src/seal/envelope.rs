@@ -45,6 +45,8 @@ pub enum Kind {
     Journal = 4,
     /// A device login that waits for its user.
     Login = 5,
+    /// Leave to sign users in by password.
+    PasswordFlow = 6,
 }
 
 /// What a sealed record is bound to.

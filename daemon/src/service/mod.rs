@@ -20,6 +20,9 @@ mod logout;
 mod new_client;
 mod notice;
 mod passphrases;
+mod password_flow;
+mod password_grant;
+mod password_login;
 mod plan;
 mod presence;
 mod registration;
@@ -46,6 +49,7 @@ use std::{
 pub use error::ServiceError;
 pub use handed::Handed;
 use passphrases::Locks;
+use password_login::PasswordAttempts;
 pub use presence::Presence;
 pub use sessions::NewLogin;
 use tokio::sync::{Notify, watch};
@@ -124,6 +128,7 @@ pub struct Service {
     random: Arc<dyn Random>,
     quota: Quota,
     registrations: Registrations,
+    password_attempts: PasswordAttempts,
     reloads: watch::Sender<()>,
     /// Told of each client that is to be deleted later.
     leftovers: Notify,
@@ -150,6 +155,7 @@ impl Service {
             random: parts.random,
             quota: Quota::default(),
             registrations: Registrations::default(),
+            password_attempts: PasswordAttempts::default(),
             reloads: watch::channel(()).0,
             leftovers: Notify::new(),
         });

@@ -86,6 +86,18 @@ pub struct TestIssuers {
     pub device_script: Mutex<VecDeque<Result<DeviceAuthorization, IssuerError>>>,
     /// How long a device authorization takes.
     pub device_latency: Mutex<Duration>,
+    /// The passwords that came: client, user name, password.
+    pub passwords: Mutex<Vec<(String, String, String)>>,
+    /// The answers to them; when empty, a token for 1 h and a refresh token.
+    pub password_script: Mutex<VecDeque<Result<Tokens, PasswordError>>>,
+    /// How long a password takes.
+    pub password_latency: Mutex<Duration>,
+    /// The changes of a client's grant: the administrator's token, client, allowed.
+    pub grant_changes: Mutex<Vec<(String, String, bool)>>,
+    /// What became of them; when empty, done.
+    pub grant_script: Mutex<VecDeque<Result<GrantChange, IssuerError>>>,
+    /// The grants of a client that is read; `None`: those we know of.
+    pub grants_at_issuer: Mutex<Option<Vec<String>>>,
     /// The refresh tokens that were presented.
     pub presented: Mutex<Vec<String>>,
 }
@@ -164,6 +176,9 @@ impl Issuers for TestIssuers {
         read.registration_access_token = Some("rat-read".to_owned().into());
         if let Some(scopes) = self.scopes_at_issuer.lock().unwrap().clone() {
             read.scopes = scopes;
+        }
+        if let Some(grants) = self.grants_at_issuer.lock().unwrap().clone() {
+            read.grant_types = grants;
         }
         let mut known = serde_json::Map::new();
         known.insert("client_id".into(), client.client_id.clone().into());

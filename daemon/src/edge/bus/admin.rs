@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use iamd_protocol::{
     bus::{
-        ACTION_DRAIN, ACTION_INSPECT, ACTION_RELOAD, ACTION_REVOKE, DrainInfo, DrainOptions,
+        ACTION_DRAIN, ACTION_INSPECT, ACTION_PASSWORD_FLOW, ACTION_RELOAD, ACTION_REVOKE,
+        DrainInfo, DrainOptions, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply,
         RevokeOptions, RevokeReply, SessionInfo, UserInfo,
     },
     error::Kind,
@@ -103,6 +104,40 @@ impl Admin {
     ) -> Result<Vec<SessionInfo>, BusError> {
         let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
         Ok(self.service.all_sessions(by))
+    }
+
+    /// The clients that users may sign in with by password.
+    async fn password_flows(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<PasswordFlowInfo>, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.password_flows(by).await?)
+    }
+
+    /// Lets users sign in by password with a client.
+    async fn enable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<PasswordFlowReply, BusError> {
+        self.authorise(&header, connection, ACTION_PASSWORD_FLOW).await?;
+        let by = self.callers.of(&header, connection, &self.service).await?;
+        Ok(self.service.enable_password_flow(&by, options).await?)
+    }
+
+    /// No longer lets users sign in by password with a client.
+    async fn disable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<PasswordFlowReply, BusError> {
+        self.authorise(&header, connection, ACTION_PASSWORD_FLOW).await?;
+        let by = self.callers.of(&header, connection, &self.service).await?;
+        Ok(self.service.disable_password_flow(&by, options).await?)
     }
 
     /// Ends sign-ins of users, here and at their issuers.

@@ -14,6 +14,8 @@ mod logout;
 mod new_client;
 mod open_session;
 mod passphrases;
+mod password_flow;
+mod password_login;
 mod plan;
 mod remove;
 mod rename;

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     account::{
-        AccountKey, ClientOwner, ClientRecord, PendingLogin, Record, Settings, ports::Leftover,
+        AccountKey, ClientOwner, ClientRecord, PasswordFlow, PendingLogin, Record, Settings,
+        ports::Leftover,
     },
     seal::Kind,
 };
@@ -14,6 +15,7 @@ pub(super) const ACCOUNTS: &str = "accounts/";
 pub(super) const CLIENTS: &str = "clients/";
 pub(super) const LOGINS: &str = "logins/";
 pub(super) const LEFTOVERS: &str = "clients/gone/";
+pub(super) const PASSWORD_FLOWS: &str = "password-flows/";
 
 /// Something that is sealed into a row of its own.
 pub(super) trait Kept: Serialize + DeserializeOwned + Clone + Send + Sync {
@@ -102,6 +104,15 @@ impl Kept for Settings {
     const NOUN: &'static str = "the settings";
 }
 
+impl Kept for PasswordFlow {
+    const KIND: Kind = Kind::PasswordFlow;
+    const NOUN: &'static str = "the leave for the password flow";
+
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
 pub(super) fn account_row(key: &AccountKey) -> String {
     format!("{ACCOUNTS}{}/{}", key.uid, key.name)
 }
@@ -160,10 +171,17 @@ pub(super) fn settings_row(uid: u32) -> String {
     format!("settings/{uid}")
 }
 
+pub(super) fn password_flow_row(issuer: &str, client_id: &str) -> String {
+    format!("{PASSWORD_FLOWS}{}/{}", hash(issuer), short(&Sha256::digest(client_id)))
+}
+
 /// One trailing slash more or less is the same issuer (requirement 12).
 pub(super) fn hash(issuer: &str) -> String {
-    let digest = Sha256::digest(issuer.strip_suffix('/').unwrap_or(issuer));
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    short(&Sha256::digest(issuer.strip_suffix('/').unwrap_or(issuer)))
+}
+
+fn short(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,13 +7,15 @@
 //! | client that is to be deleted | `clients/gone/UID/HASH`, `clients/gone/site/HASH` | key, generation, issuer |
 //! | device login that waits | `logins/UID/NAME` | key, generation, user name, issuer |
 //! | settings | `settings/UID` | key, generation |
+//! | leave for the password flow | `password-flows/HASH/HASH` | key, generation, issuer |
 //!
 //! `HASH` is 128 bits of SHA-256 over the issuer, so that a reader of the store does not learn
-//! which issuers a user registered at.
+//! which issuers a user registered at; the second is over the client.
 
 mod clients;
 mod guards;
 mod kept;
+mod password_flows;
 mod rename;
 mod replay;
 mod sealer;
@@ -257,6 +259,7 @@ impl Vault for StoreVault {
             LockOn::Accounts(uid) => format!("{}{uid}", kept::ACCOUNTS),
             LockOn::Client(owner, issuer) => client_row(&owner, &issuer)
                 .unwrap_or_else(|| format!("clients/fixed/{}", kept::hash(&issuer))),
+            LockOn::PasswordFlow(issuer, client_id) => kept::password_flow_row(&issuer, &client_id),
         };
         self.store.lock(&name).await.map_err(unavailable)
     }

@@ -18,6 +18,32 @@ pub(crate) const FILES: [(&str, &str); 10] = [
 /// Sentences that are no errors: file, why, how they begin.
 pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     (
+        "daemon/src/service/password_flow.rs",
+        "remarks beside a success, and what is recorded",
+        &[
+            "password-flow list",
+            "password-flow disable",
+            ", at the issuer too",
+            "no user of this site has the client",
+            "the issuer decides too",
+            "{} allowed it before",
+            "it was not enabled here",
+            "{} did not allow it either",
+        ],
+    ),
+    ("daemon/src/service/password_grant.rs", "what is recorded", &["grant password"]),
+    ("daemon/src/issuer/iam_clients.rs", "a part of a text", &["take away"]),
+    (
+        "cli/src/commands/login/password.rs",
+        "what is asked, and the warning before it",
+        &["Warning: RFC 9700", "Password of", "User name at"],
+    ),
+    (
+        "cli/src/commands/admin/password_flow.rs",
+        "what was done: transcripts/password-flow.txt",
+        &[" Neither does the issuer.", "Users may sign in by password"],
+    ),
+    (
         "daemon/src/service/logout.rs",
         "remarks beside a success",
         &[
@@ -300,6 +326,11 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
 
 /// Errors that cannot be provoked: file, why, how they begin.
 pub(crate) const NOT_PROVOKED: &[(&str, &str, &[&str])] = &[
+    (
+        "daemon/src/service/password_flow.rs",
+        "a store that takes a row and a moment later does not let it go",
+        &["{}; and what was enabled here could not be taken back"],
+    ),
     (
         "daemon/src/seal/guard.rs",
         "memory runs out: a limit for the test's process would end its other tests",

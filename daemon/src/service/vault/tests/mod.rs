@@ -5,6 +5,7 @@ mod clients;
 mod crash;
 mod guarded;
 mod machine;
+mod password_flows;
 mod rename;
 mod replay;
 mod texts;
