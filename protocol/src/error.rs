@@ -76,7 +76,7 @@ kinds! {
     WrongPassphrase = Exit::Failed, "Try again. One that is lost cannot be recovered: sign out with iamctl logout, and in again.";
     /// The issuer is not known to this site under that name.
     NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
-    /// The site's policy forbids it.
+    /// The site's policy forbids it. The message says what is allowed.
     DeniedByPolicy = Exit::Denied, "Ask the administrators of this site.";
     /// polkit did not authorise the caller.
     NotAuthorized = Exit::Denied, "This needs an administrator: run it as root, or ask one.";

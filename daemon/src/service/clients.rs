@@ -10,6 +10,7 @@ use crate::{
         ports::{IssuerError, LeftOut, LockOn, Registration, Revision},
     },
     audit,
+    config::policy::Key,
     login::Failure,
 };
 
@@ -159,7 +160,7 @@ impl Service {
         // The site's client is registered once for all.
         let counts = *owner != ClientOwner::Site;
         if counts {
-            let (most, now) = (self.config().limits.registrations, self.clock.monotonic());
+            let (most, now) = (self.most(&user.user, Key::Registrations), self.clock.monotonic());
             self.registrations.count(user.uid, most, now).map_err(ServiceError::from)?;
         }
         let registered = self.issuers.register(profile, owner.clone(), initial_access_token).await;

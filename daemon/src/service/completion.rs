@@ -9,6 +9,7 @@ use iamd_protocol::error::Kind;
 use crate::{
     account::{ClientRecord, Owner, ports::Tokens},
     audit,
+    config::policy::Key,
     login::{Completion, Failure, Login, Progress, Request},
 };
 
@@ -51,9 +52,9 @@ impl Service {
             request: request.clone(),
             rejected,
             fresh,
-            remarks: std::sync::Mutex::default(),
+            remarks: Mutex::new(plan.remarks.clone()),
         });
-        let most = self.config().limits.logins as usize;
+        let most = self.most(&owner.user, Key::Logins) as usize;
         let login = self.logins.start(request, completion, most).map_err(|_| {
             let text = format!("{most} logins of yours are running, as many as this site allows");
             ServiceError::new(Kind::TooManyLogins, text)

@@ -12,6 +12,7 @@ mod doctor;
 mod drain;
 mod edit;
 mod error;
+mod explain;
 mod handed;
 mod keeper;
 mod logins;
@@ -20,6 +21,7 @@ mod new_client;
 mod notice;
 mod passphrases;
 mod plan;
+mod policy;
 mod presence;
 mod registration;
 mod remove;
@@ -54,7 +56,7 @@ use crate::{
     },
     audit::Audit,
     clock::{Clock, Random},
-    config::{Config, Sources},
+    config::{Config, Sources, policy::Key},
     login::Logins,
     policy::{Quota, QuotaGuard, Registrations},
     session::Drain,
@@ -186,7 +188,7 @@ impl Service {
     }
 
     /// Counts a request of a uid against its quota, for an edge that has to ask somebody before
-    /// it can call a use case.
+    /// it can call a use case. Who this is, is not known yet: what holds for everybody counts.
     ///
     /// # Errors
     /// Too many requests.
@@ -196,6 +198,7 @@ impl Service {
 
     /// Counts a request of the caller against their quota.
     fn enter(&self, caller: &Caller) -> Result<QuotaGuard, ServiceError> {
-        Ok(self.quota.enter(caller.owner.uid, self.config().limits.requests)?)
+        let most = self.most(&caller.owner.user, Key::Requests);
+        Ok(self.quota.enter(caller.owner.uid, most)?)
     }
 }

@@ -14,6 +14,7 @@ mod new_client;
 mod open_session;
 mod passphrases;
 mod plan;
+mod policy;
 mod remove;
 mod rename;
 mod revoke;
