@@ -25,6 +25,7 @@ mod node;
 mod own;
 mod passphrase;
 mod people;
+mod policy;
 mod profile_script;
 mod quotas;
 mod readers;
@@ -61,6 +62,7 @@ fn all() -> Vec<Case> {
         seeing::cases(),
         doctor::cases(),
         reload::cases(),
+        policy::cases(),
         unit::cases(),
         node::cases(),
         installed::cases(),

@@ -1,6 +1,7 @@
 //! `iamctl admin`: for administrators; polkit decides in the daemon.
 
 pub(super) mod drain;
+pub(super) mod policy;
 pub(super) mod revoke;
 
 use iamd_protocol::error::Exit;
