@@ -119,9 +119,9 @@ kinds! {
     /// The store cannot be read or written at the moment.
     StoreUnavailable = Exit::Unreachable, "Try again; administrators see:  journalctl -u iamd";
     /// The account's record does not open with the keys this node has.
-    AccountUnreadable = Exit::Failed, "Administrators: restore the key that is missing, see journalctl -u iamd. To give it up: iamctl logout NAME";
-    /// The configuration has an error; the one in force stays.
-    ConfigurationInvalid = Exit::Failed, "Correct the file and reload again.";
+    AccountUnreadable = Exit::Failed, "Administrators: restore what is missing or damaged, see journalctl -u iamd. To give it up: iamctl logout NAME";
+    /// A file of the site has an error. Where it is read again, what is in force stays.
+    ConfigurationInvalid = Exit::Failed, "Administrators: put it right, then:  iamctl admin reload";
     /// The daemon does not answer. Only `iamctl` says this one.
     DaemonUnreachable = Exit::Unreachable, "Administrators: systemctl status iamd";
     /// The token is not one that can be read (RFC 7519). Only `iamctl` says this one.

@@ -20,6 +20,7 @@ mod rename;
 mod revoke;
 mod session_end;
 mod sign_in;
+mod texts;
 mod tokens;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};

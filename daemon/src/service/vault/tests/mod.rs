@@ -6,6 +6,7 @@ mod guarded;
 mod machine;
 mod rename;
 mod replay;
+mod texts;
 
 use std::{fs, path::PathBuf, process::Command, time::Instant};
 
