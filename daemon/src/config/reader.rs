@@ -198,7 +198,7 @@ impl<'n, 't> Table<'n, 't> {
         all
     }
 
-    /// The texts of the list `key`, each with its line.
+    /// The texts of the list `key`, each with its line; `None` where one is wrong.
     pub(super) fn each_text<U, E: Display>(
         &mut self,
         key: &'static str,
@@ -225,14 +225,15 @@ impl<'n, 't> Table<'n, 't> {
     ) -> Option<Vec<(U, usize)>> {
         let value = self.take(key)?;
         let elements = match value.get_ref() {
-            DeValue::Array(elements) => elements.iter().collect(),
+            DeValue::Array(elements) => elements.iter().collect::<Vec<_>>(),
             other if !one_will_do => {
                 self.complain(key, format!("must be a list in [ ], not {}", kind(other)));
                 return None;
             }
             _ => vec![&value],
         };
-        let mut all = Vec::new();
+        let count = elements.len();
+        let mut all = Vec::with_capacity(count);
         for element in elements {
             let converted = match element.get_ref().as_str() {
                 Some(text) => convert(text).map_err(|error| error.to_string()),
@@ -243,7 +244,7 @@ impl<'n, 't> Table<'n, 't> {
                 Err(error) => self.note(key, Some(element.span()), error),
             }
         }
-        Some(all)
+        (all.len() == count).then_some(all)
     }
 
     /// Whether `key` stands there, to whatever purpose.

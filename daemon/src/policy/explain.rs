@@ -177,7 +177,7 @@ fn names(key: Key, adds: bool, items: &BTreeSet<String>) -> String {
 pub fn flows(items: &BTreeSet<String>) -> String {
     let has = |flow: &Flow| items.contains(ALL) || items.contains(flow.name());
     let words = Flow::ALL.into_iter().filter(has).map(|flow| match flow {
-        Flow::Device => "in a browser with a code",
+        Flow::Device => "by a code in a browser",
         Flow::Password => "by password, where a client has it",
         Flow::RefreshToken => "with a refresh token that they bring",
     });

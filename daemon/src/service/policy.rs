@@ -50,7 +50,8 @@ impl Service {
         if decision.allowed {
             return Ok(());
         }
-        Err(refusal(&config, who, &question, &decision))
+        let text = text(&config, who, &question);
+        Err(refusal(&config, &question, &decision, text))
     }
 
     /// Whether a user may use this issuer.
@@ -65,13 +66,13 @@ impl Service {
         if profile.listed {
             return self.permit(who, Question::Issuer(&profile.name));
         }
-        self.permit(who, Question::CustomIssuer).map_err(|error| match error.kind {
-            Kind::IssuerNotAllowed => ServiceError {
-                message: policy::IssuerRefusal::NotAllowed(profile.url.to_string()).to_string(),
-                ..error
-            },
-            _ => error,
-        })
+        let config = self.config();
+        let decision = policy::decide(&config, who, &Question::CustomIssuer);
+        if decision.allowed {
+            return Ok(());
+        }
+        let text = policy::IssuerRefusal::NotAllowed(profile.url.to_string()).to_string();
+        Err(refusal(&config, &Question::CustomIssuer, &decision, text))
     }
 
     /// Whether a user may ask for all of these scopes.
@@ -83,8 +84,8 @@ impl Service {
         let refused = self.refused_scopes(who, scopes);
         let Some(first) = refused.iter().next() else { return Ok(()) };
         let decision = policy::decide(&config, who, &Question::Scope(first));
-        let error = refusal(&config, who, &Question::Scope(&refused.to_string()), &decision);
-        Err(error)
+        let (all, first) = (refused.to_string(), Question::Scope(first));
+        Err(refusal(&config, &first, &decision, text(&config, who, &Question::Scope(&all))))
     }
 
     /// Those of these scopes that a user may not ask for.
@@ -229,13 +230,12 @@ fn groups(config: &Config) -> Vec<String> {
 /// What somebody hears who may not do that.
 fn refusal(
     config: &Config,
-    who: &Who,
     question: &Question<'_>,
     decision: &Decision,
+    text: String,
 ) -> ServiceError {
     let decided_by = decision.decided_by.iter().map(ToString::to_string).collect::<Vec<_>>();
     let decided_by = Some(decided_by.join(", "));
-    let text = text(config, who, question);
     if !decision.doubt.is_empty() {
         let mut groups: Vec<&str> = decision.doubt.iter().map(|d| d.group.as_str()).collect();
         groups.dedup();
@@ -263,12 +263,11 @@ fn text(config: &Config, who: &Who, question: &Question<'_>) -> String {
             let may = if may.is_empty() { "none".to_owned() } else { may.join(", ") };
             format!("this site does not let you use the issuer {name}; you may use: {may}")
         }
-        Question::CustomIssuer => "this site does not let you name issuers by URL".into(),
         Question::OwnClient => "this site does not let accounts have clients of their own".into(),
         Question::ShowSecrets => "this site does not show the secrets of accounts".into(),
         Question::Flow(flow) => {
             let how = match flow {
-                Flow::Device => "in a browser with a code",
+                Flow::Device => "by a code in a browser",
                 Flow::Password => "by password",
                 Flow::RefreshToken => "with a refresh token that you bring",
             };
@@ -292,9 +291,9 @@ fn text(config: &Config, who: &Who, question: &Question<'_>) -> String {
             let longest = held(Key::LongestMinValid).values.concat();
             format!("this site lets you ask for a validity of {longest} at most")
         }
-        Question::AutomaticLogin => "this site offers you no sign-in at a login".into(),
-        Question::Service(service) => {
-            format!("this site counts no sessions of yours through {service}")
+        // Nobody is told of these as an error.
+        Question::CustomIssuer | Question::AutomaticLogin | Question::Service(_) => {
+            held(question.key()).text
         }
     }
 }

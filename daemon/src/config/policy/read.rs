@@ -130,9 +130,8 @@ fn is_rule_file(path: &Path) -> bool {
 /// One rule, as the clauses that it comes to.
 fn rule(table: &mut Table<'_, '_>, issuers: &[String]) -> Vec<Clause> {
     let file: Arc<str> = table.path().display().to_string().into();
-    let (mut subjects, mut named): (Vec<Subject>, bool) = (Vec::new(), false);
+    let mut subjects: Vec<Subject> = Vec::new();
     let whom = table.one_or_each("for", |text| {
-        named = true;
         let subject = Subject::parse(text)
             .ok_or("must be \"everybody\", a user's name, or @ and a group's")?;
         if subjects.contains(&subject) {
@@ -142,7 +141,7 @@ fn rule(table: &mut Table<'_, '_>, issuers: &[String]) -> Vec<Clause> {
         Ok(())
     });
     table.require("for");
-    if whom.is_some() && !named {
+    if whom.is_some_and(|whom| whom.is_empty()) {
         table.complain("for", "is for nobody".into());
     }
     let priority = table.number("priority", 0, 0..=HIGHEST);

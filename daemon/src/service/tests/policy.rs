@@ -105,7 +105,7 @@ async fn flows_are_for_whom_a_rule_says() {
     let house = House::ruled("[[rule]]\nfor = \"everybody\"\nflows = \"password\"\n");
     let message = refused(house.login("").await, Kind::DeniedByPolicy);
     let expected =
-        "this site does not let you sign in in a browser with a code; the ways you have: password";
+        "this site does not let you sign in by a code in a browser; the ways you have: password";
     assert_eq!(message, expected);
     assert_eq!(house.log_in(ALICE).await.notice, None, "nothing is offered that is not allowed");
     let mut handed = Handed::default();

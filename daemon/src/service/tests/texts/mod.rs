@@ -7,6 +7,7 @@ mod clients;
 mod configuration;
 mod logins;
 mod passphrases;
+mod policy;
 mod tokens;
 
 use iamd_protocol::bus::{AddOptions, EditOptions};
