@@ -43,6 +43,8 @@ pub enum Kind {
     Settings = 3,
     /// An entry of the journal.
     Journal = 4,
+    /// A device login that waits for its user.
+    Login = 5,
 }
 
 /// What a sealed record is bound to.

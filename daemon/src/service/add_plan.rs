@@ -8,8 +8,8 @@ use iamd_protocol::{
 use secrecy::SecretString;
 
 use super::{
-    Caller, Handed, Service, ServiceError, accounts::Accounts, passphrases::check_passphrase,
-    plan::free_name,
+    Caller, Handed, Service, ServiceError, accounts::Accounts, edit::only_as_the_site_has_it,
+    passphrases::check_passphrase, plan::free_name,
 };
 use crate::{
     account::{
@@ -290,11 +290,9 @@ impl Service {
         if lacks.is_empty() || has.is_empty() {
             return Ok(client);
         }
-        if let Err(error) = self.permit(who, Question::OwnClient) {
-            let text = format!(
-                "your client at this issuer is not registered for: {lacks}; this site lets no account have one of its own: make the account without them, then:  iamctl account edit --add-scope"
-            );
-            return Err(ServiceError { message: text, ..error });
+        if self.permit(who, Question::OwnClient).is_err() {
+            only_as_the_site_has_it(&lacks, profile, false)?;
+            return Ok(client);
         }
         Ok(Choice::Own(None, None))
     }

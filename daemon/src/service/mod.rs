@@ -15,6 +15,7 @@ mod error;
 mod explain;
 mod handed;
 mod keeper;
+mod leftovers;
 mod logins;
 mod logout;
 mod new_client;
@@ -26,11 +27,13 @@ mod presence;
 mod registration;
 mod remove;
 mod rename;
+mod resume;
 mod revoke;
 mod secrets;
 mod sessions;
 mod sign_in;
 mod site;
+mod take_over;
 mod tokens;
 pub mod vault;
 
@@ -47,7 +50,7 @@ pub use handed::Handed;
 use passphrases::Locks;
 pub use presence::Presence;
 pub use sessions::NewLogin;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     account::{
@@ -124,6 +127,8 @@ pub struct Service {
     quota: Quota,
     registrations: Registrations,
     reloads: watch::Sender<()>,
+    /// Told of each client that is to be deleted later.
+    leftovers: Notify,
 }
 
 impl Service {
@@ -148,6 +153,7 @@ impl Service {
             quota: Quota::default(),
             registrations: Registrations::default(),
             reloads: watch::channel(()).0,
+            leftovers: Notify::new(),
         });
         let publisher: Weak<Self> = Arc::downgrade(&service);
         broker.publish_to(publisher);

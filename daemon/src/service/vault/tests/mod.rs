@@ -1,6 +1,7 @@
 //! The vault on a real SQLite file, journal and keyring.
 
 mod attack;
+mod clients;
 mod crash;
 mod guarded;
 mod machine;
