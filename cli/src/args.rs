@@ -17,7 +17,7 @@ pub(crate) use account::{
     Account, AddAccount, DefaultAccount, EditAccount, LoginShown, RemoveAccount, RenameAccount,
     ShowAccount,
 };
-pub(crate) use admin::{Admin, Drain, FlowOfClient, PasswordFlow, Revoke};
+pub(crate) use admin::{Admin, Drain, Explain, FlowOfClient, PasswordFlow, Policy, Revoke};
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Flow, Login, Logout};
 pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};

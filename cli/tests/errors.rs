@@ -66,6 +66,8 @@ fn every_command_reports_the_errors_of_its_methods() {
         ("Revoke", &["admin", "revoke", "alice", "--yes"]),
         ("SetDrain", &["admin", "drain"]),
         ("Drain", &["admin", "drain", "--show"]),
+        ("CheckPolicy", &["admin", "policy", "check"]),
+        ("ExplainPolicy", &["admin", "policy", "explain", "alice"]),
     ] {
         let failure = (Kind::NotAuthorized.bus_name(), format!("{method} says no"));
         fake.script().fail.insert(method, failure);

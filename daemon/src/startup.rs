@@ -23,6 +23,7 @@ use crate::{
     edge::{bus, pam_socket::PamSocket},
     issuer::{IssuerClient, Limits},
     login::Logins,
+    policy,
     service::{
         Parts, Presence, Service,
         vault::{OpenVaultError, StoreVault},
@@ -140,9 +141,11 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     tasks.spawn(on_the_bus(Arc::clone(&service), Arc::clone(&clock)));
     let (here, at_start) = (Arc::clone(&service), Arc::clone(&sessions));
     tasks.spawn(async move {
-        let users = here.config().users.clone();
-        let which = Adoptable { services: users.services, min_uid: users.min_uid };
+        let config = here.config();
+        let services = policy::services(&config);
+        let which = Adoptable { services, min_uid: config.users.min_uid };
         at_start.reconcile(&Login1::SystemBus, &which).await;
+        here.close_unserved().await;
         here.resume_users().await;
     });
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
@@ -189,6 +192,7 @@ async fn until_stopped(
                 let config = service.config();
                 sessions.set_rules(stay_rules(&config));
                 log.set_filter(&config.log_filter);
+                tokio::spawn(Arc::clone(service).look_again());
             }
         }
     }

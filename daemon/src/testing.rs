@@ -456,7 +456,7 @@ pub fn signed_in(vault: &TestVault) -> AccountKey {
 
 /// Says that a test provoked this error, and compares it with its row in `docs/errors.md`.
 pub fn shows(section: &str, when: &str, error: impl Into<crate::service::ServiceError>) {
-    let crate::service::ServiceError { kind, message } = error.into();
+    let crate::service::ServiceError { kind, message, .. } = error.into();
     assert!(!message.contains('\n') && !message.contains("Canary"), "{message}");
     let exit = Some(kind.exit() as u8);
     iamd_errors::shows(section, when, &message, kind.short_name(), exit, kind.advice());

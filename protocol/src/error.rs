@@ -82,7 +82,7 @@ kinds! {
     SecondFactorNeeded = Exit::Failed, "A password is not enough there. Sign in in a browser:  iamctl login";
     /// The issuer is not known to this site under that name.
     NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
-    /// The site's policy forbids it.
+    /// The site's policy forbids it. The message says what is allowed.
     DeniedByPolicy = Exit::Denied, "Ask the administrators of this site.";
     /// polkit did not authorise the caller.
     NotAuthorized = Exit::Denied, "This needs an administrator: run it as root, or ask one.";

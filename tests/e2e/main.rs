@@ -27,6 +27,7 @@ mod own;
 mod passphrase;
 mod password_flow;
 mod people;
+mod policy;
 mod profile_script;
 mod quotas;
 mod readers;
@@ -63,6 +64,7 @@ fn all() -> Vec<Case> {
         seeing::cases(),
         doctor::cases(),
         reload::cases(),
+        policy::cases(),
         unit::cases(),
         node::cases(),
         installed::cases(),

@@ -19,6 +19,9 @@ pub(crate) enum Admin {
     /// Take no new sign-ins for a while
     #[command(before_help = text::DRAIN, after_help = text::DRAIN_ABOUT, help_template = text::TEMPLATE)]
     Drain(Drain),
+    /// See what the site's rules come to, and what a user may do
+    #[command(subcommand, before_help = text::POLICY, after_help = text::POLICY_ABOUT, help_template = text::TEMPLATE)]
+    Policy(Policy),
     /// Read the configuration again
     #[command(before_help = text::ADMIN, help_template = text::TEMPLATE)]
     Reload(Listing),
@@ -57,6 +60,28 @@ pub(crate) struct FlowOfClient {
     /// iam:admin.write
     #[arg(long, value_name = "ACCOUNT", requires = "at_issuer")]
     pub(crate) account: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `iamctl admin policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Check the configuration on disk, and say what it comes to
+    #[command(before_help = text::POLICY, after_help = text::POLICY_CHECK_ABOUT, help_template = text::TEMPLATE)]
+    Check(Listing),
+    /// Say what a user may do, and which line decided
+    #[command(before_help = text::POLICY, after_help = text::POLICY_EXPLAIN_ABOUT, help_template = text::TEMPLATE)]
+    Explain(Explain),
+}
+
+/// `iamctl admin policy explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The user's name
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -223,6 +223,7 @@ Examples:
   iamctl admin revoke alice          end all sign-ins of a user
   iamctl admin drain                 take no new sign-ins, before a maintenance
   iamctl admin password-flow list    who may be signed in by password
+  iamctl admin policy explain alice  what a user may do, and which line decided
   iamctl admin reload";
 pub(crate) const PASSWORD_FLOW_ABOUT: &str = "\
 The password flow (RFC 6749, section 4.3) is off for every client until it is enabled here, for one \
@@ -238,6 +239,21 @@ Examples:
   iamctl admin password-flow enable --issuer wlcg --client 7f1c
   iamctl admin password-flow enable --issuer wlcg --client 7f1c --at-issuer
   iamctl admin password-flow disable --issuer wlcg --client 7f1c";
+pub(crate) const POLICY_ABOUT: &str = "\
+Rules say who may do what: which issuers, ways to sign in and scopes, how long, how many. They stand \
+in /etc/iamd/policy.d; iamd.toml(5) explains them.";
+pub(crate) const POLICY_CHECK_ABOUT: &str = "\
+Read what is on disk, as a reload would, and change nothing. Every mistake is named with file, line \
+and key, two rules that contradict with both their places; the exit code is then 1. Where there is \
+none, each line says for whom what holds, the wider circles first: of two for the same user the \
+later one decides.";
+pub(crate) const POLICY_EXPLAIN_ABOUT: &str = "\
+Say what holds for a user by the configuration in force, the groups of the name service included.";
+pub(crate) const POLICY: &str = "\
+Examples:
+  iamctl admin policy check             before systemctl reload iamd
+  iamctl admin policy explain alice
+  iamctl admin policy explain alice --json";
 pub(crate) const REVOKE_ABOUT: &str = "\
 End the sign-ins that fit all that is named. Here they end at once: no token is given out any more, \
 and the token files are gone. Then their issuers are asked to revoke them; what an issuer does not \

@@ -3,8 +3,8 @@
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, ChangeReply, DrainInfo, Finding, IssuerInfo, LoginInfo,
-    LogoutReply, PasswordFlowInfo, PasswordFlowReply, RemoveReply, RevokeReply, RevokedInfo,
-    SessionInfo, StatusReply, TokenReply, UserInfo,
+    LogoutReply, PasswordFlowInfo, PasswordFlowReply, PolicyCheck, PolicyLine, PolicyProblem,
+    RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply, UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -68,6 +68,9 @@ clean_fields! {
     StatusReply: version node default_issuer draining logins;
     IssuerInfo: name title url dialect scopes client scopes_offered health;
     Finding: name level text advice;
+    PolicyCheck: problems warnings files lines;
+    PolicyProblem: message file key text;
+    PolicyLine: whom key values text decided_by in_doubt;
     UserInfo: user;
     RevokeReply: sign_ins;
     RevokedInfo: user account issuer result remark;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
     Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, PasswordFlowInfo,
-    PasswordFlowOptions, PasswordFlowReply, RemoveOptions, RemoveReply, RevokeOptions, RevokeReply,
-    SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
+    PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine, RemoveOptions, RemoveReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions,
+    UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -84,4 +85,6 @@ pub(super) trait Admin {
     async fn revoke(&self, options: RevokeOptions) -> zbus::Result<RevokeReply>;
     async fn set_drain(&self, options: DrainOptions) -> zbus::Result<DrainInfo>;
     async fn drain(&self) -> zbus::Result<DrainInfo>;
+    async fn check_policy(&self) -> zbus::Result<PolicyCheck>;
+    async fn explain_policy(&self, user: &str) -> zbus::Result<Vec<PolicyLine>>;
 }

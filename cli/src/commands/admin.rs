@@ -2,6 +2,7 @@
 
 pub(super) mod drain;
 mod password_flow;
+pub(super) mod policy;
 pub(super) mod revoke;
 
 use iamd_protocol::error::Exit;

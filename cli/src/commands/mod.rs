@@ -40,6 +40,7 @@ pub(crate) fn run(command: &Command, context: &mut Context) -> Result<u8, Failur
         Command::Admin(Admin::Sessions(args)) => admin::sessions(args, context),
         Command::Admin(Admin::Revoke(args)) => admin::revoke::run(args, context),
         Command::Admin(Admin::Drain(args)) => admin::drain::run(args, context),
+        Command::Admin(Admin::Policy(command)) => admin::policy::run(command, context),
         Command::Admin(Admin::Reload(args)) => admin::reload(args, context),
         Command::Admin(Admin::PasswordFlow(command)) => admin::password_flow(command, context),
         Command::Completions(args) => completions::run(args, context),
@@ -68,6 +69,7 @@ pub(crate) fn as_json(command: &Command) -> bool {
         )) => args.json,
         Command::Admin(Admin::Revoke(args)) => args.json,
         Command::Admin(Admin::Drain(args)) => args.json,
+        Command::Admin(Admin::Policy(command)) => admin::policy::as_json(command),
         Command::Run(_) | Command::Completions(_) | Command::GenerateMan(_) => false,
     }
 }

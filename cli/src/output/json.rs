@@ -3,8 +3,8 @@
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, ChangeReply, DrainInfo, Finding, IssuerInfo, LoginInfo,
-    LogoutReply, PasswordFlowInfo, PasswordFlowReply, RemoveReply, RevokeReply, RevokedInfo,
-    SessionInfo, StatusReply, TokenReply, UserInfo,
+    LogoutReply, PasswordFlowInfo, PasswordFlowReply, PolicyCheck, PolicyLine, PolicyProblem,
+    RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply, UserInfo,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -163,6 +163,39 @@ pub(crate) fn revocation(reply: &RevokeReply) -> Value {
         "sign_ins": reply.sign_ins.iter().map(sign_in).collect::<Vec<_>>(),
         "logins": reply.logins,
         "pending": reply.pending,
+    })
+}
+
+/// What is on disk of the site's rules.
+pub(crate) fn policy_check(check: &PolicyCheck) -> Value {
+    let problem = |problem: &PolicyProblem| {
+        json!({
+            "message": problem.message,
+            "file": problem.file,
+            "line": problem.line,
+            "key": problem.key,
+            "text": problem.text,
+        })
+    };
+    json!({
+        "good": check.good,
+        "in_force": check.in_force,
+        "problems": check.problems.iter().map(problem).collect::<Vec<_>>(),
+        "warnings": check.warnings,
+        "files": check.files,
+        "lines": check.lines.iter().map(policy_line).collect::<Vec<_>>(),
+    })
+}
+
+/// What holds for somebody.
+pub(crate) fn policy_line(line: &PolicyLine) -> Value {
+    json!({
+        "for": line.whom,
+        "key": line.key,
+        "values": line.values,
+        "text": line.text,
+        "decided_by": line.decided_by,
+        "in_doubt": line.in_doubt,
     })
 }
 

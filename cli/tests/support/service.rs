@@ -9,8 +9,9 @@ use std::time::Duration;
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
     Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, PATH, PasswordFlowInfo,
-    PasswordFlowOptions, PasswordFlowReply, RemoveOptions, RemoveReply, RevokeOptions, RevokeReply,
-    SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
+    PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine, RemoveOptions, RemoveReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions,
+    UserInfo,
 };
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
@@ -34,6 +35,7 @@ pub(crate) struct Script {
     pub(crate) password_login: LoginInfo,
     pub(crate) revocation: RevokeReply,
     pub(crate) drain: DrainInfo,
+    pub(crate) policy: PolicyCheck,
     pub(crate) status: StatusReply,
     pub(crate) logout: LogoutReply,
     pub(crate) change: ChangeReply,
@@ -405,6 +407,16 @@ impl Admin {
     async fn drain(&self) -> Result<DrainInfo, Scripted> {
         self.0.called("Drain", String::new()).await?;
         Ok(self.0.read(|script| script.drain.clone()))
+    }
+
+    async fn check_policy(&self) -> Result<PolicyCheck, Scripted> {
+        self.0.called("CheckPolicy", String::new()).await?;
+        Ok(self.0.read(|script| script.policy.clone()))
+    }
+
+    async fn explain_policy(&self, user: &str) -> Result<Vec<PolicyLine>, Scripted> {
+        self.0.called("ExplainPolicy", format!("{user:?}")).await?;
+        Ok(self.0.read(|script| script.policy.lines.clone()))
     }
 }
 

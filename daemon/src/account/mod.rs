@@ -27,5 +27,6 @@ pub use record::{
 };
 pub(crate) use scope::is_steering;
 pub use scope::{AudienceSet, ScopeError, ScopeSet};
+pub(crate) use scope_path::covers as scope_covers;
 pub use state::{Event, State};
 pub use time::UnixTime;

@@ -58,6 +58,7 @@ impl Service {
         let plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
         let Provided { client, left_out } = self.client_of_new(owner, &plan).await?;
         let mut remarks = told(&left_out);
+        remarks.extend(plan.remark.clone());
         remarks.extend(lacking(&client, &plan.scopes, &left_out));
         let made = match self.save_new(owner, &plan, &client).await {
             Ok(()) => self.take_over(owner, &plan, &client).await,

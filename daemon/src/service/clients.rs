@@ -11,6 +11,7 @@ use crate::{
         ports::{ClientStep, IssuerError, LeftOut, LockOn, Registration, Revision, VaultError},
     },
     audit,
+    config::policy::Key,
     login::Failure,
 };
 
@@ -175,7 +176,7 @@ impl Service {
         // The site's client is registered once for all.
         let counts = *owner != ClientOwner::Site;
         if counts {
-            let (most, now) = (self.config().limits.registrations, self.clock.monotonic());
+            let (most, now) = (self.most(&user.user, Key::Registrations), self.clock.monotonic());
             self.registrations.count(user.uid, most, now).map_err(ServiceError::from)?;
         }
         let asked = self.asked(profile, owner, user);

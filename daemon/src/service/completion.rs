@@ -12,6 +12,7 @@ use crate::{
         ports::{DeviceAuthorization, Revision, Tokens},
     },
     audit,
+    config::policy::Key,
     login::{Completion, Failure, Login, Progress, Request},
 };
 
@@ -54,10 +55,10 @@ impl Service {
             request: request.clone(),
             rejected,
             fresh,
-            remarks: Mutex::default(),
+            remarks: Mutex::new(plan.remarks.clone()),
             kept: Mutex::default(),
         });
-        let most = self.config().limits.logins as usize;
+        let most = self.most(&owner.user, Key::Logins) as usize;
         let login = self.logins.start(request, completion, most).map_err(|_| {
             let text = format!("as many logins of yours are running as this site allows: {most}");
             ServiceError::new(Kind::TooManyLogins, text)

@@ -15,6 +15,7 @@ use crate::{
         ports::{ClientChange, LockOn, RefreshError, Stored, Wanted},
     },
     audit,
+    policy::{Question, Who},
     token::{Ask, TokenError},
 };
 
@@ -64,13 +65,17 @@ impl Service {
         let _guard = self.enter(caller)?;
         // Two changes of one user come one after the other, and none beside a rename.
         let _accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
+        let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let record = &accounts.find_one(named, self.config().default_profile())?.value;
         let key = record.key();
         let profile = self.profile_of(record)?;
-        let change = self.checked(&profile, options).await?;
+        let change = self.checked(&who, &profile, options).await?;
         self.no_login(&key)?;
         let scopes = change.scopes_of(record);
+        // What it has already is not asked for again by a change of something else.
+        let new = scopes.filtered(|scope| !record.scopes_asked.contains(scope));
+        self.permit_scopes(&who, &new)?;
         let mut remarks = self.change_client(record, &profile, &scopes, &change).await?;
         let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         // A refresh token that the store did not take yet is the newest there is.
@@ -87,7 +92,10 @@ impl Service {
         drop(lock);
         let mut login_needed = effect.login || record.state.wants_login();
         if effect.token && record.state.may_refresh() {
-            let (login, remark) = self.take_effect(&record, &profile).await;
+            let (login, remark) = match self.permit_account(&who, &record) {
+                Ok(()) => self.take_effect(&record, &profile).await,
+                Err(error) => (false, Some(format!("there is no token for that: {error}"))),
+            };
             login_needed |= login;
             remarks.extend(remark);
         }
@@ -111,13 +119,15 @@ impl Service {
 
     async fn checked(
         &self,
+        who: &Who,
         profile: &IssuerProfile,
         options: EditOptions,
     ) -> Result<Change, ServiceError> {
         let listed = options.scopes.as_ref().map(ScopeSet::parse).transpose()?;
         let scopes = match (options.all_scopes == Some(true), listed) {
             (true, listed) => {
-                Some(self.all_scopes(profile).await?.union(&listed.unwrap_or_default()))
+                let (all, _) = self.allowed_of(who, &self.all_scopes(profile).await?)?;
+                Some(all.union(&listed.unwrap_or_default()))
             }
             (false, listed) => listed,
         };
@@ -180,7 +190,9 @@ impl Service {
             return Err(ServiceError::new(Kind::ClientNotYours, text));
         }
         let lacks = lacks(&has);
-        if matches!(owner, ClientOwner::User(_)) && !self.config().users.own_clients {
+        let who = self.who_now(&record.owner.user);
+        if matches!(owner, ClientOwner::User(_)) && self.permit(&who, Question::OwnClient).is_err()
+        {
             only_as_the_site_has_it(&lacks, profile, name.is_some())?;
         }
         let wanted = (!lacks.is_empty()).then(|| scopes.clone());

@@ -19,12 +19,15 @@ pub struct ServiceError {
     pub kind: Kind,
     /// For people.
     pub message: String,
+    /// The lines of the configuration that decided, for administrators only: nothing that is shown
+    /// to the caller has them.
+    pub decided_by: Option<String>,
 }
 
 impl ServiceError {
     /// An error.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), decided_by: None }
     }
 }
 

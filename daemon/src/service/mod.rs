@@ -12,6 +12,7 @@ mod doctor;
 mod drain;
 mod edit;
 mod error;
+mod explain;
 mod handed;
 mod keeper;
 mod leftovers;
@@ -24,6 +25,7 @@ mod password_flow;
 mod password_grant;
 mod password_login;
 mod plan;
+mod policy;
 mod presence;
 mod registration;
 mod remove;
@@ -61,7 +63,7 @@ use crate::{
     },
     audit::Audit,
     clock::{Clock, Random},
-    config::{Config, Sources},
+    config::{Config, Sources, policy::Key},
     login::Logins,
     policy::{Quota, QuotaGuard, Registrations},
     session::Drain,
@@ -198,7 +200,7 @@ impl Service {
     }
 
     /// Counts a request of a uid against its quota, for an edge that has to ask somebody before
-    /// it can call a use case.
+    /// it can call a use case. Who this is, is not known yet: what holds for everybody counts.
     ///
     /// # Errors
     /// Too many requests.
@@ -208,6 +210,7 @@ impl Service {
 
     /// Counts a request of the caller against their quota.
     fn enter(&self, caller: &Caller) -> Result<QuotaGuard, ServiceError> {
-        Ok(self.quota.enter(caller.owner.uid, self.config().limits.requests)?)
+        let most = self.most(&caller.owner.user, Key::Requests);
+        Ok(self.quota.enter(caller.owner.uid, most)?)
     }
 }

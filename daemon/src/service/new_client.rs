@@ -14,6 +14,7 @@ use crate::{
         ports::{ClientStep, LockOn, Revision, Tokens, VaultError},
     },
     login::{Failure, Request},
+    policy::Question,
 };
 
 /// Which client a login brings.
@@ -37,16 +38,20 @@ impl Fresh {
 
 impl Service {
     /// What a login with a new client brings, where this account may have one.
-    pub(super) async fn new_client(&self, plan: &Plan) -> Result<NewClient, ServiceError> {
+    pub(super) async fn new_client(
+        &self,
+        user: &str,
+        plan: &Plan,
+    ) -> Result<NewClient, ServiceError> {
         let record = plan.record.as_ref();
         let broken = record.filter(|record| matches!(record.state, State::ClientBroken { .. }));
         let refused = broken.and_then(|record| record.client_id.clone());
-        let own_clients = self.config().users.own_clients;
+        let who = self.who_now(user);
+        let own_clients = self.permit(&who, Question::OwnClient);
         let new = match (&plan.client_owner, refused) {
             (ClientOwner::Site | ClientOwner::User(_), Some(id)) => NewClient::InPlaceOf(id),
-            (ClientOwner::User(_), None) if !own_clients => {
-                let text = "this site does not let accounts have clients of their own";
-                return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+            (ClientOwner::User(_), None) if own_clients.is_err() => {
+                return own_clients.map(|()| NewClient::Own(None));
             }
             (ClientOwner::User(_) | ClientOwner::Own(..), _) => {
                 let before = match record {

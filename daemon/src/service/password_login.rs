@@ -25,6 +25,7 @@ use crate::{
         ports::{PasswordError, PasswordSignIn},
     },
     audit,
+    config::policy::Flow,
     login::{Failure, Request},
     policy::{Attempt, Attempts, NotNow},
 };
@@ -72,8 +73,9 @@ impl Service {
             let text = "a new client may not sign anybody in by password: leave --new-client out";
             return Err(ServiceError::new(Kind::InvalidArgument, text));
         }
+        let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
-        let plan = self.plan(&caller.owner, &accounts, named, &options)?;
+        let mut plan = self.plan(&caller.owner, &accounts, named, &options)?;
         let base = LoginInfo {
             account: plan.key.name.to_string(),
             issuer: plan.profile.url.to_string(),
@@ -81,7 +83,8 @@ impl Service {
             ..LoginInfo::default()
         };
         if options.if_needed == Some(true)
-            && let Some(record) = plan.record.as_ref().filter(|record| !record.state.wants_login())
+            && let Some(record) =
+                plan.record.as_ref().filter(|record| !self.wants_login(&who, record))
         {
             let subject = record.subject.as_ref().map(|subject| subject.sub.clone());
             return Ok(LoginInfo { subject, state: login_state::DONE.into(), ..base });
@@ -89,6 +92,7 @@ impl Service {
         if let Some(record) = plan.record.as_ref().filter(|record| record.is_locked()) {
             return Err(locked(record));
         }
+        self.permit_login(&who, Flow::Password, &mut plan, &options)?;
         self.takes_logins()?;
         let wish = Wish { scopes: &plan.scopes, name: None, initial_access_token: None };
         let owner = &caller.owner;
@@ -118,7 +122,8 @@ impl Service {
             );
         }
         let (subject, more) = signed_in?;
-        let mut remarks = told(&left_out);
+        let mut remarks = std::mem::take(&mut plan.remarks);
+        remarks.extend(told(&left_out));
         remarks.extend(more);
         Ok(LoginInfo { subject, remarks, state: login_state::DONE.into(), ..base })
     }

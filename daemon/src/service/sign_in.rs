@@ -16,7 +16,7 @@ use crate::{
     token::Publisher as _,
 };
 
-use super::{Service, ServiceError, passphrases::locked};
+use super::{Service, ServiceError, passphrases::locked, policy::is_doubt};
 
 /// Who signed in (`sub`), and what they should know.
 pub(super) type SignedIn = (Option<String>, Vec<String>);
@@ -63,6 +63,15 @@ impl Service {
         client: &ClientRecord,
         tokens: Tokens,
     ) -> Result<SignedIn, Failure> {
+        // The rules may be others than when it began.
+        let who = self.who(&owner.user).await;
+        let permitted = self.permit_issuer(&who, &request.profile);
+        let permitted = permitted.and_then(|()| self.permit_scopes(&who, &request.scopes));
+        if let Err(error) = permitted
+            && !is_doubt(&error)
+        {
+            return Err(error.into());
+        }
         let Some(refresh_token) = tokens.refresh_token.clone() else {
             let text = format!(
                 "{} gave no refresh token: its client lacks the grant refresh_token or the scope offline_access",

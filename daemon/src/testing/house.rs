@@ -37,7 +37,7 @@ use crate::{
     store::{Journal, SqliteStore, StateDir},
     token::{Broker, Refresher},
     token_file::{Files, Ownership},
-    users::Users,
+    users::{Membership, Users},
 };
 
 /// A user who can have accounts.
@@ -129,8 +129,12 @@ impl Guards for NoGuards {
     }
 }
 
-/// Who has which uid, and who is in which group.
-pub struct TestUsers(pub Mutex<HashMap<u32, String>>, pub Mutex<Vec<(String, String)>>);
+/// Who has which uid, who is in which group, and whether the name service has died since.
+pub struct TestUsers(
+    pub Mutex<HashMap<u32, String>>,
+    pub Mutex<Vec<(String, String)>>,
+    pub AtomicBool,
+);
 
 #[async_trait]
 impl Users for TestUsers {
@@ -138,8 +142,20 @@ impl Users for TestUsers {
         self.0.lock().unwrap().get(&uid).cloned()
     }
 
-    async fn is_in_group(&self, user: &str, group: &str) -> bool {
-        self.1.lock().unwrap().contains(&(user.to_owned(), group.to_owned()))
+    async fn groups_of(&self, user: &str, groups: &[String]) -> Membership {
+        if self.2.load(SeqCst) {
+            TestClock::default().sleep(Duration::from_secs(5)).await;
+        }
+        self.remembered_groups(user, groups)
+    }
+
+    fn remembered_groups(&self, user: &str, groups: &[String]) -> Membership {
+        if self.2.load(SeqCst) {
+            return Membership::new();
+        }
+        let members = self.1.lock().unwrap();
+        let is_in = |group: &String| members.contains(&(user.to_owned(), group.clone()));
+        groups.iter().map(|group| (group.clone(), is_in(group))).collect()
     }
 }
 
@@ -190,7 +206,7 @@ impl House {
     /// With this `iamd.toml`, and the issuers `wlcg` and `cms` (a client per user).
     pub fn with(toml: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["issuers.d", "shipped", "sessions", "run"] {
+        for name in ["issuers.d", "policy.d", "shipped", "sessions", "run"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         fs::create_dir(dir.path().join("users")).unwrap();
@@ -242,6 +258,7 @@ impl House {
             file: at("iamd.toml"),
             issuers: at("issuers.d"),
             shipped_issuers: at("shipped"),
+            policy: at("policy.d"),
         };
         let config = Config::load(&sources).unwrap();
         let clock = TestClock::at(1_000_000);
@@ -250,7 +267,7 @@ impl House {
         let audit = Arc::new(TestAudit::default());
         let names = [(0, "root"), (ALICE, "alice"), (BOB, "bob")];
         let names = names.map(|(uid, name)| (uid, name.to_owned())).into_iter().collect();
-        let users = Arc::new(TestUsers(Mutex::new(names), Mutex::default()));
+        let users = Arc::new(TestUsers(Mutex::new(names), Mutex::default(), AtomicBool::default()));
         let rules = StayRules { grace: config.sessions.grace, linger_dir: None };
         let (sessions, events) =
             Sessions::new(at("sessions"), rules, clock.clone(), Arc::new(SystemRandom));
@@ -290,6 +307,29 @@ impl House {
             disk_full: Arc::default(),
             tasks,
         }
+    }
+
+    /// A file of rules, in force with the next reload.
+    pub fn rules(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join(format!("policy.d/{name}.toml")), text).unwrap();
+    }
+
+    /// A house with these rules in force.
+    pub fn ruled(text: &str) -> Self {
+        let house = Self::new();
+        house.rules("rules", text);
+        house.service.reload(0).unwrap();
+        house
+    }
+
+    /// The user is in the group from now on.
+    pub fn join(&self, user: &str, group: &str) {
+        self.users.1.lock().unwrap().push((user.into(), group.into()));
+    }
+
+    /// The name service is dead from now on, or lives again.
+    pub fn name_service_dies(&self, dead: bool) {
+        self.users.2.store(dead, SeqCst);
     }
 
     /// The caller with this uid.

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`TOKENS`] | `GetToken(s account, a{sv} options) → a{sv}` | the caller's uid: own accounts only |
 //! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Add(s account, a{sv} options, a{sh} secrets) → a{sv}`, `Edit(s account, a{sv} options) → a{sv}`, `Rename(s account, s new_name) → a{sv}`, `SetDefault(s account) → a{sv}`, `Remove(s account, a{sv} options) → a{sv}`, `Secrets(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginWithPassword(s account, a{sv} options, s user_name, a{sh} secrets) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `Lock(s account)`, `Unlock(s account, a{sv} options, h passphrase)`, `SetPassphrase(s account, a{sh} secrets) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Issuer(s issuer) → a{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
-//! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}`, `Revoke(a{sv} options) → a{sv}`, `SetDrain(a{sv} options) → a{sv}`, `Drain() → a{sv}`, `PasswordFlows() → aa{sv}`, `EnablePasswordFlow(a{sv} options) → a{sv}`, `DisablePasswordFlow(a{sv} options) → a{sv}` | polkit `org.iamd1.admin.*` |
+//! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}`, `Revoke(a{sv} options) → a{sv}`, `SetDrain(a{sv} options) → a{sv}`, `Drain() → a{sv}`, `PasswordFlows() → aa{sv}`, `EnablePasswordFlow(a{sv} options) → a{sv}`, `DisablePasswordFlow(a{sv} options) → a{sv}`, `CheckPolicy() → a{sv}`, `ExplainPolicy(s user) → aa{sv}` | polkit `org.iamd1.admin.*` |
 //!
 //! Everywhere an account is named, the empty string means the default account. Arguments and
 //! replies are dictionaries, so that members can be added without a break; an unknown member is
@@ -28,13 +28,14 @@ mod change;
 mod login;
 #[cfg(feature = "bus")]
 mod password;
+mod policy;
 #[cfg(feature = "bus")]
 mod site;
 #[cfg(feature = "bus")]
 mod token;
 
 #[cfg(feature = "bus")]
-pub use {account::*, admin::*, change::*, login::*, password::*, site::*, token::*};
+pub use {account::*, admin::*, change::*, login::*, password::*, policy::*, site::*, token::*};
 
 /// The well-known name on the system bus. The version changes only on a break.
 pub const NAME: &str = "org.iamd1";

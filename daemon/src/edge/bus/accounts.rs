@@ -268,7 +268,7 @@ impl Accounts {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<IssuerInfo>, BusError> {
         let caller = self.caller(&header, connection).await?;
-        Ok(self.service.issuers(&caller)?)
+        Ok(self.service.issuers(&caller).await?)
     }
 
     /// One issuer, asked now.

@@ -6,7 +6,7 @@ use iamd_protocol::{
     bus::{
         ACTION_DRAIN, ACTION_INSPECT, ACTION_PASSWORD_FLOW, ACTION_RELOAD, ACTION_REVOKE,
         DrainInfo, DrainOptions, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply,
-        RevokeOptions, RevokeReply, SessionInfo, UserInfo,
+        PolicyCheck, PolicyLine, RevokeOptions, RevokeReply, SessionInfo, UserInfo,
     },
     error::Kind,
 };
@@ -170,5 +170,26 @@ impl Admin {
     ) -> Result<DrainInfo, BusError> {
         let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
         Ok(self.service.drain_state(by))
+    }
+
+    /// What is wrong with the configuration on disk, or what its rules come to.
+    async fn check_policy(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<PolicyCheck, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.check_policy(by).await)
+    }
+
+    /// What a user may do by the configuration in force, and which lines decided.
+    async fn explain_policy(
+        &self,
+        user: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<PolicyLine>, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.explain_policy(by, user).await?)
     }
 }

@@ -328,7 +328,7 @@ async fn the_public_client_is_the_one_of_the_issuers_file() {
     let force = TokenOptions { force_new: Some(true), ..TokenOptions::default() };
     let token = house.service.token(&house.caller(ALICE), "pub", force).await.unwrap();
     assert_eq!(token.token, "at-2");
-    let issuers = house.service.issuers(&house.caller(ALICE)).unwrap();
+    let issuers = house.service.issuers(&house.caller(ALICE)).await.unwrap();
     let public: Vec<_> =
         issuers.iter().filter(|issuer| issuer.public_client == Some(true)).collect();
     assert_eq!((public.len(), public[0].name.as_str()), (1, "pub"));

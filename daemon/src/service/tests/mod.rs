@@ -17,6 +17,7 @@ mod passphrases;
 mod password_flow;
 mod password_login;
 mod plan;
+mod policy;
 mod remove;
 mod rename;
 mod resume;

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use iamd_protocol::bus::{
-    ACTION_INSPECT, ACTION_RELOAD, DrainInfo, DrainOptions, RevokeOptions, RevokeReply,
-    SessionInfo, UserInfo,
+    ACTION_INSPECT, ACTION_RELOAD, DrainInfo, DrainOptions, PolicyCheck, PolicyLine, RevokeOptions,
+    RevokeReply, SessionInfo, UserInfo,
 };
 use zbus::OwnedVariant;
 use zbus_polkit::policykit1::AuthorizationResult;
@@ -76,6 +76,12 @@ async fn root_is_not_asked_about() {
     line.call(ADMIN, "SetDrain", &(on,)).await.unwrap();
     let body = line.call(ADMIN, "Drain", &()).await.unwrap();
     assert!(body.body().deserialize::<DrainInfo>().unwrap().on);
+    let body = line.call(ADMIN, "CheckPolicy", &()).await.unwrap();
+    let check: PolicyCheck = body.body().deserialize().unwrap();
+    assert!(check.good && check.problems.is_empty() && check.lines.len() > 10);
+    let body = line.call(ADMIN, "ExplainPolicy", &("alice",)).await.unwrap();
+    let lines: Vec<PolicyLine> = body.body().deserialize().unwrap();
+    assert!(lines.iter().all(|line| line.whom == "alice" && !line.decided_by.is_empty()));
 }
 
 #[tokio::test]
@@ -85,14 +91,15 @@ async fn a_user_is_an_administrator_only_where_polkit_says_so() {
     let line = Line::between(House::new(), Callers::always(ALICE), with_polkit).await;
     assert_eq!(line.call_as(":1.7", ADMIN, "Users").await, Ok(()));
     assert_eq!(line.call_as(":1.7", ADMIN, "Sessions").await, Ok(()));
+    assert_eq!(line.call_as(":1.7", ADMIN, "CheckPolicy").await, Ok(()));
     assert_eq!(line.call_as(":1.7", ADMIN, "Reload").await.err(), named(Kind::NotAuthorized));
     let asked = ASKED.lock().unwrap().clone();
     let actions: Vec<&str> = asked.iter().map(|(_, action)| action.as_str()).collect();
-    assert_eq!(actions, [ACTION_INSPECT, ACTION_INSPECT, ACTION_RELOAD]);
+    assert_eq!(actions, [ACTION_INSPECT, ACTION_INSPECT, ACTION_INSPECT, ACTION_RELOAD]);
     assert!(asked.iter().all(|(name, _)| name.contains(":1.7")), "{asked:?}");
     let done = line.house.audit.of(crate::audit::Kind::Administration);
     let results: Vec<&str> = done.iter().map(|record| record.result.as_str()).collect();
-    assert_eq!(results, ["ok", "ok", "NotAuthorized"]);
+    assert_eq!(results, ["ok", "ok", "ok", "NotAuthorized"]);
 }
 
 #[tokio::test]
@@ -102,7 +109,7 @@ async fn without_polkit_nobody_but_root_is_one() {
         client.serve_at("/nothing", Fails)
     })
     .await;
-    for member in ["Reload", "Users", "Sessions"] {
+    for member in ["Reload", "Users", "Sessions", "CheckPolicy"] {
         let error = line.call_as(":1.7", ADMIN, member).await.err();
         assert_eq!(error, named(Kind::NotAuthorized), "{member}");
         // A caller without a name on the bus is nobody polkit could know.

@@ -8,6 +8,7 @@ mod configuration;
 mod logins;
 mod passphrases;
 mod passwords;
+mod policy;
 mod tokens;
 
 use iamd_protocol::bus::{AddOptions, EditOptions};
