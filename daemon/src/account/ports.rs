@@ -4,6 +4,7 @@
 mod clients;
 mod files;
 mod refresh;
+pub mod upkeep;
 
 use std::time::Duration;
 

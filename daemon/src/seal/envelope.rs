@@ -45,6 +45,11 @@ pub enum Kind {
     Journal = 4,
 }
 
+impl Kind {
+    /// Every kind that is kept in a row of the store.
+    pub const OF_ROWS: [Self; 3] = [Self::Account, Self::Client, Self::Settings];
+}
+
 /// What a sealed record is bound to.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound<'a> {
@@ -157,6 +162,21 @@ impl Keyring {
         let bound = Bound { kind, row, generation, user: &user, issuer: &issuer };
         let plaintext = decrypt(&data_key, &parts.body_nonce, &body_data(&bound), parts.body)?;
         Ok(Opened { generation, user, issuer, plaintext })
+    }
+
+    /// Opens a row of whatever kind it is.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`].
+    pub fn open_row(&self, row: &str, sealed: &[u8]) -> Result<(Kind, Opened), OpenError> {
+        let mut failure = OpenError::Tampered;
+        for kind in Kind::OF_ROWS {
+            match self.open(kind, row, sealed) {
+                Ok(opened) => return Ok((kind, opened)),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 
     /// The id of the key that sealed this, whether it is in the keyring or not.

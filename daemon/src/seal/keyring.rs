@@ -166,6 +166,11 @@ impl Keyring {
         self.of_credential > 0
     }
 
+    /// How many of the keys, the first ones, the credential has.
+    pub fn of_credential(&self) -> usize {
+        self.of_credential
+    }
+
     /// The keys of a text.
     #[cfg(test)]
     pub(crate) fn parse(text: &str) -> Self {
