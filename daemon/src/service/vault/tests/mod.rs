@@ -1,9 +1,11 @@
 //! The vault on a real SQLite file, journal and keyring.
 
 mod attack;
+mod backup;
 mod crash;
 mod guarded;
 mod machine;
+mod rekey;
 mod rename;
 mod replay;
 

@@ -22,10 +22,10 @@ use crate::{
     seal::backup::{BackupError, BackupOpener, BackupSealer, CHUNK, FRAME, frame},
 };
 
-pub(super) const KEYRING: u8 = 1;
-pub(super) const ROW: u8 = 2;
-pub(super) const ENTRY: u8 = 3;
-pub(super) const END: u8 = 4;
+pub(in crate::service::vault) const KEYRING: u8 = 1;
+pub(in crate::service::vault) const ROW: u8 = 2;
+pub(in crate::service::vault) const ENTRY: u8 = 3;
+pub(in crate::service::vault) const END: u8 = 4;
 
 const HEAD: usize = 5;
 /// The longest record that is read.
@@ -35,23 +35,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a backup says of itself, readable without the passphrase.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Header {
-    pub(super) node: String,
-    pub(super) version: String,
-    pub(super) made_at: u64,
-    pub(super) with_keys: bool,
-    pub(super) keys: Vec<String>,
+pub(in crate::service::vault) struct Header {
+    pub(in crate::service::vault) node: String,
+    pub(in crate::service::vault) version: String,
+    pub(in crate::service::vault) made_at: u64,
+    pub(in crate::service::vault) with_keys: bool,
+    pub(in crate::service::vault) keys: Vec<String>,
 }
 
 /// The last record.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct End {
-    pub(super) rows: u64,
-    pub(super) entries: u64,
-    pub(super) sha256: String,
+pub(in crate::service::vault) struct End {
+    pub(in crate::service::vault) rows: u64,
+    pub(in crate::service::vault) entries: u64,
+    pub(in crate::service::vault) sha256: String,
 }
 
-pub(super) fn invalid(error: BackupError) -> UpkeepError {
+pub(in crate::service::vault) fn invalid(error: BackupError) -> UpkeepError {
     UpkeepError::Invalid { text: error.to_string() }
 }
 
@@ -60,7 +60,7 @@ fn transfer(text: impl Into<String>) -> UpkeepError {
 }
 
 /// Seals records into chunks and sends them off.
-pub(super) struct Frames<'a> {
+pub(in crate::service::vault) struct Frames<'a> {
     sealer: BackupSealer,
     to: Sink<'a>,
     chunk: Zeroizing<Vec<u8>>,
@@ -69,7 +69,7 @@ pub(super) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    pub(super) async fn begin(
+    pub(in crate::service::vault) async fn begin(
         sealer: BackupSealer,
         preamble: &[u8],
         to: Sink<'a>,
@@ -80,7 +80,11 @@ impl<'a> Frames<'a> {
         Ok(frames)
     }
 
-    pub(super) async fn put(&mut self, kind: u8, body: &[&[u8]]) -> Result<(), UpkeepError> {
+    pub(in crate::service::vault) async fn put(
+        &mut self,
+        kind: u8,
+        body: &[&[u8]],
+    ) -> Result<(), UpkeepError> {
         let length: usize = body.iter().map(|part| part.len()).sum();
         let length = u32::try_from(length).map_err(|_| transfer("a record is too long"))?;
         let head = [&[kind][..], &length.to_be_bytes()].concat();
@@ -100,7 +104,7 @@ impl<'a> Frames<'a> {
     }
 
     /// The end; the digest and the size of all.
-    pub(super) async fn finish(
+    pub(in crate::service::vault) async fn finish(
         mut self,
         rows: u64,
         entries: u64,
@@ -138,7 +142,7 @@ fn gone(error: &std::io::Error) -> UpkeepError {
 }
 
 /// Receives chunks, opens them, and takes the records out of them.
-pub(super) struct Records<'a> {
+pub(in crate::service::vault) struct Records<'a> {
     opener: BackupOpener,
     from: Source<'a>,
     chunk: Zeroizing<Vec<u8>>,
@@ -151,13 +155,20 @@ pub(super) struct Records<'a> {
 
 impl<'a> Records<'a> {
     /// `read` bytes came before; more than `most` are not read.
-    pub(super) fn new(opener: BackupOpener, from: Source<'a>, read: u64, most: u64) -> Self {
+    pub(in crate::service::vault) fn new(
+        opener: BackupOpener,
+        from: Source<'a>,
+        read: u64,
+        most: u64,
+    ) -> Self {
         let (chunk, digest) = (Zeroizing::default(), Sha256::new());
         Self { opener, from, chunk, at: 0, ended: false, digest, bytes: read, most }
     }
 
     /// The next record, up to the end and not beyond it.
-    pub(super) async fn next(&mut self) -> Result<(u8, Zeroizing<Vec<u8>>), UpkeepError> {
+    pub(in crate::service::vault) async fn next(
+        &mut self,
+    ) -> Result<(u8, Zeroizing<Vec<u8>>), UpkeepError> {
         let digest = self.digest.clone();
         let head = self.take(HEAD).await?;
         let kind = head[0];
@@ -174,7 +185,7 @@ impl<'a> Records<'a> {
     }
 
     /// After the end: that nothing else comes; the digest and the size of all.
-    pub(super) async fn finish(self) -> Result<(String, u64), UpkeepError> {
+    pub(in crate::service::vault) async fn finish(self) -> Result<(String, u64), UpkeepError> {
         if self.at != self.chunk.len() || !self.ended {
             return Err(invalid(BackupError::Trailing));
         }
@@ -221,7 +232,10 @@ impl<'a> Records<'a> {
 }
 
 /// Reads so many bytes; an end before them is a backup that is cut off.
-pub(super) async fn read_exact(from: Source<'_>, to: &mut [u8]) -> Result<(), UpkeepError> {
+pub(in crate::service::vault) async fn read_exact(
+    from: Source<'_>,
+    to: &mut [u8],
+) -> Result<(), UpkeepError> {
     let read = tokio::time::timeout(PATIENCE, from.read_exact(to)).await;
     match read.map_err(|_| slow())? {
         Ok(_) => Ok(()),

@@ -1,7 +1,7 @@
 //! Looking after all that is kept: sealing it with another key, reading all of it, backups. Rows
 //! are taken as they are; what a user's passphrase guards inside is neither opened nor needed.
 
-mod frames;
+pub(super) mod frames;
 mod read;
 mod reseal;
 mod survey;
