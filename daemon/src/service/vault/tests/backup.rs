@@ -195,7 +195,8 @@ async fn a_wrong_passphrase_and_a_file_that_was_changed_or_cut_change_nothing() 
     let other = secret("the words of another");
     let wrong = Arc::clone(&new).read_backup(&other, &mut &bytes[..]).await;
     assert!(refusal(wrong).contains("passphrase"));
-    for at in (0..bytes.len()).step_by(97) {
+    // Each byte is the outer seal's test; here it is that nothing of it gets further.
+    for at in (0..bytes.len()).step_by(701) {
         let mut changed = bytes.clone();
         changed[at] ^= 0x20;
         refusal(read(&new, &changed).await);
