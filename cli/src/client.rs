@@ -10,6 +10,7 @@ mod clean;
 mod errors;
 mod passphrases;
 mod proxies;
+mod upkeep;
 
 use std::cell::Cell;
 use std::ffi::OsStr;

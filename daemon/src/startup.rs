@@ -16,7 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use zbus::connection::Builder;
 
 use crate::{
-    account::{Guards, ports::Vault},
+    account::{
+        Guards,
+        ports::{Vault, upkeep::Upkeep},
+    },
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, Sources},
@@ -78,6 +81,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         StoreVault::open(state_dir, credential(), Arc::clone(&random), Arc::clone(&clock)).await?;
     let vault = Arc::new(vault);
     let guards: Arc<dyn Guards> = vault.clone();
+    let upkeep: Arc<dyn Upkeep> = vault.clone();
     let vault: Arc<dyn Vault> = vault;
     match vault.replay().await {
         Ok(0) => {}
@@ -119,6 +123,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         node: node_name(),
         vault,
         guards,
+        upkeep,
         issuers,
         broker,
         logins,
@@ -141,6 +146,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         let which = Adoptable { services: users.services, min_uid: users.min_uid };
         at_start.reconcile(&Login1::SystemBus, &which).await;
         here.resume_users().await;
+        here.resume_rekey().await;
     });
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     tracing::info!(

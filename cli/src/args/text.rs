@@ -214,7 +214,40 @@ pub(crate) const ADMIN: &str = "\
 Examples:
   iamctl admin users
   iamctl admin sessions --json
-  iamctl admin reload";
+  iamctl admin reload
+  iamctl admin backup /root/iamd.backup";
+pub(crate) const REKEY: &str = "\
+Examples:
+  iamctl admin rekey             a new key; seal every record with it
+  iamctl admin rekey --status    how that stands
+  iamctl admin rekey --retire    afterwards: take the old key out of the keyring";
+pub(crate) const REKEY_ABOUT: &str = "\
+Users and their tokens go on meanwhile, and accounts with a passphrase stay locked. The work is \
+the daemon's: Ctrl-C ends this command only. What was interrupted goes on with the next start of \
+iamd, or when this command is run again. The old key stays in the keyring until --retire. Where \
+the key comes from a systemd credential, put a new line on top of it and restart iamd first.";
+pub(crate) const BACKUP: &str = "\
+Examples:
+  iamctl admin backup /root/iamd.backup
+  iamctl admin backup --passphrase-fd 3 /root/iamd.backup 3< /root/words
+  iamctl admin backup --verify /root/iamd.backup    check it, change nothing";
+pub(crate) const BACKUP_ABOUT: &str = "\
+The file is one moment of all accounts, clients and settings, with the keyring, sealed with the \
+passphrase: keep the two apart. With --without-keys the keyring has to be kept besides. Users go \
+on meanwhile. An issuer that replaces refresh tokens makes the ones in a backup useless with their \
+next use: back up often, and see iamd(8).";
+pub(crate) const RESTORE: &str = "\
+Examples:
+  iamctl admin restore /root/iamd.backup              on a fresh node
+  iamctl admin restore --replace /root/iamd.backup    give up what is here";
+pub(crate) const RESTORE_ABOUT: &str = "\
+Everything about the backup is checked first; then all of it is in force, or nothing is changed. \
+Stop iamd on the node that it comes from, for ever: a refresh token that is replaced with each use \
+can be used by one node only, and two make the issuer end the sign-in.";
+pub(crate) const STORE: &str = "\
+Examples:
+  iamctl admin store check
+  iamctl admin store check --json";
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   iamctl completions bash > ~/.local/share/bash-completion/completions/iamctl

@@ -2,8 +2,9 @@
 //! other users send; here it is checked once more, in one place, before anything is printed.
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, LogoutReply,
-    RemoveReply, SessionInfo, StatusReply, TokenReply, UserInfo,
+    AccountInfo, AccountSecrets, BackupReply, ChangeReply, Finding, IssuerInfo, LoginInfo,
+    LogoutReply, RekeyState, RemoveReply, RestoreReply, SessionInfo, StatusReply, StoreReport,
+    TokenReply, UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -69,6 +70,10 @@ clean_fields! {
     Finding: name level text advice;
     UserInfo: user;
     SessionInfo: session user service rhost;
+    RekeyState: state key older_keys unreadable retired message;
+    BackupReply: node version keys digest remarks;
+    RestoreReply: node version key digest remarks;
+    StoreReport: integrity keys unreadable accounts_without_client clients_without_account;
 }
 
 impl Clean for LoginInfo {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
-    LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply, SessionInfo, StatusReply,
-    TokenOptions, TokenReply, UnlockOptions, UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, EditOptions,
+    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, RekeyOptions, RekeyState,
+    RemoveOptions, RemoveReply, RestoreOptions, RestoreReply, SessionInfo, StatusReply,
+    StoreReport, TokenOptions, TokenReply, UnlockOptions, UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -61,4 +62,17 @@ pub(super) trait Admin {
     async fn reload(&self) -> zbus::Result<()>;
     async fn users(&self) -> zbus::Result<Vec<UserInfo>>;
     async fn sessions(&self) -> zbus::Result<Vec<SessionInfo>>;
+    async fn rekey(&self, options: RekeyOptions) -> zbus::Result<RekeyState>;
+    async fn rekey_progress(&self) -> zbus::Result<RekeyState>;
+    async fn backup(
+        &self,
+        options: BackupOptions,
+        descriptors: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<BackupReply>;
+    async fn restore(
+        &self,
+        options: RestoreOptions,
+        descriptors: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<RestoreReply>;
+    async fn check_store(&self) -> zbus::Result<StoreReport>;
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod add;
 mod add_plan;
 mod admin;
+mod backup;
 mod clients;
 mod completion;
 mod default;
@@ -21,6 +22,7 @@ mod passphrases;
 mod plan;
 mod presence;
 mod registration;
+mod rekey;
 mod remove;
 mod rename;
 mod secrets;
@@ -42,13 +44,14 @@ pub use error::ServiceError;
 pub use handed::Handed;
 use passphrases::Locks;
 pub use presence::Presence;
+use rekey::Maintenance;
 pub use sessions::NewLogin;
 use tokio::sync::watch;
 
 use crate::{
     account::{
         Guards, Owner,
-        ports::{Issuers, Vault},
+        ports::{Issuers, Vault, upkeep::Upkeep},
     },
     audit::Audit,
     clock::{Clock, Random},
@@ -80,6 +83,8 @@ pub struct Parts {
     pub vault: Arc<dyn Vault>,
     /// The passphrases of accounts.
     pub guards: Arc<dyn Guards>,
+    /// The keys that seal, backups.
+    pub upkeep: Arc<dyn Upkeep>,
     /// The issuers.
     pub issuers: Arc<dyn Issuers>,
     /// Access tokens.
@@ -105,6 +110,7 @@ pub struct Service {
     node: String,
     vault: Arc<dyn Vault>,
     locks: Locks,
+    maintenance: Maintenance,
     issuers: Arc<dyn Issuers>,
     broker: Arc<Broker>,
     logins: Arc<Logins>,
@@ -128,6 +134,7 @@ impl Service {
             node: parts.node,
             vault: parts.vault,
             locks: Locks::new(parts.guards),
+            maintenance: Maintenance::new(parts.upkeep),
             issuers: parts.issuers,
             broker: parts.broker,
             logins: parts.logins,

@@ -22,7 +22,7 @@ use super::{NoRandom, TestClock, TestIssuers, TestVault, tokens};
 use crate::{
     account::{
         AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
-        ports::{Identity, PollAnswer, Tokens, Vault, VaultError},
+        ports::{Identity, PollAnswer, Tokens, Vault, VaultError, upkeep::*},
     },
     audit::{Audit, Event, Kind},
     clock::{Clock as _, SystemRandom},
@@ -117,6 +117,61 @@ impl Guards for NoGuards {
     }
 }
 
+/// A vault in memory has no keys.
+struct NoUpkeep;
+
+fn nothing_kept() -> VaultError {
+    VaultError::Unavailable { text: "nothing is sealed here".into() }
+}
+
+#[async_trait]
+impl Upkeep for NoUpkeep {
+    fn keys(&self) -> Keys {
+        Keys { current: "none".into(), from_credential: false, older: vec![] }
+    }
+
+    async fn renew_key(&self) -> Result<(), UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn stale(&self) -> Result<Stale, VaultError> {
+        Ok(Stale::default())
+    }
+
+    async fn reseal(&self, _: &str) -> Result<Resealed, VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn reseal_journal(&self) -> Result<(), VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn retire(&self) -> Result<Vec<String>, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn inspect(&self) -> Result<Inspection, VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn back_up(
+        &self,
+        _: About,
+        _: &SecretString,
+        _: Sink<'_>,
+    ) -> Result<Contents, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn read_backup(
+        self: Arc<Self>,
+        _: &SecretString,
+        _: Source<'_>,
+    ) -> Result<Box<dyn Checked>, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+}
+
 /// Who has which uid, and who is in which group.
 pub struct TestUsers(pub Mutex<HashMap<u32, String>>, pub Mutex<Vec<(String, String)>>);
 
@@ -190,7 +245,7 @@ impl House {
         fs::write(dir.path().join("shipped/cms.toml"), cms).unwrap();
         fs::write(dir.path().join("iamd.toml"), toml).unwrap();
         let vault = Arc::new(TestVault::default());
-        Self::build(dir, vault.clone(), vault.clone(), Arc::new(NoGuards))
+        Self::build(dir, vault.clone(), vault.clone(), Arc::new(NoGuards), Arc::new(NoUpkeep))
     }
 
     /// With a vault that seals, on a disk.
@@ -209,7 +264,7 @@ impl House {
         drop(self);
         let vault = Arc::new(open_vault(dir.path(), at.0).await);
         vault.replay().await.unwrap();
-        let house = Self::build(dir, test, vault.clone(), vault);
+        let house = Self::build(dir, test, vault.clone(), vault.clone(), vault);
         house.clock.set(at.0);
         *house.users.0.lock().unwrap() = users;
         house
@@ -220,6 +275,7 @@ impl House {
         vault: Arc<TestVault>,
         kept: Arc<dyn Vault>,
         guards: Arc<dyn Guards>,
+        upkeep: Arc<dyn Upkeep>,
     ) -> Self {
         let at = |name: &str| -> PathBuf { dir.path().join(name) };
         let sources = Sources {
@@ -245,6 +301,7 @@ impl House {
             node: "login1".into(),
             vault: kept.clone(),
             guards,
+            upkeep,
             issuers: issuers.clone(),
             broker: Broker::new(refresher, clock.clone()),
             logins: Logins::new(issuers.clone(), clock.clone()),

@@ -3,13 +3,17 @@
 use std::{collections::HashMap, sync::Arc};
 
 use iamd_protocol::{
-    bus::{ACTION_INSPECT, ACTION_RELOAD, SessionInfo, UserInfo},
+    bus::{
+        ACTION_BACKUP, ACTION_INSPECT, ACTION_KEYS, ACTION_RELOAD, BackupOptions, BackupReply,
+        RekeyOptions, RekeyState, RestoreOptions, RestoreReply, SessionInfo, StoreReport, UserInfo,
+        backup,
+    },
     error::Kind,
 };
-use zbus::{Connection, interface, message::Header};
+use zbus::{Connection, OwnedFd, interface, message::Header};
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
-use super::{BusError, Callers};
+use super::{BusError, Callers, pipes};
 use crate::service::{Service, ServiceError};
 
 pub(super) struct Admin {
@@ -100,5 +104,64 @@ impl Admin {
     ) -> Result<Vec<SessionInfo>, BusError> {
         let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
         Ok(self.service.all_sessions(by))
+    }
+
+    /// Seals all records with another key while everything goes on, or goes on with that.
+    async fn rekey(
+        &self,
+        options: RekeyOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RekeyState, BusError> {
+        let by = self.authorise(&header, connection, ACTION_KEYS).await?;
+        Ok(self.service.rekey(by, options).await?)
+    }
+
+    /// How that stands.
+    async fn rekey_progress(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RekeyState, BusError> {
+        let by = self.authorise(&header, connection, ACTION_KEYS).await?;
+        Ok(self.service.rekey_progress(by).await?)
+    }
+
+    /// Writes a backup of all records into a pipe.
+    async fn backup(
+        &self,
+        options: BackupOptions,
+        descriptors: HashMap<String, OwnedFd>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<BackupReply, BusError> {
+        let by = self.authorise(&header, connection, ACTION_BACKUP).await?;
+        let (data, passphrase) = pipes::of_backup(descriptors).await?;
+        let mut to = pipes::writer(data, backup::DATA)?;
+        Ok(self.service.back_up(by, options, &passphrase, &mut to).await?)
+    }
+
+    /// Reads a backup from a pipe, checks it, and puts it into the store.
+    async fn restore(
+        &self,
+        options: RestoreOptions,
+        descriptors: HashMap<String, OwnedFd>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RestoreReply, BusError> {
+        let by = self.authorise(&header, connection, ACTION_BACKUP).await?;
+        let (data, passphrase) = pipes::of_backup(descriptors).await?;
+        let mut from = pipes::reader(data, backup::DATA)?;
+        Ok(self.service.restore(by, options, &passphrase, &mut from).await?)
+    }
+
+    /// Reads all records and says what is wrong with them.
+    async fn check_store(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<StoreReport, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.check_store(by).await?)
     }
 }

@@ -18,6 +18,7 @@ mod rename;
 mod session_end;
 mod sign_in;
 mod tokens;
+mod upkeep;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
