@@ -18,7 +18,7 @@ pub(crate) use account::{
     Account, AddAccount, DefaultAccount, EditAccount, LoginShown, RemoveAccount, RenameAccount,
     ShowAccount,
 };
-pub(crate) use admin::Admin;
+pub(crate) use admin::{Admin, Drain, Revoke};
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Login, Logout};
 pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};

@@ -5,6 +5,7 @@
 //! limit for the connection itself). What has not come in time is given up; the thread ends
 //! with the program.
 
+mod admin;
 mod changes;
 mod clean;
 mod errors;
@@ -18,8 +19,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, SessionInfo,
-    StatusReply, TokenOptions, TokenReply, UserInfo,
+    AccountInfo, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, StatusReply,
+    TokenOptions, TokenReply,
 };
 use iamd_protocol::error::Kind;
 use zbus::Connection;
@@ -32,7 +33,7 @@ use crate::interrupt;
 pub(crate) use changes::Secrets;
 use clean::Clean;
 use errors::failure;
-use proxies::{AccountsProxy, AdminProxy, TokensProxy};
+use proxies::{AccountsProxy, TokensProxy};
 
 /// How long a call may take altogether. Longer than the daemon waits for an issuer (30 s, after
 /// 10 s in the queue): an issuer that is silent must not look like a daemon that is.
@@ -174,21 +175,6 @@ impl Client {
     /// What the daemon finds when it looks at itself.
     pub(crate) fn diagnose(&self) -> Result<Vec<Finding>, Failure> {
         self.call(async |bus| AccountsProxy::new(&bus).await?.diagnose().await)
-    }
-
-    /// Makes the daemon read its configuration again.
-    pub(crate) fn reload(&self) -> Result<(), Failure> {
-        self.call(async |bus| AdminProxy::new(&bus).await?.reload().await)
-    }
-
-    /// All users.
-    pub(crate) fn users(&self) -> Result<Vec<UserInfo>, Failure> {
-        self.call(async |bus| AdminProxy::new(&bus).await?.users().await)
-    }
-
-    /// All sessions.
-    pub(crate) fn sessions(&self) -> Result<Vec<SessionInfo>, Failure> {
-        self.call(async |bus| AdminProxy::new(&bus).await?.sessions().await)
     }
 
     /// Has the thread make a call, and waits for it no longer than the limit.

@@ -2,6 +2,8 @@
 //! answers from its own definitions and, for names of accounts and issuers and for scopes, from the
 //! daemon.
 
+mod scripts;
+
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
-use clap_complete::env::{CompleteEnv, Shells};
+use clap_complete::env::{CompleteEnv, Fish, Shells};
 use iamd_protocol::variables::IAMD_BUS_ADDRESS;
 
 use crate::args::Cli;
@@ -18,6 +20,7 @@ use crate::clock::Stopwatch;
 use crate::environment::Environment;
 use crate::failure::Failure;
 
+const SHELLS: Shells<'_> = Shells(&[&scripts::BASH, &Fish, &scripts::ZSH]);
 /// The variable that asks for completions.
 const VARIABLE: &str = "IAMCTL_COMPLETE";
 /// A Tab must not wait for a daemon that is slow.
@@ -30,6 +33,7 @@ pub(crate) fn answer(environment: &Environment) -> bool {
     let directory = std::env::current_dir().ok();
     CompleteEnv::with_factory(command)
         .var(VARIABLE)
+        .shells(SHELLS)
         .try_complete(std::env::args_os(), directory.as_deref())
         // A shell can do nothing with an error; it shows no completions.
         .unwrap_or(true)
@@ -40,8 +44,7 @@ pub(crate) fn answer(environment: &Environment) -> bool {
 /// # Errors
 /// The shell is not known to clap.
 pub(crate) fn script(shell: &str) -> std::io::Result<Vec<u8>> {
-    let shells = Shells::builtins();
-    let completer = shells.completer(shell).ok_or(std::io::ErrorKind::Unsupported)?;
+    let completer = SHELLS.completer(shell).ok_or(std::io::ErrorKind::Unsupported)?;
     let mut script = Vec::new();
     completer.write_registration(VARIABLE, "iamctl", "iamctl", "iamctl", &mut script)?;
     Ok(script)

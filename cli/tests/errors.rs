@@ -61,6 +61,9 @@ fn every_command_reports_the_errors_of_its_methods() {
         ("Users", &["admin", "users"]),
         ("Sessions", &["admin", "sessions", "--json"]),
         ("Reload", &["admin", "reload"]),
+        ("Revoke", &["admin", "revoke", "alice", "--yes"]),
+        ("SetDrain", &["admin", "drain"]),
+        ("Drain", &["admin", "drain", "--show"]),
     ] {
         let failure = (Kind::NotAuthorized.bus_name(), format!("{method} says no"));
         fake.script().fail.insert(method, failure);

@@ -195,6 +195,8 @@ fn every_member_of_the_json_is_documented() {
         &["admin", "users"],
         &["admin", "sessions"],
         &["admin", "reload"],
+        &["admin", "revoke", "alice", "--yes"],
+        &["admin", "drain"],
         &["issuer", "show", "none"],
         &["account", "show", "--secrets"],
         &["account", "add", "cms", "--no-login"],

@@ -273,6 +273,27 @@ fn removing_is_asked_for_and_no_is_the_default() {
 }
 
 #[test]
+fn the_end_of_sign_ins_says_how_many_and_is_asked_for() {
+    for (kind, change) in KINDS {
+        for (answer, code, ends) in
+            [("y\r", 0, true), ("\r", 1, false), ("n\r", 1, false), ("\x03", 130, false)]
+        {
+            let fake = fake();
+            let args = ["admin", "revoke", "--issuer", "wlcg"];
+            let mut terminal = Terminal::start(&fake.bus.address, &args, (80, 24), change);
+            terminal.wait_for("End 3 sign-ins of 2 users and 1 running login?");
+            terminal.wait_for("[y/N]: ");
+            terminal.type_keys(answer);
+            let (is, text) = terminal.end_restored();
+            assert_eq!(is, code, "{kind}, {answer:?}: {text}");
+            let calls = fake.calls();
+            let ended = calls.iter().any(|call| call.contains("dry_run: None"));
+            assert_eq!(ended, ends, "{kind}, {answer:?}: {calls:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_neither_yes_nor_no_is_asked_again() {
     let fake = fake();
     let args = ["account", "remove", "cms"];

@@ -96,6 +96,8 @@ kinds! {
     TooManyAttempts = Exit::Denied, "Wait a minute, then try again.";
     /// The client at the issuer is not the user's to change.
     ClientNotYours = Exit::Denied, "Ask the administrators of this site, or use a client of your own:  iamctl account add --own-client";
+    /// The node takes no new sign-ins for a while.
+    Draining = Exit::Unreachable, "Try again later, or on another login node; sign-ins that you have go on working.";
     /// An argument is malformed.
     InvalidArgument = Exit::Usage, "";
     /// The issuer could not be reached or answered with a passing failure.

@@ -6,6 +6,7 @@
 
 mod account_command;
 mod accounts;
+mod administration;
 mod answer_times;
 mod bad_input;
 mod canaries;
@@ -73,6 +74,7 @@ fn all() -> Vec<Case> {
         run_command::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),
+        administration::cases(),
         walk::cases(),
         answer_times::cases(),
         quotas::cases(),

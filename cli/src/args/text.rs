@@ -214,8 +214,29 @@ pub(crate) const ADMIN: &str = "\
 Examples:
   iamctl admin users
   iamctl admin sessions --json
-  iamctl admin reload
-  iamctl admin backup /root/iamd.backup";
+  iamctl admin revoke alice          end all sign-ins of a user
+  iamctl admin drain                 take no new sign-ins, before a maintenance
+  iamctl admin backup /root/iamd.backup
+  iamctl admin reload";
+pub(crate) const REVOKE_ABOUT: &str = "\
+End the sign-ins that fit all that is named. Here they end at once: no token is given out any more, \
+and the token files are gone. Then their issuers are asked to revoke them; what an issuer does not \
+confirm is told, and ends by itself there. Running logins that fit are cancelled too. Users can \
+sign in again, unless the site's policy says otherwise.";
+pub(crate) const REVOKE: &str = "\
+Examples:
+  iamctl admin revoke alice               all of a user's
+  iamctl admin revoke alice --issuer cms  a user's at one issuer
+  iamctl admin revoke --client ID -n      who signed in with a client: only show them
+  iamctl admin revoke --issuer cms -y     everybody's at an issuer, without a question";
+pub(crate) const DRAIN_ABOUT: &str = "\
+Take no new sign-ins on this node, until --off or the next reboot. Nobody is kept from logging in; \
+sign-ins that are there go on being renewed, and logins that are running can be finished.";
+pub(crate) const DRAIN: &str = "\
+Examples:
+  iamctl admin drain --reason 'new kernel at noon'
+  iamctl admin drain --show
+  iamctl admin drain --off";
 pub(crate) const REKEY: &str = "\
 Examples:
   iamctl admin rekey             a new key; seal every record with it
@@ -251,5 +272,6 @@ Examples:
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   iamctl completions bash > ~/.local/share/bash-completion/completions/iamctl
+  source <(iamctl completions bash)   # in ~/.bashrc, where bash-completion is not installed
   iamctl completions zsh > ~/.zfunc/_iamctl
   iamctl completions fish > ~/.config/fish/completions/iamctl.fish";

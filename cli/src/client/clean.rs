@@ -2,9 +2,9 @@
 //! other users send; here it is checked once more, in one place, before anything is printed.
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, BackupReply, ChangeReply, Finding, IssuerInfo, LoginInfo,
-    LogoutReply, RekeyState, RemoveReply, RestoreReply, SessionInfo, StatusReply, StoreReport,
-    TokenReply, UserInfo,
+    AccountInfo, AccountSecrets, BackupReply, ChangeReply, DrainInfo, Finding, IssuerInfo,
+    LoginInfo, LogoutReply, RekeyState, RemoveReply, RestoreReply, RevokeReply, RevokedInfo,
+    SessionInfo, StatusReply, StoreReport, TokenReply, UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -65,10 +65,13 @@ clean_fields! {
     RemoveReply: account remarks;
     // Secrets are checked by the command that prints them; nothing in them may be left out.
     AccountSecrets: client_id registration_client_uri;
-    StatusReply: version node default_issuer logins;
+    StatusReply: version node default_issuer draining logins;
     IssuerInfo: name title url dialect scopes client scopes_offered health;
     Finding: name level text advice;
     UserInfo: user;
+    RevokeReply: sign_ins;
+    RevokedInfo: user account issuer result remark;
+    DrainInfo: reason;
     SessionInfo: session user service rhost;
     RekeyState: state key older_keys unreadable retired message;
     BackupReply: node version keys digest remarks;

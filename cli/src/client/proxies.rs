@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, EditOptions,
-    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, RekeyOptions, RekeyState,
-    RemoveOptions, RemoveReply, RestoreOptions, RestoreReply, SessionInfo, StatusReply,
-    StoreReport, TokenOptions, TokenReply, UnlockOptions, UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, DrainInfo,
+    DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply,
+    RekeyOptions, RekeyState, RemoveOptions, RemoveReply, RestoreOptions, RestoreReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatusReply, StoreReport, TokenOptions, TokenReply,
+    UnlockOptions, UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -62,6 +63,9 @@ pub(super) trait Admin {
     async fn reload(&self) -> zbus::Result<()>;
     async fn users(&self) -> zbus::Result<Vec<UserInfo>>;
     async fn sessions(&self) -> zbus::Result<Vec<SessionInfo>>;
+    async fn revoke(&self, options: RevokeOptions) -> zbus::Result<RevokeReply>;
+    async fn set_drain(&self, options: DrainOptions) -> zbus::Result<DrainInfo>;
+    async fn drain(&self) -> zbus::Result<DrainInfo>;
     async fn rekey(&self, options: RekeyOptions) -> zbus::Result<RekeyState>;
     async fn rekey_progress(&self) -> zbus::Result<RekeyState>;
     async fn backup(

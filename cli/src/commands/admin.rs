@@ -1,8 +1,10 @@
 //! `iamctl admin`: for administrators; polkit decides in the daemon.
 
 mod backup;
+mod drain;
 mod file;
 mod rekey;
+mod revoke;
 mod store;
 
 use iamd_protocol::error::Exit;
@@ -22,6 +24,8 @@ pub(super) fn run(command: &Admin, context: &mut Context) -> Result<Exit, Failur
     match command {
         Admin::Users(args) => users(args, context),
         Admin::Sessions(args) => sessions(args, context),
+        Admin::Revoke(args) => revoke::run(args, context),
+        Admin::Drain(args) => drain::run(args, context),
         Admin::Reload(args) => reload(args, context),
         Admin::Rekey(args) => rekey::run(args, context),
         Admin::Backup(args) => backup::write(args, context),
@@ -34,6 +38,8 @@ pub(super) fn run(command: &Admin, context: &mut Context) -> Result<Exit, Failur
 pub(super) fn as_json(command: &Admin) -> bool {
     match command {
         Admin::Users(args) | Admin::Sessions(args) | Admin::Reload(args) => args.json,
+        Admin::Revoke(args) => args.json,
+        Admin::Drain(args) => args.json,
         Admin::Rekey(args) => args.json,
         Admin::Backup(args) => args.json,
         Admin::Restore(args) => args.json,
@@ -51,7 +57,9 @@ fn users(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
         context.output.json(&json!({ "users": users.iter().map(json::user).collect::<Vec<_>>() }));
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["UID", "USER", "ACCOUNTS", "SIGNED-IN", "SESSIONS"]);
+    let now = context.now();
+    let mut table =
+        Table::new(&["UID", "USER", "ACCOUNTS", "SIGNED-IN", "SESSIONS", "LOGINS", "LAST TOKEN"]);
     for user in &users {
         table.row(vec![
             user.uid.to_string(),
@@ -59,6 +67,11 @@ fn users(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
             user.accounts.to_string(),
             user.signed_in.to_string(),
             user.sessions.to_string(),
+            user.logins.to_string(),
+            user.last_token_at.map_or_else(
+                || "-".to_owned(),
+                |at| format!("{} ago", time::span(now.saturating_sub(at))),
+            ),
         ]);
     }
     context.output.table(&table);

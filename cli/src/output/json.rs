@@ -2,8 +2,9 @@
 //! retyped or removed. `JSON.md` documents them; a test compares.
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, LogoutReply,
-    RemoveReply, SessionInfo, StatusReply, TokenReply, UserInfo,
+    AccountInfo, AccountSecrets, ChangeReply, DrainInfo, Finding, IssuerInfo, LoginInfo,
+    LogoutReply, RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply,
+    UserInfo,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -59,6 +60,7 @@ pub(crate) fn status(status: &StatusReply, accounts: &[AccountInfo]) -> Value {
         "files_until": status.files_until,
         "notice": status.notice,
         "default_issuer": status.default_issuer,
+        "draining": status.draining,
         "announce_ahead_seconds": status.announce_ahead_seconds,
         "logins": status.logins.as_deref().unwrap_or_default().iter().map(login).collect::<Vec<_>>(),
         "accounts": accounts.iter().map(account).collect::<Vec<_>>(),
@@ -139,6 +141,39 @@ pub(crate) fn user(user: &UserInfo) -> Value {
         "accounts": user.accounts,
         "signed_in": user.signed_in,
         "sessions": user.sessions,
+        "states": user.states,
+        "logins": user.logins,
+        "last_token_at": user.last_token_at,
+    })
+}
+
+/// What became of the end of sign-ins.
+pub(crate) fn revocation(reply: &RevokeReply) -> Value {
+    let sign_in = |info: &RevokedInfo| {
+        json!({
+            "uid": info.uid,
+            "user": info.user,
+            "account": info.account,
+            "issuer": info.issuer,
+            "result": info.result,
+            "remark": info.remark,
+        })
+    };
+    json!({
+        "sign_ins": reply.sign_ins.iter().map(sign_in).collect::<Vec<_>>(),
+        "logins": reply.logins,
+        "pending": reply.pending,
+    })
+}
+
+/// Whether the node takes new sign-ins.
+pub(crate) fn drain(info: &DrainInfo) -> Value {
+    json!({
+        "draining": info.on,
+        "reason": info.reason,
+        "since": info.since,
+        "by": info.by,
+        "logins": info.logins,
     })
 }
 

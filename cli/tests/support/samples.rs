@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, RemoveReply,
-    SessionInfo, StatusReply, TokenReply, UserInfo, client, login_state, state,
+    RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply, UserInfo, client, login_state,
+    state,
 };
 
 use super::Script;
@@ -168,7 +169,19 @@ pub(crate) fn script(base: u64) -> Script {
             accounts: 2,
             signed_in: 1,
             sessions: 3,
+            states: [("signed-in".to_owned(), 1), ("locked".to_owned(), 1)].into(),
+            logins: 1,
+            last_token_at: Some(base - 30 - 900),
         }],
+        revocation: RevokeReply {
+            sign_ins: vec![
+                revoked(1001, "alice", "wlcg", "revoked", None),
+                revoked(1001, "alice", "cms", "unconfirmed", Some("the issuer does not answer")),
+                revoked(1002, "bob", "wlcg", "pending", None),
+            ],
+            logins: 1,
+            pending: 1,
+        },
         sessions: vec![SessionInfo {
             session: "c4".into(),
             uid: 1001,
@@ -186,6 +199,7 @@ pub(crate) fn script(base: u64) -> Script {
             notice: true,
             default_issuer: Some("wlcg".into()),
             announce_ahead_seconds: 5 * 86_400,
+            draining: None,
             logins: Some(Vec::new()),
         },
         login: pending(base),
@@ -209,5 +223,16 @@ pub(crate) fn script(base: u64) -> Script {
                 .into(),
         ),
         ..Default::default()
+    }
+}
+
+fn revoked(uid: u32, user: &str, account: &str, result: &str, remark: Option<&str>) -> RevokedInfo {
+    RevokedInfo {
+        uid,
+        user: user.into(),
+        account: account.into(),
+        issuer: format!("https://{account}.example.org/"),
+        result: result.into(),
+        remark: remark.map(str::to_owned),
     }
 }

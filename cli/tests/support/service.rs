@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, ChangeReply, EditOptions, Finding, IssuerInfo,
-    LoginInfo, LoginOptions, LogoutReply, NAME, PATH, RemoveOptions, RemoveReply, SessionInfo,
-    StatusReply, TokenOptions, TokenReply, UnlockOptions, UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
+    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, PATH, RemoveOptions,
+    RemoveReply, RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply,
+    UnlockOptions, UserInfo,
 };
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
@@ -26,6 +27,8 @@ pub(crate) struct Script {
     pub(crate) findings: Vec<Finding>,
     pub(crate) users: Vec<UserInfo>,
     pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) revocation: RevokeReply,
+    pub(crate) drain: DrainInfo,
     pub(crate) status: StatusReply,
     pub(crate) logout: LogoutReply,
     pub(crate) change: ChangeReply,
@@ -325,6 +328,39 @@ impl Admin {
     async fn sessions(&self) -> Result<Vec<SessionInfo>, Scripted> {
         self.0.called("Sessions", String::new()).await?;
         Ok(self.0.read(|script| script.sessions.clone()))
+    }
+
+    async fn revoke(&self, options: RevokeOptions) -> Result<RevokeReply, Scripted> {
+        self.0.called("Revoke", format!("{options:?}")).await?;
+        let mut reply = self.0.read(|script| script.revocation.clone());
+        if options.dry_run == Some(true) {
+            for info in &mut reply.sign_ins {
+                (info.result, info.remark) = ("would".into(), None);
+            }
+            reply.pending = 0;
+        }
+        Ok(reply)
+    }
+
+    async fn set_drain(&self, options: DrainOptions) -> Result<DrainInfo, Scripted> {
+        self.0.called("SetDrain", format!("{options:?}")).await?;
+        let (since, by) = (Some(super::samples::base() - 30 - 600), Some(0));
+        let now = match options.on {
+            true => DrainInfo { on: true, reason: options.reason, since, by, logins: 2 },
+            false => DrainInfo::default(),
+        };
+        Ok(self.0.read(|script| {
+            let why = now.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let text = format!("login1 takes no new sign-ins at the moment{why}");
+            script.status.draining = now.on.then_some(text);
+            script.drain = now;
+            script.drain.clone()
+        }))
+    }
+
+    async fn drain(&self) -> Result<DrainInfo, Scripted> {
+        self.0.called("Drain", String::new()).await?;
+        Ok(self.0.read(|script| script.drain.clone()))
     }
 }
 

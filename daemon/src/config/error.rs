@@ -39,26 +39,27 @@ impl Problem {
         Self { file: file.display().to_string(), line: None, key: None, text: text.into() }
     }
 
-    /// A mistake at a place of `source`.
-    pub(super) fn at(
+    /// A mistake with `key` at a place of `source`.
+    pub(super) fn of_key(
         file: &Path,
         source: &str,
         span: Option<Range<usize>>,
-        text: impl Into<String>,
+        key: String,
+        text: String,
     ) -> Self {
-        let start = span.map(|span| span.start.min(source.len()));
-        Self {
-            file: file.display().to_string(),
-            line: start
-                .map(|at| source.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1),
-            key: start.and_then(|at| key_at(source, at)),
-            text: text.into(),
-        }
+        let line = span.map(|span| line_of(source, span.start));
+        Self { file: file.display().to_string(), line, key: Some(key), text }
     }
 
-    /// What the TOML reader complained about.
-    pub(super) fn from_toml(file: &Path, source: &str, error: &toml::de::Error) -> Self {
-        Self::at(file, source, error.span(), error.message())
+    /// What is not TOML.
+    pub(super) fn of_toml(file: &Path, source: &str, error: &toml::de::Error) -> Self {
+        let start = error.span().map(|span| span.start.min(source.len()));
+        Self {
+            file: file.display().to_string(),
+            line: start.map(|at| line_of(source, at)),
+            key: start.and_then(|at| key_at(source, at)),
+            text: error.message().to_owned(),
+        }
     }
 }
 
@@ -69,10 +70,27 @@ impl fmt::Display for Problem {
             write!(f, ":{line}")?;
         }
         if let Some(key) = &self.key {
-            write!(f, ": {key}")?;
+            write!(f, ": {}", printable(key))?;
         }
-        write!(f, ": {}", self.text.trim_end().replace('\n', " "))
+        write!(f, ": {}", printable(self.text.trim_end()))
     }
+}
+
+/// Keys and values of the file are quoted: on one line, and nothing that steers a terminal.
+fn printable(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars() {
+        match c {
+            '\n' => line.push(' '),
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+fn line_of(source: &str, at: usize) -> usize {
+    source.as_bytes()[..at.min(source.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// The key whose line a byte offset is in, with the table it stands in.

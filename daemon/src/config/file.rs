@@ -1,278 +1,172 @@
-//! `iamd.toml` as it is written, and how it becomes a [`Config`].
+//! `iamd.toml`: every key with its default and its bounds, and how they become a [`Config`].
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use serde::Deserialize;
-use toml::Spanned;
-
 use super::{
     Config, Limits, Login, PolicyRules, Problem, SessionRules, StoreKind, TokenRules, Users,
-    values::{Span, shown},
+    reader::{self, Table},
 };
 use crate::account::IssuerProfile;
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    site: Site,
-    users: UsersTable,
-    policy: PolicyTable,
-    issuers: IssuersTable,
-    login: LoginTable,
-    tokens: TokensTable,
-    sessions: SessionsTable,
-    limits: LimitsTable,
-    store: StoreTable,
-    log: LogTable,
-}
+const SECOND: Duration = Duration::from_secs(1);
+const ANSWER_MOST: Duration = Duration::from_millis(1900);
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct Site {
-    name: Option<Spanned<String>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct UsersTable {
-    min_uid: Option<u32>,
-    services: Option<Spanned<Vec<String>>>,
-    own_clients: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct PolicyTable {
-    show_secrets: Vec<Spanned<String>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct IssuersTable {
-    default: Option<Spanned<String>>,
-    allow: Option<Vec<Spanned<String>>>,
-    custom: bool,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct LoginTable {
-    automatic: Option<bool>,
-    unanswered_limit: Option<u32>,
-    answer_within: Option<Spanned<Span>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct TokensTable {
-    renew_at: Option<Spanned<f64>>,
-    min_valid: Option<Spanned<Span>>,
-    announce_ahead: Option<Span>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct SessionsTable {
-    grace: Option<Span>,
-    keep_for_lingering: bool,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct LimitsTable {
-    accounts: Option<Spanned<u32>>,
-    logins: Option<Spanned<u32>>,
-    requests: Option<Spanned<u32>>,
-    registrations: Option<Spanned<u32>>,
-    reply_bytes: Option<Spanned<u32>>,
-    reply_time: Option<Spanned<Span>>,
-    issuer_requests: Option<Spanned<u32>>,
-    frame_bytes: Option<Spanned<u32>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct StoreTable {
-    kind: Option<Spanned<String>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct LogTable {
-    filter: Option<Spanned<String>>,
-}
-
-/// Checks a number against its bounds and reports what is outside.
-struct Checked<'a> {
-    path: &'a Path,
-    text: &'a str,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl Checked<'_> {
-    fn number(&mut self, value: Option<Spanned<u32>>, default: u32, bounds: (u32, u32)) -> u32 {
-        let Some(value) = value else { return default };
-        let (least, most) = bounds;
-        if !(least..=most).contains(value.get_ref()) {
-            self.complain(value.span(), format!("must be between {least} and {most}"));
-        }
-        value.into_inner()
-    }
-
-    fn span(
-        &mut self,
-        value: Option<Spanned<Span>>,
-        default: Duration,
-        bounds: (Duration, Duration),
-    ) -> Duration {
-        let Some(value) = value else { return default };
-        let (least, most) = bounds;
-        if !(least..=most).contains(&value.get_ref().0) {
-            self.complain(
-                value.span(),
-                format!("must be between {} and {}", shown(least), shown(most)),
-            );
-        }
-        value.into_inner().0
-    }
-
-    fn complain(&mut self, span: std::ops::Range<usize>, text: impl Into<String>) {
-        self.problems.push(Problem::at(self.path, self.text, Some(span), text));
-    }
-}
-
-/// The configuration that `text` describes; `None` when it cannot even be read.
+/// The configuration that `text` describes. An issuer without a profile has a file with mistakes.
 pub(super) fn build(
     path: &Path,
     text: &str,
-    mut issuers: BTreeMap<String, IssuerProfile>,
+    issuers: BTreeMap<String, Option<IssuerProfile>>,
     problems: &mut Vec<Problem>,
-) -> Option<Config> {
-    let file: File = match toml::from_str(text) {
-        Ok(file) => file,
-        Err(error) => {
-            problems.push(Problem::from_toml(path, text, &error));
-            return None;
+) -> Config {
+    reader::read(path, text, problems, |file| {
+        let (issuers, default_issuer, custom_issuers) =
+            file.table("issuers", |table| pick_issuers(table, issuers));
+        Config {
+            site_name: file.table("site", |site| site.checked("name", site_name)),
+            users: file.table("users", users),
+            policy: file.table("policy", policy),
+            login: file.table("login", login),
+            tokens: file.table("tokens", tokens),
+            sessions: file.table("sessions", sessions),
+            limits: file.table("limits", limits),
+            store: file.table("store", store),
+            log_filter: file.table("log", log_filter),
+            issuers,
+            default_issuer,
+            custom_issuers,
         }
-    };
-    let mut check = Checked { path, text, problems };
-    let site_name = file.site.name.map(|name| {
-        let fits = |c: char| c.is_ascii_graphic() || c == ' ';
-        if name.get_ref().is_empty() || !name.get_ref().chars().all(fits) {
-            check.complain(name.span(), "must be printable ASCII, it is shown at every login");
-        }
-        name.into_inner()
-    });
-    let known = issuers.keys().cloned().collect::<Vec<_>>().join(", ");
-    if let Some(allow) = file.issuers.allow {
-        for name in &allow {
-            if !issuers.contains_key(name.get_ref()) {
-                let text =
-                    format!("{}: no issuer file of that name; there are: {known}", quoted(name));
-                check.complain(name.span(), text);
-            }
-        }
-        issuers.retain(|name, _| allow.iter().any(|allowed| allowed.get_ref() == name));
-    }
-    let default_issuer = file.issuers.default.map(|name| {
-        if !issuers.contains_key(name.get_ref()) {
-            let allowed = issuers.keys().cloned().collect::<Vec<_>>().join(", ");
-            let text = format!("{} is not among the issuers there are: {allowed}", quoted(&name));
-            check.complain(name.span(), text);
-        }
-        name.into_inner()
-    });
-    let second = Duration::from_secs(1);
-    let limits = Limits {
-        accounts: check.number(file.limits.accounts, 16, (1, 1000)),
-        logins: check.number(file.limits.logins, 2, (1, 100)),
-        requests: check.number(file.limits.requests, 64, (1, 100_000)),
-        registrations: check.number(file.limits.registrations, 5, (1, 1000)),
-        reply_bytes: check.number(file.limits.reply_bytes, 1 << 20, (4096, 1 << 26)) as usize,
-        reply_time: check.span(file.limits.reply_time, 30 * second, (second, 300 * second)),
-        issuer_requests: check.number(file.limits.issuer_requests, 8, (1, 1000)) as usize,
-        frame_bytes: check.number(file.limits.frame_bytes, 65_536, (1024, 65_536)) as usize,
-    };
-    let answer_most = Duration::from_millis(1900);
-    let answer_default = Duration::from_millis(iamd_protocol::pam::ANSWER_WITHIN_MS);
-    let login = Login {
-        automatic: file.login.automatic.unwrap_or(true),
-        unanswered_limit: file.login.unanswered_limit.unwrap_or(3),
-        answer_within: check.span(
-            file.login.answer_within,
-            answer_default,
-            (Duration::ZERO, answer_most),
-        ),
-    };
-    let renew_at = file.tokens.renew_at.map_or(2.0 / 3.0, |part| {
-        if !(0.1..=0.95).contains(part.get_ref()) {
-            check.complain(part.span(), "must be between 0.1 and 0.95");
-        }
-        part.into_inner()
-    });
-    let tokens = TokenRules {
-        renew_at,
-        min_valid: check.span(file.tokens.min_valid, 60 * second, (second, 3600 * second)),
-        announce_ahead: file.tokens.announce_ahead.map_or(432_000 * second, |span| span.0),
-    };
-    if let Some(kind) = &file.store.kind
-        && kind.get_ref() != "sqlite"
-    {
-        check.complain(kind.span(), "the only store there is, is \"sqlite\"");
-    }
-    let services = file.users.services.map_or_else(
-        || iamd_protocol::pam::DEFAULT_SERVICES.map(str::to_owned).to_vec(),
-        |services| {
-            if services.get_ref().iter().any(|name| name.is_empty() || name.contains('/')) {
-                check.complain(
-                    services.span(),
-                    "a PAM service is named like its file in /etc/pam.d",
-                );
-            }
-            services.into_inner()
-        },
-    );
-    let mut show_secrets = Vec::new();
-    for who in file.policy.show_secrets {
-        let name = who.get_ref().trim_start_matches('@');
-        if name.is_empty() || name.contains([' ', ':', '/', '@']) {
-            check.complain(who.span(), "must be a user's name, or @ and a group's");
-        }
-        show_secrets.push(who.into_inner());
-    }
-    let log_filter = file.log.filter.map_or_else(
-        || "info".to_owned(),
-        |filter| {
-            if let Err(error) = filter.get_ref().parse::<tracing_subscriber::EnvFilter>() {
-                check.complain(filter.span(), format!("{error}"));
-            }
-            filter.into_inner()
-        },
-    );
-    Some(Config {
-        site_name,
-        users: Users {
-            min_uid: file.users.min_uid.unwrap_or(1000),
-            services,
-            own_clients: file.users.own_clients.unwrap_or(true),
-        },
-        policy: PolicyRules { show_secrets },
-        login,
-        tokens,
-        sessions: SessionRules {
-            grace: file.sessions.grace.map_or(900 * second, |span| span.0),
-            keep_for_lingering: file.sessions.keep_for_lingering,
-        },
-        limits,
-        store: StoreKind::Sqlite,
-        log_filter,
-        issuers,
-        default_issuer,
-        custom_issuers: file.issuers.custom,
     })
 }
 
+fn site_name(name: String) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_graphic() || c == ' ';
+    match !name.is_empty() && name.chars().all(fits) {
+        true => Ok(name),
+        false => Err("must be printable ASCII, it is shown at every login"),
+    }
+}
+
+type Picked = (BTreeMap<String, IssuerProfile>, Option<String>, bool);
+
+fn pick_issuers(
+    table: &mut Table<'_, '_>,
+    mut issuers: BTreeMap<String, Option<IssuerProfile>>,
+) -> Picked {
+    let names = |issuers: &BTreeMap<String, _>| issuers.keys().cloned().collect::<Vec<_>>();
+    let known = names(&issuers);
+    let allowed = table.each("allow", |name: String| match known.contains(&name) {
+        true => Ok(name),
+        false => {
+            let (name, known) = (quoted(&name), known.join(", "));
+            Err(format!("{name}: no issuer file of that name; there are: {known}"))
+        }
+    });
+    if let Some(allowed) = allowed {
+        issuers.retain(|name, _| allowed.contains(name));
+    }
+    let default = table.checked("default", |name: String| match issuers.contains_key(&name) {
+        true => Ok(name),
+        false => {
+            let (name, known) = (quoted(&name), names(&issuers).join(", "));
+            Err(format!("{name} is not among the issuers there are: {known}"))
+        }
+    });
+    let custom = table.get("custom").unwrap_or(false);
+    let issuers =
+        issuers.into_iter().filter_map(|(name, profile)| Some((name, profile?))).collect();
+    (issuers, default, custom)
+}
+
+fn users(table: &mut Table<'_, '_>) -> Users {
+    let services =
+        table.each("services", |name: String| match name.is_empty() || name.contains('/') {
+            true => Err("a PAM service is named like its file in /etc/pam.d"),
+            false => Ok(name),
+        });
+    Users {
+        min_uid: table.number("min_uid", 1000, 0..=u32::MAX),
+        services: services
+            .unwrap_or_else(|| iamd_protocol::pam::DEFAULT_SERVICES.map(str::to_owned).to_vec()),
+        own_clients: table.get("own_clients").unwrap_or(true),
+    }
+}
+
+fn policy(table: &mut Table<'_, '_>) -> PolicyRules {
+    let show_secrets = table.each("show_secrets", |who: String| {
+        let name = who.trim_start_matches('@');
+        match name.is_empty() || name.contains([' ', ':', '/', '@']) {
+            true => Err("must be a user's name, or @ and a group's"),
+            false => Ok(who),
+        }
+    });
+    PolicyRules { show_secrets: show_secrets.unwrap_or_default() }
+}
+
+fn login(table: &mut Table<'_, '_>) -> Login {
+    let answer_default = Duration::from_millis(iamd_protocol::pam::ANSWER_WITHIN_MS);
+    Login {
+        automatic: table.get("automatic").unwrap_or(true),
+        unanswered_limit: table.number("unanswered_limit", 3, 0..=u32::MAX),
+        answer_within: table.duration(
+            "answer_within",
+            answer_default,
+            Duration::ZERO..=ANSWER_MOST,
+        ),
+    }
+}
+
+fn tokens(table: &mut Table<'_, '_>) -> TokenRules {
+    let renew_at = table.checked("renew_at", |part: f64| match (0.1..=0.95).contains(&part) {
+        true => Ok(part),
+        false => Err("must be between 0.1 and 0.95"),
+    });
+    TokenRules {
+        renew_at: renew_at.unwrap_or(2.0 / 3.0),
+        min_valid: table.duration("min_valid", 60 * SECOND, SECOND..=3600 * SECOND),
+        announce_ahead: table.duration(
+            "announce_ahead",
+            432_000 * SECOND,
+            Duration::ZERO..=Duration::MAX,
+        ),
+    }
+}
+
+fn sessions(table: &mut Table<'_, '_>) -> SessionRules {
+    SessionRules {
+        grace: table.duration("grace", 900 * SECOND, Duration::ZERO..=Duration::MAX),
+        keep_for_lingering: table.get("keep_for_lingering").unwrap_or(false),
+    }
+}
+
+fn limits(table: &mut Table<'_, '_>) -> Limits {
+    Limits {
+        accounts: table.number("accounts", 16, 1..=1000),
+        logins: table.number("logins", 2, 1..=100),
+        requests: table.number("requests", 64, 1..=100_000),
+        registrations: table.number("registrations", 5, 1..=1000),
+        reply_bytes: table.number("reply_bytes", 1 << 20, 4096..=1 << 26) as usize,
+        reply_time: table.duration("reply_time", 30 * SECOND, SECOND..=300 * SECOND),
+        issuer_requests: table.number("issuer_requests", 8, 1..=1000) as usize,
+        frame_bytes: table.number("frame_bytes", 65_536, 1024..=65_536) as usize,
+    }
+}
+
+fn store(table: &mut Table<'_, '_>) -> StoreKind {
+    let kind = table.checked("kind", |kind: String| match kind.as_str() {
+        "sqlite" => Ok(StoreKind::Sqlite),
+        _ => Err("the only store there is, is \"sqlite\""),
+    });
+    kind.unwrap_or(StoreKind::Sqlite)
+}
+
+fn log_filter(table: &mut Table<'_, '_>) -> String {
+    let filter = table.checked("filter", |filter: String| {
+        filter.parse::<tracing_subscriber::EnvFilter>().map(|_| filter)
+    });
+    filter.unwrap_or_else(|| "info".to_owned())
+}
+
 /// A name as it stands in the file, in a line of text.
-fn quoted(name: &Spanned<String>) -> String {
-    format!("\u{201c}{}\u{201d}", name.get_ref().escape_default())
+fn quoted(name: &str) -> String {
+    format!("\u{201c}{}\u{201d}", name.escape_default())
 }

@@ -6,34 +6,16 @@ use std::{
 };
 
 use serde::Deserialize;
-use toml::Spanned;
 use url::Url;
 
-use super::{Problem, Sources, read};
-use crate::account::{
-    AccountName, AudienceParameter, AudienceSet, ClientAuth, ClientPolicy, Dialect, FixedClient,
-    IssuerProfile, Overrides, ScopeSet,
+use super::{
+    Problem, Sources, read,
+    reader::{self, Table},
 };
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: Spanned<String>,
-    title: Option<Spanned<String>>,
-    url: Spanned<Url>,
-    dialect: Option<Dialect>,
-    scopes: Spanned<Vec<String>>,
-    #[serde(default)]
-    audiences: Option<Spanned<Vec<String>>>,
-    audience_parameter: Option<AudienceParameter>,
-    client: Option<Whose>,
-    client_name: Option<Spanned<String>>,
-    initial_access_token_file: Option<PathBuf>,
-    ca: Option<PathBuf>,
-    endpoints: Option<Spanned<Overrides>>,
-    fixed_client: Option<Fixed>,
-    public_client: Option<Spanned<Public>>,
-}
+use crate::account::{
+    AccountName, AudienceSet, ClientAuth, ClientPolicy, FixedClient, IssuerProfile, Overrides,
+    ScopeSet,
+};
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "kebab-case")]
@@ -42,25 +24,12 @@ enum Whose {
     PerUser,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fixed {
-    id: String,
-    secret_file: Option<PathBuf>,
-    auth: Option<ClientAuth>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Public {
-    id: String,
-}
-
-/// All issuers, by name. What is wrong goes to `problems`.
+/// All issuers, by name. What is wrong goes to `problems`; an issuer whose file has mistakes has no
+/// profile.
 pub(super) fn load(
     sources: &Sources,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<String, IssuerProfile> {
+) -> BTreeMap<String, Option<IssuerProfile>> {
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     // The site's come last, so that they hide shipped ones of the same name.
     for dir in [&sources.shipped_issuers, &sources.issuers] {
@@ -75,12 +44,14 @@ pub(super) fn load(
             // An empty file hides a shipped issuer.
             Ok(Some(text)) if text.trim().is_empty() => {}
             Ok(Some(text)) => {
-                if let Some(profile) = parse(&stem, &path, &text, problems) {
-                    profiles.insert(stem, profile);
-                }
+                let profile = reader::read(&path, &text, problems, |file| profile(file, &stem));
+                profiles.insert(stem, profile);
             }
             Ok(None) => {}
-            Err(problem) => problems.push(problem),
+            Err(problem) => {
+                problems.push(problem);
+                profiles.insert(stem, None);
+            }
         }
     }
     profiles
@@ -104,128 +75,117 @@ fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, Problem> {
     Ok(found)
 }
 
-fn parse(
-    stem: &str,
-    path: &Path,
-    text: &str,
-    problems: &mut Vec<Problem>,
-) -> Option<IssuerProfile> {
-    let file: File = match toml::from_str(text) {
-        Ok(file) => file,
-        Err(error) => {
-            problems.push(Problem::from_toml(path, text, &error));
-            return None;
-        }
-    };
-    let before = problems.len();
-    let mut complain = |span: std::ops::Range<usize>, what: String| {
-        problems.push(Problem::at(path, text, Some(span), what));
-    };
-    if file.name.get_ref() != stem {
-        complain(file.name.span(), format!("must be the file's name, \"{stem}\""));
+/// The issuer that a file describes; `None` where what has to be there is missing or wrong.
+fn profile(file: &mut Table<'_, '_>, stem: &str) -> Option<IssuerProfile> {
+    let name = file.checked("name", |name: String| match name == stem {
+        true => stem.parse::<AccountName>().map(|_| name).map_err(|error| error.to_string()),
+        false => Err(format!("must be the file's name, \"{stem}\"")),
+    });
+    let title = file.checked("title", printable);
+    let url = file.checked("url", checked_url);
+    let dialect = file.get("dialect");
+    let scopes = scopes(file);
+    let audiences = audiences(file);
+    let audience_parameter = file.get("audience_parameter");
+    let whose = file.get("client");
+    let fixed = file.optional_table("fixed_client", fixed_client).flatten();
+    let public_client = file.optional_table("public_client", public_client).flatten();
+    let client_name = file.checked("client_name", printable);
+    let initial_access_token_file = file.get("initial_access_token_file");
+    let ca = file.get("ca");
+    let endpoints = file.table("endpoints", endpoints);
+    for key in ["name", "url", "scopes"] {
+        file.require(key);
     }
-    if let Err(error) = stem.parse::<AccountName>() {
-        complain(file.name.span(), error.to_string());
-    }
-    check_url(file.url.get_ref()).unwrap_or_else(|what| complain(file.url.span(), what));
-    let scopes = ScopeSet::parse(file.scopes.get_ref()).unwrap_or_else(|error| {
-        complain(file.scopes.span(), error.to_string());
-        ScopeSet::default()
-    });
-    let audiences = file.audiences.map_or_else(AudienceSet::default, |list| {
-        AudienceSet::parse(list.get_ref()).unwrap_or_else(|error| {
-            complain(list.span(), error.to_string());
-            AudienceSet::default()
-        })
-    });
-    for text in [&file.title, &file.client_name].into_iter().flatten() {
-        if text.get_ref().is_empty()
-            || !text.get_ref().chars().all(|c| c.is_ascii_graphic() || c == ' ')
-        {
-            complain(text.span(), "must be printable ASCII".into());
-        }
-    }
-    let endpoints = file.endpoints.map_or_else(Overrides::default, |endpoints| {
-        let span = endpoints.span();
-        let endpoints = endpoints.into_inner();
-        for url in every(&endpoints) {
-            check_url(url).unwrap_or_else(|what| complain(span.clone(), format!("{url}: {what}")));
-        }
-        endpoints
-    });
-    let client = match (file.fixed_client, file.client) {
-        (Some(fixed), _) => ClientPolicy::Fixed(FixedClient {
-            auth: fixed.auth.unwrap_or(match fixed.secret_file {
-                Some(_) => ClientAuth::ClientSecretBasic,
-                None => ClientAuth::None,
-            }),
-            id: fixed.id,
-            secret_file: fixed.secret_file,
-        }),
-        (None, Some(Whose::PerUser)) => ClientPolicy::PerUser,
-        (None, Some(Whose::PerSite) | None) => ClientPolicy::PerSite,
-    };
-    let public_client = file.public_client.map(|public| {
-        let id = &public.get_ref().id;
-        if id.is_empty() || id.len() > 1024 || !id.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            complain(public.span(), "id must be printable ASCII".into());
-        }
-        public.into_inner().id
-    });
-    (problems.len() == before).then(|| IssuerProfile {
-        name: stem.to_owned(),
-        title: file.title.map_or_else(|| stem.to_owned(), Spanned::into_inner),
-        url: file.url.into_inner(),
+    Some(IssuerProfile {
+        title: title.unwrap_or_else(|| stem.to_owned()),
+        name: name?,
+        url: url?,
         listed: true,
-        dialect: file.dialect,
-        scopes,
+        dialect,
+        scopes: scopes?,
         audiences,
-        audience_parameter: file.audience_parameter,
-        client,
+        audience_parameter,
+        client: match (fixed, whose) {
+            (Some(fixed), _) => ClientPolicy::Fixed(fixed),
+            (None, Some(Whose::PerUser)) => ClientPolicy::PerUser,
+            (None, Some(Whose::PerSite) | None) => ClientPolicy::PerSite,
+        },
         public_client,
-        client_name: file.client_name.map_or_else(String::new, Spanned::into_inner),
-        initial_access_token_file: file.initial_access_token_file,
-        ca: file.ca,
+        client_name: client_name.unwrap_or_default(),
+        initial_access_token_file,
+        ca,
         endpoints,
     })
 }
 
-/// https, or http on loopback for tests; no credentials, query or fragment.
-fn check_url(url: &Url) -> Result<(), String> {
-    let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-        return Err("must begin with https://".into());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not carry a user name or password".into());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must have neither query nor fragment".into());
-    }
-    Ok(())
+fn scopes(file: &mut Table<'_, '_>) -> Option<ScopeSet> {
+    let each = file.each("scopes", |scope: String| ScopeSet::parse([&scope]).map(|_| scope))?;
+    ScopeSet::parse(each).map_err(|error| file.complain("scopes", error.to_string())).ok()
 }
 
-fn every(endpoints: &Overrides) -> impl Iterator<Item = &Url> {
-    let Overrides {
-        configuration,
-        token,
-        device_authorization,
-        registration,
-        revocation,
-        introspection,
-        jwks,
-        userinfo,
-    } = endpoints;
-    [
-        configuration,
-        token,
-        device_authorization,
-        registration,
-        revocation,
-        introspection,
-        jwks,
-        userinfo,
-    ]
-    .into_iter()
-    .flatten()
+fn audiences(file: &mut Table<'_, '_>) -> AudienceSet {
+    let each = file.each("audiences", |text: String| AudienceSet::parse([&text]).map(|_| text));
+    AudienceSet::parse(each.unwrap_or_default()).unwrap_or_else(|error| {
+        file.complain("audiences", error.to_string());
+        AudienceSet::default()
+    })
+}
+
+fn fixed_client(table: &mut Table<'_, '_>) -> Option<FixedClient> {
+    let id = table.get("id");
+    let secret_file: Option<PathBuf> = table.get("secret_file");
+    let usual = match secret_file {
+        Some(_) => ClientAuth::ClientSecretBasic,
+        None => ClientAuth::None,
+    };
+    let auth = table.get("auth").unwrap_or(usual);
+    table.require("id");
+    Some(FixedClient { id: id?, secret_file, auth })
+}
+
+fn public_client(table: &mut Table<'_, '_>) -> Option<String> {
+    let id = table.checked("id", |id: String| {
+        let fits =
+            !id.is_empty() && id.len() <= 1024 && id.bytes().all(|b| matches!(b, b' '..=b'~'));
+        if fits { Ok(id) } else { Err("must be printable ASCII") }
+    });
+    table.require("id");
+    id
+}
+
+fn endpoints(table: &mut Table<'_, '_>) -> Overrides {
+    Overrides {
+        configuration: table.checked("configuration", checked_url),
+        token: table.checked("token", checked_url),
+        device_authorization: table.checked("device_authorization", checked_url),
+        registration: table.checked("registration", checked_url),
+        revocation: table.checked("revocation", checked_url),
+        introspection: table.checked("introspection", checked_url),
+        jwks: table.checked("jwks", checked_url),
+        userinfo: table.checked("userinfo", checked_url),
+    }
+}
+
+fn printable(text: String) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_graphic() || c == ' ';
+    match !text.is_empty() && text.chars().all(fits) {
+        true => Ok(text),
+        false => Err("must be printable ASCII"),
+    }
+}
+
+/// https, or http on loopback for tests; no credentials, query or fragment.
+fn checked_url(url: Url) -> Result<Url, &'static str> {
+    let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        return Err("must begin with https://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not carry a user name or password");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must have neither query nor fragment");
+    }
+    Ok(url)
 }

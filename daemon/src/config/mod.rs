@@ -6,6 +6,7 @@
 mod error;
 mod file;
 mod issuers;
+mod reader;
 mod values;
 
 #[cfg(test)]
@@ -167,10 +168,7 @@ impl Config {
             }
         };
         let config = file::build(&sources.file, &text, profiles, &mut problems);
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigError(problems)),
-        }
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 
     /// The profile of the default issuer.

@@ -54,7 +54,10 @@ fn without_a_file_there_are_the_defaults() {
 #[test]
 fn r70_every_mistake_is_named_with_file_line_and_key() {
     let cases = [
-        ("[limits]\naccount = 3\n", "iamd.toml:2: limits.account: unknown field `account`"),
+        (
+            "[limits]\naccount = 3\n",
+            "iamd.toml:2: limits.account: unknown key; did you mean accounts?",
+        ),
         (
             "[limits]\nregistrations = 1001\n",
             "iamd.toml:2: limits.registrations: must be between 1 and 1000",
@@ -108,10 +111,10 @@ fn mistakes_in_issuer_files_are_named_too() {
             "name = \"cms\"\nurl = \"https://a/\"\nscopes = []\ndialect = \"iam\"\n",
             "site/cms.toml:4: dialect: unknown variant",
         ),
-        ("name = \"cms\"\nurl = \"https://a/\"\n", "missing field `scopes`"),
+        ("name = \"cms\"\nurl = \"https://a/\"\n", "site/cms.toml: scopes: is missing"),
         (
             "name = \"cms\"\nurl = \"https://a/\"\nscopes = []\n[endpoints]\ntoken = \"ftp://a/\"\n",
-            "ftp://a/: must begin with https://",
+            "site/cms.toml:5: endpoints.token: must begin with https://",
         ),
     ];
     for (text, expected) in cases {
@@ -146,6 +149,126 @@ fn all_mistakes_are_reported_at_once() {
         .load()
         .unwrap_err();
     assert_eq!(error.lines().count(), 3, "{error}");
+}
+
+/// A mistake of each kind in each file: one run names them all, in the order of the lines.
+#[test]
+fn r70_no_mistake_hides_another() {
+    let error = Site::new(
+        "[limit]\n\
+         [limits]\n\
+         accounts = 0\n\
+         logins = \"two\"\n\
+         reqests = 5\n\
+         requests = -1\n\
+         [sessions]\n\
+         grace = 15\n\
+         keep-for-lingering = true\n\
+         [tokens]\n\
+         renew_at = \"0.5\"\n\
+         [login]\n\
+         automatic = 1\n\
+         answer_within = \"soon\"\n\
+         colour = \"red\"\n\
+         [users]\n\
+         services = [\n\
+           \"sshd\",\n\
+           22,\n\
+           \"a/b\",\n\
+         ]\n\
+         [policy]\n\
+         show_secrets = \"@ops\"\n\
+         [issuers]\n\
+         default = \"cms\"\n\
+         allow = [\"cms\", \"nobody\"]\n\
+         custom = \"no\"\n",
+    )
+    .issuer(
+        "site/cms.toml",
+        "name = \"cms\"\n\
+         url = 5\n\
+         scops = [\"openid\"]\n\
+         dialect = \"iam\"\n\
+         title = \"\\u001b[31m\"\n\
+         fixed_client = { secret = \"hunter2\", auth = \"none\" }\n\
+         [endpoints]\n\
+         token = \"ftp://a/\"\n\
+         jwks = true\n\
+         tokens = \"https://a/\"\n",
+    )
+    .load()
+    .unwrap_err();
+    let expected = [
+        "site/cms.toml: scopes: is missing",
+        "site/cms.toml:2: url: invalid type: integer `5`, expected a string representing an URL",
+        "site/cms.toml:3: scops: unknown key; did you mean scopes?",
+        "site/cms.toml:4: dialect: unknown variant",
+        "site/cms.toml:5: title: must be printable ASCII",
+        "site/cms.toml: fixed_client.id: is missing",
+        "site/cms.toml:6: fixed_client.secret: unknown key; there are: id, secret_file, auth",
+        "site/cms.toml:8: endpoints.token: must begin with https://",
+        "site/cms.toml:9: endpoints.jwks: invalid type: boolean `true`",
+        "site/cms.toml:10: endpoints.tokens: unknown key; did you mean token?",
+        "iamd.toml:1: limit: unknown key; did you mean limits?",
+        "iamd.toml:3: limits.accounts: must be between 1 and 1000",
+        "iamd.toml:4: limits.logins: invalid type: string \"two\", expected a whole number",
+        "iamd.toml:5: limits.reqests: unknown key; did you mean requests?",
+        "iamd.toml:6: limits.requests: must be between 1 and 100000",
+        "iamd.toml:8: sessions.grace: invalid type: integer `15`, expected a duration in quotes",
+        "iamd.toml:9: sessions.keep-for-lingering: unknown key; did you mean keep_for_lingering?",
+        "iamd.toml:11: tokens.renew_at: invalid type: string \"0.5\", expected a number",
+        "iamd.toml:13: login.automatic: invalid type: integer `1`, expected a boolean",
+        "iamd.toml:14: login.answer_within: invalid value: string \"soon\"",
+        "iamd.toml:15: login.colour: unknown key; there are: automatic, unanswered_limit, answer",
+        "iamd.toml:19: users.services: invalid type: integer `22`, expected a string",
+        "iamd.toml:20: users.services: a PAM service is named like its file",
+        "iamd.toml:23: policy.show_secrets: must be a list in [ ], not a string",
+        // The file of cms has mistakes of its own, that is no mistake here.
+        "iamd.toml:26: issuers.allow: \u{201c}nobody\u{201d}: no issuer file of that name",
+        "iamd.toml:27: issuers.custom: invalid type: string \"no\", expected a boolean",
+    ];
+    for expected in expected {
+        assert!(error.lines().any(|line| line.starts_with(expected)), "{expected}\n-- in\n{error}");
+    }
+    assert_eq!(error.lines().count(), expected.len(), "{error}");
+    assert!(!error.contains("hunter2") && !error.contains('\u{1b}'), "{error}");
+    let lines = error.lines().filter_map(|line| {
+        line.strip_prefix("iamd.toml:")?.split(':').next()?.parse::<usize>().ok()
+    });
+    assert!(lines.is_sorted(), "{error}");
+}
+
+/// What is not TOML is one mistake for each place, and what is right around it still counts.
+#[test]
+fn r70_a_line_that_is_no_toml_hides_no_other_mistake() {
+    let error = Site::new("[sesions]\n[limits]\naccounts = \nlogins = 0\nthis is nothing\n")
+        .issuer("site/cms.toml", "name = \"cms\"\nurl = https://a/\nscope = []\n")
+        .load()
+        .unwrap_err();
+    for expected in [
+        "site/cms.toml:2: url: ",
+        "site/cms.toml:3: scope: unknown key; did you mean scopes?",
+        "iamd.toml:1: sesions: unknown key; did you mean sessions?",
+        "iamd.toml:3: limits.accounts: ",
+        "iamd.toml:4: limits.logins: must be between 1 and 100",
+        "iamd.toml:5: ",
+    ] {
+        let found = error.lines().filter(|line| line.starts_with(expected)).count();
+        assert_eq!(found, 1, "{expected}\n-- in\n{error}");
+    }
+    assert_eq!(error.lines().count(), 6, "{error}");
+}
+
+#[test]
+fn r70_a_table_is_a_table() {
+    for text in ["limits = 3\n", "[[limits]]\naccounts = 3\n"] {
+        let error = Site::new(text).load().unwrap_err();
+        assert!(error.starts_with("iamd.toml:1: limits: must be a table, not a"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let dotted = Site::new("limits.accounts = 0\nlimits.account = 1\n").load().unwrap_err();
+    assert!(dotted.contains("iamd.toml:1: limits.accounts: must be between"), "{dotted}");
+    assert!(dotted.contains("iamd.toml:2: limits.account: unknown key"), "{dotted}");
 }
 
 #[test]
@@ -201,5 +324,21 @@ fn the_shipped_configuration_and_issuer_files_are_good() {
         };
         let config = Config::load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert!(config.issuers.contains_key("wlcg"));
+    }
+}
+
+proptest::proptest! {
+    /// Whatever a file holds: no panic, and a complaint is a line that a terminal can show.
+    #[test]
+    fn any_text_is_a_configuration_or_a_list_of_mistakes(
+        text in "(\\PC|\\[limits\\]|\\[users\\]|accounts|services| = |[\\[\\]{}\"'.,=0-9\\n\\r\\t\u{1b}]){0,40}",
+    ) {
+        let mut problems = Vec::new();
+        file::build(Path::new("iamd.toml"), &text, BTreeMap::new(), &mut problems);
+        for problem in problems {
+            let shown = problem.to_string();
+            proptest::prop_assert!(shown.starts_with("iamd.toml"), "{}", shown);
+            proptest::prop_assert!(!shown.contains(char::is_control), "{:?}", shown);
+        }
     }
 }

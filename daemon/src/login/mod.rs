@@ -255,6 +255,13 @@ impl Logins {
         of_uid.map(|(key, _)| key.name.clone()).collect()
     }
 
+    /// All that are running.
+    pub fn running(&self) -> Vec<(AccountKey, Arc<Request>)> {
+        let running = self.lock();
+        let all = running.iter().filter(|(_, login)| login.runs());
+        all.map(|(key, login)| (key.clone(), Arc::clone(&login.request))).collect()
+    }
+
     /// What the user of a running login needs, without waiting.
     pub fn pending(&self, key: &AccountKey) -> Option<Prompt> {
         match &*self.lock().get(key).filter(|login| login.runs())?.progress.borrow() {

@@ -53,6 +53,8 @@ impl Service {
         handed: Handed,
     ) -> Result<ChangeReply, ServiceError> {
         let _guard = self.enter(caller)?;
+        // An account is made to be signed in to, and this may register a client for it.
+        self.takes_logins()?;
         let owner = &caller.owner;
         let _accounts = self.vault.lock(LockOn::Accounts(owner.uid)).await?;
         let accounts = self.accounts(owner).await?;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use iamd_protocol::{
-    bus::{SessionInfo, UserInfo},
+    bus::{SessionInfo, UserInfo, state},
     error::Kind,
 };
 
@@ -56,16 +56,31 @@ impl Service {
                 users.push(UserInfo { uid: session.login.uid, user, ..UserInfo::default() });
             }
         }
+        for (key, _) in self.logins.running() {
+            if !users.iter().any(|user| user.uid == key.uid) {
+                users.push(UserInfo { uid: key.uid, ..UserInfo::default() });
+            }
+        }
         users.sort_by_key(|user| user.uid);
         users.dedup_by_key(|user| user.uid);
         for user in &mut users {
             let accounts = self.vault.accounts_of(user.uid).await?;
-            user.accounts = u32::try_from(accounts.len()).unwrap_or(u32::MAX);
-            let open = accounts.iter().filter_map(|(_, account)| account.as_ref().ok());
-            for account in open {
+            user.accounts = count(accounts.len());
+            for (_, account) in &accounts {
+                let word = match account {
+                    Ok(account) if account.value.is_locked() => state::LOCKED,
+                    Ok(account) => account.value.state.word(),
+                    Err(_) => state::UNREADABLE,
+                };
+                *user.states.entry(word.to_owned()).or_default() += 1;
+            }
+            for account in accounts.iter().filter_map(|(_, account)| account.as_ref().ok()) {
                 user.user.clone_from(&account.value.owner.user);
                 user.signed_in += u32::from(account.value.state.may_refresh());
+                let at = account.value.refreshed_at.map(|at| at.0);
+                user.last_token_at = user.last_token_at.max(at);
             }
+            user.logins = count(self.logins.running_of(user.uid).len());
             user.sessions = self.presence.sessions_of(user.uid);
         }
         Ok(users)
@@ -98,4 +113,8 @@ impl Service {
             },
         );
     }
+}
+
+fn count(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
 }

@@ -28,6 +28,9 @@ impl Service {
         new_client: Option<NewClient>,
         caller_pid: Option<u32>,
     ) -> Result<Login, ServiceError> {
+        if self.logins.request_of(&plan.key).is_none() {
+            self.takes_logins()?;
+        }
         let (rejected, fresh, replaces) = match new_client {
             None => (None, None, None),
             Some(NewClient::InPlaceOf(id)) => (Some(id), None, None),

@@ -52,6 +52,9 @@ impl Service {
         }
         if let Some(running) = self.logins.request_of(&plan.key) {
             is_as_asked(&running, &plan, named, &options)?;
+        } else {
+            // Before a client is registered for it.
+            self.takes_logins()?;
         }
         let new_client = match options.new_client {
             Some(true) => Some(self.new_client(&plan).await?),

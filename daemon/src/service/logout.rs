@@ -28,24 +28,7 @@ impl Service {
         };
         self.logins.cancel(&key);
         let mut reply = LogoutReply { account: key.name.to_string(), ..LogoutReply::default() };
-        let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
-        // Again under the lock: a refresh may have rotated the token, and the store not taken it.
-        let Some(stored) = self.broker.newest(&key).await? else { return Ok(reply) };
-        let old = stored.value.clone();
-        let mut record = stored.value;
-        record.state = record.state.after(Event::SignedOut);
-        record.refresh_token = None;
-        record.access_token = None;
-        record.refresh_expires_at = None;
-        // With nothing left to guard, a passphrase that was lost is of no more harm.
-        record.guard = None;
-        // A sign-in as the wrong person can be undone: the next one binds anew.
-        record.subject = None;
-        self.vault.save_account(&record, stored.revision).await?;
-        self.locks.release(&key);
-        self.broker.give_up(&key);
-        self.presence.forget(&key);
-        drop(lock);
+        let Some(old) = self.sign_out_here(&key).await? else { return Ok(reply) };
         match self.revoke(&old).await {
             Ok(true) => reply.revoked = true,
             Ok(false) if old.is_locked() => reply.remarks.push(
@@ -75,14 +58,46 @@ impl Service {
         Ok(reply)
     }
 
+    /// Forgets the tokens of an account and removes its file; the record that it had, `None` when
+    /// there is no such account any more.
+    pub(super) async fn sign_out_here(
+        &self,
+        key: &AccountKey,
+    ) -> Result<Option<Record>, ServiceError> {
+        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        // Again under the lock: a refresh may have rotated the token, and the store not taken it.
+        let Some(stored) = self.broker.newest(key).await? else { return Ok(None) };
+        let old = stored.value.clone();
+        let mut record = stored.value;
+        record.state = record.state.after(Event::SignedOut);
+        record.refresh_token = None;
+        record.access_token = None;
+        record.refresh_expires_at = None;
+        // With nothing left to guard, a passphrase that was lost is of no more harm.
+        record.guard = None;
+        // A sign-in as the wrong person can be undone: the next one binds anew.
+        record.subject = None;
+        self.vault.save_account(&record, stored.revision).await?;
+        self.locks.release(key);
+        self.broker.give_up(key);
+        self.presence.forget(key);
+        Ok(Some(old))
+    }
+
+    /// Removes an account from the store and forgets all of it, whatever it is.
+    pub(super) async fn discard_here(&self, key: &AccountKey) -> Result<(), ServiceError> {
+        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        self.vault.discard_account(key).await?;
+        self.locks.release(key);
+        self.broker.give_up(key);
+        self.presence.forget(key);
+        Ok(())
+    }
+
     /// Removes an account whose record does not open: nobody can revoke what nobody can read.
     async fn discard(&self, caller: &Caller, named: &str) -> Result<LogoutReply, ServiceError> {
         let key = AccountKey { uid: caller.owner.uid, name: named.parse()? };
-        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
-        self.vault.discard_account(&key).await?;
-        self.locks.release(&key);
-        self.broker.give_up(&key);
-        self.presence.forget(&key);
+        self.discard_here(&key).await?;
         let remark = "the record did not open, so nothing was revoked at the issuer";
         self.audit.record(
             audit::Kind::SignOut,

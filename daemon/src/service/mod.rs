@@ -10,6 +10,7 @@ mod clients;
 mod completion;
 mod default;
 mod doctor;
+mod drain;
 mod edit;
 mod error;
 mod handed;
@@ -25,6 +26,7 @@ mod registration;
 mod rekey;
 mod remove;
 mod rename;
+mod revoke;
 mod secrets;
 mod sessions;
 mod sign_in;
@@ -58,6 +60,7 @@ use crate::{
     config::{Config, Sources},
     login::Logins,
     policy::{Quota, QuotaGuard, Registrations},
+    session::Drain,
     token::Broker,
     users::Users,
 };
@@ -93,6 +96,8 @@ pub struct Parts {
     pub logins: Arc<Logins>,
     /// Who is logged in, and their files.
     pub presence: Presence,
+    /// Whether this node takes new sign-ins.
+    pub drain: Drain,
     /// The record of security events.
     pub audit: Arc<dyn Audit>,
     /// User names.
@@ -115,6 +120,7 @@ pub struct Service {
     broker: Arc<Broker>,
     logins: Arc<Logins>,
     presence: Presence,
+    drain: Drain,
     audit: Arc<dyn Audit>,
     users: Arc<dyn Users>,
     clock: Arc<dyn Clock>,
@@ -139,6 +145,7 @@ impl Service {
             broker: parts.broker,
             logins: parts.logins,
             presence: parts.presence,
+            drain: parts.drain,
             audit: parts.audit,
             users: parts.users,
             clock: parts.clock,

@@ -35,6 +35,11 @@ pub(super) fn sign_in_later(context: Context<'_>) -> String {
     ascii(&format!("iamd: no access token for {} yet. To sign in:  iamctl login", context.issuer))
 }
 
+/// A login is needed and this node takes none.
+pub(super) fn draining(context: Context<'_>, why: &str) -> String {
+    ascii(&format!("iamd: no access token for {} yet, and {why}", context.issuer))
+}
+
 /// The account has a passphrase, which has to be given first.
 pub(super) fn locked(context: Context<'_>, account: &str) -> String {
     ascii(&format!(

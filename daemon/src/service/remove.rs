@@ -187,11 +187,7 @@ impl Service {
     /// Removes an account whose record does not open: nobody can revoke what nobody can read.
     async fn discard_unreadable(&self, uid: u32, named: &str) -> Result<RemoveReply, ServiceError> {
         let key = AccountKey { uid, name: named.parse()? };
-        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
-        self.vault.discard_account(&key).await?;
-        self.locks.release(&key);
-        self.broker.give_up(&key);
-        self.presence.forget(&key);
+        self.discard_here(&key).await?;
         let remark = "the record did not open, so nothing was revoked or deleted at the issuer";
         let account = key.name.to_string();
         Ok(RemoveReply { account, remarks: vec![remark.to_owned()], ..RemoveReply::default() })

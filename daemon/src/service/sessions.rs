@@ -209,6 +209,11 @@ impl Service {
             }
         };
         let context = Context { issuer: &plan.profile.title, node: &self.node, user: &owner.user };
+        if let Some(why) = self.draining()
+            && self.logins.request_of(&plan.key).is_none()
+        {
+            return Some(notice::draining(context, &why));
+        }
         let later = Some(notice::sign_in_later(context));
         let unanswered = record.map_or(0, |record| record.unanswered_logins);
         if unanswered >= self.config().login.unanswered_limit {

@@ -30,6 +30,7 @@ impl Service {
             notice: !notice_off,
             default_issuer: config.default_issuer.clone(),
             announce_ahead_seconds: config.tokens.announce_ahead.as_secs(),
+            draining: self.draining(),
             logins: Some(self.running_logins(uid)),
         })
     }

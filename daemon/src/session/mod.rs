@@ -7,8 +7,9 @@
 //!
 //! [`Sessions`] is the registry; [`Presence`] says whether a user is here, the grace after the
 //! last session included; [`Peer`] is who is at the other end of a socket; [`Logind`] is whom we
-//! ask at the start.
+//! ask at the start; [`Drain`] is whether this node takes new sign-ins.
 
+mod drain;
 mod grace;
 mod logind;
 mod peer;
@@ -23,6 +24,7 @@ mod tests;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+pub use drain::{Drain, Draining};
 pub use grace::Presence;
 pub use logind::{Login1, LoginSession, Logind, LogindError};
 pub use peer::{Peer, PeerError};

@@ -31,6 +31,8 @@ pub struct TestIssuers {
     pub revoked_by: Mutex<Vec<String>>,
     /// The answers to revocations; when empty, done.
     pub revoke_script: Mutex<VecDeque<Result<(), IssuerError>>>,
+    /// How long a revocation takes.
+    pub revoke_latency: Mutex<Duration>,
     /// The clients that were deregistered.
     pub deregistered: Mutex<Vec<String>>,
     /// What became of them; `None`: deleted.
@@ -266,6 +268,8 @@ impl Issuers for TestIssuers {
         client: &ClientRecord,
         refresh_token: &SecretString,
     ) -> Result<(), IssuerError> {
+        let latency = *self.revoke_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
         self.revoked_by.lock().unwrap().push(client.client_id.clone());
         self.revoked.lock().unwrap().push(refresh_token.expose_secret().to_owned());
         self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`TOKENS`] | `GetToken(s account, a{sv} options) → a{sv}` | the caller's uid: own accounts only |
 //! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Add(s account, a{sv} options, a{sh} secrets) → a{sv}`, `Edit(s account, a{sv} options) → a{sv}`, `Rename(s account, s new_name) → a{sv}`, `SetDefault(s account) → a{sv}`, `Remove(s account, a{sv} options) → a{sv}`, `Secrets(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `Lock(s account)`, `Unlock(s account, a{sv} options, h passphrase)`, `SetPassphrase(s account, a{sh} secrets) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Issuer(s issuer) → a{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
-//! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}`, `Rekey(a{sv} options) → a{sv}`, `RekeyProgress() → a{sv}`, `Backup(a{sv} options, a{sh} descriptors) → a{sv}`, `Restore(a{sv} options, a{sh} descriptors) → a{sv}`, `CheckStore() → a{sv}` | polkit `org.iamd1.admin.*` |
+//! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}`, `Revoke(a{sv} options) → a{sv}`, `SetDrain(a{sv} options) → a{sv}`, `Drain() → a{sv}`, `Rekey(a{sv} options) → a{sv}`, `RekeyProgress() → a{sv}`, `Backup(a{sv} options, a{sh} descriptors) → a{sv}`, `Restore(a{sv} options, a{sh} descriptors) → a{sv}`, `CheckStore() → a{sv}` | polkit `org.iamd1.admin.*` |
 //!
 //! Everywhere an account is named, the empty string means the default account. Arguments and
 //! replies are dictionaries, so that members can be added without a break; an unknown member is
@@ -21,6 +21,8 @@
 #[cfg(feature = "bus")]
 mod account;
 #[cfg(feature = "bus")]
+mod admin;
+#[cfg(feature = "bus")]
 mod change;
 #[cfg(feature = "bus")]
 mod keys;
@@ -32,7 +34,7 @@ mod site;
 mod token;
 
 #[cfg(feature = "bus")]
-pub use {account::*, change::*, keys::*, login::*, site::*, token::*};
+pub use {account::*, admin::*, change::*, keys::*, login::*, site::*, token::*};
 
 /// The well-known name on the system bus. The version changes only on a break.
 pub const NAME: &str = "org.iamd1";
@@ -110,6 +112,20 @@ pub mod secret {
     pub const NEW_PASSPHRASE: &str = "new-passphrase";
     /// The longest secret that is read, in bytes.
     pub const LONGEST: usize = 16 * 1024;
+}
+
+/// What came of the end of a sign-in, as text in [`RevokedInfo::result`].
+pub mod revoked {
+    /// It would be ended.
+    pub const WOULD: &str = "would";
+    /// The issuer revoked it.
+    pub const REVOKED: &str = "revoked";
+    /// It is ended here; the issuer did not confirm.
+    pub const UNCONFIRMED: &str = "unconfirmed";
+    /// It is ended here; the issuer has not answered yet.
+    pub const PENDING: &str = "pending";
+    /// It could not be ended here.
+    pub const FAILED: &str = "failed";
 }
 
 /// The names of the descriptors of `Backup` and `Restore`; both are ends of pipes.

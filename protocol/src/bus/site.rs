@@ -1,5 +1,7 @@
 //! What the site and its node are like: status, issuers, findings, and what an administrator sees.
 
+use std::collections::HashMap;
+
 use zbus::{DeserializeDict, SerializeDict, Type};
 
 use super::LoginInfo;
@@ -22,6 +24,8 @@ pub struct StatusReply {
     pub default_issuer: Option<String>,
     /// How long a refresh token's end is announced ahead, in seconds.
     pub announce_ahead_seconds: u64,
+    /// What users are told where this node takes no new sign-ins.
+    pub draining: Option<String>,
     /// The caller's logins that are running, also of accounts that are not there yet.
     pub logins: Option<Vec<LoginInfo>>,
 }
@@ -81,6 +85,12 @@ pub struct UserInfo {
     pub signed_in: u32,
     /// How many sessions on this node.
     pub sessions: u32,
+    /// How many accounts are in which of [`super::state`].
+    pub states: HashMap<String, u32>,
+    /// How many logins are running.
+    pub logins: u32,
+    /// When one of the accounts last got a token from its issuer.
+    pub last_token_at: Option<u64>,
 }
 
 /// A session as an administrator sees it.

@@ -20,11 +20,11 @@ const MAIN: &str = "/etc/iamd/iamd.toml";
 
 /// Configurations with one mistake each, and what is said of it behind the file's name.
 const MISTAKES: [(&str, &str); 18] = [
-    ("[limits]\naccount = 3\n", ":2: limits.account: unknown field"),
-    ("[limit]\n", ":1: limit: unknown field"),
+    ("[limits]\naccount = 3\n", ":2: limits.account: unknown key; did you mean accounts?"),
+    ("[limit]\n", ":1: limit: unknown key; did you mean limits?"),
     ("[limits]\naccounts = 0\n", ":2: limits.accounts: must be between 1 and 1000"),
     ("[limits]\nlogins = \"two\"\n", ":2: limits.logins: invalid type"),
-    ("[limits]\nrequests = -1\n", ":2: limits.requests: invalid value"),
+    ("[limits]\nrequests = -1\n", ":2: limits.requests: must be between 1 and 100000"),
     ("[limits]\nreply_time = \"1h\"\n", ":2: limits.reply_time: must be between"),
     ("[limits]\nframe_bytes = 1\n", ":2: limits.frame_bytes: must be between 1024 and 65536"),
     ("\n[sessions]\ngrace = 15\n", ":3: sessions.grace: invalid type"),
@@ -51,10 +51,13 @@ fn every_mistake_in_a_configuration_is_named_with_file_line_and_key(world: &Worl
         assert!(said.starts_with(&format!("{file}{expected}")), "{text:?}: {said}");
         assert!(said.contains("has to be corrected first"), "{said}");
     }
-    let both = "[limits]\naccounts = 0\nlogins = 0\n";
-    node.put(&file, 0o644, "root", both.as_bytes())?;
+    // No mistake hides another, whatever their kinds.
+    let several = "[limits]\naccounts = 0\nlogins = \"two\"\nreqests = 1\nregistrations =\n";
+    node.put(&file, 0o644, "root", several.as_bytes())?;
     let said = node.exec(&check)?.exited(78)?.errors();
-    assert!(said.contains(":2: limits.accounts") && said.contains(":3: limits.logins"), "{said}");
+    for (line, key) in [(2, "accounts"), (3, "logins"), (4, "reqests"), (5, "registrations")] {
+        assert!(said.contains(&format!("{file}:{line}: limits.{key}: ")), "{said}");
+    }
     node.exec(&format!("rm {file}; mkdir {file}"))?.ok()?;
     let said = node.exec(&check)?.exited(78)?.errors();
     assert!(said.starts_with(&format!("{file}: cannot be read")), "{said}");
@@ -77,7 +80,7 @@ fn iamd_does_not_start_with_a_mistake_and_says_where_it_is(world: &World) -> Out
     node.put(MAIN, 0o644, "root", bad.as_bytes())?;
     let (status, said) = failed_start(&node)?;
     assert_eq!(status, "78", "{said}");
-    assert!(said.contains(&format!("{MAIN}:{line}: limits.account: unknown field")), "{said}");
+    assert!(said.contains(&format!("{MAIN}:{line}: limits.account: unknown key")), "{said}");
     let restarts = node.root_says("systemctl show -P NRestarts iamd")?;
     assert_eq!(restarts, "0", "starting again does not cure it");
     logs_in(&node, &user)?;

@@ -14,6 +14,9 @@ pub(super) fn head(status: &StatusReply, now: u64, out: &Stream) -> Vec<String> 
         "{}: {sessions}, notice at login {notice}",
         out.paint(Paint::Bold, &status.node)
     )];
+    if let Some(why) = &status.draining {
+        lines.push(out.paint(Paint::Warn, why));
+    }
     if let Some(until) = status.files_until.filter(|until| *until > now) {
         lines.push(format!("Token files stay for another {}.", time::span(until - now)));
     }

@@ -4,9 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use iamd_protocol::{
     bus::{
-        ACTION_BACKUP, ACTION_INSPECT, ACTION_KEYS, ACTION_RELOAD, BackupOptions, BackupReply,
-        RekeyOptions, RekeyState, RestoreOptions, RestoreReply, SessionInfo, StoreReport, UserInfo,
-        backup,
+        ACTION_BACKUP, ACTION_DRAIN, ACTION_INSPECT, ACTION_KEYS, ACTION_RELOAD, ACTION_REVOKE,
+        BackupOptions, BackupReply, DrainInfo, DrainOptions, RekeyOptions, RekeyState,
+        RestoreOptions, RestoreReply, RevokeOptions, RevokeReply, SessionInfo, StoreReport,
+        UserInfo, backup,
     },
     error::Kind,
 };
@@ -104,6 +105,38 @@ impl Admin {
     ) -> Result<Vec<SessionInfo>, BusError> {
         let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
         Ok(self.service.all_sessions(by))
+    }
+
+    /// Ends sign-ins of users, here and at their issuers.
+    async fn revoke(
+        &self,
+        options: RevokeOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RevokeReply, BusError> {
+        let by = self.authorise(&header, connection, ACTION_REVOKE).await?;
+        Ok(self.service.revoke_sign_ins(by, options).await?)
+    }
+
+    /// Takes no new sign-ins from now on, or takes them again.
+    async fn set_drain(
+        &self,
+        options: DrainOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<DrainInfo, BusError> {
+        let by = self.authorise(&header, connection, ACTION_DRAIN).await?;
+        Ok(self.service.set_drain(by, options)?)
+    }
+
+    /// Whether new sign-ins are taken.
+    async fn drain(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<DrainInfo, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.drain_state(by))
     }
 
     /// Seals all records with another key while everything goes on, or goes on with that.

@@ -1,12 +1,13 @@
 //! Keys and backups as an administrator sees them, on a vault that seals.
 
 use iamd_protocol::bus::{
-    BackupOptions, RekeyOptions, RekeyState, RestoreOptions, StoreReport, rekey_state,
+    BackupOptions, BackupReply, RekeyOptions, RekeyState, RestoreOptions, RestoreReply,
+    StoreReport, rekey_state,
 };
 use secrecy::SecretString;
 
 use super::*;
-use crate::account::ports::Revision;
+use crate::account::ports::{LockOn, Revision};
 
 fn words() -> SecretString {
     "the words of a backup".to_owned().into()
@@ -47,6 +48,22 @@ async fn rekeyed(house: &House, retire: bool) -> RekeyState {
     ended(house).await
 }
 
+async fn backup(
+    house: &House,
+    words: &SecretString,
+    to: &mut Vec<u8>,
+) -> Result<BackupReply, ServiceError> {
+    house.service.back_up(0, BackupOptions::default(), words, to).await
+}
+
+async fn restore(
+    house: &House,
+    options: RestoreOptions,
+    mut bytes: &[u8],
+) -> Result<RestoreReply, ServiceError> {
+    house.service.restore(0, options, &words(), &mut bytes).await
+}
+
 fn done(house: &House) -> Vec<String> {
     let records = house.audit.of(crate::audit::Kind::Administration);
     records.into_iter().map(|record| format!("{} {}", record.result, record.detail)).collect()
@@ -82,8 +99,7 @@ async fn one_that_was_interrupted_goes_on_after_the_next_start_and_makes_no_furt
     assert_eq!(begun.state, rekey_state::RUNNING);
     let again = house.service.rekey(0, RekeyOptions::default()).await.unwrap();
     assert_eq!((again.state.as_str(), &again.key), (rekey_state::RUNNING, &begun.key));
-    let backup = house.service.back_up(0, BackupOptions::default(), &words(), &mut Vec::new());
-    assert_eq!(kind(backup.await), Kind::MaintenanceRunning);
+    assert_eq!(kind(backup(&house, &words(), &mut Vec::new()).await), Kind::MaintenanceRunning);
     let house = house.restarted().await;
     drop(held);
     let found = house.service.rekey_progress(0).await.unwrap();
@@ -99,25 +115,22 @@ async fn one_that_was_interrupted_goes_on_after_the_next_start_and_makes_no_furt
 async fn a_backup_serves_tokens_on_a_fresh_node_without_a_sign_in() {
     let (old, key) = signed_in().await;
     let mut bytes = Vec::new();
-    let reply = old.service.back_up(0, BackupOptions::default(), &words(), &mut bytes).await;
-    let reply = reply.unwrap();
+    let reply = backup(&old, &words(), &mut bytes).await.unwrap();
     assert_eq!((reply.accounts, reply.clients, reply.records), (1, 1, 2));
     assert_eq!((reply.node.as_str(), reply.with_keys), ("login1", true));
 
     let new = House::sealing().await;
     new.log_in(ALICE).await;
-    assert_eq!(kind(new.token(TokenOptions::default()).await), Kind::LoginRequired);
+    assert_eq!(kind(new.token(TokenOptions::default()).await), Kind::LoginPending);
     let verify = RestoreOptions { verify: Some(true), replace: None };
-    let seen = new.service.restore(0, verify, &words(), &mut &bytes[..]).await.unwrap();
+    let seen = restore(&new, verify, &bytes).await.unwrap();
     assert!(!seen.restored && seen.digest == reply.digest);
     assert!(new.kept.account_keys().await.unwrap().is_empty());
-    // A login has begun and left a client; so this node is not empty any more.
-    let restore = |replace| RestoreOptions { verify: None, replace };
-    let plain = new.service.restore(0, restore(None), &words(), &mut &bytes[..]).await;
-    if let Err(error) = plain {
+    // A login has begun and may have left a client: then this node is not empty any more.
+    let into = |replace| RestoreOptions { verify: None, replace };
+    if let Err(error) = restore(&new, into(None), &bytes).await {
         assert_eq!(error.kind, Kind::StoreNotEmpty, "{error}");
-        let replaced = new.service.restore(0, restore(Some(true)), &words(), &mut &bytes[..]);
-        assert!(replaced.await.unwrap().restored);
+        assert!(restore(&new, into(Some(true)), &bytes).await.unwrap().restored);
     }
     assert_eq!(new.token(TokenOptions::default()).await.unwrap().token, "at0");
     assert_eq!(new.refreshes(), 0);
@@ -133,7 +146,7 @@ async fn a_backup_serves_tokens_on_a_fresh_node_without_a_sign_in() {
 async fn a_restore_over_what_is_there_leaves_no_token_and_no_file_of_it() {
     let (old, _) = signed_in().await;
     let mut bytes = Vec::new();
-    old.service.back_up(0, BackupOptions::default(), &words(), &mut bytes).await.unwrap();
+    backup(&old, &words(), &mut bytes).await.unwrap();
     let (new, key) = signed_in().await;
     let stored = new.kept.account(&key).await.unwrap().unwrap();
     let now = new.clock.wall();
@@ -142,7 +155,7 @@ async fn a_restore_over_what_is_there_leaves_no_token_and_no_file_of_it() {
     new.log_in(ALICE).await;
     assert_eq!(new.token(TokenOptions::default()).await.unwrap().token, "at-new-node");
     let options = RestoreOptions { replace: Some(true), verify: None };
-    let reply = new.service.restore(0, options, &words(), &mut &bytes[..]).await.unwrap();
+    let reply = restore(&new, options, &bytes).await.unwrap();
     assert_eq!((reply.restored, reply.replaced), (true, 2));
     assert_eq!(new.token(TokenOptions::default()).await.unwrap().token, "at0");
     for _ in 0..1000 {
@@ -158,10 +171,9 @@ async fn a_restore_over_what_is_there_leaves_no_token_and_no_file_of_it() {
 async fn a_short_passphrase_and_a_file_that_is_no_backup_are_refused_and_recorded() {
     let (house, _) = signed_in().await;
     let short = "eleven char".to_owned().into();
-    let refused = house.service.back_up(0, BackupOptions::default(), &short, &mut Vec::new());
-    assert_eq!(kind(refused.await), Kind::InvalidArgument);
-    let nothing = house.service.restore(0, RestoreOptions::default(), &words(), &mut &b"x"[..]);
-    assert_eq!(kind(nothing.await), Kind::BackupInvalid);
+    assert_eq!(kind(backup(&house, &short, &mut Vec::new()).await), Kind::InvalidArgument);
+    let nothing = restore(&house, RestoreOptions::default(), b"x").await;
+    assert_eq!(kind(nothing), Kind::BackupInvalid);
     assert_eq!(done(&house), ["InvalidArgument backup with keys", "BackupInvalid restore"]);
 }
 

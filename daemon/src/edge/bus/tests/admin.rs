@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 
 use iamd_protocol::bus::{
-    ACTION_INSPECT, ACTION_RELOAD, BackupOptions, BackupReply, RestoreOptions, RestoreReply,
-    SessionInfo, StoreReport, UserInfo, backup,
+    ACTION_INSPECT, ACTION_RELOAD, BackupOptions, BackupReply, DrainInfo, DrainOptions,
+    RestoreOptions, RestoreReply, RevokeOptions, RevokeReply, SessionInfo, StoreReport, UserInfo,
+    backup,
 };
 use zbus::{Fd, OwnedVariant};
 use zbus_polkit::policykit1::AuthorizationResult;
@@ -68,6 +69,14 @@ async fn root_is_not_asked_about() {
     assert_eq!((users.len(), users[0].user.as_str(), users[0].sessions), (1, "alice", 1));
     let body = line.call(ADMIN, "Sessions", &()).await.unwrap();
     assert_eq!(body.body().deserialize::<Vec<SessionInfo>>().unwrap()[0].uid, ALICE);
+    let all = RevokeOptions { user: Some("alice".into()), ..RevokeOptions::default() };
+    let reply: RevokeReply =
+        line.call(ADMIN, "Revoke", &(all,)).await.unwrap().body().deserialize().unwrap();
+    assert_eq!((reply.sign_ins.len(), reply.sign_ins[0].result.as_str()), (1, "revoked"));
+    let on = DrainOptions { on: true, reason: None };
+    line.call(ADMIN, "SetDrain", &(on,)).await.unwrap();
+    let body = line.call(ADMIN, "Drain", &()).await.unwrap();
+    assert!(body.body().deserialize::<DrainInfo>().unwrap().on);
 }
 
 #[tokio::test]
@@ -123,7 +132,11 @@ fn words() -> Fd<'static> {
     use std::io::Write as _;
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"the words of a backup\n").unwrap();
-    std::os::fd::OwnedFd::from(reader).into()
+    owned(reader)
+}
+
+fn owned(end: impl Into<std::os::fd::OwnedFd>) -> Fd<'static> {
+    Fd::from(end.into())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,16 +145,15 @@ async fn a_backup_goes_out_and_in_through_pipes_and_nothing_else() {
     let body = line.call(ADMIN, "CheckStore", &()).await.unwrap();
     assert!(body.body().deserialize::<StoreReport>().unwrap().sound);
     let invalid = named(Kind::InvalidArgument);
-    let file =
-        || -> Fd<'static> { std::os::fd::OwnedFd::from(tempfile::tempfile().unwrap()).into() };
+    let file = || owned(tempfile::tempfile().unwrap());
     let (reader, writer) = std::io::pipe().unwrap();
     for given in [
         HashMap::new(),
         HashMap::from([(backup::PASSPHRASE, words())]),
         HashMap::from([(backup::DATA, file()), (backup::PASSPHRASE, words())]),
-        HashMap::from([(backup::DATA, reader.into()), (backup::PASSPHRASE, words())]),
+        HashMap::from([(backup::DATA, owned(reader)), (backup::PASSPHRASE, words())]),
         HashMap::from([
-            (backup::DATA, writer.into()),
+            (backup::DATA, owned(writer)),
             (backup::PASSPHRASE, words()),
             ("more", words()),
         ]),
@@ -151,7 +163,7 @@ async fn a_backup_goes_out_and_in_through_pipes_and_nothing_else() {
         assert_eq!(refused.err(), invalid);
     }
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let data: Fd<'static> = std::os::fd::OwnedFd::from(writer).into();
+    let data = owned(writer);
     let copy = std::thread::spawn(move || {
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
@@ -165,7 +177,7 @@ async fn a_backup_goes_out_and_in_through_pipes_and_nothing_else() {
 
     let (reader, mut writer) = std::io::pipe().unwrap();
     let feed = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &bytes).unwrap());
-    let data: Fd<'static> = std::os::fd::OwnedFd::from(reader).into();
+    let data = owned(reader);
     let given = HashMap::from([(backup::DATA, data), (backup::PASSPHRASE, words())]);
     let restored = line.call(ADMIN, "Restore", &(RestoreOptions::default(), given)).await.unwrap();
     feed.join().unwrap();

@@ -69,7 +69,7 @@ fn the_bus_lets_through_exactly_the_methods_there_are() {
             offered.insert((interface.clone(), member.to_owned()));
         }
     }
-    assert_eq!(offered.len(), 24);
+    assert_eq!(offered.len(), 27);
     let policy = read("dist/dbus/org.iamd1.conf");
     let mut allowed = BTreeSet::new();
     for line in policy.lines().filter(|line| line.contains("send_interface=\"org.iamd1.")) {
@@ -93,6 +93,6 @@ fn what_polkit_is_asked_is_what_its_policy_defines() {
     let policy = read("dist/polkit/org.iamd1.policy");
     let defined: BTreeSet<&str> = quoted(&policy, "<action id=\"").into_iter().collect();
     assert_eq!(asked, defined);
-    assert_eq!(asked.len(), 2);
+    assert_eq!(asked.len(), 7);
     assert!(!policy.contains("<allow_any>yes") && !policy.contains("<allow_active>yes"));
 }

@@ -299,6 +299,7 @@ async fn on_a_small_file_system(path: &Path) {
     fs::write(&filler, []).unwrap();
     let mut file = fs::OpenOptions::new().append(true).open(&filler).unwrap();
     while std::io::Write::write_all(&mut file, &[1; 512]).is_ok() {}
+    drop(file);
     let mut refused = None;
     for row in &rows {
         if let Err(error) = vault.reseal(row).await {
