@@ -8,6 +8,7 @@ mod account_command;
 mod accounts;
 mod administration;
 mod answer_times;
+mod backup;
 mod bad_input;
 mod canaries;
 mod case;
@@ -28,6 +29,7 @@ mod people;
 mod profile_script;
 mod quotas;
 mod readers;
+mod rekey;
 mod reload;
 mod renewal;
 mod run_command;
@@ -69,6 +71,8 @@ fn all() -> Vec<Case> {
         account_command::cases(),
         login_command::cases(),
         passphrase::cases(),
+        rekey::cases(),
+        backup::cases(),
         profile_script::cases(),
         iamctl::cases(),
         run_command::cases(),
