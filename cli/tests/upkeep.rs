@@ -251,6 +251,9 @@ fn ctrl_c_leaves_a_change_of_keys_to_the_daemon_and_says_so() {
     terminal.type_keys("\x03");
     let (code, seen) = terminal.end();
     let seen = seen.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(seen.contains("It goes on in iamd. To see how it stands: iamctl admin rekey --status"), "{seen}");
+    assert!(
+        seen.contains("It goes on in iamd. To see how it stands: iamctl admin rekey --status"),
+        "{seen}"
+    );
     assert_eq!(code, 0);
 }
