@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use clap::CommandFactory;
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use iamd_protocol::error::{Exit, Kind};
 use iamd_protocol::variables;
 
@@ -11,7 +13,7 @@ use crate::args::Cli;
 use crate::client::{Client, LIMIT};
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, text};
 use crate::{clock, commands, complete};
 
 /// What every command is given.
@@ -55,7 +57,7 @@ pub(crate) fn run() -> u8 {
     let mut context = Context { environment, output };
     let exit = match Cli::try_parse() {
         Ok(cli) => command(&cli, &mut context),
-        Err(error) => usage(&error, &mut context.output) as u8,
+        Err(error) => usage(with_tip(error), &mut context.output) as u8,
     };
     finish(context.output, exit)
 }
@@ -70,8 +72,39 @@ fn command(cli: &Cli, context: &mut Context) -> u8 {
     }
 }
 
+/// A command that stands elsewhere in the tree, as `list` below `account`, is named: clap looks for
+/// similar words at the same place only.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let similar = error.get(ContextKind::SuggestedSubcommand);
+    let has_similar = matches!(similar, Some(ContextValue::Strings(words)) if !words.is_empty())
+        || matches!(similar, Some(ContextValue::String(_)));
+    let found = elsewhere(&Cli::command(), "", word);
+    if has_similar || found.is_empty() {
+        return error;
+    }
+    let tip = StyledStr::from(format!("did you mean:  {}", found.join(",  ")));
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    error
+}
+
+/// The commands of that name, or that have it as another name, as one types them.
+fn elsewhere(command: &clap::Command, above: &str, word: &str) -> Vec<String> {
+    let here = format!("{above}{} ", command.get_name());
+    let mut found = Vec::new();
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        if inner.get_name() == word || inner.get_all_aliases().any(|alias| alias == word) {
+            found.push(format!("{here}{}", inner.get_name()));
+        }
+        found.extend(elsewhere(inner, &here, word));
+    }
+    found
+}
+
 /// Help and version are products; anything else is a wrong command line.
-fn usage(error: &clap::Error, output: &mut Output) -> Exit {
+fn usage(error: clap::Error, output: &mut Output) -> Exit {
     let stream = if error.use_stderr() { &mut output.err } else { &mut output.out };
     let text = if stream.has_color() {
         error.render().ansi().to_string()
@@ -94,7 +127,8 @@ fn finish(output: Output, exit: u8) -> u8 {
     match out.finish() {
         Ok(()) => exit,
         Err(error) => {
-            let message = format!("iamctl: standard output cannot be written: {error}");
+            let why = text::without_numbers(&error.to_string());
+            let message = format!("iamctl: standard output cannot be written: {why}");
             err.line(&message);
             if exit == Exit::Done as u8 { Kind::Internal.exit() as u8 } else { exit }
         }

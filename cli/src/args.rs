@@ -99,7 +99,7 @@ pub(crate) struct Listing {
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
     /// Which shell
-    #[arg(value_enum, action = ArgAction::Set)]
+    #[arg(value_enum, action = ArgAction::Set, value_name = "bash|zsh|fish", hide_possible_values = true)]
     pub(crate) shell: Shell,
 }
 

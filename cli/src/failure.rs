@@ -3,6 +3,8 @@
 
 use iamd_protocol::error::{Exit, Kind};
 
+use crate::output::text;
+
 /// A failure as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -23,7 +25,7 @@ impl Failure {
         Self {
             name: kind.short_name().to_owned(),
             exit: kind.exit(),
-            message: message.into(),
+            message: text::without_numbers(&message.into()),
             advice: kind.advice().to_owned(),
         }
     }

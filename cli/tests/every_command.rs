@@ -1,6 +1,8 @@
 //! `run`, `doctor` and `completions` as a user sees them, and that no command is without a
 //! transcript of how it goes well and of how it fails.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -169,10 +169,14 @@ fn tab_completes_scopes_of_the_account_and_of_its_issuer_within_a_second() {
     assert_eq!(complete(&["login", "--issuer", "cms", "-s", "gr"]), [""; 0]);
     // An issuer that is slow: what is known without it.
     fake.script().hang = vec!["Issuer"];
-    #[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
-    let start = std::time::Instant::now();
-    assert_eq!(complete(&["token", "-s", "st"]), ["storage.read:/"]);
-    assert!(start.elapsed() < std::time::Duration::from_secs(4), "{:?}", start.elapsed());
+    // A machine that is busy with something else may hold up any one of them.
+    let in_time = (0..5).any(|_| {
+        #[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
+        let start = std::time::Instant::now();
+        assert_eq!(complete(&["token", "-s", "st"]), ["storage.read:/"]);
+        start.elapsed() < std::time::Duration::from_secs(2)
+    });
+    assert!(in_time, "it took 2 s and more each time");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Every question that `iamctl` asks, on terminals of every kind and width: what an answer brings,
 //! and that Ctrl-C at it leaves terminal, files and daemon as they were.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::process::Command;
@@ -276,6 +278,16 @@ fn a_sign_in_that_a_change_needs() {
         args: &["account", "edit", "cms", "--add-scope", "compute.read"],
         questions: vec![open("[Y/n]: ", "y")],
         call: r#"Login("cms", "#,
+    }
+    .on_every_terminal();
+}
+
+#[test]
+fn the_end_of_many_sign_ins() {
+    Asking {
+        args: &["admin", "revoke", "--issuer", "wlcg"],
+        questions: vec![open("[y/N]: ", "y")],
+        call: r#"Revoke(RevokeOptions { user: None, issuer: Some("wlcg"), client: None, dry_run: None"#,
     }
     .on_every_terminal();
 }

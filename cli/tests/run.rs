@@ -16,7 +16,7 @@ use support::terminal::Terminal;
 use support::{Fake, iamctl, samples};
 
 /// How long a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
 fn now() -> u64 {
@@ -192,14 +192,17 @@ fn without_a_token_nothing_is_run() {
 
 #[test]
 fn the_file_is_renewed_before_its_token_expires() {
+    // Renewed at half of it: what is left is the time that a busy machine has.
+    const LIFE: u64 = 20;
     let world = World::new();
-    world.next_token("one", 6);
+    world.next_token("one", LIFE);
     let (child, said) = world.start_trap(
         "while :; do { cat $BEARER_TOKEN_FILE || echo gone; echo; } >> SAID; sleep 0.1; done",
     );
     let has = |token: &str| lines(&said).iter().any(|line| line == token);
     until("the first is there", || has("one"));
-    world.next_token("two", 9);
+    // One that is valid for longer than what is left of the first, at half of it too.
+    world.next_token("two", 2 * LIFE);
     until("the second is there", || has("two"));
     world.next_token("three", 600);
     until("the third is there", || has("three"));
@@ -209,20 +212,23 @@ fn the_file_is_renewed_before_its_token_expires() {
     seen.dedup();
     assert_eq!(seen, ["one", "two", "three"]);
     let calls = world.asked();
-    assert_eq!(calls.len(), 3, "{calls:?}");
     assert!(calls[0].contains("min_valid_seconds: None"), "{}", calls[0]);
-    // More than what is left of the present one.
-    assert!(calls[1].contains("min_valid_seconds: Some(4)"), "{}", calls[1]);
-    assert!(calls[1].contains("\"wlcg\""), "the same account all the time: {}", calls[1]);
+    for call in &calls[1..] {
+        // More than what is left of the present one, and the same account all the time.
+        let least = call.split("min_valid_seconds: Some(").nth(1).expect(call);
+        let least: u64 = least.split(')').next().unwrap().parse().unwrap();
+        assert!((1..=2 * LIFE).contains(&least), "{call}");
+        assert!(call.contains("\"wlcg\""), "{call}");
+    }
     assert!(world.left_behind().is_empty());
 }
 
 #[test]
 fn a_renewal_that_fails_is_told_once_and_a_stale_token_is_removed() {
     let world = World::new();
-    world.next_token("one", 4);
-    let child = world.start(&["--", "sleep", "60"]);
-    until("it was asked for", || world.asked().len() == 1);
+    world.next_token("one", 10);
+    let child = world.start(&["--", "sleep", "300"]);
+    until("it was asked for", || !world.asked().is_empty());
     let failure = (Kind::IssuerUnreachable.bus_name(), "no answer".to_owned());
     world.fake.script().fail.insert("GetToken", failure);
     let file = || world.left_behind().first().map(|dir| dir.join("token"));
@@ -245,8 +251,8 @@ fn a_renewal_that_fails_is_told_once_and_a_stale_token_is_removed() {
 #[test]
 fn an_account_that_is_renamed_is_gone_on_with() {
     let world = World::new();
-    world.next_token("one", 4);
-    let child = world.start(&["--", "sleep", "60"]);
+    world.next_token("one", 10);
+    let child = world.start(&["--", "sleep", "300"]);
     until("the accounts are known", || {
         world.fake.calls().iter().any(|call| call.starts_with("List"))
     });
@@ -344,7 +350,7 @@ fn a_command_that_stops_and_goes_on_without_a_terminal_stops_nothing_else() {
 #[test]
 fn what_a_killed_one_left_is_removed_by_the_next() {
     let world = World::new();
-    let (mut child, _) = world.start_trap(": > SAID; sleep 3");
+    let (mut child, _) = world.start_trap(": > SAID; while [ -e SAID ]; do sleep 0.1; done");
     let left = world.left_behind();
     send(&child, Signal::SIGKILL);
     child.wait().unwrap();
@@ -404,7 +410,7 @@ fn shell_on_a_terminal(world: &World) -> Terminal {
 fn ctrl_c_ends_the_command_and_what_it_had_and_reaches_it_once() {
     let world = World::new();
     let mut terminal = shell_on_a_terminal(&world);
-    terminal.type_keys("$IAMCTL run -- sh -c 'echo be''gins; exec sleep 60'; echo code $?\n");
+    terminal.type_keys("$IAMCTL run -- sh -c 'echo be''gins; exec sleep 300'; echo code $?\n");
     terminal.wait_for("begins");
     assert_eq!(world.left_behind().len(), 1);
     terminal.type_keys("\x03");
@@ -413,7 +419,8 @@ fn ctrl_c_ends_the_command_and_what_it_had_and_reaches_it_once() {
     terminal.type_keys("echo it was $?\n");
     terminal.wait_for("it was 130");
     // One that takes the first Ctrl-C for a hint gets one, and iamctl stays with it.
-    let script = "trap \"echo hi''nt\" INT; echo st''ands; \
+    let script = "trap \"echo hi''nt; had=1\" INT; echo st''ands; \
+                  while [ -z \"$had\" ]; do sleep 0.1; done; \
                   for i in 1 2 3 4 5 6; do sleep 0.2; done; echo la''ter";
     terminal.type_keys(&format!("$IAMCTL run -- sh -c '{script}'; echo code $?\n"));
     terminal.wait_for("stands");
@@ -450,7 +457,7 @@ fn a_terminal_that_goes_away_ends_the_command_and_takes_its_token_away() {
     let world = World::new();
     let runtime = world.dir.path().to_owned();
     // As the session leader, which is the only one that the kernel tells.
-    let words = ["run", "--", "sh", "-c", "echo begins; exec sleep 15"];
+    let words = ["run", "--", "sh", "-c", "echo begins; exec sleep 300"];
     let mut terminal = Terminal::start(&world.fake.bus.address, &words, (80, 24), |command| {
         command.env("XDG_RUNTIME_DIR", runtime);
     });

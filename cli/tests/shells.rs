@@ -1,6 +1,8 @@
 //! Tab in the real shells, on a terminal of their own: what is typed, and the line that stands there
 //! then.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::fs;
@@ -17,7 +19,7 @@ const MARKS: (&str, &str) = ("\u{ab}", "\u{bb}");
 struct Shell {
     terminal: Terminal,
     lines: usize,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Shell {
@@ -54,7 +56,7 @@ impl Shell {
         let words = [shell, "-i"];
         let mut terminal = Terminal::start_program(&fake.bus.address, &words, (200, 50), change);
         terminal.wait_for("shell is ready");
-        Some(Self { terminal, lines: 0, _home: home })
+        Some(Self { terminal, lines: 0, home })
     }
 
     /// What stands in the line after these keys.
@@ -161,6 +163,14 @@ fn completes(shell: &str, before: &str, more: &[(&str, &str)]) {
 }
 
 const SOURCED: &str = "source ~/.local/share/bash-completion/completions/iamctl";
+const BASH_COMPLETION: &str = "/usr/share/bash-completion/bash_completion";
+
+fn has_bash_completion() -> bool {
+    let found = Path::new(BASH_COMPLETION).is_file();
+    let needed = std::env::var_os("IAMD_TESTS_NEED_SHELLS").is_some();
+    assert!(found || !needed, "bash-completion is missing");
+    found
+}
 const CURSOR_LEFT: char = '\u{2}';
 
 /// What only bash is asked for: quotes, and a cursor that is not at the end of the line.
@@ -183,6 +193,34 @@ fn tab_completes_in_bash_where_bash_completion_is_not_installed() {
     // Settings that some have, and that scripts stumble over.
     completes("bash", &format!("set -u; shopt -s extglob nullglob; IFS=:\n{SOURCED}"), &of_bash());
     completes("bash", &format!("set -o posix\n{SOURCED}"), &of_bash());
+}
+
+/// The command that `run` runs is completed as it is by itself.
+#[test]
+fn tab_completes_the_command_that_is_run() {
+    let fake = fake();
+    let with = format!("source {BASH_COMPLETION}");
+    let compinit = "autoload -Uz compinit\ncompinit -u -D\nsource ~/.zfunc/_iamctl";
+    for (shell, before) in [("bash", SOURCED), ("bash", with.as_str()), ("zsh", compinit)] {
+        if before == with && !has_bash_completion() {
+            continue;
+        }
+        let Some(mut running) = Shell::start(&fake, shell, before) else { continue };
+        fs::write(running.home.path().join("unique-file"), "").unwrap();
+        for (typed, expected) in [
+            ("iamctl run -- stat uniq", "iamctl run -- stat unique-file "),
+            ("iamctl run -s openid -- stat ./uniq", "iamctl run -s openid -- stat ./unique-file "),
+            ("iamctl run -- mkfif", "iamctl run -- mkfifo "),
+            ("iamctl run -- iamctl tok", "iamctl run -- iamctl token "),
+            ("iamctl run --acc", "iamctl run --account "),
+        ] {
+            // Without bash-completion bash knows no other command's words.
+            if before == SOURCED && expected.ends_with("token ") {
+                continue;
+            }
+            assert_eq!(running.line(&format!("{typed}\t")), expected, "{shell}, {before:?}");
+        }
+    }
 }
 
 #[test]
@@ -215,10 +253,7 @@ fn tab_tab_lists_scopes_in_bash_as_they_are() {
 /// It reads the script by itself from where `iamctl completions --help` says it goes.
 #[test]
 fn tab_completes_in_bash_with_bash_completion() {
-    let installed = "/usr/share/bash-completion/bash_completion";
-    if !Path::new(installed).is_file() {
-        let needed = std::env::var_os("IAMD_TESTS_NEED_SHELLS");
-        assert!(needed.is_none(), "bash-completion is missing");
+    if !has_bash_completion() {
         return;
     }
     let mut more = of_bash();
@@ -230,7 +265,7 @@ fn tab_completes_in_bash_with_bash_completion() {
             "nice iamctl token --scope=wlcg.groups:/atlas ",
         ),
     ]);
-    completes("bash", &format!("source {installed}"), &more);
+    completes("bash", &format!("source {BASH_COMPLETION}"), &more);
 }
 
 #[test]

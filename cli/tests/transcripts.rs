@@ -206,8 +206,8 @@ fn states(base: u64) -> Vec<AccountInfo> {
         ..Default::default()
     };
     let expired = AccountInfo {
-        access_expires_at: Some(base - 60),
-        refreshed_at: Some(base - 3660),
+        access_expires_at: Some(base - 660),
+        refreshed_at: Some(base - 4260),
         ..account("expired", state::SIGNED_IN)
     };
     let running = AccountInfo { login_running: true, ..account("running", state::LOGIN_REQUIRED) };
@@ -428,6 +428,10 @@ fn a_wrong_command_line_is_told_on_standard_error_with_exit_code_2() {
     for args in [
         &[][..],
         &["frobnicate"],
+        &["tokn"],
+        &["list"],
+        &["rm", "cms"],
+        &["account", "logout"],
         &["token", "--min-valid", "soon"],
         &["token", "--env", "--json"],
         &["token", "--decode", "--header"],
@@ -439,6 +443,7 @@ fn a_wrong_command_line_is_told_on_standard_error_with_exit_code_2() {
         &["login", "--on", "--off"],
         &["login", "--off", "cms"],
         &["account"],
+        &["completions"],
         &["completions", "tcsh"],
     ] {
         assert_eq!(transcript.iamctl("unix:path=/nonexistent", args), 2, "{args:?}");

@@ -206,9 +206,18 @@ impl Issuer {
 
     /// The claims of an access token whose signature is right by this issuer's published keys.
     pub fn verify(&self, token: &str) -> Result<Value> {
+        self.verify_by(&self.keys()?, token)
+    }
+
+    /// The keys it publishes.
+    pub fn keys(&self) -> Result<Value> {
         let uri = self.get(".well-known/openid-configuration")?;
         let uri = uri["jwks_uri"].as_str().ok_or_else(|| Error::Wrong("no jwks_uri".into()))?;
-        let keys = self.curl(&[uri])?;
+        self.curl(&[uri])
+    }
+
+    /// As [`verify`](Issuer::verify), by keys that were fetched before.
+    pub fn verify_by(&self, keys: &Value, token: &str) -> Result<Value> {
         let file = tempfile::NamedTempFile::new_in(self.ground.run.dir());
         let file = file.map_err(Error::io("a file for the keys"))?;
         std::fs::write(file.path(), keys.to_string()).map_err(Error::at(file.path()))?;

@@ -9,13 +9,13 @@ use crate::duration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Account {
     /// List the accounts
-    #[command(before_help = text::ACCOUNT, help_template = text::TEMPLATE)]
+    #[command(alias = "ls", before_help = text::ACCOUNT, help_template = text::TEMPLATE)]
     List(Listing),
     /// Show all about one account
     #[command(before_help = text::ACCOUNT_SHOW, after_help = text::ACCOUNT_SHOW_ABOUT, help_template = text::TEMPLATE)]
     Show(ShowAccount),
     /// Add an account, step by step or by options, and sign in
-    #[command(before_help = text::ACCOUNT_ADD, after_help = text::ACCOUNT_ADD_ABOUT, help_template = text::TEMPLATE)]
+    #[command(aliases = ["new", "create"], before_help = text::ACCOUNT_ADD, after_help = text::ACCOUNT_ADD_ABOUT, help_template = text::TEMPLATE)]
     Add(Box<AddAccount>),
     /// Change scopes, audiences or the name at the issuer
     #[command(before_help = text::ACCOUNT_EDIT, after_help = text::ACCOUNT_EDIT_ABOUT, help_template = text::TEMPLATE)]
@@ -36,7 +36,7 @@ pub(crate) enum Account {
     #[command(before_help = text::PASSPHRASE, after_help = text::PASSPHRASE_ABOUT, help_template = text::TEMPLATE)]
     Passphrase(ChangePassphrase),
     /// Remove an account: sign out, delete its client at the issuer, forget it
-    #[command(before_help = text::ACCOUNT_REMOVE, after_help = text::ACCOUNT_REMOVE_ABOUT, help_template = text::TEMPLATE)]
+    #[command(aliases = ["rm", "delete"], before_help = text::ACCOUNT_REMOVE, after_help = text::ACCOUNT_REMOVE_ABOUT, help_template = text::TEMPLATE)]
     Remove(RemoveAccount),
 }
 

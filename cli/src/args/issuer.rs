@@ -8,7 +8,7 @@ use super::{Listing, text};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Issuer {
     /// List the issuers of this site
-    #[command(before_help = text::ISSUER, help_template = text::TEMPLATE)]
+    #[command(alias = "ls", before_help = text::ISSUER, help_template = text::TEMPLATE)]
     List(Listing),
     /// Show all about one issuer
     #[command(before_help = text::ISSUER, help_template = text::TEMPLATE)]

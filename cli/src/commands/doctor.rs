@@ -119,7 +119,7 @@ fn finding(
     Finding {
         name: name.into(),
         level: level.to_owned(),
-        text: text::clean(&message.into()),
+        text: text::clean(&text::without_numbers(&message.into())),
         advice: advice.into(),
     }
 }

@@ -133,8 +133,15 @@ fn spawn(args: &Run, place: &Place, token: &str) -> Result<Child, (u8, String)> 
         command.env_remove(BEARER_TOKEN);
     }
     command.spawn().map_err(|error| {
-        let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN };
-        (code, format!("{}: {error}", text::clean(&program.to_string_lossy())))
+        let name = text::clean(&program.to_string_lossy());
+        let missing = error.kind() == ErrorKind::NotFound;
+        let code = if missing { NOT_FOUND } else { CANNOT_RUN };
+        // Looked for in PATH, as a shell does, which says it so too.
+        let why = match missing && !name.contains('/') {
+            true => "command not found".to_owned(),
+            false => text::without_numbers(&error.to_string()),
+        };
+        (code, format!("{name}: {why}"))
     })
 }
 

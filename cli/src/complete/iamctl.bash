@@ -49,9 +49,31 @@ _iamctl() {
         fi
         COMPREPLY+=("$reply")
     done <<<"$found"
+    if ((!${#COMPREPLY[@]})) && [[ ${words[1]-} == run ]]; then
+        _iamctl_command
+        return
+    fi
     # A path or a list may go on.
     if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *[=/:] ]]; then
         compopt -o nospace
+    fi
+}
+
+# What "iamctl run --" runs completes as it does by itself, as far as bash knows how.
+_iamctl_command() {
+    local -i at
+    for ((at = 2; at < COMP_CWORD; at++)); do
+        [[ ${COMP_WORDS[at]} == -- ]] && break
+    done
+    at+=1
+    if ((at <= COMP_CWORD)) && declare -F _comp_command_offset >/dev/null; then
+        _comp_command_offset "$at"
+    elif ((at <= COMP_CWORD)) && declare -F _command_offset >/dev/null; then
+        _command_offset "$at"
+    elif ((at == COMP_CWORD)); then
+        mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}" | sort -u)
+    else
+        compopt -o default
     fi
 }
 

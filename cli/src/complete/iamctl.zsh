@@ -17,6 +17,14 @@ _iamctl() {
         *) done+=("$one") ;;
         esac
     done
+    # What "iamctl run --" runs completes as it does by itself.
+    local -i at=${words[(I)--]}
+    if [[ ${words[2]} == run ]] && ((at && at < CURRENT)) && (( ! $#open && ! $#done )); then
+        words=("${(@)words[at+1,-1]}")
+        ((CURRENT -= at))
+        _normal
+        return
+    fi
     local -i fits=1
     (($#open)) && _describe -V iamctl open -S '' && fits=0
     (($#done)) && _describe -V iamctl done && fits=0

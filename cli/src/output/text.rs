@@ -20,6 +20,21 @@ pub(crate) fn clean(text: &str) -> String {
         .collect()
 }
 
+/// The text without the numbers that Rust puts behind the system's errors: the words say it all.
+pub(crate) fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|c| c.is_ascii_digit()) => {
+                plain.push_str(rest);
+            }
+            _ => plain.extend([" (os error ", part]),
+        }
+    }
+    plain
+}
+
 /// The printable ASCII characters of a user code or URI (RFC 8628 §3.2 and §6.1, RFC 3986 §2).
 pub(crate) fn clean_ascii(text: &str) -> String {
     text.chars().filter(|c| (' '..='~').contains(c)).collect()
@@ -78,6 +93,16 @@ mod tests {
             clean_ascii("https://a\u{301}.example/\x1b]8;;x\x07\n"),
             "https://a.example/]8;;x"
         );
+    }
+
+    #[test]
+    fn errors_of_the_system_are_words() {
+        let error = std::io::Error::from_raw_os_error(2).to_string();
+        assert_ne!(without_numbers(&error), error);
+        assert_eq!(without_numbers(&format!("a: {error}, b")), "a: No such file or directory, b");
+        for other in ["", "(os error 2)x", "a (os error x) b", "a (os error 2"] {
+            assert_eq!(without_numbers(other), other);
+        }
     }
 
     #[test]

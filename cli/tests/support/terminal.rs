@@ -16,7 +16,7 @@ use nix::sys::termios::{Termios, tcgetattr};
 use super::iamctl;
 
 /// How long a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A terminal with `iamctl` on it.
 pub(crate) struct Terminal {
@@ -128,6 +128,14 @@ impl Terminal {
         let start = now();
         while self.seen().matches(text).count() < times {
             assert!(start.elapsed() < PATIENCE && self.read(), "{text:?} in {:?}", self.seen());
+        }
+    }
+
+    /// Waits until what is on the terminal is as it should be.
+    pub(crate) fn wait_until(&mut self, what: &str, mut is_so: impl FnMut(&str) -> bool) {
+        let start = now();
+        while !is_so(&self.seen()) {
+            assert!(start.elapsed() < PATIENCE && self.read(), "{what}: {:?}", self.seen());
         }
     }
 

@@ -1,106 +1,133 @@
 //! docs/from-oidc-agent.md, row by row, on a login node: what a command of oidc-agent does (Debian's
 //! package, at the same issuer), and that what the row names does the same job here. A row that no
-//! step walks, a step without a row, and an option of oidc-agent without a row are failures.
+//! step walks, a step without a row, an outcome that is another than the original's and is not said
+//! to be one, and an option of oidc-agent without a row are failures.
+//!
+//! Start reading at [`steps`]; what came of it stands in `walk.txt` beside the nodes' logs.
 
+mod options;
+mod perform;
+mod reading;
+mod report;
 mod steps;
 mod table;
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use iamd_tests::rootfs::readers;
 use iamd_tests::sign_in::warm;
-use iamd_tests::{Error, Issuer, IssuerSpec, Node, Product, Result, World};
+use iamd_tests::{Error, IssuerSpec, Product, World, places};
+use serde_json::json;
 
+use self::perform::Walker;
+use self::reading::Reader;
+use self::report::Report;
 use self::steps::{Act, steps};
-use self::table::{Row, rows};
+use self::table::{MARKS, Row, legend, rows};
 use crate::case::{Case, Outcome};
 use crate::cases;
 
 pub fn cases() -> Vec<Case> {
     cases![
-        every_row_is_walked_and_every_row_without_a_counterpart_says_why,
-        every_option_of_oidc_agent_has_a_row;
+        every_row_is_walked_or_says_why_not,
+        every_word_of_oidc_agent_5_has_a_row,
+        every_option_of_debians_oidc_agent_has_a_row;
         apart: what_oidc_agents_users_do_is_done_here,
     ]
 }
 
-fn every_row_is_walked_and_every_row_without_a_counterpart_says_why(_: &World) -> Outcome {
-    let rows = rows()?;
+fn every_row_is_walked_or_says_why_not(_: &World) -> Outcome {
+    let (rows, legend) = (rows()?, legend()?);
+    for (mark, _) in MARKS {
+        assert!(legend.contains(&format!("({mark})")), "the page does not explain ({mark})");
+    }
     let walked: BTreeSet<_> = steps().map(|step| (step.section, step.row)).collect();
     assert_eq!(walked.len(), steps().count(), "a row is walked once");
     for row in &rows {
-        let known = walked.contains(&(row.section.as_str(), row.theirs.as_str()));
-        if row.ours == "–" {
+        let step = steps().find(|step| step.is_of(row));
+        let Some(step) = step else {
+            assert!(row.ours == "–", "{row:?}: no step walks it");
             assert!(row.reason.len() > 10, "{row:?}: no counterpart, and no reason");
-            assert!(!known, "{row:?}: it has no counterpart, and a step");
-        } else {
-            assert!(known, "{row:?}: no step walks it");
+            continue;
+        };
+        assert!(row.ours == "–" || step.ours != Act::Nothing, "{row:?}: its step has nothing");
+        if let Some(script) = step.ours.script() {
+            assert!(row.is_what(script), "{row:?}: its step does something else: {script}");
+        }
+        if let Act::Left(why) = step.theirs {
+            assert!(
+                MARKS.iter().any(|(mark, _)| *mark == why),
+                "{row:?}: left out for {why}, which no mark says"
+            );
+            assert!(row.theirs.contains(&format!("({why})")), "{row:?}: does not say ({why})");
         }
     }
     for step in steps() {
-        let is_there = |row: &Row| row.section == step.section && row.theirs == step.row;
-        assert!(rows.iter().any(is_there), "{} / {}: no such row", step.section, step.row);
+        let known = rows.iter().any(|row: &Row| step.is_of(row));
+        assert!(known, "{} / {}: no such row", step.section, step.row);
     }
+    Ok(())
+}
+
+fn every_word_of_oidc_agent_5_has_a_row(_: &World) -> Outcome {
+    let rows = rows()?;
+    let missing = options::of_version_5().flat_map(|part| part.without_row(&rows));
+    let missing: Vec<_> = missing.collect();
+    assert!(missing.is_empty(), "without a row: {missing:#?}");
     Ok(())
 }
 
 /// The options are taken from the programs' own help.
-fn every_option_of_oidc_agent_has_a_row(world: &World) -> Outcome {
+fn every_option_of_debians_oidc_agent_has_a_row(world: &World) -> Outcome {
     let rows = rows()?;
     let node = world.boot(world.spec("options").over(readers(&|line| world.say(line))?))?;
-    for (program, section) in [
-        ("oidc-agent", "oidc-agent, the agent"),
-        ("oidc-gen", "oidc-gen, accounts"),
-        ("oidc-add", "oidc-add, loading"),
-        ("oidc-token", "oidc-token, tokens"),
-    ] {
-        let help = node.exec_as("carol", &format!("{program} --help"))?.ok()?.text();
-        let named: BTreeSet<_> = rows
-            .iter()
-            .filter(|row| row.section == section)
-            .flat_map(|row| options(&row.theirs))
-            .collect();
-        let offered: BTreeSet<_> = help
-            .lines()
-            .filter(|line| line.trim_start().starts_with('-'))
-            .flat_map(|line| options(line.trim_start().split("  ").next().unwrap_or_default()))
-            .filter(|option| !GENERAL.contains(&option.as_str()))
-            .collect();
-        assert!(offered.len() > 10, "{program}: {help}");
-        let missing: Vec<_> = offered.difference(&named).collect();
-        assert!(missing.is_empty(), "{program}: without a row: {missing:?}");
+    for program in options::PROGRAMS {
+        // The scripts among them speak on standard error.
+        let help = node.exec_as("carol", &format!("{program} --help 2>&1"))?.ok()?.text();
+        let offered = options::in_help(program, &help);
+        assert!(offered.words.len() > 2, "{program}: {help}");
+        let missing = offered.without_row(&rows);
+        assert!(missing.is_empty(), "without a row: {missing:?}");
     }
     Ok(())
-}
-
-/// What every program has.
-const GENERAL: [&str; 6] = ["-?", "--help", "--usage", "-V", "--version", "-h"];
-
-/// The options in a text: `-x` and `--word`, without their values.
-fn options(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| c.is_whitespace() || ",`|().".contains(c));
-    let options = words.filter(|word| word.starts_with('-') && word.len() > 1);
-    options.map(|word| word.split(['=', '[']).next().unwrap_or_default().to_owned()).collect()
 }
 
 fn what_oidc_agents_users_do_is_done_here(world: &World) -> Outcome {
     let user = world.user()?;
     let issuer = world.start_issuer(IssuerSpec::new("walk.test"))?;
+    // INDIGO IAM announces no interval, which means five seconds of waiting at each sign-in.
+    let every_second = json!({"replace_json": {"set": {"interval": 1}}});
+    let _brisk =
+        issuer.faults(&json!([{"match": {"path": "/devicecode"}, "fault": every_second}]))?;
     let product = Product::new(&issuer).config(&steps::config(&user));
     let product = product.issuer_file("test", &steps::issuer(&issuer));
-    let spec = world.spec("walk").over(readers(&|line| world.say(line))?);
+    let mut spec = world.spec("walk").over(readers(&|line| world.say(line))?);
+    for (name, script) in steps::SCRIPTS {
+        spec = spec.file(&format!("{}/{name}", steps::SCRIPTS_AT), 0o755, script);
+    }
     let node = world.boot(product.on(spec))?;
     warm(&node)?;
-    // A session of theirs stays open, as a user's would.
-    let _session = node.ssh(&user).open(Some("sleep 600"))?;
-    let mut failed = Vec::new();
+    let control = world.ground().run.dir().join("walk.ssh");
+    let reader = Reader::new(&issuer)?;
+    let walker = Walker { node: &node, issuer: &issuer, user: &user, control: &control, reader };
+    let _session = walker.log_in()?;
+    let mut report = Report::new(rows()?);
     for step in steps() {
-        for (whose, act) in [("oidc-agent", &step.theirs), ("iamctl", &step.ours)] {
-            if let Err(error) = perform(&node, &issuer, &user, act) {
-                failed.push(format!("{} / {}, {whose}: {error}", step.section, step.row));
-            }
+        let walked = walker.walk(step);
+        let hangs = walked.hangs();
+        report.add(step, walked);
+        if hangs {
+            // oidc-agent answers nobody for minutes after that.
+            break;
         }
     }
+    let (logs, text) = (places::logs(), report.to_string());
+    let path = logs.join("walk.txt");
+    fs::create_dir_all(&logs).map_err(Error::at(&logs))?;
+    fs::write(&path, &text).map_err(Error::at(&path))?;
+    world.say(&format!("{}: {}", path.display(), report.summary()));
+    let failed = report.failures();
     assert!(
         failed.is_empty(),
         "{} of {} steps:\n{}",
@@ -109,46 +136,4 @@ fn what_oidc_agents_users_do_is_done_here(world: &World) -> Outcome {
         failed.join("\n")
     );
     Ok(())
-}
-
-fn perform(node: &Node, issuer: &Issuer, user: &str, act: &Act) -> Result<()> {
-    let (said, code, exit, says) = match act {
-        Act::Nothing => return Ok(()),
-        Act::Run(script, exit, says) => {
-            let output = node.ssh(user).run_with("bash -s", script_of(script).as_bytes())?;
-            (format!("{}{}", output.text(), output.errors()), output.code, *exit, says)
-        }
-        Act::SignIn(script, says) => {
-            let (said, code) = sign_in(node, issuer, user, script)?;
-            (said, code, 0, says)
-        }
-    };
-    if code != exit {
-        return Err(Error::Wrong(format!("exit code {code} instead of {exit}: {said}")));
-    }
-    match says.iter().find(|word| !said.contains(**word)) {
-        Some(word) => Err(Error::Wrong(format!("\u{201c}{word}\u{201d} is not in: {said}"))),
-        None => Ok(()),
-    }
-}
-
-fn script_of(script: &str) -> String {
-    format!("{}\n{script}\n", steps::PRELUDE)
-}
-
-/// A command that shows a code and waits: the code is entered meanwhile, as in a browser.
-fn sign_in(node: &Node, issuer: &Issuer, user: &str, script: &str) -> Result<(String, i32)> {
-    let mut session = node.ssh(user).open(Some("bash -s"))?;
-    session
-        .send(&format!("{}\n( {script}\n) < /dev/null\necho \"ended: $?\"\n", steps::PRELUDE))?;
-    let code = session.find("a code", steps::code_in)?;
-    issuer.approve(&format!("{}device", issuer.url()), &code, user)?;
-    let code = session.find("its end", |seen| {
-        let (_, code) = seen.split_once("ended: ")?;
-        // Something may come after it: two pipes are read side by side.
-        code.split_once('\n')?.0.parse().ok()
-    })?;
-    let said = session.seen();
-    session.close()?;
-    Ok((said, code))
 }

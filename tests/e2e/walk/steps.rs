@@ -1,20 +1,32 @@
 //! The steps of the walk, in an order in which each finds what the ones before it made. Scripts are
-//! read by bash, as one user, each in a login of its own. `theirs` runs Debian's oidc-agent at the
-//! same issuer with an account of its own; `ours` does the row's job with iamctl.
+//! read by bash, as one user, each in a shell of its own, after `scripts/prelude.sh`. `theirs` runs
+//! Debian's oidc-agent at the same issuer with accounts of its own; `ours` does the row's job with
+//! iamctl.
+//!
+//! Both sides have an account `cms`, with a client that was registered for it, and `given`, with the
+//! site's client; each has the scopes `openid offline_access storage.read:/`.
 
 mod accounts;
+mod agent;
+mod around;
 mod clients;
-mod rest;
+mod files;
+mod flows;
+mod passphrases;
+mod tokens;
 
 use iamd_tests::Issuer;
 use iamd_tests::product::issuer_file;
 
-const AGENT: &str = "oidc-agent, the agent";
-const GEN: &str = "oidc-gen, accounts";
-const ADD: &str = "oidc-add, loading";
-const TOKEN: &str = "oidc-token, tokens";
-const AROUND: &str = "The programs around it";
-const FILES: &str = "Files and variables";
+use super::table::Row;
+
+pub(super) const AGENT: &str = "oidc-agent, the agent";
+pub(super) const GEN: &str = "oidc-gen, accounts";
+pub(super) const ADD: &str = "oidc-add, loading";
+pub(super) const TOKEN: &str = "oidc-token, tokens";
+pub(super) const AROUND: &str = "The programs around it";
+pub(super) const SCRIPT: &str = "The scripts of INDIGO IAM";
+pub(super) const FILES: &str = "Files and variables";
 
 /// One row and what is done for it.
 pub(super) struct Step {
@@ -22,23 +34,72 @@ pub(super) struct Step {
     pub(super) row: &'static str,
     pub(super) theirs: Act,
     pub(super) ours: Act,
+    pub(super) outcome: Outcome,
 }
 
 /// What is done, and what has to come of it: exit code and words that are printed.
+#[derive(PartialEq, Eq)]
 pub(super) enum Act {
-    /// Nothing: the row has no command on this side, or not in Debian's version.
+    /// Nothing, on our side: what the original did is not needed here, and the page says why.
     Nothing,
+    /// The original is not run, for want of what the page's mark of that name says.
+    Left(&'static str),
     /// A script.
     Run(&'static str, i32, &'static [&'static str]),
     /// A script that shows a code, which is entered meanwhile; then it ends with 0.
     SignIn(&'static str, &'static [&'static str]),
 }
 
+/// How the two compare, where both did something.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome {
+    /// Exit code and standard output are the same; tokens by what they grant.
+    Same,
+    /// They are not, and shall not be.
+    Differs(&'static str),
+}
+
+impl Act {
+    /// What is typed.
+    pub(super) fn script(&self) -> Option<&'static str> {
+        match self {
+            Act::Nothing | Act::Left(_) => None,
+            Act::Run(script, ..) | Act::SignIn(script, _) => Some(script),
+        }
+    }
+}
+
+impl Step {
+    /// Whether it walks this row.
+    pub(super) fn is_of(&self, row: &Row) -> bool {
+        row.section == self.section && row.theirs == self.row
+    }
+
+    /// Which kind of step it is, for the report.
+    pub(super) fn kind(&self) -> &'static str {
+        match (&self.theirs, &self.ours, self.outcome) {
+            (_, Act::Nothing, _) => "not needed",
+            (Act::Nothing | Act::Left(_), ..) => "iamctl alone",
+            (.., Outcome::Same) => "the same",
+            (.., Outcome::Differs(_)) => "differs",
+        }
+    }
+}
+
+/// Where the node has [`SCRIPTS`]; the prelude is read from there.
+pub(super) const SCRIPTS_AT: &str = "/opt/walk";
+
+/// What stands in the scripts' place, and what each script of the walk begins with.
+pub(super) const SCRIPTS: [(&str, &str); 3] = [
+    ("prelude.sh", include_str!("scripts/prelude.sh")),
+    ("iam-password.sh", include_str!("scripts/iam-password.sh")),
+    ("iam-device.sh", include_str!("scripts/iam-device.sh")),
+];
+
 /// What each script begins with.
-pub(super) const PRELUDE: &str = "\
-export OIDC_ENCRYPTION_PW=walk-walk NO_COLOR=1 ISS=https://walk.test/
-GEN='--pw-env --prompt=none --confirm-default --cp=/etc/ssl/certs/ca-certificates.crt'
-if [ -e ~/agent ]; then . ~/agent > /dev/null; fi";
+pub(super) fn prelude() -> String {
+    format!("PATH=$PATH:{SCRIPTS_AT}\n. {SCRIPTS_AT}/prelude.sh")
+}
 
 /// The site's configuration: it shows this user their secrets.
 pub(super) fn config(user: &str) -> String {
@@ -50,19 +111,63 @@ pub(super) fn issuer(issuer: &Issuer) -> String {
     issuer_file("test", issuer) + "\n[public_client]\nid = \"site-public\"\n"
 }
 
-/// The code that a login shows, ours or theirs.
+/// The code that a login shows: oidc-gen's, iamctl's or the script's.
 pub(super) fn code_in(seen: &str) -> Option<String> {
-    let rest = ["And enter the code: ", "\n  Code  "]
+    let rest = ["And enter the code: ", "\n  Code  ", "\nYour code: "]
         .iter()
         .find_map(|label| seen.split_once(label).map(|(_, rest)| rest))?;
     Some(rest[..rest.find(char::is_whitespace)?].to_owned())
 }
 
-const fn step(section: &'static str, row: &'static str, theirs: Act, ours: Act) -> Step {
-    Step { section, row, theirs, ours }
+/// Both do the same, with scripts that end with 0 and print these words.
+const fn same(
+    section: &'static str,
+    row: &'static str,
+    says: &'static [&'static str],
+    theirs: &'static str,
+    ours: &'static str,
+) -> Step {
+    alike(section, row, Act::Run(theirs, 0, says), Act::Run(ours, 0, says))
 }
 
-/// All steps. Accounts of theirs: cms (the site's client), of ours: cms (one that iamd registers).
+/// Both do the same.
+const fn alike(section: &'static str, row: &'static str, theirs: Act, ours: Act) -> Step {
+    Step { section, row, theirs, ours, outcome: Outcome::Same }
+}
+
+/// They do not do the same, for this reason.
+const fn unlike(
+    section: &'static str,
+    row: &'static str,
+    why: &'static str,
+    theirs: Act,
+    ours: Act,
+) -> Step {
+    Step { section, row, theirs, ours, outcome: Outcome::Differs(why) }
+}
+
+/// The original is not run: the page's mark says what it needs.
+const fn left(section: &'static str, row: &'static str, why: &'static str, ours: Act) -> Step {
+    alike(section, row, Act::Left(why), ours)
+}
+
+/// What the original did has no counterpart, as the row says.
+const fn gone(section: &'static str, row: &'static str, theirs: Act) -> Step {
+    alike(section, row, theirs, Act::Nothing)
+}
+
+/// All steps.
 pub(super) fn steps() -> impl Iterator<Item = &'static Step> {
-    [accounts::STEPS, clients::STEPS, rest::STEPS].into_iter().flatten()
+    [
+        agent::STEPS,
+        accounts::STEPS,
+        tokens::STEPS,
+        clients::STEPS,
+        flows::STEPS,
+        passphrases::STEPS,
+        files::STEPS,
+        around::STEPS,
+    ]
+    .into_iter()
+    .flatten()
 }

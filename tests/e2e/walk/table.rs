@@ -14,10 +14,52 @@ pub(super) struct Row {
     pub(super) reason: String,
 }
 
+impl Row {
+    /// Whether the script runs what the row names on our side: each command, and the options of one
+    /// of several that do the same.
+    pub(super) fn is_what(&self, script: &str) -> bool {
+        let given: Vec<_> =
+            script.split(|c: char| c.is_whitespace() || "()\"'".contains(c)).collect();
+        // What is quoted is in every other part: `iamctl token --env`, `-s S`, or a file's name.
+        let quoted = self.ours.split('`').skip(1).step_by(2);
+        let named: Vec<(String, Vec<&str>)> = quoted.map(command_and_options).collect();
+        let options: Vec<_> = named.iter().filter(|(_, options)| !options.is_empty()).collect();
+        named.iter().all(|(command, _)| script.contains(command))
+            && (options.is_empty()
+                || options.iter().any(|(_, options)| options.iter().all(|one| given.contains(one))))
+    }
+}
+
+/// `iamctl` with its subcommands, or nothing; and options.
+fn command_and_options(quoted: &str) -> (String, Vec<&str>) {
+    let words: Vec<_> = quoted.split_whitespace().collect();
+    let plain = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase());
+    let command = words.iter().take_while(plain).copied();
+    let command = if quoted.starts_with("iamctl ") {
+        command.collect::<Vec<_>>().join(" ")
+    } else {
+        String::new()
+    };
+    (command, words.into_iter().filter(|word| word.starts_with('-') && *word != "--").collect())
+}
+
+/// What a row says in brackets where the original cannot be run on the node, and what that means.
+pub(super) const MARKS: [(&str, &str); 4] = [
+    ("5", "only version 5 has it"),
+    ("display", "it needs a display"),
+    ("keyring", "it needs a keyring or gpg"),
+    ("browser", "it needs a browser"),
+];
+
+/// The page before its first section.
+pub(super) fn legend() -> Result<String> {
+    let text = text()?;
+    Ok(text.split("\n## ").next().unwrap_or_default().to_owned())
+}
+
 /// All rows, in order.
 pub(super) fn rows() -> Result<Vec<Row>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/from-oidc-agent.md");
-    let text = fs::read_to_string(&path).map_err(Error::at(&path))?;
+    let text = text()?;
     let (mut section, mut rows) = (String::new(), Vec::new());
     for line in text.lines() {
         if let Some(title) = line.strip_prefix("## ") {
@@ -37,6 +79,11 @@ pub(super) fn rows() -> Result<Vec<Row>> {
         });
     }
     Ok(rows)
+}
+
+fn text() -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/from-oidc-agent.md");
+    fs::read_to_string(&path).map_err(Error::at(&path))
 }
 
 /// The cells of a table's line; `\|` is a bar inside one.

@@ -47,7 +47,28 @@ impl<'a> Display<'a> {
             self.remarks(login);
             self.where_to_sign_in(login);
         }
+        if self.has_lines_only() && !self.args.no_wait {
+            match login.state.as_str() {
+                login_state::STARTING => self.output.tell("Asking the issuer."),
+                login_state::PENDING => {
+                    self.output.tell("Waiting. Ctrl-C leaves the login running.");
+                }
+                _ => {}
+            }
+        }
         self.tick(login);
+    }
+
+    /// Ctrl-C: the terminal has shown it, and what follows begins a line.
+    pub(super) fn interrupted(&mut self) {
+        if !self.args.json && self.has_lines_only() {
+            self.output.err.line("");
+        }
+    }
+
+    /// A person at a terminal where no countdown can move.
+    fn has_lines_only(&self) -> bool {
+        self.output.err.is_terminal() && !self.output.err.can_redraw()
     }
 
     /// Moves the countdown.

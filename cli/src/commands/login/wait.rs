@@ -108,7 +108,10 @@ impl Wait<'_> {
                     }
                     Err(failure) => return Err(failure),
                 },
-                Ok(Event::Interrupted) => return Err(left_running(login, self.args)),
+                Ok(Event::Interrupted) => {
+                    display.interrupted();
+                    return Err(left_running(login, self.args));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 // Cannot be: this object holds a sender.
                 Err(RecvTimeoutError::Disconnected) => {

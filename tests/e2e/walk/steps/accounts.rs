@@ -1,171 +1,145 @@
-//! An account, its tokens, and changes to it.
+//! An account, and changes to it.
 
-use super::Act::{Nothing, Run, SignIn};
-use super::{FILES, GEN, Step, TOKEN, step};
+use super::Act::{Run, SignIn};
+use super::{ADD, AGENT, FILES, GEN, Step, alike, gone, same, unlike};
 
 pub(super) const STEPS: &[Step] = &[
-    // ---- an account
-    step(
+    alike(
         GEN,
         "`oidc-gen NAME`",
         SignIn(
-            "echo \"$(oidc-agent)\" > ~/agent && . ~/agent > /dev/null && oidc-gen cms --iss=$ISS --client-id=site \
-             --client-secret=site-secret --scope='openid offline_access storage.read:/' --flow=device \
-             --redirect-uri=http://localhost:4242 $GEN",
-            &["Everything setup correctly"],
+            "oidc-gen cms --scope=\"$SCOPES\" --flow=device $GEN >&2 && oidc-token cms",
+            &["Everything setup correctly", "<token of "],
         ),
-        SignIn("iamctl account add cms --issuer test", &["cms"]),
+        SignIn(
+            "iamctl account add cms --issuer test --own-client -s openid -s offline_access \
+             -s storage.read:/ >&2 && iamctl token cms",
+            &["cms", "<token of "],
+        ),
     ),
-    step(
+    same(
         GEN,
         "`-l`, `--accounts`",
-        Run("oidc-gen -l", 0, &["cms"]),
-        Run("iamctl account list", 0, &["cms", "signed in"]),
+        &["cms"],
+        "oidc-gen -l | grep -x cms",
+        "iamctl account list --json | jq -r '.accounts[].name' | grep -x cms",
     ),
-    step(
+    same(
         GEN,
         "`-p`, `--print=NAME`",
-        Run("oidc-gen -p cms --pw-env", 0, &["\"client_id\"", "\"refresh_token\"", "walk.test"]),
-        Run(
-            "iamctl account show cms && iamctl account show cms --secrets --json",
-            0,
-            &["Client", "walk.test", "storage.read:/", "\"refresh_token\":\"ey"],
-        ),
+        &["https://walk.test/", "offline_access openid storage.read:/", "<refresh token>"],
+        r#"oidc-gen -p cms --pw-env |
+            jq -r '.issuer_url, (.scope | split(" ") | sort | join(" ")), .refresh_token'"#,
+        r#"iamctl account show cms --secrets --json |
+            jq -r '.account.issuer, (.account.scopes | sort | join(" ")), .secrets.refresh_token'"#,
     ),
-    step(
+    same(
         GEN,
         "`-v`, `--verbose`",
-        Run("oidc-gen -v -p cms --pw-env", 0, &["\"issuer_url\""]),
-        Run("iamctl account show cms --json", 0, &["\"issuer\"", "\"client_id\""]),
+        &["cms"],
+        "oidc-gen -v -p cms --pw-env | jq -r .name",
+        "iamctl account show cms --json | jq -r .account.name",
     ),
-    step(
+    unlike(
         GEN,
         "`-g`, `--debug`",
+        "a log of the program; what is in order and what is not",
         Run("oidc-gen -g -l 2>&1", 0, &["cms"]),
-        Run("iamctl doctor; true", 0, &["issuer"]),
+        Run("iamctl doctor", 0, &["account cms: signed in", "issuer test"]),
     ),
-    // ---- tokens
-    step(
-        TOKEN,
-        "`oidc-token NAME`",
-        Run("oidc-token cms", 0, &["eyJ"]),
-        Run("iamctl token cms", 0, &["eyJ"]),
-    ),
-    step(
-        TOKEN,
-        "`oidc-token https://ISSUER`",
-        Run("oidc-token $ISS", 0, &["eyJ"]),
-        Run("iamctl token $ISS && iamctl token ${ISS%/}", 0, &["eyJ"]),
-    ),
-    step(
-        TOKEN,
-        "`-t`, `--time=SEC`",
-        // More than the issuer gives: they print what there is, we say so.
-        Run("oidc-token -t 7200 cms", 0, &["eyJ"]),
-        Run("iamctl token cms -t 600 > /dev/null && iamctl token cms -t 7200", 6, &["7200"]),
-    ),
-    step(
-        TOKEN,
-        "`-f`, `--force-new`",
-        Run("a=$(oidc-token cms); [ \"$a\" != \"$(oidc-token -f cms)\" ]", 0, &[]),
-        Run("a=$(iamctl token cms); [ \"$a\" != \"$(iamctl token cms --force-new)\" ]", 0, &[]),
-    ),
-    step(
-        TOKEN,
-        "`-o`, `--token[=VAR]`",
-        Run("eval \"$(oidc-token -o=T cms)\"; echo \"${T%%.*}\"", 0, &["eyJ"]),
-        Run("T=$(iamctl token cms); echo \"${T%%.*}\"", 0, &["eyJ"]),
-    ),
-    step(
-        TOKEN,
-        "`-i`, `--issuer[=VAR]`",
-        Run("oidc-token -i cms", 0, &["https://walk.test/"]),
-        Run("iamctl token cms --json", 0, &["\"issuer\"", "https://walk.test/"]),
-    ),
-    step(
-        TOKEN,
-        "`-e`, `--expires-at[=VAR]`",
-        Run("oidc-token -e cms", 0, &["1"]),
-        Run("iamctl token cms --json", 0, &["\"expires_at\""]),
-    ),
-    step(
-        TOKEN,
-        "`-c`, `--env`",
-        Run("eval \"$(oidc-token -c cms)\"; echo \"${OIDC_AT%%.*}\"", 0, &["eyJ"]),
-        Run("eval \"$(iamctl token cms --env)\"; echo \"${BEARER_TOKEN%%.*}\"", 0, &["eyJ"]),
-    ),
-    step(
-        TOKEN,
-        "`-a`, `--all`",
-        Run("oidc-token -a cms", 0, &["eyJ", "https://walk.test/"]),
-        Run("iamctl token cms --json", 0, &["\"token\"", "\"issuer\"", "\"expires_at\""]),
-    ),
-    // 5.2 and later.
-    step(
-        TOKEN,
-        "`--bearer`",
-        Nothing,
-        Run("iamctl token cms --header", 0, &["Authorization: Bearer eyJ"]),
-    ),
-    step(
-        TOKEN,
-        "`--auth-header`, `--auth`",
-        Nothing,
-        Run("iamctl token cms --header", 0, &["Authorization: Bearer eyJ"]),
-    ),
-    step(
-        TOKEN,
-        "`-s`, `--scope=S`",
-        Run("oidc-token -s storage.read:/ cms", 0, &["eyJ"]),
-        Run("iamctl token cms -s storage.read:/atlas --decode", 0, &["storage.read:/atlas"]),
-    ),
-    step(
-        TOKEN,
-        "`--aud=A`",
-        Run("oidc-token --aud=https://se.example.org cms", 0, &["eyJ"]),
-        Run(
-            "iamctl token cms --aud https://se.example.org --aud https://b.example.org --decode",
-            0,
-            &["https://se.example.org", "https://b.example.org"],
-        ),
-    ),
-    // ---- the account is changed
-    step(
+    alike(
         GEN,
         "`--reauthenticate`",
-        SignIn("oidc-gen --reauthenticate cms --flow=device $GEN", &[]),
-        SignIn("iamctl login cms", &["cms"]),
+        SignIn(
+            "old=$(oidc-gen -p cms --pw-env | jq -r .refresh_token)
+            oidc-gen --reauthenticate cms --flow=device $GEN >&2 || exit
+            new=$(oidc-gen -p cms --pw-env | jq -r .refresh_token)
+            [ \"$new\" != \"$old\" ] && echo another sign-in && oidc-token -f cms",
+            &["another sign-in", "<token of "],
+        ),
+        SignIn(
+            "old=$(iamctl account show cms --secrets --json | jq -r .secrets.refresh_token)
+            iamctl login cms >&2 || exit
+            new=$(iamctl account show cms --secrets --json | jq -r .secrets.refresh_token)
+            [ \"$new\" != \"$old\" ] && echo another sign-in && iamctl token cms",
+            &["another sign-in", "<token of "],
+        ),
     ),
-    step(
+    same(
         GEN,
         "`--rename=NEW`",
-        Run(
-            "oidc-gen --rename=cms2 cms --pw-env && oidc-gen -l && oidc-gen --rename=cms cms2 --pw-env",
-            0,
-            &["cms2"],
-        ),
-        Run(
-            "iamctl account rename cms cms2 && iamctl token cms2 && iamctl account rename cms2 cms",
-            0,
-            &["cms2", "eyJ"],
-        ),
+        &["cms2"],
+        "oidc-gen --rename=cms2 cms --pw-env >&2 && oidc-gen -l | grep -x 'cms2*' \
+         && oidc-gen --rename=cms cms2 --pw-env >&2",
+        "iamctl account rename cms cms2 >&2 \
+         && iamctl account list --json | jq -r '.accounts[].name' | grep -x 'cms2*' \
+         && iamctl account rename cms2 cms >&2",
     ),
-    step(
+    gone(
+        GEN,
+        "`-u`, `--update=FILE`",
+        Run("oidc-gen -u cms --pw-env --confirm-yes", 0, &["Updated config file format"]),
+    ),
+    alike(
         GEN,
         "`--cnid`, `--client-name-identifier=ID`",
-        Nothing,
+        SignIn(
+            "oidc-gen named --cnid=node7 --scope=\"$SCOPES\" --flow=device $GEN >&2
+            oidc-gen -p named --pw-env | jq -r .client_name",
+            &["oidc-agent:named-node7"],
+        ),
         Run(
-            "iamctl account add named --issuer test --own-client --client-name 'walk one' --no-login \
-             && iamctl account edit named --client-name 'walk two' && iamctl account show named \
-             && iamctl account remove named --yes",
+            "iamctl account add named --issuer test --own-client --client-name walk --no-login >&2 \
+             && iamctl account edit named --client-name oidc-agent:named-node7 >&2 \
+             && iamctl account show named --json | jq -r .account.client_name",
             0,
-            &["walk two"],
+            &["oidc-agent:named-node7"],
         ),
     ),
-    step(
+    same(
         FILES,
         "`default_account` of an issuer",
-        Nothing,
-        Run("iamctl account default cms && iamctl account list", 0, &["* ", "cms"]),
+        &["cms"],
+        "echo \"$ISS cms\" > ~/.oidc-agent/issuer.config; oidc-token $ISS > /dev/null && echo cms",
+        "iamctl account default cms >&2 \
+         && iamctl account list --json | jq -r '.accounts[] | select(.is_default).name'",
+    ),
+    // ---- what is there
+    same(
+        ADD,
+        "`-l`, `--list`",
+        &["cms"],
+        "oidc-add -l | grep -x cms",
+        "iamctl account list --json | jq -r '.accounts[].name' | grep -x cms",
+    ),
+    same(
+        ADD,
+        "`-a`, `--loaded`",
+        &["cms"],
+        "oidc-add -a | grep -x cms",
+        "iamctl account list --json \
+         | jq -r '.accounts[] | select(.state == \"signed-in\").name' | grep -x cms",
+    ),
+    same(
+        ADD,
+        "`-p`, `--print`",
+        &["cms", "https://walk.test/"],
+        "oidc-add -p cms --pw-env | jq -r '.name, .issuer_url'",
+        "iamctl account show cms --json | jq -r '.account | .name, .issuer'",
+    ),
+    unlike(
+        ADD,
+        "`-v`, `--verbose`, `-g`, `--debug`",
+        "a log of the program; what is in order and what is not",
+        Run("oidc-add -v -g -l 2>&1", 0, &["cms"]),
+        Run("iamctl doctor", 0, &["account cms: signed in"]),
+    ),
+    same(
+        AGENT,
+        "`--status`, `--status --json`",
+        &["cms"],
+        "oidc-agent --status --json | jq -r '.loaded_accounts[]' | grep -x cms",
+        "iamctl status --json \
+         | jq -r '.accounts[] | select(.state == \"signed-in\").name' | grep -x cms",
     ),
 ];

@@ -1,200 +1,168 @@
-//! Clients, scopes and refresh tokens of one's own.
+//! Clients, issuers, scopes and audiences of one's own.
 
-use super::Act::{Nothing, Run, SignIn};
-use super::{FILES, GEN, Step, step};
+use super::Act::{Run, SignIn};
+use super::{FILES, GEN, Step, alike, same, unlike};
 
 pub(super) const STEPS: &[Step] = &[
-    // ---- other clients
-    step(
+    alike(
         GEN,
         "`-m`, `--manual`",
-        // What the first step made: a client that was registered before.
-        Run("oidc-gen -p cms --pw-env", 0, &["\"client_id\":\t\"site\""]),
         SignIn(
-            "iamctl account add given --issuer test --client-id site \
-             --client-secret-fd 3 3<<<site-secret",
-            &["given"],
+            "oidc-gen given -m $SITE --scope=\"$SCOPES\" --flow=device $GEN >&2 && oidc-token given",
+            &["Everything setup correctly", "<token of "],
+        ),
+        SignIn(
+            "iamctl account add given --issuer test --client-id site --client-secret-fd 3 -s openid \
+             -s offline_access -s storage.read:/ 3<<<site-secret >&2 && iamctl token given",
+            &["given", "<token of "],
         ),
     ),
-    step(GEN, "`--client-id=ID`", Nothing, Run("iamctl account show given", 0, &["site"])),
-    step(
+    same(
+        GEN,
+        "`--client-id=ID`",
+        &["site-password"],
+        "oidc-gen by-id --client-id=site-password --client-secret=site-secret --scope=\"$SCOPES\" \
+         --rt=$(rt) $GEN >&2 && oidc-gen -p by-id --pw-env | jq -r .client_id",
+        "iamctl account add by-id --issuer test --client-id site-password --client-secret-fd 3 \
+         --no-login 3<<<site-secret >&2 && iamctl account show by-id --json | jq -r .account.client_id \
+         && iamctl account remove by-id --yes >&2",
+    ),
+    unlike(
         GEN,
         "`--client-secret=S`",
-        // Anybody on the node may read the argument; ours is not to be had that way.
-        Nothing,
+        "everybody on the node can read an argument",
         Run(
-            "iamctl account add other --issuer test --client-id site --client-secret site-secret \
-             --no-login",
+            "oidc-gen seen --client-id=site --client-secret=seen-by-all --scope=\"$SCOPES\" \
+             --flow=device $GEN > /dev/null 2>&1 < /dev/null &
+            for _ in $(seq 100); do
+                args=$(ps -o args= -p $!); case $args in *seen-by-all*) break ;; esac; sleep 0.1
+            done
+            echo \"$args\"; kill $!",
+            0,
+            &["--client-secret=seen-by-all"],
+        ),
+        Run(
+            "iamctl account add seen --issuer test --client-id site --client-secret seen-by-all --no-login
+            code=$?; iamctl account add seen --issuer test --client-id site --client-secret-fd 3 --no-login \
+             3<<<site-secret >&2 && iamctl account remove seen --yes >&2; exit $code",
             2,
             &["--client-secret"],
         ),
     ),
-    step(
+    alike(
         GEN,
         "`-f`, `--file=FILE`",
-        Nothing,
-        Run("iamctl account show given", 0, &["given", "walk.test"]),
+        SignIn(
+            "jq -n --arg iss $ISS --arg scope \"$SCOPES\" '{name: \"file\", client_id: \"site\", \
+             client_secret: \"site-secret\", issuer_url: $iss, scope: $scope, \
+             redirect_uris: [\"http://localhost:4242\"]}' > ~/file.json
+            oidc-gen file -f ~/file.json --flow=device $GEN >&2 && oidc-token file",
+            &["<token of "],
+        ),
+        SignIn(
+            "iamctl account add file --issuer test --client-id site --client-secret-fd 3 -s openid \
+             -s offline_access -s storage.read:/ 3< <(jq -rn '{client_secret: \"site-secret\"}.client_secret') \
+             >&2 && iamctl token file",
+            &["<token of "],
+        ),
     ),
-    step(
+    unlike(
         GEN,
         "`--pub`",
-        Nothing,
+        "4.2 sends a secret for a client that has none, and this issuer refuses that",
         SignIn(
-            "iamctl account add pub --issuer test --public-client && iamctl account show pub \
-             && iamctl account remove pub --yes",
-            &["site-public"],
+            "echo \"site-public@$ISS@$SCOPES\" > ~/.oidc-agent/pubclients.config
+            oidc-gen pub --pub --scope=\"$SCOPES\" --flow=device $GEN >&2 && exit 99; true",
+            &["client_secret must be provided"],
+        ),
+        SignIn(
+            "iamctl account add pub --issuer test --public-client >&2 && iamctl token pub -s storage.read:/",
+            &["<token of "],
         ),
     ),
-    step(
+    same(
         GEN,
         "`--iss`, `--issuer=URL`",
-        Nothing,
-        Run(
-            "iamctl account add byurl --issuer $ISS --no-login && iamctl account show byurl \
-             && iamctl account remove byurl --yes",
-            0,
-            &["https://walk.test/"],
-        ),
+        &["https://walk.test/"],
+        "oidc-gen -p given --pw-env | jq -r .issuer_url",
+        "iamctl account add by-url --issuer $ISS --no-login >&2 \
+         && iamctl account show by-url --json | jq -r .account.issuer \
+         && iamctl account remove by-url --yes >&2",
     ),
-    step(
+    same(
         GEN,
         "`--scope=S`",
-        Nothing,
-        Run(
-            "iamctl account add scoped --issuer test --own-client -s compute.read -s storage.read:/ --no-login \
-             && iamctl account show scoped",
-            0,
-            &["compute.read", "storage.read:/"],
-        ),
+        &[": compute.read storage.read:/>"],
+        "oidc-gen scoped $OTHER --scope='openid offline_access' --scope=compute.read --scope=storage.read:/ \
+         --rt=$(rt \"$SCOPES compute.read\") $GEN >&2 && oidc-token scoped",
+        "iamctl account add scoped --issuer test --client-id site-password --client-secret-fd 3 \
+         --refresh-token-fd 4 -s openid -s offline_access -s compute.read -s storage.read:/ \
+         3<<<site-secret 4< <(rt \"$SCOPES compute.read\") >&2 && iamctl token scoped",
     ),
-    step(
+    unlike(
         GEN,
         "`--scope-all`, `--scope-max`",
-        Nothing,
+        "no issuer lists its paths; ours takes those of the site's file too",
+        SignIn(
+            "oidc-gen max $SITE --scope-max --flow=device $GEN >&2
+            oidc-gen -p max --pw-env | jq -r '.scope | split(\" \") | sort | join(\" \")'",
+            &["compute.cancel compute.create compute.modify"],
+        ),
         Run(
-            "iamctl account edit scoped -s max --no-login && iamctl account show scoped \
-             && iamctl account remove scoped --yes",
+            "iamctl account edit scoped -s max --no-login >&2
+            iamctl account show scoped --json | jq -r '.account.scopes_asked | sort | join(\" \")'",
             0,
-            &["compute.cancel", "compute.modify"],
+            &["compute.cancel compute.create compute.modify", "storage.read:/"],
         ),
     ),
-    step(
+    alike(
         GEN,
         "`--at`, `--access-token=AT`",
-        Nothing,
+        SignIn(
+            "oidc-gen initial --at=$(oidc-token cms) --scope=\"$SCOPES\" --flow=device $GEN >&2
+            oidc-gen -p initial --pw-env | jq -r '.name, (.client_id | type)'",
+            &["initial", "string"],
+        ),
         Run(
             "iamctl account add initial --issuer test --own-client --no-login \
-             --initial-access-token-fd 3 3< <(iamctl token cms) && iamctl account remove initial --yes",
+             --initial-access-token-fd 3 3< <(iamctl token cms) >&2
+            iamctl account show initial --json | jq -r '.account | .name, (.client_id | type)'",
             0,
-            &["initial"],
+            &["initial", "string"],
         ),
     ),
-    step(
+    unlike(
         GEN,
         "`--aud`, `--audience=A`",
-        Nothing,
+        "it does not ask INDIGO IAM for it where it counts, at each renewal",
         Run(
-            "iamctl account edit cms --aud https://se.example.org && iamctl token cms --decode \
-             && iamctl account edit cms --no-aud",
+            "oidc-gen aud $OTHER --aud=https://se.example.org --scope=\"$SCOPES\" --rt=$(rt) $GEN >&2 \
+             && oidc-token aud",
             0,
-            &["https://se.example.org"],
+            &["for https://wlcg.cern.ch/jwt/v1/any:"],
         ),
-    ),
-    step(
-        GEN,
-        "`--rt`, `--refresh-token=RT`",
-        // The refresh token of theirs, taken over. The site's client keeps it as it is.
         Run(
-            "oidc-gen -p cms --pw-env | sed -n 's/.*\"refresh_token\":[^\"]*\"\\([^\"]*\\)\".*/\\1/p' > ~/rt \
-             && oidc-gen rt --iss=$ISS --client-id=site --client-secret=site-secret --rt=$(cat ~/rt) \
-             --scope='openid offline_access storage.read:/' --redirect-uri=http://localhost:4242 $GEN",
+            "iamctl account edit given --aud https://se.example.org >&2 && iamctl token given \
+             && iamctl account edit given --no-aud >&2",
             0,
-            &["Everything setup correctly"],
+            &["for https://se.example.org:"],
         ),
+    ),
+    unlike(
+        FILES,
+        "`pubclient`, `pubclients.config` (4.2)",
+        "who writes it: the user there, the site here",
         Run(
-            "iamctl account add taken --issuer test --client-id site --client-secret-fd 3 \
-             --refresh-token-fd 4 3<<<site-secret 4<~/rt && iamctl token taken",
+            "timeout 20 oidc-gen pub --pub --scope=\"$SCOPES\" --flow=device $GEN 2>&1 < /dev/null \
+             | grep -m 1 'enter the code'",
             0,
-            &["eyJ"],
+            &["enter the code"],
         ),
-    ),
-    step(
-        GEN,
-        "`--rt-env`, `--refresh-token-env[=VAR]`",
-        Nothing,
         Run(
-            "RT=$(cat ~/rt); iamctl account add env --issuer test --client-id site \
-             --client-secret-fd 3 --refresh-token-fd 4 3<<<site-secret 4<<<\"$RT\" && iamctl token env",
+            "iamctl issuer show test --json | jq .issuer.public_client
+            iamctl account show pub --json | jq -r .account.client_id; iamctl account remove pub --yes >&2",
             0,
-            &["eyJ"],
+            &["true", "site-public"],
         ),
-    ),
-    step(
-        GEN,
-        "`-w`, `--flow=refresh`",
-        Nothing,
-        Run("iamctl account show env && iamctl account show taken", 0, &["site"]),
-    ),
-    step(
-        FILES,
-        "`OIDC_REFRESH_TOKEN`",
-        Nothing,
-        // A refresh token that is dead: nothing is left half-done.
-        Run(
-            "OIDC_REFRESH_TOKEN=dead; iamctl account add dead --issuer test --client-id site \
-             --client-secret-fd 3 --refresh-token-fd 4 3<<<site-secret 4<<<\"$OIDC_REFRESH_TOKEN\"; \
-             code=$?; iamctl account list | grep dead && exit 99; exit $code",
-            3,
-            &[],
-        ),
-    ),
-    step(GEN, "`--only-at`", Nothing, Run("iamctl token cms", 0, &["eyJ"])),
-    step(
-        GEN,
-        "`--no-save`",
-        Nothing,
-        Run(
-            "iamctl token given > ~/at && iamctl account remove given --yes && test -s ~/at",
-            0,
-            &[],
-        ),
-    ),
-    step(FILES, "`pubclient`", Nothing, Run("iamctl issuer show test", 0, &["Public client  yes"])),
-    step(
-        FILES,
-        "`issuer.config`, `issuer.config.d/`",
-        Nothing,
-        Run("iamctl issuer list", 0, &["test", "wlcg"]),
-    ),
-    step(
-        FILES,
-        "`default-min-lifetime` in `config`",
-        Nothing,
-        Run("iamctl token cms -t 60", 0, &["eyJ"]),
-    ),
-    step(
-        FILES,
-        "`contact`, `user_client`, `register`, `config_endpoint` of an issuer",
-        Nothing,
-        Run("iamctl issuer show test", 0, &["walk.test"]),
-    ),
-    step(
-        FILES,
-        "`NO_COLOR`, `OIDC_AGENT_NOCOLOR`",
-        Nothing,
-        Run(
-            "colours() { script -qec \"$1\" /dev/null | grep -c $'\\033'; }; \
-             [ \"$(colours 'iamctl status')\" = 0 ] && unset NO_COLOR && TERM=xterm \
-             && [ \"$(TERM=xterm colours 'iamctl status')\" != 0 ]",
-            0,
-            &[],
-        ),
-    ),
-    step(FILES, "`legacy_aud_mode`", Nothing, Run("iamctl issuer show test", 0, &["Dialect"])),
-    step(
-        FILES,
-        "`config`",
-        Nothing,
-        Run("test -r /etc/iamd/iamd.toml && iamctl issuer list", 0, &["test"]),
     ),
 ];

@@ -1,0 +1,54 @@
+# What each script of the walk begins with: a user's variables, and what is not the step's point.
+export OIDC_ENCRYPTION_PW=walk-walk NO_COLOR=1 ISS=https://walk.test/
+GEN="--iss=$ISS --redirect-uri=http://localhost:4242 --pw-env --prompt=none --confirm-default"
+GEN="$GEN --cp=/etc/ssl/certs/ca-certificates.crt"
+SCOPES='openid offline_access storage.read:/'
+SITE='--client-id=site --client-secret=site-secret'
+# The client whose refresh tokens `rt` has.
+OTHER='--client-id=site-password --client-secret=site-secret'
+
+# The agent of the walk; one that a step starts for itself ends with the step.
+if [ -e ~/agent ]; then . ~/agent > /dev/null; fi
+of_the_step() {
+    [ -n "${OIDCD_PID-}" ] && ! grep -qs "OIDCD_PID=$OIDCD_PID;" ~/agent
+}
+trap 'if of_the_step; then oidc-agent -k > /dev/null 2>&1; fi' EXIT
+
+# An agent says where it is before it listens there.
+ready() {
+    for _ in $(seq 300); do
+        if oidc-add -a > /dev/null 2>&1; then return; fi
+        sleep 0.1
+    done
+}
+# A refresh token that the user has from elsewhere; and the end of one.
+rt() {
+    curl -sS -m 20 -u site-password:site-secret "${ISS}token" -d grant_type=password \
+        -d "username=$USER" -d "password=$USER-pw" -d "scope=${1:-$SCOPES}" | jq -r .refresh_token
+}
+revoke() {
+    curl -sS -m 20 -u site-password:site-secret "${ISS}revoke" -d "token=$1"
+}
+# A claim of the JWT on standard input.
+claim() {
+    jq -Rr "split(\".\")[1] | gsub(\"-\"; \"+\") | gsub(\"_\"; \"/\") | @base64d | fromjson | .$1"
+}
+# What a command prints; else the word.
+or_nothing() {
+    "$@" || echo nothing
+}
+# Waits until a command fails, and says so. oidc-agent drops an account whose time is up only while
+# nobody asks it for anything.
+until_nothing() {
+    for _ in $(seq 8); do
+        sleep 4
+        if ! "$@" > /dev/null 2>&1; then
+            echo nothing
+            return
+        fi
+    done
+}
+# A program that asks for a password on a terminal, and one who types it as often as it asks.
+typing() {
+    while sleep 0.2; do echo "$1"; done | script -qec "$2" /dev/null
+}
