@@ -32,12 +32,12 @@ async fn signed_in_at(house: &House) -> AccountKey {
 }
 
 async fn ended(house: &House) -> RekeyState {
-    for _ in 0..1000 {
+    for _ in 0..4000 {
         let state = house.service.rekey_progress(0).await.unwrap();
         if state.state != rekey_state::RUNNING {
             return state;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        house.clock.sleep(Duration::from_millis(10)).await;
     }
     panic!("it does not end")
 }
@@ -158,11 +158,11 @@ async fn a_restore_over_what_is_there_leaves_no_token_and_no_file_of_it() {
     let reply = restore(&new, options, &bytes).await.unwrap();
     assert_eq!((reply.restored, reply.replaced), (true, 2));
     assert_eq!(new.token(TokenOptions::default()).await.unwrap().token, "at0");
-    for _ in 0..1000 {
+    for _ in 0..4000 {
         if new.alices_file().as_deref() == Some("at0") {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        new.clock.sleep(Duration::from_millis(10)).await;
     }
     panic!("{:?}", new.alices_file());
 }
