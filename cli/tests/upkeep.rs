@@ -1,5 +1,7 @@
 //! Keys, backups and the store, as administrators see them; and a file that is never half there.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::ffi::OsString;
@@ -210,6 +212,7 @@ fn what_fails_leaves_the_old_backup_and_nothing_half_done() {
 }
 
 /// Waits until `is` holds, for as long as a loaded machine may take.
+#[allow(clippy::disallowed_methods, reason = "a test may wait")]
 fn until(is: impl Fn() -> bool) {
     let start = Instant::now();
     while !is() {
