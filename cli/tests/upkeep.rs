@@ -118,9 +118,10 @@ fn keys_and_the_store_are_told_as_written_down() {
     assert_eq!(rekey(vec![retired], &["--retire"]), 0);
     let needed = RekeyState {
         unreadable: vec!["the record at accounts/1/x does not open: its seal is broken".into()],
+        ended_at: Some(2),
         ..state(rekey_state::UNFINISHED, 2)
     };
-    assert_eq!(rekey(vec![needed], &["--retire"]), 0);
+    assert_eq!(rekey(vec![needed], &["--retire"]), 1);
     let stopped = RekeyState {
         message: Some("/var/lib/iamd/iamd.db: disk full; make room".into()),
         ..state(rekey_state::STOPPED, 1)
@@ -183,6 +184,9 @@ fn a_backup_is_written_whole_and_private_and_read_to_its_end() {
         fake.script().fail.insert("Restore", failure);
         told(&["admin", "restore", path], 1);
     }
+    let failure = (Kind::MaintenanceRunning.bus_name(), "a restore is under way".to_owned());
+    fake.script().fail.insert("Backup", failure);
+    told(&["admin", "backup", path], 1);
     transcript.check();
     assert_eq!(names(directory.path()), ["iamd.backup"]);
 }

@@ -246,7 +246,8 @@ pub(crate) const REKEY_ABOUT: &str = "\
 Users and their tokens go on meanwhile, and accounts with a passphrase stay locked. The work is \
 the daemon's: Ctrl-C ends this command only. What was interrupted goes on with the next start of \
 iamd, or when this command is run again. The old key stays in the keyring until --retire. Where \
-the key comes from a systemd credential, put a new line on top of it and restart iamd first.";
+the key comes from a systemd credential, put a new line on top of it and restart iamd first. The \
+exit code is 1 when an older key seals something still.";
 pub(crate) const BACKUP: &str = "\
 Examples:
   iamctl admin backup /root/iamd.backup

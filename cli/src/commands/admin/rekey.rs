@@ -1,6 +1,6 @@
 //! `iamctl admin rekey`: starts it in the daemon, and shows how it goes.
 
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use iamd_protocol::bus::{RekeyOptions, RekeyState, rekey_state};
@@ -15,7 +15,7 @@ use crate::output::bar::bar;
 
 /// How often the daemon is asked.
 const ASK_EVERY: Duration = Duration::from_millis(300);
-/// How long a daemon that is being restarted is waited for: it goes on by itself.
+/// How often a daemon that is being restarted is asked again.
 const AWAY: u32 = 60;
 
 /// Seals everything with another key.
@@ -24,6 +24,8 @@ const AWAY: u32 = 60;
 /// Those of `Rekey`; it stopped before its end.
 pub(crate) fn run(args: &Rekey, context: &mut Context) -> Result<Exit, Failure> {
     let (sender, interrupted) = mpsc::channel();
+    // As long as this is there, nobody takes a signal that cannot be caught for an endless one.
+    let _open = sender.clone();
     // Before any other thread: they inherit that the signal is not theirs.
     if !args.status {
         interrupt::catch(move || {
@@ -36,22 +38,20 @@ pub(crate) fn run(args: &Rekey, context: &mut Context) -> Result<Exit, Failure> 
     } else {
         client.rekey(RekeyOptions { retire: args.retire.then_some(true) })?
     };
-    let mut away = 0;
-    while !args.status && state.state == rekey_state::RUNNING {
+    let mut patience = AWAY;
+    while !args.status && goes_on(&state, patience) {
         progress(context, args, &state);
-        match interrupted.recv_timeout(ASK_EVERY) {
-            Ok(()) => {
-                clear(context, args);
-                context
-                    .output
-                    .tell("It goes on in iamd. To see how it stands:  iamctl admin rekey --status");
-                return Ok(Exit::Done);
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        if interrupted.recv_timeout(ASK_EVERY).is_ok() {
+            clear(context, args);
+            context
+                .output
+                .tell("It goes on in iamd. To see how it stands:  iamctl admin rekey --status");
+            return Ok(Exit::Done);
         }
-        match context.client().and_then(|client| client.rekey_progress()) {
-            Ok(now) => (state, away) = (now, 0),
-            Err(failure) if failure.is(Kind::DaemonUnreachable) && away < AWAY => away += 1,
+        match client.rekey_progress() {
+            Ok(now) if now.state == rekey_state::RUNNING => (state, patience) = (now, AWAY),
+            Ok(now) => (state, patience) = (now, patience - 1),
+            Err(failure) if failure.is(Kind::DaemonUnreachable) && patience > 1 => patience -= 1,
             Err(failure) => return Err(failure),
         }
     }
@@ -67,7 +67,14 @@ pub(crate) fn run(args: &Rekey, context: &mut Context) -> Result<Exit, Failure> 
     } else {
         tell(context, args, &state);
     }
-    Ok(Exit::Done)
+    let done = args.status || state.state == rekey_state::DONE;
+    Ok(if done { Exit::Done } else { Exit::Failed })
+}
+
+/// Whether it is under way: a daemon that was restarted goes on by itself, soon after its start.
+fn goes_on(state: &RekeyState, patience: u32) -> bool {
+    let waits = state.unreadable.is_empty() && state.ended_at.is_none() && patience > 1;
+    state.state == rekey_state::RUNNING || (state.state == rekey_state::UNFINISHED && waits)
 }
 
 fn is_shown(context: &Context, args: &Rekey) -> bool {
