@@ -119,7 +119,7 @@ kinds! {
     /// The store cannot be read or written at the moment.
     StoreUnavailable = Exit::Unreachable, "Try again; administrators see:  journalctl -u iamd";
     /// The account's record does not open with the keys this node has.
-    AccountUnreadable = Exit::Failed, "Administrators: restore the key that is missing, see journalctl -u iamd. To give it up: iamctl logout NAME";
+    AccountUnreadable = Exit::Failed, "Administrators: restore what is missing or damaged, see journalctl -u iamd. To give it up: iamctl logout NAME";
     /// A change of keys, a backup or a restore is under way.
     MaintenanceRunning = Exit::Failed, "Wait until it is done:  iamctl admin rekey --status";
     /// The key that seals comes from the systemd credential, which only the site can change.
@@ -130,8 +130,8 @@ kinds! {
     BackupInvalid = Exit::Failed, "Try the passphrase again, or another copy. To check one:  iamctl admin backup --verify FILE";
     /// There are records already, and a backup does not mix with them.
     StoreNotEmpty = Exit::Failed, "To give up what is there for the backup:  iamctl admin restore --replace FILE";
-    /// The configuration has an error; the one in force stays.
-    ConfigurationInvalid = Exit::Failed, "Correct the file and reload again.";
+    /// A file of the site has an error. Where it is read again, what is in force stays.
+    ConfigurationInvalid = Exit::Failed, "Administrators: put it right, then:  iamctl admin reload";
     /// The daemon does not answer. Only `iamctl` says this one.
     DaemonUnreachable = Exit::Unreachable, "Administrators: systemctl status iamd";
     /// The token is not one that can be read (RFC 7519). Only `iamctl` says this one.

@@ -14,6 +14,7 @@ mod canaries;
 mod case;
 mod delay;
 mod doctor;
+mod errors;
 mod figures;
 mod first_login;
 mod hostile_files;
@@ -84,6 +85,7 @@ fn all() -> Vec<Case> {
         quotas::cases(),
         hostile_files::cases(),
         issuer_faults::cases(),
+        errors::cases(),
         bad_input::cases(),
         canaries::cases(),
     ]

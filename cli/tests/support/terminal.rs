@@ -150,6 +150,11 @@ impl Terminal {
         self.terminal.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// What a keyboard of another encoding sends.
+    pub(crate) fn type_bytes(&mut self, bytes: &[u8]) {
+        self.terminal.write_all(bytes).unwrap();
+    }
+
     /// Waits for the end; the exit code and all that was written.
     pub(crate) fn end(mut self) -> (i32, String) {
         let start = now();

@@ -100,6 +100,12 @@ pub enum IssuerError {
         /// What it means.
         text: String,
     },
+    /// The user has to do something at the issuer first, such as sign its acceptable use policy.
+    #[error("{text}")]
+    ActionNeeded {
+        /// What it said.
+        text: String,
+    },
     /// The issuer rejected our client (`invalid_client`, unknown, suspended).
     #[error("{text}")]
     ClientRejected {

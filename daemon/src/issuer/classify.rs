@@ -18,7 +18,7 @@ pub(super) fn poll(error: ErrorReply) -> PollAnswer {
         return PollAnswer::Transient { error };
     }
     if error.asks_user() {
-        return PollAnswer::Failed(IssuerError::Refused { code: error.code(), text: error.text });
+        return PollAnswer::Failed(IssuerError::ActionNeeded { text: error.text });
     }
     match error.code.as_str() {
         "access_denied" => PollAnswer::Denied,

@@ -116,10 +116,15 @@ impl From<IssuerError> for Failure {
                 Kind::IssuerUnreachable
             }
             IssuerError::AddressNotPublic { .. } => Kind::AddressNotPublic,
+            // RFC 8707 §2, and one that is asked for with a parameter that takes only URIs.
+            IssuerError::Refused { code, .. } if code == "invalid_target" => {
+                Kind::AudienceUnavailable
+            }
             IssuerError::Refused { .. } | IssuerError::Unsupported { .. } => Kind::IssuerRefused,
+            IssuerError::ActionNeeded { .. } => Kind::ActionNeeded,
             IssuerError::ClientRejected { .. } => Kind::ClientBroken,
             IssuerError::Malformed { .. } => Kind::IssuerMalformed,
-            IssuerError::Local { .. } => Kind::Internal,
+            IssuerError::Local { .. } => Kind::ConfigurationInvalid,
         };
         Self::new(kind, error.to_string())
     }

@@ -218,7 +218,7 @@ pub(super) fn read_text(
     let found = file.metadata().map_err(|e| failed(path, &e))?;
     let unsafe_ = |what| Err(KeyringError::Unsafe { path: shown(path), what });
     if !found.is_file() {
-        return unsafe_("not a plain file");
+        return unsafe_("not a plain file; move it away");
     }
     if found.uid() != geteuid().as_raw() {
         return unsafe_("belongs to somebody else, who may know the keys; make new ones");
@@ -227,7 +227,7 @@ pub(super) fn read_text(
         return unsafe_("others can read or write it: chmod 0400, and make new keys if they did");
     }
     if found.len() > LARGEST {
-        return unsafe_("larger than 64 KiB");
+        return unsafe_("larger than 64 KiB, so it is no keyring; move it away");
     }
     // The whole size beforehand: a buffer that grew would leave keys behind.
     let mut text = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));

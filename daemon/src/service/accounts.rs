@@ -267,7 +267,7 @@ impl Service {
         let signed_out = accounts.open.iter().filter(|account| account.value.is_signed_out());
         // Signing out makes room; what is left of such an account has a bound of its own.
         if all - signed_out.count() >= most || all >= most.saturating_mul(4) {
-            let text = format!("you have {most} accounts, which is as many as this site allows");
+            let text = format!("you have as many accounts as this site allows: {most}");
             return Err(ServiceError::new(Kind::TooManyAccounts, text));
         }
         Ok(())

@@ -87,10 +87,14 @@ impl Service {
         };
         match owner {
             ClientOwner::Fixed if rejected.is_some() => {
-                return Err(no_longer("that the site configured"));
+                return Err(no_longer(
+                    "that the site configured; administrators: see its issuer file",
+                ));
             }
             ClientOwner::Public if rejected.is_some() => {
-                return Err(no_longer("that its file at this site names"));
+                return Err(no_longer(
+                    "that its file at this site names; administrators: see that file",
+                ));
             }
             ClientOwner::Fixed => {
                 return Ok(Provided::known(self.issuers.fixed_client(profile).await?));
@@ -104,7 +108,7 @@ impl Service {
                     let rejected = rejected == Some(known.value.client_id.as_str());
                     !rejected && known.value.is_for(&user.user)
                 });
-                let known = known.ok_or_else(|| no_longer("that you gave to this account"))?;
+                let known = known.ok_or_else(|| no_longer("that you gave to this account; to give another, remove the account and add it again"))?;
                 return Ok(Provided::known(known.value));
             }
             ClientOwner::Site | ClientOwner::User(_) | ClientOwner::Own(..) => {}

@@ -55,7 +55,7 @@ impl Service {
         });
         let most = self.config().limits.logins as usize;
         let login = self.logins.start(request, completion, most).map_err(|_| {
-            let text = format!("{most} logins of yours are running, as many as this site allows");
+            let text = format!("as many logins of yours are running as this site allows: {most}");
             ServiceError::new(Kind::TooManyLogins, text)
         })?;
         if !login.joined {

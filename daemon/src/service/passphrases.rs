@@ -145,7 +145,10 @@ impl Service {
             return Err(has_none(&record));
         }
         if options.for_seconds == Some(0) {
-            return Err(ServiceError::new(Kind::InvalidArgument, "unlocked for no time at all"));
+            return Err(ServiceError::new(
+                Kind::InvalidArgument,
+                "an account is unlocked for 1 s at least",
+            ));
         }
         let key = record.key();
         let attempt = self.attempt(caller, named)?;

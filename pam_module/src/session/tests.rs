@@ -1,5 +1,7 @@
 //! The decisions, with a scripted handle and a scripted daemon.
 
+mod texts;
+
 use super::*;
 use crate::client::AskError;
 use iamd_protocol::pam::FrameError;

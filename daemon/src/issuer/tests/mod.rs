@@ -17,6 +17,7 @@ mod redaction;
 mod refresh;
 mod registration;
 mod revocation;
+mod texts;
 mod tls;
 mod transport;
 

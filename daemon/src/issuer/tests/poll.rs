@@ -146,7 +146,7 @@ async fn r30_a_rejected_client_and_a_user_who_has_to_act_are_told_apart() {
     }
     let aup = "User alice needs to sign AUP for this organization in order to proceed.";
     let answer = answered(oauth(400, "invalid_grant", aup)).await;
-    let PollAnswer::Failed(IssuerError::Refused { text, .. }) = answer else {
+    let PollAnswer::Failed(IssuerError::ActionNeeded { text }) = answer else {
         panic!("{answer:?}")
     };
     assert!(text.contains(aup), "{text}");

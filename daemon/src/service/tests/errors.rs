@@ -24,7 +24,8 @@ fn issuer_errors() -> Vec<(IssuerError, Kind)> {
         (IssuerError::ClientRejected { text: text() }, Kind::ClientBroken),
         (IssuerError::Malformed { text: text() }, Kind::IssuerMalformed),
         (IssuerError::Unsupported { text: text() }, Kind::IssuerRefused),
-        (IssuerError::Local { text: text() }, Kind::Internal),
+        (IssuerError::ActionNeeded { text: text() }, Kind::ActionNeeded),
+        (IssuerError::Local { text: text() }, Kind::ConfigurationInvalid),
     ]
 }
 

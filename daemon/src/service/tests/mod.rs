@@ -19,6 +19,7 @@ mod rename;
 mod revoke;
 mod session_end;
 mod sign_in;
+mod texts;
 mod tokens;
 mod upkeep;
 

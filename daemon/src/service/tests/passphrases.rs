@@ -9,13 +9,13 @@ use crate::{
     audit::Kind as Event,
 };
 
-const WORDS: &str = "correct horse battery";
+pub(super) const WORDS: &str = "correct horse battery";
 
-fn secret(text: &str) -> secrecy::SecretString {
+pub(super) fn secret(text: &str) -> secrecy::SecretString {
     text.to_owned().into()
 }
 
-fn ever() -> UnlockOptions {
+pub(super) fn ever() -> UnlockOptions {
     UnlockOptions::default()
 }
 
@@ -24,11 +24,11 @@ fn seconds(seconds: u32) -> UnlockOptions {
 }
 
 /// alice's account at wlcg, signed in with refresh token `rt0`, guarded and unlocked.
-async fn guarded() -> House {
+pub(super) async fn guarded() -> House {
     guarded_in(House::sealing().await).await
 }
 
-async fn guarded_in(house: House) -> House {
+pub(super) async fn guarded_in(house: House) -> House {
     let key = signed_in(&house.vault);
     let record = house.vault.record(&key);
     house.kept.save_account(&record, Revision::ABSENT).await.unwrap();
@@ -40,7 +40,11 @@ async fn guarded_in(house: House) -> House {
     house
 }
 
-async fn unlock(house: &House, options: UnlockOptions, words: &str) -> Result<(), ServiceError> {
+pub(super) async fn unlock(
+    house: &House,
+    options: UnlockOptions,
+    words: &str,
+) -> Result<(), ServiceError> {
     house.service.unlock(&house.caller(ALICE), "", options, secret(words)).await
 }
 

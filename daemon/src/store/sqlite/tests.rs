@@ -123,11 +123,13 @@ async fn a_database_of_a_later_iamd_or_of_something_else_is_refused() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = refused(&temp);
     assert!(matches!(error, StoreError::Newer { found: 9, known: 1, .. }), "{error}");
+    stops(&temp, "a later iamd wrote the database", &error);
 
     fs::remove_file(&path).unwrap();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-    let error = refused(&temp).to_string();
-    assert!(error.contains("not iamd's database"), "{error}");
+    let error = refused(&temp);
+    assert!(error.to_string().contains("not iamd's database"), "{error}");
+    stops(&temp, "the database is another program's", &error);
 }
 
 #[tokio::test]
@@ -165,6 +167,31 @@ async fn a_foreign_writer_that_does_not_let_go_is_named() {
     store.writer.run(impatient).await.unwrap();
     let error = store.compare_and_swap("k", ABSENT, Some(vec![])).await.unwrap_err();
     assert!(error.to_string().contains("another program"), "{error}");
+    shows(&temp, "another program writes the database", &error);
     foreign.execute_batch("ROLLBACK").unwrap();
     store.compare_and_swap("k", ABSENT, Some(vec![])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_may_not_be_written_is_named_with_the_way_out() {
+    let (temp, dir) = dir();
+    let store = SqliteStore::open(&dir).unwrap();
+    let only_read =
+        |connection: &mut Connection| Ok(connection.pragma_update(None, "query_only", 1)?);
+    store.writer.run(only_read).await.unwrap();
+    let error = store.compare_and_swap("k", ABSENT, Some(vec![])).await.unwrap_err();
+    shows(&temp, "the database may not be written", &error);
+}
+
+/// As the vault says it.
+fn shows(temp: &TempDir, when: &str, error: &StoreError) {
+    let text = error.to_string().replace(temp.path().to_str().unwrap(), "/var/lib/iamd");
+    let error = crate::account::ports::VaultError::Unavailable { text };
+    crate::testing::shows("Store and keys", when, error);
+}
+
+/// As a start says it.
+fn stops(temp: &TempDir, when: &str, error: &StoreError) {
+    let text = error.to_string().replace(temp.path().to_str().unwrap(), "/var/lib/iamd");
+    crate::testing::stops("Store and keys", when, 1, &text);
 }

@@ -4,6 +4,7 @@
 mod hostile;
 mod link;
 mod race;
+mod texts;
 mod write;
 
 use std::{

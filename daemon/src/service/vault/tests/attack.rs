@@ -3,7 +3,7 @@
 use super::*;
 
 /// A vault, and its store as an attacker has it.
-fn with_store(path: &Path, keyring: &str) -> (StoreVault, Arc<dyn Store>) {
+pub(super) fn with_store(path: &Path, keyring: &str) -> (StoreVault, Arc<dyn Store>) {
     let dir = StateDir::open(path).unwrap();
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir).unwrap());
     let journal = Journal::open(&dir).unwrap();
@@ -12,15 +12,15 @@ fn with_store(path: &Path, keyring: &str) -> (StoreVault, Arc<dyn Store>) {
     (StoreVault::new(Arc::clone(&store), journal, keyring, random, clock), store)
 }
 
-const ONE: &str = "one AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=";
-const TWO: &str = "two AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAI=";
+pub(super) const ONE: &str = "one AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=";
+pub(super) const TWO: &str = "two AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAI=";
 
-async fn put(store: &Arc<dyn Store>, row: &str, value: Vec<u8>) {
+pub(super) async fn put(store: &Arc<dyn Store>, row: &str, value: Vec<u8>) {
     let at = store.get(row).await.unwrap().map_or(ABSENT, |entry| entry.revision);
     store.compare_and_swap(row, at, Some(value)).await.unwrap();
 }
 
-async fn raw(store: &Arc<dyn Store>, row: &str) -> Vec<u8> {
+pub(super) async fn raw(store: &Arc<dyn Store>, row: &str) -> Vec<u8> {
     store.get(row).await.unwrap().unwrap().value
 }
 

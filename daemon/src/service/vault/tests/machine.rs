@@ -9,6 +9,11 @@ fn text_of<T: std::fmt::Debug>(found: Result<T, VaultError>) -> String {
     }
 }
 
+fn shows(path: &Path, when: &str, text: String) {
+    let text = text.replace(path.to_str().unwrap(), "/var/lib/iamd");
+    crate::testing::shows("Store and keys", when, VaultError::Unavailable { text });
+}
+
 /// On a file system of 512 KiB of its own, mounted over the state directory.
 async fn on_a_small_file_system(path: &Path) {
     let vault = open_at(path).await.unwrap();
@@ -30,11 +35,13 @@ async fn on_a_small_file_system(path: &Path) {
         }
     };
     assert!(refused.contains("journal") && refused.contains("make room"), "{refused}");
+    shows(path, "the disk is full when an answer of an issuer comes", refused);
     let fitted = vault.journal.unsettled().len();
     let mut big = record(1001, "wlcg", "rt-2");
     big.client_id = Some("x".repeat(200_000));
     let refused = text_of(vault.save_account(&big, at).await);
     assert!(refused.contains("iamd.db") && refused.contains("make room"), "{refused}");
+    shows(path, "the disk is full", refused);
     assert_eq!(token_of(&stored(&vault, 1001, "wlcg").await.value), "rt-1");
 
     // Nothing is half done: after a restart, still without room, all is as it was.
@@ -55,6 +62,8 @@ async fn on_a_small_file_system(path: &Path) {
     let Err(error) = open_at(path).await else { panic!("opened") };
     let text = error.to_string();
     assert!(text.contains("Read-only") && text.contains("mount it writable"), "{text}");
+    let shown = text.replace(path.to_str().unwrap(), "/var/lib/iamd");
+    crate::testing::stops("Store and keys", "the disk is mounted read-only", 1, &shown);
     println!("\nall of it");
 }
 

@@ -8,6 +8,7 @@ mod machine;
 mod rekey;
 mod rename;
 mod replay;
+mod texts;
 
 use std::{fs, path::PathBuf, process::Command, time::Instant};
 

@@ -1,0 +1,73 @@
+//! What the bus itself refuses, before a use case is asked: provoked over the wire or at the pipe,
+//! and compared with its row in docs/errors.md.
+
+use std::{io::Write as _, os::fd::OwnedFd};
+
+use iamd_protocol::bus::secret;
+use zbus::DBusError as _;
+
+use super::{super::secrets::*, *};
+
+fn shows(when: &str, name: &str, message: &str) {
+    let kind = Kind::from_bus_name(name).unwrap();
+    crate::testing::shows("Requests on the bus", when, ServiceError::new(kind, message));
+}
+
+fn refuses<T>(when: &str, result: Result<T, BusError>) {
+    let error = result.err().unwrap();
+    shows(when, error.name().as_str(), error.description().unwrap());
+}
+
+fn pipe(bytes: &[u8]) -> OwnedFd {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(bytes).unwrap();
+    reader.into()
+}
+
+fn given(name: &str, bytes: &[u8]) -> HashMap<String, zbus::OwnedFd> {
+    HashMap::from([(name.to_owned(), pipe(bytes).into())])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_none() {
+    refuses("a secret is empty", read_secret(pipe(b"\n")).await);
+    refuses("a secret is not text", read_secret(pipe(b"Canary\xff")).await);
+    refuses("a secret is too long", read_secret(pipe(&[b'a'; 20_000])).await);
+    let file = tempfile::tempfile().unwrap();
+    refuses("a secret does not come by a pipe", read_secret(file.into()).await);
+    let (open, _writer) = std::io::pipe().unwrap();
+    refuses("whoever sends a secret does not end", read_secret(open.into()).await);
+    let odd = read_secrets(given("client-secret", b"Canary"), [secret::PASSPHRASE]).await;
+    refuses("a secret of another call is sent", odd);
+    let control = read_handed(given(secret::CLIENT_SECRET, b"Can\x07ary")).await;
+    refuses("a secret that no request can carry", control);
+}
+
+/// A call, and what is said to it.
+async fn called(line: &Line, interface: &str, member: &str) -> (String, String) {
+    let call = line.client.call_method(None::<&str>, PATH, Some(interface), member, &()).await;
+    match call.unwrap_err() {
+        zbus::Error::MethodError(name, message, _) => (name.to_string(), message.unwrap()),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_may_not() {
+    let line = Line::of(ALICE).await;
+    for (when, member) in [
+        ("iamctl admin reload by somebody who is no administrator", "Reload"),
+        ("iamctl admin users by somebody who is no administrator", "Users"),
+    ] {
+        let (name, message) = called(&line, ADMIN, member).await;
+        shows(when, &name, &message);
+    }
+    let line = Line::between(House::new(), Callers::default(), |client| client).await;
+    let (name, message) = called(&line, ACCOUNTS, "List").await;
+    shows("a caller whom the bus does not know", &name, &message);
+    let (name, message) = {
+        let error = BusError::from(zbus::Error::InvalidReply);
+        (error.name().to_string(), error.description().unwrap().to_owned())
+    };
+    shows("the bus fails while iamd asks it who is calling", &name, &message);
+}

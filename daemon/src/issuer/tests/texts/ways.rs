@@ -1,0 +1,139 @@
+//! Ways to an issuer that are closed: addresses, connections, certificates, metadata.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    super::{
+        Fixed, TestClock, limits,
+        mock::{Answer, OPENID},
+        pki::Authority,
+    },
+    *,
+};
+use crate::issuer::{IssuerClient, Limits, limits::Gate};
+
+fn unlisted(url: &str) -> IssuerProfile {
+    IssuerProfile { listed: false, ..super::super::profile(url) }
+}
+
+async fn probed(client: &IssuerClient, profile: &IssuerProfile) -> IssuerError {
+    client.probe(profile).await.unwrap_err()
+}
+
+/// A client for which every name is this machine.
+fn here() -> IssuerClient {
+    let lookup = Arc::new(Fixed(vec!["127.0.0.1".parse().unwrap()]));
+    IssuerClient::with_lookup(TestClock::new(), limits(), lookup)
+}
+
+#[tokio::test]
+async fn an_address_is_not_for_issuers() {
+    for (when, url) in [
+        ("an issuer that the site does not list, inside its network", "https://10.1.2.3/"),
+        (
+            "an issuer that the site does not list, at a port of the system",
+            "https://issuer.test:22/",
+        ),
+        ("an issuer that the site does not list, not by https", "http://issuer.test/"),
+        ("an issuer that the site does not list, with a user name", "https://me@issuer.test/"),
+    ] {
+        shows_at(&[], when, probed(&client(), &unlisted(url)).await);
+    }
+    let inside = probed(&here(), &unlisted("https://issuer.test/")).await;
+    crate::testing::shows(
+        "Issuers and clients",
+        "an issuer that the site does not list, whose name leads inside",
+        inside,
+    );
+}
+
+#[tokio::test]
+async fn metadata_is_not_the_issuers() {
+    let mock = Mock::start().await;
+    let said = async || probed(&client(), &mock.profile()).await;
+    mock.on(OPENID, [page(404, "<html>Not Found</html>")]);
+    shows(&mock, "there is no issuer at the URL", said().await);
+    mock.discover_as(json!({ "issuer": "https://evil.test/" }));
+    shows(&mock, "another issuer is at the URL", said().await);
+    mock.discover_as(json!({ "issuer": null }));
+    shows(&mock, "what is at the URL does not say who it is", said().await);
+    mock.discover_as(json!({ "token_endpoint": "nowhere" }));
+    shows(&mock, "an endpoint of the issuer is no URL", refreshed(&mock, &Wanted::default()).await);
+    mock.discover_as(json!({ "token_endpoint": "data:text,x" }));
+    let nowhere = refreshed(&mock, &Wanted::default()).await;
+    shows(&mock, "an endpoint of the issuer has no host", nowhere);
+    mock.discover_as(json!({ "device_authorization_endpoint": null }));
+    shows(&mock, "the issuer has no device login", asked(&mock).await);
+}
+
+#[tokio::test]
+async fn nobody_answers() {
+    let mock = Mock::start().await;
+    let limits = Limits { total_timeout: Duration::from_secs(1), ..limits() };
+    let client = IssuerClient::new(TestClock::new(), limits);
+    client.probe(&mock.profile()).await.unwrap();
+    let token = secret(REFRESH_TOKEN);
+    for (when, answer) in
+        [("the issuer does not answer", Answer::Silence), ("the issuer hangs up", Answer::Hangup)]
+    {
+        mock.on("POST /token", [answer]);
+        let failure = client.refresh(&mock.profile(), &basic(), &token, &Wanted::default()).await;
+        let error = crate::token::TokenError::from(failure.unwrap_err().error);
+        shows(&mock, when, error);
+    }
+    mock.discover_as(json!({ "token_endpoint": "http://127.0.0.1:1/token" }));
+    shows(
+        &mock,
+        "nobody listens at the issuer's address",
+        refreshed(&mock, &Wanted::default()).await,
+    );
+    // One that takes the connection and says nothing: TLS is part of it.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = deaf.local_addr().unwrap().port();
+    let limits = Limits { connect_timeout: Duration::from_secs(1), ..super::super::limits() };
+    let lookup = Arc::new(Fixed(vec!["127.0.0.1".parse().unwrap()]));
+    let client = IssuerClient::with_lookup(TestClock::new(), limits, lookup);
+    let profile = super::super::profile(&format!("https://issuer.test:{port}/"));
+    shows_at(&[], "the issuer does not complete a connection", probed(&client, &profile).await);
+}
+
+#[tokio::test]
+async fn too_much_is_asked_or_failed_just_now() {
+    let mock = Mock::start().await;
+    let limits = Limits { concurrent: 1, queue_timeout: Duration::from_millis(50), ..limits() };
+    let (gate, clock) = (Gate::new(limits), TestClock::new());
+    let _first = gate.enter("Test IAM", clock.as_ref()).await.unwrap();
+    let busy = gate.enter("Test IAM", clock.as_ref()).await.err().unwrap();
+    shows(&mock, "too many requests to one issuer wait", busy);
+    mock.on(OPENID, [page(503, "")]);
+    let client = client();
+    let mut last = probed(&client, &mock.profile()).await;
+    for _ in 0..10 {
+        if !matches!(last, IssuerError::CircuitOpen { .. }) {
+            last = probed(&client, &mock.profile()).await;
+        }
+    }
+    shows(&mock, "the issuer failed several times, and is left alone for a while", last);
+}
+
+#[tokio::test]
+async fn its_certificate_is_not_accepted() {
+    let authority = Authority::new();
+    let mock = Mock::tls("iam.example", authority.server("iam.example", 2100)).await;
+    shows(
+        &mock,
+        "the issuer's certificate is not one that this node trusts",
+        probed(&here(), &mock.profile()).await,
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("empty.pem");
+    std::fs::write(&empty, "nothing").unwrap();
+    let places = [(directory.path().to_str().unwrap(), "/etc/iamd")];
+    for (when, ca) in [
+        ("`ca` of an issuer's file has no certificate", empty.clone()),
+        ("`ca` of an issuer's file is not there", directory.path().join("missing.pem")),
+    ] {
+        let profile = IssuerProfile { ca: Some(ca), ..mock.profile() };
+        shows_at(&places, when, probed(&here(), &profile).await);
+    }
+}

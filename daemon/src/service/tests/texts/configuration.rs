@@ -1,0 +1,75 @@
+//! Mistakes in the site's files, as `iamctl admin reload` tells them. At a start they are told in
+//! the same words, and iamd does not start.
+
+use std::fs;
+
+use super::*;
+
+/// What a reload says of a house with this file written over what was there.
+fn reloaded(when: &str, file: &str, text: &str) {
+    let house = House::with("");
+    fs::write(house.dir.path().join(file), text).unwrap();
+    told_of(when, &house);
+}
+
+fn told_of(when: &str, house: &House) {
+    let mut error = told(house.service.reload(0));
+    error.message = error.message.replace(house.dir.path().to_str().unwrap(), "/etc/iamd");
+    crate::testing::shows("Configuration", when, error);
+}
+
+#[tokio::test]
+async fn in_iamd_toml() {
+    for (when, text) in [
+        ("the file is no TOML", "[limits\n"),
+        ("a key that there is not", "[limits]\nacounts = 3\n"),
+        ("a key like none that there is", "[limits]\nfoo = 3\n"),
+        ("a table that is none", "limits = 3\n"),
+        ("a list that is none", "[issuers]\nallow = \"cms\"\n"),
+        ("a number that is none", "[limits]\naccounts = \"three\"\n"),
+        ("a number out of bounds", "[limits]\naccounts = 0\n"),
+        ("a duration out of bounds", "[login]\nanswer_within = \"5s\"\n"),
+        ("something else than a duration", "[sessions]\ngrace = \"soon\"\n"),
+        ("a name that no terminal shows", "[site]\nname = \"\u{e9}\"\n"),
+        ("an issuer is allowed that there is not", "[issuers]\nallow = [\"atlas\"]\n"),
+        ("the default issuer is none", "[issuers]\ndefault = \"atlas\"\n"),
+        ("a renewal too early or too late", "[tokens]\nrenew_at = 1.5\n"),
+        ("a store that there is not", "[store]\nkind = \"etcd\"\n"),
+        ("a PAM service with a path", "[users]\nservices = [\"/etc/pam.d/sshd\"]\n"),
+        ("somebody who is neither a user nor a group", "[policy]\nshow_secrets = [\"@\"]\n"),
+        ("a filter for the log that is none", "[log]\nfilter = \"iamd=loud\"\n"),
+        ("several mistakes at once", "[limits]\naccounts = 0\nlogins = 0\n"),
+    ] {
+        reloaded(when, "iamd.toml", text);
+    }
+    let house = House::with("");
+    fs::remove_file(house.dir.path().join("iamd.toml")).unwrap();
+    fs::create_dir(house.dir.path().join("iamd.toml")).unwrap();
+    told_of("the file cannot be read", &house);
+}
+
+#[tokio::test]
+async fn in_an_issuers_file() {
+    let file = |lines: &str| {
+        format!("name = \"x\"\nurl = \"https://x.test/\"\nscopes = [\"openid\"]\n{lines}")
+    };
+    let url = |url: &str| file("").replace("https://x.test/", url);
+    for (when, text) in [
+        ("an issuer's file without its URL", "name = \"x\"\nscopes = [\"openid\"]\n".to_owned()),
+        ("an issuer's file named otherwise than the issuer", file("").replace("\"x\"", "\"y\"")),
+        ("the URL of an issuer's file is not https", url("http://x.test/")),
+        ("the URL of an issuer's file has a password", url("https://me:pw@x.test/")),
+        ("the URL of an issuer's file has a query", url("https://x.test/?x")),
+        ("an endpoint is not https", file("[endpoints]\ntoken = \"http://x.test/token\"\n")),
+        ("a title that no terminal shows", file("title = \"\u{e9}\"\n")),
+        ("a scope of an issuer's file is none", file("").replace("openid", "\\u0007")),
+        ("a public client without an ID", file("[public_client]\nid = \"\"\n")),
+    ] {
+        reloaded(when, "issuers.d/x.toml", &text);
+    }
+    let house = House::with("");
+    let (issuers, dir) = (house.dir.path().join("issuers.d"), house.dir.path());
+    fs::remove_dir(&issuers).unwrap();
+    fs::write(dir.join("issuers.d"), "").unwrap();
+    told_of("the directory of issuers' files cannot be read", &house);
+}

@@ -1,0 +1,146 @@
+//! No error without a test: every sentence in the sources that may be an error's text stands in a
+//! row of `docs/errors.md` or in a transcript of iamctl, which tests write by provoking it; or it is
+//! listed here with the reason why not. And no row without a test.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+mod exempt;
+mod sentences;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use exempt::{FILES, NOT_ERRORS, NOT_PROVOKED};
+use iamd_errors::{root, rows};
+use sentences::{Sentence, fits};
+
+/// What people and programs can meet.
+const PRODUCTS: [&str; 3] = ["daemon/src", "cli/src", "pam_module/src"];
+
+fn is_test(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    let file = parts.last().copied().unwrap_or_default();
+    parts.contains(&"tests")
+        || parts.contains(&"testing")
+        || file.ends_with("tests.rs")
+        || ["testing.rs", "conformance.rs"].contains(&file)
+}
+
+/// The Rust sources below a directory of the repository, by their paths there.
+fn sources(below: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![PathBuf::from(below)];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(root().join(&directory)).unwrap() {
+            let entry = entry.unwrap();
+            let path = directory.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(root().join(&path)).unwrap();
+                found.push((path.to_str().unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources below {below}");
+    found
+}
+
+/// Everything that tests have seen said: rows of the page, and what transcripts have on standard
+/// error, with the next line, which is advice.
+fn seen() -> Vec<String> {
+    let rows = rows().into_iter().map(|(_, row)| format!("{}\n{}", row.text, row.advice));
+    let mut seen: Vec<String> = rows.collect();
+    for file in fs::read_dir(root().join("cli/tests/transcripts")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        seen.extend(text.split("\n$ ").map(|run| {
+            let told = run.lines().filter(|line| line.starts_with("2| "));
+            told.map(|line| &line[3..]).collect::<Vec<_>>().join("\n")
+        }));
+    }
+    seen
+}
+
+/// The sentences that are listed, by file and beginning.
+fn exempt() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lists = NOT_ERRORS.iter().chain(NOT_PROVOKED);
+    lists.flat_map(|(file, _, starts)| starts.iter().map(move |start| (*file, *start)))
+}
+
+#[test]
+fn every_error_in_the_sources_is_provoked_by_a_test_that_shows_it() {
+    let seen = seen();
+    let (mut missing, mut used) = (Vec::new(), BTreeSet::new());
+    for (path, text) in PRODUCTS.iter().flat_map(|below| sources(below)) {
+        if is_test(&path) {
+            continue;
+        }
+        if let Some((file, _)) = FILES.iter().find(|(file, _)| Path::new(&path).starts_with(file)) {
+            used.insert((*file, ""));
+            continue;
+        }
+        for Sentence { line, text } in sentences::of(&text) {
+            let of_file = exempt().filter(|(file, _)| *file == path);
+            let listed = of_file.filter(|(_, start)| text.starts_with(start));
+            if let Some(entry) = listed.max_by_key(|(_, start)| start.len()) {
+                used.insert(entry);
+            } else if !seen.iter().any(|said| fits(text.trim_start_matches("iamctl: "), said)) {
+                missing.push(format!("{path}:{line}: {text:?}"));
+            }
+        }
+    }
+    let listed = FILES.iter().map(|(file, _)| (*file, "")).chain(exempt());
+    let stale: Vec<_> = listed.filter(|entry| !used.contains(entry)).collect();
+    assert!(stale.is_empty(), "exempt.rs lists what is not there: {stale:#?}");
+    assert!(
+        missing.is_empty(),
+        "no test shows these errors; provoke each and call `shows`, or list what is no error in \
+         exempt.rs:\n{}\n({})",
+        missing.join("\n"),
+        missing.len()
+    );
+}
+
+#[test]
+fn every_row_of_the_page_is_claimed_by_a_test() {
+    let mut claimed = BTreeSet::new();
+    for below in ["daemon/src", "daemon/tests", "cli/tests", "pam_module/src"] {
+        for (path, text) in sources(below) {
+            if text.contains("shows") && is_test(&path) {
+                claimed.extend(sentences::literals(&text));
+            }
+        }
+    }
+    let unclaimed: Vec<_> =
+        rows().into_iter().filter(|(_, row)| !claimed.contains(&row.when)).collect();
+    assert!(unclaimed.is_empty(), "rows of docs/errors.md that no test shows: {unclaimed:#?}");
+}
+
+#[test]
+fn a_sentence_of_the_source_is_found_in_what_was_said() {
+    let text = r#"
+        #[error("the {what} is {state:?}, sadly")] struct A;
+        /// Not this comment.
+        #[cfg(test)] mod tests { const T: &str = "not a test's text"; }
+        fn f() -> Result<(), E> {
+            tracing::warn!("not a log of iamd");
+            let text = format!("it has {{braces}} and {} holes", n);
+            x.expect("not a bug of ours");
+            Err(wrong("word", "say \"so\" \u{201c}now\u{201d}"))
+        }"#;
+    let found: Vec<String> = sentences::of(text).into_iter().map(|found| found.text).collect();
+    assert_eq!(
+        found,
+        [
+            "the {what} is {state:?}, sadly",
+            "it has {{braces}} and {} holes",
+            "say \"so\" \u{201c}now\u{201d}"
+        ]
+    );
+    assert!(fits(&found[0], "the door is \"ajar\", sadly\nadvice"));
+    assert!(!fits(&found[0], "the door is ajar"));
+    assert!(fits(&found[1], "it has {braces} and 3 holes"));
+    assert!(!fits("the account {} is locked", "is locked the account x"));
+}
