@@ -184,6 +184,11 @@ fn a_backup_is_written_whole_and_private_and_read_to_its_end() {
         fake.script().fail.insert("Restore", failure);
         told(&["admin", "restore", path], 1);
     }
+    fake.script().backup.1.bytes += 1;
+    told(&["admin", "backup", path], 1);
+    told(&["admin", "backup", "/"], 1);
+    told(&["admin", "backup", "/etc/passwd"], 1);
+    told(&["admin", "restore", "/nonexistent/iamd.backup"], 2);
     let failure = (Kind::MaintenanceRunning.bus_name(), "a restore is under way".to_owned());
     fake.script().fail.insert("Backup", failure);
     told(&["admin", "backup", path], 1);

@@ -31,11 +31,9 @@ impl Partial {
     /// [`Kind::FileNotWritten`].
     pub(super) fn create(target: &Path) -> Result<Self, Failure> {
         check_target(target)?;
-        let Some(name) = target.file_name() else {
-            return Err(refused(target, "it is a directory"));
-        };
         let mut partial = OsString::from(".");
-        partial.push(name);
+        // What has no name is a directory, and was refused.
+        partial.push(target.file_name().unwrap_or_default());
         partial.push(format!(".partial-{}", std::process::id()));
         let path = target.with_file_name(partial);
         let removed = path.clone();

@@ -58,21 +58,22 @@ pub(super) fn writer(fd: OwnedFd, what: &str) -> Result<Sender, BusError> {
 }
 
 fn refused(what: &str, end: &str, error: &std::io::Error) -> BusError {
-    let text = format!("{what} has to come by the {end} end of a pipe: {error}");
+    tracing::debug!(%error, "a descriptor of a caller is of no use: {error}");
+    let text = format!("{what} has to come by the {end} end of a pipe");
     BusError::new(Kind::InvalidArgument, text)
 }
 
 fn reopened(fd: OwnedFd, mode: OFlags) -> std::io::Result<File> {
-    let wrong = |text| Err(std::io::Error::other(text));
+    let wrong = || Err(std::io::ErrorKind::InvalidInput.into());
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     // The kernel's own text: asks no file system, and no path begins without a slash.
     let target = std::fs::read_link(&path);
     if !target.is_ok_and(|target| target.to_string_lossy().starts_with("pipe:[")) {
-        return wrong("it is none");
+        return wrong();
     }
     // The one end would become the other if it were opened anew.
     if fcntl_getfl(&fd)?.intersection(OFlags::RWMODE) != mode {
-        return wrong("it is the other one");
+        return wrong();
     }
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let writes = mode == OFlags::WRONLY;

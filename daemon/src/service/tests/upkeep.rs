@@ -99,7 +99,8 @@ async fn one_that_was_interrupted_goes_on_after_the_next_start_and_makes_no_furt
     assert_eq!(begun.state, rekey_state::RUNNING);
     let again = house.service.rekey(0, RekeyOptions::default()).await.unwrap();
     assert_eq!((again.state.as_str(), &again.key), (rekey_state::RUNNING, &begun.key));
-    assert_eq!(kind(backup(&house, &words(), &mut Vec::new()).await), Kind::MaintenanceRunning);
+    let busy = backup(&house, &words(), &mut Vec::new()).await.unwrap_err();
+    shows("Administration", "two of rekey, backup and restore at once", busy);
     let house = house.restarted().await;
     drop(held);
     let found = house.service.rekey_progress(0).await.unwrap();
@@ -171,7 +172,8 @@ async fn a_restore_over_what_is_there_leaves_no_token_and_no_file_of_it() {
 async fn a_short_passphrase_and_a_file_that_is_no_backup_are_refused_and_recorded() {
     let (house, _) = signed_in().await;
     let short = "eleven char".to_owned().into();
-    assert_eq!(kind(backup(&house, &short, &mut Vec::new()).await), Kind::InvalidArgument);
+    let refused = backup(&house, &short, &mut Vec::new()).await.unwrap_err();
+    shows("Administration", "the passphrase of a backup is short", refused);
     let nothing = restore(&house, RestoreOptions::default(), b"x").await;
     assert_eq!(kind(nothing), Kind::BackupInvalid);
     assert_eq!(done(&house), ["InvalidArgument backup with keys", "BackupInvalid restore"]);

@@ -135,8 +135,7 @@ impl Sealer {
 pub(super) fn older(noun: &str, row: &str) -> VaultError {
     let text = format!(
         "{noun} at {row} does not open: the store gave an older version than the one seen before; \
-         whoever can write to the store put it back. If it was you, with a copy of the file: \
-         restart iamd"
+         whoever can write to the store put it back. If it was you, with a backup: restart iamd"
     );
     VaultError::Unreadable { text }
 }

@@ -44,6 +44,20 @@ async fn read(vault: &Arc<StoreVault>, bytes: &[u8]) -> Result<Box<dyn Checked>,
     Arc::clone(vault).read_backup(&words(), &mut &bytes[..]).await
 }
 
+/// Compares an error with its row in docs/errors.md.
+fn shows(when: &str, error: UpkeepError) {
+    let mut error = crate::service::ServiceError::from(error);
+    // Made by chance.
+    if let Some(at) = error.message.find("key-") {
+        error.message.replace_range(at..at + 12, "key-01234567");
+    }
+    crate::testing::shows("Store and keys", when, error);
+}
+
+fn told(when: &str, read: Result<Box<dyn Checked>, UpkeepError>) {
+    shows(when, read.map(|_| ()).unwrap_err());
+}
+
 fn refusal(read: Result<Box<dyn Checked>, UpkeepError>) -> String {
     match read.map(|good| good.contents().clone()) {
         Err(UpkeepError::Invalid { text }) => text,
@@ -103,6 +117,7 @@ async fn without_the_keys_it_opens_only_where_they_are() {
     let (old, temp) = furnished().await;
     let (bytes, _) = taken(&old, false).await;
     let (new, _new_temp) = other().await;
+    told("a backup without its keys is read where they are not", read(&new, &bytes).await);
     let text = refusal(read(&new, &bytes).await);
     assert!(
         text.contains("its keys are not in it") && text.contains(&old.keys().current),
@@ -151,6 +166,7 @@ async fn what_is_there_is_given_up_only_when_that_was_meant_and_never_comes_back
 
     let refused = read(&new, &bytes).await.unwrap().put_back(false).await.unwrap_err();
     assert_eq!(refused, UpkeepError::NotEmpty { records: 3 });
+    shows("a backup is restored where records are", refused);
     assert_eq!(token_of(&stored(&new, 1001, "cms").await.value), "mine-2");
 
     let done = read(&new, &bytes).await.unwrap().put_back(true).await.unwrap();
@@ -194,7 +210,16 @@ async fn a_wrong_passphrase_and_a_file_that_was_changed_or_cut_change_nothing() 
     let (new, _new_temp) = other().await;
     let other = secret("the words of another");
     let wrong = Arc::clone(&new).read_backup(&other, &mut &bytes[..]).await;
-    assert!(refusal(wrong).contains("passphrase"));
+    told("the passphrase of a backup is another one", wrong);
+    let mut later = bytes.clone();
+    later[7] += 1;
+    told("a later iamd made the backup", read(&new, &later).await);
+    let mut changed = bytes.clone();
+    changed[bytes.len() - 3] ^= 1;
+    told("a backup was changed", read(&new, &changed).await);
+    told("a backup is cut off", read(&new, &bytes[..bytes.len() - 3]).await);
+    told("a file is no backup", read(&new, &[0; 4096]).await);
+    told("more stands after the end of a backup", read(&new, &[&bytes[..], b"x"].concat()).await);
     // Each byte is the outer seal's test; here it is that nothing of it gets further.
     for at in (0..bytes.len()).step_by(701) {
         let mut changed = bytes.clone();
@@ -265,6 +290,15 @@ async fn rows_that_were_swapped_doubled_left_out_or_put_back_older_are_found() {
     ];
     for (what, frames, counts) in wrongs {
         let forged = forged(&old, &frames, counts).await;
+        match what {
+            "twice" => told("a forged backup has a row twice", read(&new, &forged).await),
+            "older" => told("a forged backup has an older row", read(&new, &forged).await),
+            "left out" => told("a forged backup lacks a row", read(&new, &forged).await),
+            "an entry of another" => {
+                told("a forged backup has the journal of another row", read(&new, &forged).await);
+            }
+            _ => {}
+        }
         let text = refusal(read(&new, &forged).await);
         assert!(!text.contains("canary"), "{what}: {text}");
     }
@@ -332,6 +366,15 @@ async fn a_large_one_goes_through_many_chunks_while_others_write() {
     read(&new, &bytes).await.unwrap().put_back(false).await.unwrap();
     assert_eq!(token_of(&stored(&new, 599, "wlcg").await.value), "rt", "of one moment");
     assert_eq!(new.account_keys().await.unwrap().len(), 600);
+}
+
+#[tokio::test]
+async fn who_asked_for_a_backup_and_went_away_ends_it() {
+    let (vault, _temp) = furnished().await;
+    let (near, mut far) = tokio::io::duplex(100);
+    drop(near);
+    let gone = vault.back_up(about(true), &words(), &mut far).await.unwrap_err();
+    shows("whoever asked for a backup goes away", gone);
 }
 
 #[tokio::test]

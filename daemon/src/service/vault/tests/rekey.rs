@@ -249,6 +249,7 @@ async fn a_credential_is_the_sites_to_change_and_its_new_line_takes_over() {
     assert!(keys.from_credential && keys.current == "two" && keys.older.len() == 1);
     let refused = vault.renew_key().await.unwrap_err();
     assert!(matches!(refused, UpkeepError::FromCredential { .. }), "{refused}");
+    crate::testing::shows("Store and keys", "the credential has the key that seals", refused);
     reseal_all(&vault).await;
     vault.retire().await.unwrap();
     assert!(!temp.path().join("keyring").exists(), "the file's key seals nothing any more");
@@ -261,6 +262,30 @@ async fn a_credential_is_the_sites_to_change_and_its_new_line_takes_over() {
     drop(vault);
     put(lines[1]);
     assert_eq!(token_of(&stored(&open().await, 1001, "wlcg").await.value), "rt");
+}
+
+#[tokio::test]
+async fn a_keyring_that_was_changed_by_hand_or_is_full_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("keyring");
+    let one = "one AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\n";
+    let put = |text: &str| {
+        drop(fs::remove_file(&path));
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    };
+    put(one);
+    let vault = open_at(temp.path()).await.unwrap();
+    for (when, text) in [
+        ("a key in use was taken out of the keyring", one.replace("one", "two")),
+        ("the keyring has no room", format!("{one}# {}\n", "x".repeat((64 << 10) - 60))),
+    ] {
+        put(&text);
+        let mut refused = crate::service::ServiceError::from(vault.renew_key().await.unwrap_err());
+        refused.message = refused.message.replace(temp.path().to_str().unwrap(), "/var/lib/iamd");
+        crate::testing::shows("Store and keys", when, refused);
+    }
 }
 
 #[tokio::test]
