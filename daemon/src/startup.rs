@@ -134,12 +134,14 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         clock: Arc::clone(&clock),
         random,
     });
+    service.resume_logins().await;
     let socket = PamSocket::bind(Path::new(paths::PAM_SOCKET))?;
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
     tasks.spawn(Arc::clone(&service).follow_sessions(events));
     let grace = Arc::clone(&sessions);
     tasks.spawn(async move { grace.watch_grace().await });
+    tasks.spawn(Arc::clone(&service).clear_up());
     tasks.spawn(on_the_bus(Arc::clone(&service), Arc::clone(&clock)));
     let (here, at_start) = (Arc::clone(&service), Arc::clone(&sessions));
     tasks.spawn(async move {

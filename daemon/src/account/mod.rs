@@ -6,6 +6,7 @@ mod checkup;
 mod guard;
 mod issuer_profile;
 mod names;
+mod pending_login;
 pub mod ports;
 mod record;
 mod scope;
@@ -18,6 +19,7 @@ pub use issuer_profile::{
     AudienceParameter, ClientPolicy, Dialect, FixedClient, IssuerProfile, Overrides,
 };
 pub use names::{AccountKey, AccountName, NameError, Owner};
+pub use pending_login::PendingLogin;
 pub use record::{
     AccessToken, ClientAuth, ClientOwner, ClientRecord, Record, Rotation, Settings, Subject,
 };

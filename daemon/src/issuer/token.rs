@@ -15,6 +15,7 @@ use super::{
     form::Form,
     http::{Ask, Reply},
     jwt,
+    lane::Lane,
     metadata::{Metadata, need},
     redact::{Redactor, printable},
     registration::DEVICE_GRANT,
@@ -70,12 +71,14 @@ impl IssuerClient {
         // An audience that was given with the device code alone does not reach INDIGO IAM's token.
         form.add_audiences(metadata.audience_parameter, audiences);
         let redactor = Redactor::new(client.client_secret.iter().chain([device_code]));
-        // A poll is one user's, and so may be the reason for a 500.
-        let reply = match self.token_request(profile, &metadata, client, form, true).await {
+        let asked_at = self.clock.wall();
+        // A poll is one user's, and so may be the reason for a failure.
+        let lane = Some(Lane::of_secret(device_code));
+        let reply = match self.token_request(profile, &metadata, client, form, lane).await {
             Ok(reply) => reply,
             Err(error) => return failed_poll(error),
         };
-        let answer = match self.read(profile, &reply, None) {
+        let answer = match self.read(profile, &reply, asked_at, None) {
             Some(Ok((mut tokens, id_token))) => {
                 let id_token = id_token.as_ref();
                 match self.identity(profile, &metadata, &client.client_id, id_token).await {
@@ -104,7 +107,7 @@ impl IssuerClient {
         client: &ClientRecord,
         refresh_token: &SecretString,
         wanted: &Wanted,
-        tailored: bool,
+        lane: Option<Lane>,
     ) -> Result<Tokens, RefreshFailure> {
         let metadata = self.metadata(profile).await?;
         check_audiences(metadata.audience_parameter, &wanted.audiences)
@@ -122,8 +125,9 @@ impl IssuerClient {
             form.add("scope", &scopes.to_string());
         }
         form.add_audiences(metadata.audience_parameter, &wanted.audiences);
-        let reply = self.token_request(profile, &metadata, client, form, tailored).await?;
-        let error = match self.read(profile, &reply, Some(refresh_token)) {
+        let asked_at = self.clock.wall();
+        let reply = self.token_request(profile, &metadata, client, form, lane).await?;
+        let error = match self.read(profile, &reply, asked_at, Some(refresh_token)) {
             // An ID token in it tells nothing new, and must not cost a refresh token that rotated.
             Some(Ok((tokens, _))) => return Ok(tokens),
             Some(Err(error)) => error.into(),
@@ -142,7 +146,7 @@ impl IssuerClient {
         metadata: &Metadata,
         client: &ClientRecord,
         mut form: Form,
-        tailored: bool,
+        lane: Option<Lane>,
     ) -> Result<Reply, IssuerError> {
         let endpoint = need(profile, &metadata.token, "token", "token")?;
         let authorization = form.authenticate(client);
@@ -152,7 +156,7 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        self.ask(profile, ask, tailored).await
+        self.ask(profile, ask, lane).await
     }
 
     /// The tokens of a reply, with the ID token; `None` when it is an error reply.
@@ -160,6 +164,7 @@ impl IssuerClient {
         &self,
         profile: &IssuerProfile,
         reply: &Reply,
+        asked_at: UnixTime,
         used: Option<&SecretString>,
     ) -> Option<Result<(Tokens, Option<SecretString>), IssuerError>> {
         if reply.status != 200 {
@@ -185,13 +190,15 @@ impl IssuerClient {
             let token_type = printable(&token_type, 40);
             return Some(malformed(&format!("token_type is {token_type}, not Bearer")));
         }
-        let now = self.clock.wall();
-        let by_token = || Some(jwt::expires_at(access_token.expose_secret())?.after(now));
+        // Some issuers answer with the life of another token than the one they gave.
+        let by_token = jwt::expires_at(access_token.expose_secret()).map(|exp| exp.after(asked_at));
+        let lives = answer.expires_in.into_iter().chain(by_token).min();
         let refresh_token = answer.refresh_token.filter(reply::is_refresh_token);
         let lasting = refresh_token.as_ref().or(used);
         let refresh_expires_at = self.end_of(lasting, answer.refresh_expires_in);
         let tokens = Tokens {
-            expires_in: answer.expires_in.or_else(by_token).unwrap_or(DEFAULT_EXPIRES_IN),
+            asked_at,
+            expires_in: lives.unwrap_or(DEFAULT_EXPIRES_IN),
             access_token,
             refresh_expires_at,
             refresh_token: refresh_token.filter(|token| !is_the_same(token, used)),

@@ -43,11 +43,13 @@ pub enum Kind {
     Settings = 3,
     /// An entry of the journal.
     Journal = 4,
+    /// A device login that waits for its user.
+    Login = 5,
 }
 
 impl Kind {
     /// Every kind that is kept in a row of the store.
-    pub const OF_ROWS: [Self; 3] = [Self::Account, Self::Client, Self::Settings];
+    pub const OF_ROWS: [Self; 4] = [Self::Account, Self::Client, Self::Settings, Self::Login];
 }
 
 /// What a sealed record is bound to.

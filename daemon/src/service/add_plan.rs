@@ -8,8 +8,8 @@ use iamd_protocol::{
 use secrecy::SecretString;
 
 use super::{
-    Caller, Handed, Service, ServiceError, accounts::Accounts, passphrases::check_passphrase,
-    plan::free_name,
+    Caller, Handed, Service, ServiceError, accounts::Accounts, edit::only_as_the_site_has_it,
+    passphrases::check_passphrase, plan::free_name,
 };
 use crate::account::{
     AccountKey, AccountName, AudienceSet, ClientAuth, ClientOwner, ClientRecord, IssuerProfile,
@@ -267,10 +267,8 @@ impl Service {
             return Ok(client);
         }
         if !self.config().users.own_clients {
-            let text = format!(
-                "your client at this issuer is not registered for: {lacks}; this site lets no account have one of its own: make the account without them, then:  iamctl account edit --add-scope"
-            );
-            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+            only_as_the_site_has_it(&lacks, profile, false)?;
+            return Ok(client);
         }
         Ok(Choice::Own(None, None))
     }

@@ -56,6 +56,12 @@ impl Service {
                 "iamctl login --issuer NAME; administrators: issuers.default in iamd.toml",
             ));
         }
+        for (issuer, count) in self.leftovers_of(caller.owner.uid).await? {
+            let text = format!(
+                "{count} of accounts that you removed still to be deleted at {issuer}; that is tried again"
+            );
+            findings.push(ok("clients", text));
+        }
         let default = accounts.default_name(self.config().default_profile());
         let issuers = self.probe_all(&accounts.open).await;
         for (profile, found) in &issuers {

@@ -156,7 +156,7 @@ impl Service {
             _ => {}
         }
         let stored = self.vault.client(&owner, &record.issuer).await?;
-        let Some(stored) = stored.filter(|client| client.value.is_for(&record.owner.user)) else {
+        let Some(stored) = stored.filter(|client| client.value.is_of(record)) else {
             return Ok(Vec::new());
         };
         // What it was not registered for before is not asked again with every other change.
@@ -179,7 +179,11 @@ impl Service {
             let text = format!("the site's client is not registered for: {lacks}");
             return Err(ServiceError::new(Kind::ClientNotYours, text));
         }
-        let wanted = (!lacks(&has).is_empty()).then(|| scopes.clone());
+        let lacks = lacks(&has);
+        if matches!(owner, ClientOwner::User(_)) && !self.config().users.own_clients {
+            only_as_the_site_has_it(&lacks, profile, name.is_some())?;
+        }
+        let wanted = (!lacks.is_empty()).then(|| scopes.clone());
         let left_out = self
             .change_registration(profile, &owner, ClientChange { scopes: wanted, name })
             .await?;
@@ -212,6 +216,26 @@ impl Service {
             }
         }
     }
+}
+
+/// Where users have no clients of their own, the one that the site has registered for each is what
+/// the issuer's file says, and may only follow that.
+pub(super) fn only_as_the_site_has_it(
+    lacks: &ScopeSet,
+    profile: &IssuerProfile,
+    renamed: bool,
+) -> Result<(), ServiceError> {
+    let beyond = lacks.filtered(|scope| !profile.scopes.covers(scope));
+    if beyond.is_empty() && !renamed {
+        return Ok(());
+    }
+    let what = match beyond.is_empty() {
+        true => "this site names the clients of its users".to_owned(),
+        false => format!(
+            "your client at this issuer is not registered for: {beyond}, and this site has clients registered for the issuer's scopes only; ask its administrators"
+        ),
+    };
+    Err(ServiceError::new(Kind::DeniedByPolicy, what))
 }
 
 impl Change {

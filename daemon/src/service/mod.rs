@@ -15,6 +15,7 @@ mod edit;
 mod error;
 mod handed;
 mod keeper;
+mod leftovers;
 mod logins;
 mod logout;
 mod new_client;
@@ -26,11 +27,13 @@ mod registration;
 mod rekey;
 mod remove;
 mod rename;
+mod resume;
 mod revoke;
 mod secrets;
 mod sessions;
 mod sign_in;
 mod site;
+mod take_over;
 mod tokens;
 pub mod vault;
 
@@ -48,7 +51,7 @@ use passphrases::Locks;
 pub use presence::Presence;
 use rekey::Maintenance;
 pub use sessions::NewLogin;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     account::{
@@ -128,6 +131,8 @@ pub struct Service {
     quota: Quota,
     registrations: Registrations,
     reloads: watch::Sender<()>,
+    /// Told of each client that is to be deleted later.
+    leftovers: Notify,
 }
 
 impl Service {
@@ -153,6 +158,7 @@ impl Service {
             quota: Quota::default(),
             registrations: Registrations::default(),
             reloads: watch::channel(()).0,
+            leftovers: Notify::new(),
         });
         let publisher: Weak<Self> = Arc::downgrade(&service);
         broker.publish_to(publisher);

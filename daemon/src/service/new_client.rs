@@ -11,7 +11,7 @@ use super::{Service, ServiceError, clients::Provided, plan::Plan, sign_in::Signe
 use crate::{
     account::{
         ClientOwner, ClientRecord, IssuerProfile, Owner, State,
-        ports::{LockOn, Revision, Tokens, VaultError},
+        ports::{ClientStep, LockOn, Revision, Tokens, VaultError},
     },
     login::{Failure, Request},
 };
@@ -27,6 +27,13 @@ pub(super) enum NewClient {
 /// A client that is kept aside until the sign-in has come. Locked while it is registered.
 #[derive(Clone, Default)]
 pub(super) struct Fresh(Arc<Mutex<Option<ClientRecord>>>);
+
+impl Fresh {
+    /// One that was registered before a restart.
+    pub(super) fn of(client: ClientRecord) -> Self {
+        Self(Arc::new(Mutex::new(Some(client))))
+    }
+}
 
 impl Service {
     /// What a login with a new client brings, where this account may have one.
@@ -84,7 +91,8 @@ impl Service {
         let (service, owner) = (Arc::clone(self), owner.clone());
         let mut kept = Arc::clone(&fresh.0).lock_owned().await;
         let registered = tokio::spawn(async move {
-            let provided = service.register(&profile, &own, &owner, None).await?;
+            let aside = ClientStep::Aside;
+            let (provided, _) = service.register(&profile, &own, &owner, None, aside).await?;
             *kept = Some(provided.client.clone());
             Ok(provided)
         });
@@ -107,6 +115,10 @@ impl Service {
         let placed = async {
             let lock = self.vault.lock(on).await?;
             let before = self.vault.client(&client.owner, &client.issuer).await?;
+            if let Some(before) = &before {
+                // A kill before the account has signed in gives it back what it had.
+                self.vault.journal_client(&ClientStep::Aside(before.value.clone())).await?;
+            }
             let revision = before.as_ref().map_or(Revision::ABSENT, |before| before.revision);
             let mine = self.vault.save_client(client, revision).await?;
             Ok::<_, VaultError>((lock, before.map(|before| before.value), mine))
@@ -128,11 +140,15 @@ impl Service {
         let signed_in = self.keep_sign_in(owner, &request, client, tokens).await;
         if signed_in.is_ok() {
             fresh.0.lock().await.take();
+            self.settled(client).await;
             return signed_in;
         }
         // The account has the client that it had.
         let restored = match before {
-            Some(before) => self.vault.save_client(&before, mine).await.map(drop),
+            Some(before) => match self.vault.save_client(&before, mine).await {
+                Ok(_) => self.vault.settle_client(&before).await,
+                Err(error) => Err(error),
+            },
             None => self.vault.remove_client(&client.owner, &client.issuer).await,
         };
         if let Err(error) = restored {

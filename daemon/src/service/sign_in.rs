@@ -184,8 +184,8 @@ impl Service {
             let now = self.clock.wall();
             let access_token = AccessToken {
                 token: tokens.access_token.clone(),
-                issued_at: now,
-                expires_at: now.plus(tokens.expires_in),
+                issued_at: tokens.asked_at,
+                expires_at: tokens.asked_at.plus(tokens.expires_in),
                 scopes: tokens.scopes.clone().unwrap_or_else(|| request.scopes.clone()),
             };
             record.state = record.state.after(Event::SignedIn);

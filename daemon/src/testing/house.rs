@@ -7,7 +7,10 @@ use std::{
     os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command},
-    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{NoRandom, TestClock, TestIssuers, TestVault, tokens};
+use super::{BreakableStore, NoRandom, TestClock, TestIssuers, TestVault, tokens};
 use crate::{
     account::{
         AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
@@ -28,8 +31,10 @@ use crate::{
     clock::{Clock as _, SystemRandom},
     config::{Config, Sources},
     login::Logins,
+    seal::{KeySources, Keyring},
     service::{Caller, NewLogin, Parts, Presence, Service, vault::StoreVault},
     session::{Drain, Sessions, StayRules},
+    store::{Journal, SqliteStore, StateDir},
     token::{Broker, Refresher},
     token_file::{Files, Ownership},
     users::Users,
@@ -75,7 +80,7 @@ impl TestAudit {
 
 /// A vault on what the one before it left on the disk, as a kill at this moment leaves it: a task
 /// of the house that was may hold its own for ever.
-async fn open_vault(dir: &Path, now: u64) -> StoreVault {
+async fn open_vault(dir: &Path, now: u64, fails: &Arc<AtomicBool>) -> StoreVault {
     let states = |number: usize| dir.join(format!("state-{number}"));
     let next = (0..).find(|number| !states(*number).exists()).unwrap();
     let state = states(next);
@@ -86,7 +91,14 @@ async fn open_vault(dir: &Path, now: u64) -> StoreVault {
             fs::copy(states(next - 1).join(name), state.join(name)).unwrap();
         }
     }
-    StoreVault::open(&state, None, Arc::new(SystemRandom), TestClock::at(now)).await.unwrap()
+    let in_dir = StateDir::open(&state).unwrap();
+    let journal = Journal::open(&in_dir).unwrap();
+    let store =
+        BreakableStore { inner: SqliteStore::open(&in_dir).unwrap(), fails: Arc::clone(fails) };
+    let sources = KeySources { credential: None, state_dir: state };
+    let keyring = Keyring::load(&sources, &SystemRandom, next > 0).unwrap();
+    let (random, clock) = (Arc::new(SystemRandom), TestClock::at(now));
+    StoreVault::new(Arc::new(store), journal, keyring, random, clock).with_keys_from(sources)
 }
 
 /// A vault in memory has no passphrases.
@@ -198,6 +210,8 @@ pub struct House {
     pub sessions: Arc<Sessions>,
     pub service: Arc<Service>,
     pub dir: TempDir,
+    /// The store on the disk takes no write.
+    pub disk_full: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -262,9 +276,11 @@ impl House {
         let (test, users) = (self.vault.clone(), self.users.0.lock().unwrap().clone());
         let at = self.clock.wall();
         drop(self);
-        let vault = Arc::new(open_vault(dir.path(), at.0).await);
+        let disk_full = Arc::<AtomicBool>::default();
+        let vault = Arc::new(open_vault(dir.path(), at.0, &disk_full).await);
         vault.replay().await.unwrap();
-        let house = Self::build(dir, test, vault.clone(), vault.clone(), vault);
+        let mut house = Self::build(dir, test, vault.clone(), vault.clone(), vault);
+        house.disk_full = disk_full;
         house.clock.set(at.0);
         *house.users.0.lock().unwrap() = users;
         house
@@ -286,6 +302,7 @@ impl House {
         let config = Config::load(&sources).unwrap();
         let clock = TestClock::at(1_000_000);
         let issuers = Arc::new(TestIssuers::default());
+        *issuers.clock.lock().unwrap() = Some(clock.clone());
         let audit = Arc::new(TestAudit::default());
         let names = [(0, "root"), (ALICE, "alice"), (BOB, "bob")];
         let names = names.map(|(uid, name)| (uid, name.to_owned())).into_iter().collect();
@@ -317,7 +334,19 @@ impl House {
             tokio::spawn(service.clone().follow_sessions(events)),
             tokio::spawn(async move { grace.watch_grace().await }),
         ];
-        Self { vault, kept, issuers, clock, audit, users, sessions, service, dir, tasks }
+        Self {
+            vault,
+            kept,
+            issuers,
+            clock,
+            audit,
+            users,
+            sessions,
+            service,
+            dir,
+            disk_full: Arc::default(),
+            tasks,
+        }
     }
 
     /// The caller with this uid.

@@ -26,6 +26,7 @@ impl StoreVault {
         // What an issuer answered and the store did not take goes with the account; and no entry
         // of the old name may be left that a replay could make an account of.
         self.replay_row(&row).await?;
+        self.replay_client_of(key).await?;
         self.journal.sync().await.map_err(unavailable)?;
         let _open = self.gate.read().await;
         // What a passphrase guards goes as it is: the guard binds no name.

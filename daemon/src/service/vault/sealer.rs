@@ -10,7 +10,10 @@ use zeroize::Zeroizing;
 
 use super::{kept::Kept, seen::Seen};
 use crate::{
-    account::ports::{Revision, VaultError},
+    account::{
+        UnixTime,
+        ports::{Revision, VaultError},
+    },
     clock::{Clock, Random},
     seal::{Bound, Keyring, Kind},
 };
@@ -40,6 +43,10 @@ impl Sealer {
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.wall()
     }
 
     pub(super) fn random(&self) -> &dyn Random {

@@ -98,7 +98,6 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         &[
             "with a refresh token",
             "which account is the default one",
-            "the issuer took the refresh token",
             "; with one of its own:",
             "{whose} is not registered for:",
         ],
@@ -111,8 +110,33 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     (
         "daemon/src/service/clients.rs",
         "remarks beside a success, and what is recorded",
-        &["the issuer did not register the client", "registered for {}, the uid now"],
+        &[
+            "the issuer did not register the client",
+            "the issuer may have registered it",
+            "registered for {}, the uid now",
+            "a user that it does not name",
+        ],
     ),
+    (
+        "daemon/src/service/take_over.rs",
+        "a remark beside a success, and words of a sentence that is shown",
+        &[
+            "the issuer took the refresh token and gave another, but no",
+            "in the journal",
+            "in memory only",
+        ],
+    ),
+    (
+        "daemon/src/service/leftovers.rs",
+        "what is recorded",
+        &["it was being registered when", "the issuer does not accept the token", "given up after"],
+    ),
+    (
+        "daemon/src/service/resume.rs",
+        "in the log only: why a login does not go on",
+        &["its code has ended", "the sign-in has come", "the account is locked"],
+    ),
+    ("daemon/src/service/vault/clients.rs", "a noun", &["the journal entry"]),
     ("daemon/src/service/drain.rs", "what is recorded", &["drain: {}", "drain off", "drain state"]),
     (
         "daemon/src/service/revoke.rs",
@@ -133,7 +157,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         "remarks on a token file that is there",
         &["{size} bytes: XRootD refuses", "$XDG_RUNTIME_DIR/bt_u{uid} is yours"],
     ),
-    ("daemon/src/service/vault/kept.rs", "a noun", &["the settings"]),
+    ("daemon/src/service/vault/kept.rs", "a noun", &["the settings", "the client that is to be"]),
     (
         "daemon/src/service/vault/replay.rs",
         "what the log says of a journal entry that is not needed any more",

@@ -2,6 +2,7 @@
 
 mod attack;
 mod backup;
+mod clients;
 mod crash;
 mod guarded;
 mod machine;

@@ -15,17 +15,17 @@ use zeroize::Zeroizing;
 use super::{
     super::{
         StoreVault,
-        kept::{Kept as _, account_row, key_of_row},
-        replay::{Entry, Verdict, decide, split},
+        kept::{Kept, account_row, key_of_row},
+        replay::{Verdict, decide, split},
         sealer::to_json,
         unavailable,
     },
     frames::{END, ENTRY, End, Header, KEYRING, ROW, Records, invalid, read_exact},
-    survey::{Survey, content},
+    survey::{Survey, Waiting, content},
 };
 use crate::{
     account::{
-        Record, UnixTime,
+        ClientRecord, Record, UnixTime,
         ports::{
             Revision, VaultError,
             upkeep::{About, Checked, Contents, PutBack, Source, UpkeepError},
@@ -48,8 +48,8 @@ struct Good {
     contents: Contents,
     /// As they were sealed when the backup was made.
     rows: BTreeMap<String, Vec<u8>>,
-    /// What the journal of the backup makes of accounts.
-    newer: BTreeMap<String, Record>,
+    /// What the journal of the backup makes of rows.
+    newer: BTreeMap<String, Newer>,
 }
 
 pub(super) async fn checked(
@@ -123,25 +123,45 @@ pub(super) async fn checked(
     Ok(Box::new(Good { vault, keyring, contents, rows, newer }))
 }
 
-/// What the journal of the backup makes of its accounts, as a replay would.
+/// What the journal makes of a row.
+enum Newer {
+    Account(Box<Record>),
+    Client(Box<ClientRecord>),
+}
+
+/// What the journal of the backup makes of its accounts and clients, as a replay would. A client
+/// that nobody came to use is left to its issuer.
 fn replayed(
     keyring: &Keyring,
     rows: &BTreeMap<String, Vec<u8>>,
-    entries: Vec<(String, Entry)>,
-) -> Result<BTreeMap<String, Record>, UpkeepError> {
-    let mut newer: BTreeMap<String, Record> = BTreeMap::new();
+    entries: Vec<(String, Waiting)>,
+) -> Result<BTreeMap<String, Newer>, UpkeepError> {
+    let mut newer: BTreeMap<String, Newer> = BTreeMap::new();
     for (row, entry) in entries {
+        let entry = match entry {
+            Waiting::Account(entry) => *entry,
+            Waiting::Client(step) => {
+                let stored = match newer.remove(&row) {
+                    Some(Newer::Client(client)) => Some(*client),
+                    _ => stored_of(keyring, Kind::Client, &row, rows)?,
+                };
+                if let Some(client) = step.newest(stored.as_ref()).or(stored.as_ref()) {
+                    newer.insert(row, Newer::Client(Box::new(client.clone())));
+                }
+                continue;
+            }
+        };
         if account_row(&entry.record.key()) != row {
             return Err(wrong(format!("an entry of its journal is not {row}'s")));
         }
-        let stored = match newer.remove(&row) {
-            Some(record) => Some(record),
-            None => rows.get(&row).map(|sealed| record_of(keyring, &row, sealed)).transpose()?,
+        let stored: Option<Record> = match newer.remove(&row) {
+            Some(Newer::Account(record)) => Some(*record),
+            _ => stored_of(keyring, Kind::Account, &row, rows)?,
         };
         match (decide(entry, stored.as_ref()), stored) {
-            (Verdict::Write(record), _) => drop(newer.insert(row, *record)),
+            (Verdict::Write(record), _) => drop(newer.insert(row, Newer::Account(record))),
             (Verdict::Done | Verdict::Superseded(_), Some(stored)) => {
-                newer.insert(row, stored);
+                newer.insert(row, Newer::Account(Box::new(stored)));
             }
             (Verdict::Done | Verdict::Superseded(_), None) => {}
         }
@@ -213,9 +233,13 @@ impl Good {
         let generation = (before.max(floor) + 1).max(sealer.begin(now));
         let json: Zeroizing<Vec<u8>>;
         let (kind, user, issuer, plaintext) = match (self.newer.get(row), &opened) {
-            (Some(record), _) => {
-                json = to_json(record).map_err(|error| wrong(error.to_string()))?;
-                (Kind::Account, record.user(), record.issuer(), &json)
+            (Some(Newer::Account(record)), _) => {
+                json = to_json(record.as_ref()).map_err(|error| wrong(error.to_string()))?;
+                (Kind::Account, Kept::user(record.as_ref()), Kept::issuer(record.as_ref()), &json)
+            }
+            (Some(Newer::Client(client)), _) => {
+                json = to_json(client.as_ref()).map_err(|error| wrong(error.to_string()))?;
+                (Kind::Client, Kept::user(client.as_ref()), Kept::issuer(client.as_ref()), &json)
             }
             (None, Some((kind, opened))) => {
                 (*kind, opened.user.as_str(), opened.issuer.as_str(), &opened.plaintext)
@@ -267,11 +291,17 @@ fn row_of(body: &[u8]) -> Option<(&str, u64, &[u8])> {
     Some((str::from_utf8(row).ok()?, u64::from_be_bytes(*generation), sealed))
 }
 
-fn record_of(keyring: &Keyring, row: &str, sealed: &[u8]) -> Result<Record, UpkeepError> {
-    let opened = keyring.open(Kind::Account, row, sealed).map_err(|e| wrong(e.to_string()))?;
-    let mut record: Record = content(&opened).map_err(wrong)?;
-    record.generation = opened.generation;
-    Ok(record)
+fn stored_of<T: Kept>(
+    keyring: &Keyring,
+    kind: Kind,
+    row: &str,
+    rows: &BTreeMap<String, Vec<u8>>,
+) -> Result<Option<T>, UpkeepError> {
+    let Some(sealed) = rows.get(row) else { return Ok(None) };
+    let opened = keyring.open(kind, row, sealed).map_err(|e| wrong(e.to_string()))?;
+    let mut value: T = content(&opened).map_err(wrong)?;
+    value.set_generation(opened.generation);
+    Ok(Some(value))
 }
 
 fn wrong(text: String) -> UpkeepError {

@@ -7,15 +7,15 @@ use serde::de::DeserializeOwned;
 
 use super::super::{
     StoreVault,
-    kept::{ACCOUNTS, client_row, key_of_row},
+    kept::{ACCOUNTS, CLIENTS, LEFTOVERS, client_row, key_of_row},
     replay::{self, split},
     unavailable,
 };
 use crate::{
     account::{
-        ClientRecord, Record, Rotation, Settings,
+        ClientRecord, PendingLogin, Record, Rotation, Settings,
         ports::{
-            VaultError,
+            ClientStep, Leftover, VaultError,
             upkeep::{Counts, Inspection},
         },
     },
@@ -78,11 +78,7 @@ impl Survey {
     }
 
     /// An entry of the journal; `None` when it does not open, which is noted.
-    pub(super) fn open_entry(
-        &mut self,
-        keyring: &Keyring,
-        payload: &[u8],
-    ) -> Option<replay::Entry> {
+    pub(super) fn open_entry(&mut self, keyring: &Keyring, payload: &[u8]) -> Option<Waiting> {
         let garbled = OpenError::Format("it is cut off or garbled");
         let opened = split(payload).ok_or((String::new(), garbled)).and_then(|(row, sealed)| {
             let opened = keyring.open(Kind::Journal, row, sealed);
@@ -90,7 +86,7 @@ impl Survey {
         });
         let entry = match opened {
             Ok((row, opened)) => {
-                content::<replay::Entry>(&opened).map_err(|error| (format!(" for {row}"), error))
+                waiting(row, &opened).map_err(|error| (format!(" for {row}"), error))
             }
             Err((of, error)) => Err((of, error.to_string())),
         };
@@ -122,6 +118,8 @@ impl Survey {
                     self.uses.insert(row.to_owned(), client);
                 }
             }
+            Kind::Client if row.starts_with(LEFTOVERS) => drop(content::<Leftover>(opened)?),
+            Kind::Login => drop(content::<PendingLogin>(opened)?),
             Kind::Client => {
                 let client: ClientRecord = content(opened)?;
                 if client_row(&client.owner, &client.issuer).as_deref() != Some(row) {
@@ -154,6 +152,21 @@ impl Survey {
             unreadable: self.unreadable,
         }
     }
+}
+
+/// What waits in the journal to be written.
+pub(super) enum Waiting {
+    /// An account with its newest tokens.
+    Account(Box<replay::Entry>),
+    /// What becomes of a client.
+    Client(Box<ClientStep>),
+}
+
+fn waiting(row: &str, opened: &Opened) -> Result<Waiting, String> {
+    if row.starts_with(CLIENTS) {
+        return content(opened).map(|step| Waiting::Client(Box::new(step)));
+    }
+    content(opened).map(|entry| Waiting::Account(Box::new(entry)))
 }
 
 /// A client that is shared may be waiting for its first user.
