@@ -10,6 +10,7 @@ mod run;
 mod status;
 mod text;
 mod token;
+mod upkeep;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -25,6 +26,7 @@ pub(crate) use run::Run;
 pub(crate) use status::Status;
 pub(crate) use text::ABOUT;
 pub(crate) use token::Token;
+pub(crate) use upkeep::{Backup, Rekey, Restore, Store};
 
 /// Access tokens for the clusters you log in to.
 #[derive(Debug, Parser)]

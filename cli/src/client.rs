@@ -12,6 +12,7 @@ mod errors;
 mod passphrases;
 mod passwords;
 mod proxies;
+mod upkeep;
 
 use std::cell::Cell;
 use std::ffi::OsStr;

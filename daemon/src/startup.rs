@@ -16,7 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use zbus::connection::Builder;
 
 use crate::{
-    account::{Guards, ports::Vault},
+    account::{
+        Guards,
+        ports::{Vault, upkeep::Upkeep},
+    },
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, Sources},
@@ -79,6 +82,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         StoreVault::open(state_dir, credential(), Arc::clone(&random), Arc::clone(&clock)).await?;
     let vault = Arc::new(vault);
     let guards: Arc<dyn Guards> = vault.clone();
+    let upkeep: Arc<dyn Upkeep> = vault.clone();
     let vault: Arc<dyn Vault> = vault;
     match vault.replay().await {
         Ok(0) => {}
@@ -120,6 +124,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         node: node_name(),
         vault,
         guards,
+        upkeep,
         issuers,
         broker,
         logins,
@@ -147,6 +152,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         at_start.reconcile(&Login1::SystemBus, &which).await;
         here.close_unserved().await;
         here.resume_users().await;
+        here.resume_rekey().await;
     });
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     tracing::info!(

@@ -8,6 +8,7 @@ mod account_command;
 mod accounts;
 mod administration;
 mod answer_times;
+mod backup;
 mod bad_input;
 mod canaries;
 mod case;
@@ -31,6 +32,7 @@ mod policy;
 mod profile_script;
 mod quotas;
 mod readers;
+mod rekey;
 mod reload;
 mod renewal;
 mod run_command;
@@ -74,6 +76,8 @@ fn all() -> Vec<Case> {
         login_command::cases(),
         passphrase::cases(),
         password_flow::cases(),
+        rekey::cases(),
+        backup::cases(),
         profile_script::cases(),
         iamctl::cases(),
         run_command::cases(),

@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{Listing, text};
+use super::{Backup, Listing, Rekey, Restore, Store, text};
 
 /// `iamctl admin`.
 #[derive(Debug, Subcommand)]
@@ -28,6 +28,18 @@ pub(crate) enum Admin {
     /// Say with which clients users may sign in by password
     #[command(subcommand, before_help = text::PASSWORD_FLOW, after_help = text::PASSWORD_FLOW_ABOUT, help_template = text::TEMPLATE)]
     PasswordFlow(PasswordFlow),
+    /// Seal all records with a new key while everything goes on, or go on with that
+    #[command(before_help = text::REKEY, after_help = text::REKEY_ABOUT, help_template = text::TEMPLATE)]
+    Rekey(Rekey),
+    /// Write a backup of all records, sealed with a passphrase
+    #[command(before_help = text::BACKUP, after_help = text::BACKUP_ABOUT, help_template = text::TEMPLATE)]
+    Backup(Backup),
+    /// Put a backup into the store
+    #[command(before_help = text::RESTORE, after_help = text::RESTORE_ABOUT, help_template = text::TEMPLATE)]
+    Restore(Restore),
+    /// Look after the store
+    #[command(subcommand, before_help = text::STORE, help_template = text::TEMPLATE)]
+    Store(Store),
 }
 
 /// `iamctl admin password-flow`.

@@ -224,6 +224,7 @@ Examples:
   iamctl admin drain                 take no new sign-ins, before a maintenance
   iamctl admin password-flow list    who may be signed in by password
   iamctl admin policy explain alice  what a user may do, and which line decided
+  iamctl admin backup /root/iamd.backup
   iamctl admin reload";
 pub(crate) const PASSWORD_FLOW_ABOUT: &str = "\
 The password flow (RFC 6749, section 4.3) is off for every client until it is enabled here, for one \
@@ -273,6 +274,39 @@ Examples:
   iamctl admin drain --reason 'new kernel at noon'
   iamctl admin drain --show
   iamctl admin drain --off";
+pub(crate) const REKEY: &str = "\
+Examples:
+  iamctl admin rekey             a new key; seal every record with it
+  iamctl admin rekey --status    how that stands
+  iamctl admin rekey --retire    afterwards: take the old key out of the keyring";
+pub(crate) const REKEY_ABOUT: &str = "\
+Users and their tokens go on meanwhile, and accounts with a passphrase stay locked. The work is \
+the daemon's: Ctrl-C ends this command only. What was interrupted goes on with the next start of \
+iamd, or when this command is run again. The old key stays in the keyring until --retire. Where \
+the key comes from a systemd credential, put a new line on top of it and restart iamd first. The \
+exit code is 1 when an older key seals something still.";
+pub(crate) const BACKUP: &str = "\
+Examples:
+  iamctl admin backup /root/iamd.backup
+  iamctl admin backup --passphrase-fd 3 /root/iamd.backup 3< /root/words
+  iamctl admin backup --verify /root/iamd.backup    check it, change nothing";
+pub(crate) const BACKUP_ABOUT: &str = "\
+The file is one moment of all accounts, clients and settings, with the keyring, sealed with the \
+passphrase: keep the two apart. With --without-keys the keyring has to be kept besides. Users go \
+on meanwhile. An issuer that replaces refresh tokens makes the ones in a backup useless with their \
+next use: back up often, and see iamd(8).";
+pub(crate) const RESTORE: &str = "\
+Examples:
+  iamctl admin restore /root/iamd.backup              on a fresh node
+  iamctl admin restore --replace /root/iamd.backup    give up what is here";
+pub(crate) const RESTORE_ABOUT: &str = "\
+Everything about the backup is checked first; then all of it is in force, or nothing is changed. \
+Stop iamd on the node that it comes from, for ever: a refresh token that is replaced with each use \
+can be used by one node only, and two make the issuer end the sign-in.";
+pub(crate) const STORE: &str = "\
+Examples:
+  iamctl admin store check
+  iamctl admin store check --json";
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   iamctl completions bash > ~/.local/share/bash-completion/completions/iamctl

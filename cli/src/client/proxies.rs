@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
-    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, PasswordFlowInfo,
-    PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine, RemoveOptions, RemoveReply,
-    RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions,
-    UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, DrainInfo,
+    DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply,
+    PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
+    RekeyOptions, RekeyState, RemoveOptions, RemoveReply, RestoreOptions, RestoreReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatusReply, StoreReport, TokenOptions, TokenReply,
+    UnlockOptions, UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -87,4 +88,17 @@ pub(super) trait Admin {
     async fn drain(&self) -> zbus::Result<DrainInfo>;
     async fn check_policy(&self) -> zbus::Result<PolicyCheck>;
     async fn explain_policy(&self, user: &str) -> zbus::Result<Vec<PolicyLine>>;
+    async fn rekey(&self, options: RekeyOptions) -> zbus::Result<RekeyState>;
+    async fn rekey_progress(&self) -> zbus::Result<RekeyState>;
+    async fn backup(
+        &self,
+        options: BackupOptions,
+        descriptors: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<BackupReply>;
+    async fn restore(
+        &self,
+        options: RestoreOptions,
+        descriptors: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<RestoreReply>;
+    async fn check_store(&self) -> zbus::Result<StoreReport>;
 }

@@ -1,17 +1,18 @@
 //! A daemon that answers what the test's script says, over a real bus.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
-    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, PATH, PasswordFlowInfo,
-    PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine, RemoveOptions, RemoveReply,
-    RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions,
-    UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, DrainInfo,
+    DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME,
+    PATH, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
+    RekeyOptions, RekeyState, RemoveOptions, RemoveReply, RestoreOptions, RestoreReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatusReply, StoreReport, TokenOptions, TokenReply,
+    UnlockOptions, UserInfo,
 };
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
@@ -41,6 +42,12 @@ pub(crate) struct Script {
     pub(crate) change: ChangeReply,
     pub(crate) removal: RemoveReply,
     pub(crate) secrets: AccountSecrets,
+    pub(crate) store: StoreReport,
+    /// The answer to `Rekey`, then what `RekeyProgress` says; the last one again and again.
+    pub(crate) rekey: VecDeque<RekeyState>,
+    /// What `Backup` writes, and says of it.
+    pub(crate) backup: (Vec<u8>, BackupReply),
+    pub(crate) restore: RestoreReply,
     /// What an issuer says it offers, when it is asked alone.
     pub(crate) offered: Option<Vec<String>>,
     /// The answer to `Login`; then what `LoginState` says, each after so long. When they are
@@ -418,6 +425,60 @@ impl Admin {
         self.0.called("ExplainPolicy", format!("{user:?}")).await?;
         Ok(self.0.read(|script| script.policy.lines.clone()))
     }
+    async fn rekey(&self, options: RekeyOptions) -> Result<RekeyState, Scripted> {
+        self.0.called("Rekey", format!("{options:?}")).await?;
+        Ok(self.0.read(Script::next_rekey))
+    }
+
+    async fn rekey_progress(&self) -> Result<RekeyState, Scripted> {
+        self.0.called("RekeyProgress", String::new()).await?;
+        Ok(self.0.read(Script::next_rekey))
+    }
+
+    async fn backup(
+        &self,
+        options: BackupOptions,
+        descriptors: BTreeMap<String, OwnedFd>,
+    ) -> Result<BackupReply, Scripted> {
+        let (data, passphrase) = both(descriptors);
+        self.0.called("Backup", format!("{options:?}, {:?}", read(passphrase))).await?;
+        let (bytes, reply) = self.0.read(|script| script.backup.clone());
+        let mut data = std::fs::File::from(std::os::fd::OwnedFd::from(data));
+        // Who went away does not read it.
+        let _ = data.write_all(&bytes);
+        Ok(reply)
+    }
+
+    async fn restore(
+        &self,
+        options: RestoreOptions,
+        descriptors: BTreeMap<String, OwnedFd>,
+    ) -> Result<RestoreReply, Scripted> {
+        let (data, passphrase) = both(descriptors);
+        let args = format!("{options:?}, {:?}, {:?}", read(passphrase), read(data));
+        self.0.called("Restore", args).await?;
+        Ok(self.0.read(|script| script.restore.clone()))
+    }
+
+    async fn check_store(&self) -> Result<StoreReport, Scripted> {
+        self.0.called("CheckStore", String::new()).await?;
+        Ok(self.0.read(|script| script.store.clone()))
+    }
+}
+
+impl Script {
+    fn next_rekey(&mut self) -> RekeyState {
+        match self.rekey.len() {
+            0 => RekeyState::default(),
+            1 => self.rekey[0].clone(),
+            _ => self.rekey.pop_front().unwrap_or_default(),
+        }
+    }
+}
+
+fn both(mut descriptors: BTreeMap<String, OwnedFd>) -> (OwnedFd, OwnedFd) {
+    let mut take = |name: &str| descriptors.remove(name).expect(name);
+    (take("data"), take("passphrase"))
 }
 
 /// What comes out of a pipe.

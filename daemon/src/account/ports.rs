@@ -5,6 +5,7 @@ mod clients;
 mod files;
 mod password;
 mod refresh;
+pub mod upkeep;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use iamd_protocol::error::Kind;
 use crate::{
     account::{
         NameError, PassphraseError, ScopeError,
-        ports::{IssuerError, RefreshError, VaultError},
+        ports::{IssuerError, RefreshError, VaultError, upkeep::UpkeepError},
     },
     login::Failure,
     policy::{IssuerRefusal, TooManyRegistrations, TooManyRequests},
@@ -84,6 +84,20 @@ impl From<VaultError> for ServiceError {
         let kind = match &error {
             VaultError::Conflict | VaultError::Unavailable { .. } => Kind::StoreUnavailable,
             VaultError::Unreadable { .. } => Kind::AccountUnreadable,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<UpkeepError> for ServiceError {
+    fn from(error: UpkeepError) -> Self {
+        let kind = match &error {
+            UpkeepError::FromCredential { .. } => Kind::KeyFromCredential,
+            UpkeepError::Keyring { .. } => Kind::KeyringUnusable,
+            UpkeepError::Invalid { .. } => Kind::BackupInvalid,
+            UpkeepError::Transfer { .. } => Kind::InvalidArgument,
+            UpkeepError::NotEmpty { .. } => Kind::StoreNotEmpty,
+            UpkeepError::Vault(error) => return error.clone().into(),
         };
         Self::new(kind, error.to_string())
     }

@@ -5,6 +5,7 @@ mod accounts;
 mod add;
 mod add_plan;
 mod admin;
+mod backup;
 mod clients;
 mod completion;
 mod default;
@@ -28,6 +29,7 @@ mod plan;
 mod policy;
 mod presence;
 mod registration;
+mod rekey;
 mod remove;
 mod rename;
 mod resume;
@@ -53,13 +55,14 @@ pub use handed::Handed;
 use passphrases::Locks;
 use password_login::PasswordAttempts;
 pub use presence::Presence;
+use rekey::Maintenance;
 pub use sessions::NewLogin;
 use tokio::sync::{Notify, watch};
 
 use crate::{
     account::{
         Guards, Owner,
-        ports::{Issuers, Vault},
+        ports::{Issuers, Vault, upkeep::Upkeep},
     },
     audit::Audit,
     clock::{Clock, Random},
@@ -92,6 +95,8 @@ pub struct Parts {
     pub vault: Arc<dyn Vault>,
     /// The passphrases of accounts.
     pub guards: Arc<dyn Guards>,
+    /// The keys that seal, backups.
+    pub upkeep: Arc<dyn Upkeep>,
     /// The issuers.
     pub issuers: Arc<dyn Issuers>,
     /// Access tokens.
@@ -119,6 +124,7 @@ pub struct Service {
     node: String,
     vault: Arc<dyn Vault>,
     locks: Locks,
+    maintenance: Maintenance,
     issuers: Arc<dyn Issuers>,
     broker: Arc<Broker>,
     logins: Arc<Logins>,
@@ -146,6 +152,7 @@ impl Service {
             node: parts.node,
             vault: parts.vault,
             locks: Locks::new(parts.guards),
+            maintenance: Maintenance::new(parts.upkeep),
             issuers: parts.issuers,
             broker: parts.broker,
             logins: parts.logins,

@@ -5,7 +5,7 @@ use iamd_protocol::bus::{IssuerInfo, StatusReply};
 use crate::{
     account::{
         ClientPolicy, Dialect, IssuerProfile, Settings,
-        ports::{Health, IssuerError},
+        ports::{Health, IssuerError, VaultError},
     },
     config::Config,
     policy,
@@ -42,10 +42,16 @@ impl Service {
     /// The store.
     pub async fn set_notice(&self, caller: &Caller, on: bool) -> Result<(), ServiceError> {
         let _guard = self.enter(caller)?;
-        let stored = self.vault.settings(caller.owner.uid).await?;
-        let settings = Settings { notice_off: !on, ..stored.value };
-        self.vault.save_settings(caller.owner.uid, &settings, stored.revision).await?;
-        Ok(())
+        let uid = caller.owner.uid;
+        loop {
+            let stored = self.vault.settings(uid).await?;
+            let settings = Settings { notice_off: !on, ..stored.value };
+            match self.vault.save_settings(uid, &settings, stored.revision).await {
+                // Somebody else wrote meanwhile, such as a change of keys.
+                Err(VaultError::Conflict) => {}
+                saved => return Ok(saved.map(drop)?),
+            }
+        }
     }
 
     /// The issuers that the site lists and the caller may use.

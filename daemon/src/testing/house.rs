@@ -25,7 +25,7 @@ use super::{BreakableStore, NoRandom, TestClock, TestIssuers, TestVault, tokens}
 use crate::{
     account::{
         AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
-        ports::{Identity, PollAnswer, Tokens, Vault, VaultError},
+        ports::{Identity, PollAnswer, Tokens, Vault, VaultError, upkeep::*},
     },
     audit::{Audit, Event, Kind},
     clock::{Clock as _, SystemRandom},
@@ -98,7 +98,7 @@ async fn open_vault(dir: &Path, now: u64, fails: &Arc<AtomicBool>) -> StoreVault
     let sources = KeySources { credential: None, state_dir: state };
     let keyring = Keyring::load(&sources, &SystemRandom, next > 0).unwrap();
     let (random, clock) = (Arc::new(SystemRandom), TestClock::at(now));
-    StoreVault::new(Arc::new(store), journal, keyring, random, clock)
+    StoreVault::new(Arc::new(store), journal, keyring, random, clock).with_keys_from(sources)
 }
 
 /// A vault in memory has no passphrases.
@@ -135,6 +135,60 @@ pub struct TestUsers(
     pub Mutex<Vec<(String, String)>>,
     pub AtomicBool,
 );
+/// A vault in memory has no keys.
+struct NoUpkeep;
+
+fn nothing_kept() -> VaultError {
+    VaultError::Unavailable { text: "nothing is sealed here".into() }
+}
+
+#[async_trait]
+impl Upkeep for NoUpkeep {
+    fn keys(&self) -> Keys {
+        Keys { current: "none".into(), from_credential: false, older: vec![] }
+    }
+
+    async fn renew_key(&self) -> Result<(), UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn stale(&self) -> Result<Stale, VaultError> {
+        Ok(Stale::default())
+    }
+
+    async fn reseal(&self, _: &str) -> Result<Resealed, VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn reseal_journal(&self) -> Result<(), VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn retire(&self) -> Result<Vec<String>, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn inspect(&self) -> Result<Inspection, VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn back_up(
+        &self,
+        _: About,
+        _: &SecretString,
+        _: Sink<'_>,
+    ) -> Result<Contents, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn read_backup(
+        self: Arc<Self>,
+        _: &SecretString,
+        _: Source<'_>,
+    ) -> Result<Box<dyn Checked>, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+}
 
 #[async_trait]
 impl Users for TestUsers {
@@ -220,7 +274,7 @@ impl House {
         fs::write(dir.path().join("shipped/cms.toml"), cms).unwrap();
         fs::write(dir.path().join("iamd.toml"), toml).unwrap();
         let vault = Arc::new(TestVault::default());
-        Self::build(dir, vault.clone(), vault.clone(), Arc::new(NoGuards))
+        Self::build(dir, vault.clone(), vault.clone(), Arc::new(NoGuards), Arc::new(NoUpkeep))
     }
 
     /// With a vault that seals, on a disk.
@@ -240,7 +294,7 @@ impl House {
         let disk_full = Arc::<AtomicBool>::default();
         let vault = Arc::new(open_vault(dir.path(), at.0, &disk_full).await);
         vault.replay().await.unwrap();
-        let mut house = Self::build(dir, test, vault.clone(), vault);
+        let mut house = Self::build(dir, test, vault.clone(), vault.clone(), vault);
         house.disk_full = disk_full;
         house.clock.set(at.0);
         *house.users.0.lock().unwrap() = users;
@@ -252,6 +306,7 @@ impl House {
         vault: Arc<TestVault>,
         kept: Arc<dyn Vault>,
         guards: Arc<dyn Guards>,
+        upkeep: Arc<dyn Upkeep>,
     ) -> Self {
         let at = |name: &str| -> PathBuf { dir.path().join(name) };
         let sources = Sources {
@@ -279,6 +334,7 @@ impl House {
             node: "login1".into(),
             vault: kept.clone(),
             guards,
+            upkeep,
             issuers: issuers.clone(),
             broker: Broker::new(refresher, clock.clone()),
             logins: Logins::new(issuers.clone(), clock.clone()),

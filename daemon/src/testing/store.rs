@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::{
     account::ports::{Lock, Revision},
-    store::{Changes, Entry, Listing, SqliteStore, Store, StoreError, Swap},
+    store::{Changes, Entry, Listing, Snapshot, SqliteStore, Store, StoreError, Swap},
 };
 
 /// SQLite that takes no write while `fails` is set, as with a full disk.
@@ -39,6 +39,14 @@ impl Store for BreakableStore {
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         self.inner.keys(prefix).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.inner.snapshot().await
+    }
+
+    async fn damage(&self) -> Result<Option<String>, StoreError> {
+        self.inner.damage().await
     }
 
     async fn compare_and_swap(

@@ -27,6 +27,7 @@ mod sign_in;
 mod take_over;
 mod texts;
 mod tokens;
+mod upkeep;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 

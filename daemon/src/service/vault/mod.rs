@@ -22,6 +22,7 @@ mod sealer;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::{
     path::{Path, PathBuf},
@@ -30,6 +31,7 @@ use std::{
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio::sync::RwLock;
 
 use crate::{
     account::{
@@ -52,6 +54,11 @@ pub struct StoreVault {
     journal: Journal,
     sealer: Sealer,
     held: Held,
+    /// Held by each write from its sealing until it is in the store or the journal; taken alone to
+    /// change the key, or everything at once. So nothing is written under a key that has gone.
+    gate: RwLock<()>,
+    /// Where the keys come from.
+    sources: Option<KeySources>,
 }
 
 /// Why there is no vault. The texts say what to do.
@@ -90,7 +97,8 @@ impl StoreVault {
         let sealed_records = !journal.unsettled().is_empty() || !store.keys("").await?.is_empty();
         let sources = KeySources { credential, state_dir: state_dir.to_owned() };
         let keyring = Keyring::load(&sources, random.as_ref(), sealed_records)?;
-        Ok(Self::new(Arc::new(store), journal, keyring, random, clock))
+        let vault = Self::new(Arc::new(store), journal, keyring, random, clock);
+        Ok(vault.with_keys_from(sources))
     }
 
     /// A vault of given parts.
@@ -101,7 +109,21 @@ impl StoreVault {
         random: Arc<dyn Random>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, journal, sealer: Sealer::new(keyring, random, clock), held: Held::default() }
+        let sealer = Sealer::new(keyring, random, clock);
+        Self {
+            store,
+            journal,
+            sealer,
+            held: Held::default(),
+            gate: RwLock::default(),
+            sources: None,
+        }
+    }
+
+    /// The same, with a keyring that can be changed where it came from.
+    #[must_use]
+    pub fn with_keys_from(self, sources: KeySources) -> Self {
+        Self { sources: Some(sources), ..self }
     }
 
     async fn read<T: Kept>(&self, row: &str) -> Result<Option<Stored<T>>, VaultError> {
@@ -120,6 +142,7 @@ impl StoreVault {
         value: &T,
         expected: Revision,
     ) -> Result<Revision, VaultError> {
+        let _open = self.gate.read().await;
         let (sealed, generation) = self.sealed(row, value, expected).await?;
         let written = self.store.compare_and_swap(row, expected, Some(sealed)).await;
         let revision = written.map_err(unavailable)?;
@@ -269,6 +292,7 @@ impl Vault for StoreVault {
         record: &Record,
         predecessor: Option<&SecretString>,
     ) -> Result<JournalEntry, VaultError> {
+        let _open = self.gate.read().await;
         let payload = replay::payload(&self.sealer, record, predecessor)?;
         self.journal.append(payload).await.map(JournalEntry).map_err(unavailable)
     }
@@ -293,6 +317,7 @@ impl Vault for StoreVault {
     }
 
     async fn journal_client(&self, step: &ClientStep) -> Result<JournalEntry, VaultError> {
+        let _open = self.gate.read().await;
         let payload = clients::payload(&self.sealer, step)?;
         let entry = self.journal.append(payload).await.map_err(unavailable)?;
         self.settle_older(step, entry).await;

@@ -28,6 +28,7 @@ impl StoreVault {
         self.replay_row(&row).await?;
         self.replay_client_of(key).await?;
         self.journal.sync().await.map_err(unavailable)?;
+        let _open = self.gate.read().await;
         // What a passphrase guards goes as it is: the guard binds no name.
         let Stored { value, revision } = self.read(&row).await?.ok_or(VaultError::Conflict)?;
         let from: Record = value;

@@ -187,6 +187,7 @@ pub(super) fn payload(
     Ok([row.as_bytes(), b"\n", &sealed].concat())
 }
 
+/// The row that an entry is for, and the sealed entry.
 pub(super) fn split(payload: &[u8]) -> Option<(&str, &[u8])> {
     let end = payload.iter().position(|&byte| byte == b'\n')?;
     Some((str::from_utf8(&payload[..end]).ok()?, &payload[end + 1..]))
