@@ -10,6 +10,7 @@ mod run;
 mod status;
 mod text;
 mod token;
+mod upkeep;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -17,14 +18,15 @@ pub(crate) use account::{
     Account, AddAccount, DefaultAccount, EditAccount, LoginShown, RemoveAccount, RenameAccount,
     ShowAccount,
 };
-pub(crate) use admin::{Admin, Audit, Drain, Revoke};
+pub(crate) use admin::{Admin, Audit, Drain, Explain, FlowOfClient, PasswordFlow, Policy, Revoke};
 pub(crate) use issuer::{Issuer, ShowIssuer};
-pub(crate) use login::{Login, Logout};
+pub(crate) use login::{Flow, Login, Logout};
 pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};
 pub(crate) use run::Run;
 pub(crate) use status::Status;
 pub(crate) use text::ABOUT;
 pub(crate) use token::Token;
+pub(crate) use upkeep::{Backup, Rekey, Restore, Store};
 
 /// Access tokens for the clusters you log in to.
 #[derive(Debug, Parser)]

@@ -10,7 +10,9 @@ mod changes;
 mod clean;
 mod errors;
 mod passphrases;
+mod passwords;
 mod proxies;
+mod upkeep;
 
 use std::cell::Cell;
 use std::ffi::OsStr;

@@ -1,6 +1,7 @@
 //! `iamctl`: the command of iamd. See `args.rs` for what can be asked and `commands/` for what
 //! is done.
 
+mod agent;
 mod app;
 mod args;
 mod ask;

@@ -66,6 +66,11 @@ fn every_command_reports_the_errors_of_its_methods() {
         ("Revoke", &["admin", "revoke", "alice", "--yes"]),
         ("SetDrain", &["admin", "drain"]),
         ("Drain", &["admin", "drain", "--show"]),
+        ("CheckPolicy", &["admin", "policy", "check"]),
+        ("ExplainPolicy", &["admin", "policy", "explain", "alice"]),
+        ("Rekey", &["admin", "rekey"]),
+        ("RekeyProgress", &["admin", "rekey", "--status", "--json"]),
+        ("CheckStore", &["admin", "store", "check"]),
     ] {
         let failure = (Kind::NotAuthorized.bus_name(), format!("{method} says no"));
         fake.script().fail.insert(method, failure);

@@ -201,6 +201,8 @@ fn every_member_of_the_json_is_documented() {
         &["admin", "reload"],
         &["admin", "revoke", "alice", "--yes"],
         &["admin", "drain"],
+        &["admin", "policy", "check"],
+        &["admin", "policy", "explain", "alice"],
         &["issuer", "show", "none"],
         &["account", "show", "--secrets"],
         &["account", "add", "cms", "--no-login"],

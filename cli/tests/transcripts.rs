@@ -265,9 +265,19 @@ fn accounts_and_issuers_are_listed_and_shown() {
         &["admin", "drain", "--off"],
         &["admin", "drain", "--show", "--json"],
         &["admin", "drain", "--off", "--reason", "none"],
+        &["admin", "policy", "check"],
+        &["admin", "policy", "check", "--json"],
+        &["admin", "policy", "explain", "alice"],
+        &["admin", "policy", "explain", "alice", "--json"],
+        &["admin", "policy", "explain"],
         &["admin", "reload"],
         &["admin", "reload", "--json"],
     ] {
+        transcript.iamctl(&fake.bus.address, args);
+    }
+    transcript.note("rules with mistakes");
+    fake.script().policy = samples::bad_policy();
+    for args in [&["admin", "policy", "check"][..], &["admin", "policy", "check", "--json"]] {
         transcript.iamctl(&fake.bus.address, args);
     }
     transcript.note("where there is nothing");

@@ -46,7 +46,10 @@ fn main() -> ExitCode {
         }
     };
     if arguments.check {
-        say(&format!("iamd: the configuration is good; {} issuers", config.issuers.len()));
+        let (issuers, files) = (config.issuers.len(), config.policy.files.len());
+        say(&format!(
+            "iamd: the configuration is good; {issuers} issuers, {files} files with rules"
+        ));
         if config.issuers.is_empty() && !config.custom_issuers {
             say(
                 "iamd: but nobody can sign in: there is no issuer file in /etc/iamd/issuers.d or /usr/share/iamd/issuers.d",

@@ -16,13 +16,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use zbus::connection::Builder;
 
 use crate::{
-    account::{Guards, ports::Vault},
+    account::{
+        Guards,
+        ports::{Vault, upkeep::Upkeep},
+    },
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, Sources},
     edge::{bus, pam_socket::PamSocket},
     issuer::{IssuerClient, Limits},
     login::Logins,
+    policy,
     service::{
         Parts, Presence, Service,
         vault::{OpenVaultError, StoreVault},
@@ -78,6 +82,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         StoreVault::open(state_dir, credential(), Arc::clone(&random), Arc::clone(&clock)).await?;
     let vault = Arc::new(vault);
     let guards: Arc<dyn Guards> = vault.clone();
+    let upkeep: Arc<dyn Upkeep> = vault.clone();
     let vault: Arc<dyn Vault> = vault;
     match vault.replay().await {
         Ok(0) => {}
@@ -119,6 +124,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         node: node_name(),
         vault,
         guards,
+        upkeep,
         issuers,
         broker,
         logins,
@@ -129,19 +135,24 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         clock: Arc::clone(&clock),
         random,
     });
+    service.resume_logins().await;
     let socket = PamSocket::bind(Path::new(paths::PAM_SOCKET))?;
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
     tasks.spawn(Arc::clone(&service).follow_sessions(events));
     let grace = Arc::clone(&sessions);
     tasks.spawn(async move { grace.watch_grace().await });
+    tasks.spawn(Arc::clone(&service).clear_up());
     tasks.spawn(on_the_bus(Arc::clone(&service), Arc::clone(&clock)));
     let (here, at_start) = (Arc::clone(&service), Arc::clone(&sessions));
     tasks.spawn(async move {
-        let users = here.config().users.clone();
-        let which = Adoptable { services: users.services, min_uid: users.min_uid };
+        let config = here.config();
+        let services = policy::services(&config);
+        let which = Adoptable { services, min_uid: config.users.min_uid };
         at_start.reconcile(&Login1::SystemBus, &which).await;
+        here.close_unserved().await;
         here.resume_users().await;
+        here.resume_rekey().await;
     });
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     tracing::info!(
@@ -187,6 +198,7 @@ async fn until_stopped(
                 let config = service.config();
                 sessions.set_rules(stay_rules(&config));
                 log.set_filter(&config.log_filter);
+                tokio::spawn(Arc::clone(service).look_again());
             }
         }
     }

@@ -4,6 +4,8 @@
 
 mod house;
 mod issuers;
+mod passwords;
+mod store;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,6 +20,7 @@ use async_trait::async_trait;
 pub use house::*;
 pub use issuers::*;
 use secrecy::SecretString;
+pub use store::*;
 
 use crate::{
     account::{ports::*, *},
@@ -78,7 +81,12 @@ pub struct TestVault {
     pub accounts: Mutex<BTreeMap<AccountKey, (Record, u64)>>,
     pub clients: Mutex<HashMap<(ClientOwner, String), (ClientRecord, u64)>>,
     pub settings: Mutex<HashMap<u32, (Settings, u64)>>,
+    /// By issuer and client.
+    pub password_flows: Mutex<BTreeMap<(String, String), (PasswordFlow, u64)>>,
     pub journal: Mutex<Vec<(u64, Record)>>,
+    pub client_journal: Mutex<Vec<(u64, ClientStep)>>,
+    pub logins: Mutex<HashMap<AccountKey, (PendingLogin, u64)>>,
+    pub leftovers: Mutex<Vec<(Leftover, u64)>>,
     pub steps: Mutex<Vec<String>>,
     /// Records that do not open, and what is said of them.
     pub unreadable: Mutex<BTreeMap<AccountKey, String>>,
@@ -240,6 +248,7 @@ impl Vault for TestVault {
     async fn settle(&self, entry: JournalEntry) -> Result<(), VaultError> {
         self.step("settle");
         self.journal.lock().unwrap().retain(|(id, _)| *id != entry.0);
+        self.client_journal.lock().unwrap().retain(|(id, _)| *id != entry.0);
         Ok(())
     }
 
@@ -254,7 +263,58 @@ impl Vault for TestVault {
     ) -> Result<Option<Stored<ClientRecord>>, VaultError> {
         self.down()?;
         let found = self.clients.lock().unwrap().get(&(owner.clone(), issuer.into())).cloned();
-        Ok(found.map(|(value, revision)| Stored { value, revision: Revision(revision) }))
+        let revision = found.as_ref().map_or(0, |(_, revision)| *revision);
+        let mut value = found.map(|(value, _)| value);
+        for (_, step) in &*self.client_journal.lock().unwrap() {
+            if step.client().owner == *owner && step.client().issuer == issuer {
+                value = step.newest(value.as_ref()).cloned().or(value);
+            }
+        }
+        Ok(value.map(|value| Stored { value, revision: Revision(revision) }))
+    }
+
+    async fn journal_client(&self, step: &ClientStep) -> Result<JournalEntry, VaultError> {
+        fails(&self.journal_fails, "the journal is full")?;
+        self.step("journal client");
+        let id = self.next();
+        self.client_journal.lock().unwrap().push((id, step.clone()));
+        Ok(JournalEntry(id))
+    }
+
+    async fn settle_client(&self, client: &ClientRecord) -> Result<(), VaultError> {
+        let is_of = |step: &ClientStep| step.client().client_id == client.client_id;
+        self.client_journal.lock().unwrap().retain(|(_, step)| !is_of(step));
+        Ok(())
+    }
+
+    async fn leftovers(&self) -> Result<Vec<Stored<Leftover>>, VaultError> {
+        self.down()?;
+        let leftovers = self.leftovers.lock().unwrap().clone();
+        let stored = |(value, revision)| Stored { value, revision: Revision(revision) };
+        Ok(leftovers.into_iter().map(stored).collect())
+    }
+
+    async fn save_leftover(
+        &self,
+        leftover: &Leftover,
+        expected: Revision,
+    ) -> Result<Revision, VaultError> {
+        self.down()?;
+        fails(&self.client_saves_fail, "the store cannot be written")?;
+        let revision = self.next();
+        let mut leftovers = self.leftovers.lock().unwrap();
+        if expected == Revision::ABSENT && leftovers.len() >= Leftover::MOST {
+            return Err(VaultError::Conflict);
+        }
+        leftovers.retain(|(_, at)| *at != expected.0);
+        leftovers.push((leftover.clone(), revision));
+        Ok(Revision(revision))
+    }
+
+    async fn remove_leftover(&self, leftover: &Stored<Leftover>) -> Result<(), VaultError> {
+        self.down()?;
+        self.leftovers.lock().unwrap().retain(|(_, at)| *at != leftover.revision.0);
+        Ok(())
     }
 
     async fn save_client(
@@ -271,13 +331,44 @@ impl Vault for TestVault {
             return Err(VaultError::Conflict);
         }
         let revision = self.next();
-        clients.insert(key, (client.clone(), revision));
+        let mut client = client.clone();
+        client.generation += 1;
+        let is_newest = |step: &ClientStep| {
+            matches!(step, ClientStep::Newest { client: known, .. }
+                if known.owner == client.owner && known.issuer == client.issuer)
+        };
+        self.client_journal.lock().unwrap().retain(|(_, step)| !is_newest(step));
+        clients.insert(key, (client, revision));
         Ok(Revision(revision))
     }
 
     async fn remove_client(&self, owner: &ClientOwner, issuer: &str) -> Result<(), VaultError> {
         self.clients.lock().unwrap().remove(&(owner.clone(), issuer.into()));
         Ok(())
+    }
+
+    async fn save_login(&self, login: &PendingLogin) -> Result<Revision, VaultError> {
+        self.down()?;
+        let revision = self.next();
+        self.logins.lock().unwrap().insert(login.key(), (login.clone(), revision));
+        Ok(Revision(revision))
+    }
+
+    async fn remove_login(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError> {
+        self.down()?;
+        let mut logins = self.logins.lock().unwrap();
+        match logins.get(key) {
+            Some((_, revision)) if *revision == expected.0 => drop(logins.remove(key)),
+            _ => return Err(VaultError::Conflict),
+        }
+        Ok(())
+    }
+
+    async fn logins(&self) -> Result<Vec<Stored<PendingLogin>>, VaultError> {
+        self.down()?;
+        let logins = self.logins.lock().unwrap().clone();
+        let stored = |(value, revision)| Stored { value, revision: Revision(revision) };
+        Ok(logins.into_values().map(stored).collect())
     }
 
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {
@@ -301,10 +392,16 @@ impl Vault for TestVault {
 
 /// The `number`-th registered client.
 pub fn client(owner: ClientOwner, issuer: &url::Url, number: usize) -> ClientRecord {
+    let user = match &owner {
+        ClientOwner::User(uid) | ClientOwner::Own(uid, _) | ClientOwner::Given(uid, _) => {
+            Some(if *uid == ALICE { "alice" } else { "bob" }.to_owned())
+        }
+        ClientOwner::Site | ClientOwner::Fixed | ClientOwner::Public => None,
+    };
     ClientRecord {
         owner,
         issuer: issuer.to_string(),
-        user: None,
+        user,
         generation: 0,
         client_id: format!("client-{number}"),
         client_name: None,
@@ -360,7 +457,7 @@ pub fn signed_in(vault: &TestVault) -> AccountKey {
 
 /// Says that a test provoked this error, and compares it with its row in `docs/errors.md`.
 pub fn shows(section: &str, when: &str, error: impl Into<crate::service::ServiceError>) {
-    let crate::service::ServiceError { kind, message } = error.into();
+    let crate::service::ServiceError { kind, message, .. } = error.into();
     assert!(!message.contains('\n') && !message.contains("Canary"), "{message}");
     let exit = Some(kind.exit() as u8);
     iamd_errors::shows(section, when, &message, kind.short_name(), exit, kind.advice());

@@ -9,6 +9,11 @@ use std::{
 
 use async_trait::async_trait;
 
+mod groups;
+
+use groups::Groups;
+pub use groups::Membership;
+
 use crate::clock::Clock;
 
 /// How long a name is believed.
@@ -22,21 +27,26 @@ pub trait Users: Send + Sync + 'static {
     /// The name of this uid now; `None` when there is none or the name service does not answer.
     async fn name_of(&self, uid: u32) -> Option<String>;
 
-    /// Whether the user of this name is in the group of that name; `false` when there is no such
-    /// group or the name service does not answer.
-    async fn is_in_group(&self, user: &str, group: &str) -> bool;
+    /// Whether the user of this name is in these groups, as the name service says or said last.
+    /// What it never said is absent.
+    async fn groups_of(&self, user: &str, groups: &[String]) -> Membership;
+
+    /// The same from memory, at once.
+    fn remembered_groups(&self, user: &str, groups: &[String]) -> Membership;
 }
 
 /// The machine's name service.
 pub struct NameService {
     clock: Arc<dyn Clock>,
     known: Mutex<HashMap<u32, (Instant, String)>>,
+    groups: Groups,
 }
 
 impl NameService {
     /// Nothing known yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, known: Mutex::default() }
+        let groups = Groups::new(Arc::clone(&clock), Arc::new(groups::by_the_machine));
+        Self { clock, known: Mutex::default(), groups }
     }
 }
 
@@ -60,36 +70,11 @@ impl Users for NameService {
         Some(name)
     }
 
-    async fn is_in_group(&self, user: &str, group: &str) -> bool {
-        let (user, group) = (user.to_owned(), group.to_owned());
-        let lookup = tokio::task::spawn_blocking(move || is_member(&user, &group));
-        matches!(tokio::time::timeout(WAIT, lookup).await, Ok(Ok(Some(true))))
+    async fn groups_of(&self, user: &str, groups: &[String]) -> Membership {
+        self.groups.of(user, groups).await
     }
-}
 
-/// Primary and supplementary groups; `None` when there is no such user or group.
-fn is_member(user: &str, group: &str) -> Option<bool> {
-    let group = nix::unistd::Group::from_name(group).ok()??.gid;
-    let primary = nix::unistd::User::from_name(user).ok()??.gid;
-    let name = std::ffi::CString::new(user).ok()?;
-    let groups = nix::unistd::getgrouplist(&name, primary).ok()?;
-    Some(primary == group || groups.contains(&group))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-
-    #[tokio::test]
-    async fn who_is_in_a_group_and_who_is_not() {
-        let users = NameService::new(Arc::new(SystemClock));
-        assert!(users.is_in_group("root", "root").await);
-        for (user, group) in
-            [("root", "no such group"), ("no such user", "root"), ("ro\0ot", "root")]
-        {
-            assert!(!users.is_in_group(user, group).await, "{user} in {group}");
-        }
-        assert!(!users.is_in_group("nobody", "root").await);
+    fn remembered_groups(&self, user: &str, groups: &[String]) -> Membership {
+        self.groups.remembered(user, groups)
     }
 }

@@ -54,6 +54,7 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
             "edge",
             "issuer",
             "login",
+            "policy",
             "service",
             "session",
             "token",

@@ -74,9 +74,15 @@ kinds! {
     AccountLocked = Exit::LoginRequired, "Unlock it with:  iamctl account unlock";
     /// That is not the account's passphrase.
     WrongPassphrase = Exit::Failed, "Try again. One that is lost cannot be recovered: sign out with iamctl logout, and in again.";
+    /// The issuer does not accept the user name with that password.
+    WrongPassword = Exit::Failed, "Issuers bar who tries too often. To sign in in a browser instead:  iamctl login";
+    /// The client may not sign users in by password at the issuer.
+    GrantMissing = Exit::Denied, "To sign in in a browser instead:  iamctl login";
+    /// The issuer wants more than a password of this user.
+    SecondFactorNeeded = Exit::Failed, "A password is not enough there. Sign in in a browser:  iamctl login";
     /// The issuer is not known to this site under that name.
     NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
-    /// The site's policy forbids it.
+    /// The site's policy forbids it. The message says what is allowed.
     DeniedByPolicy = Exit::Denied, "Ask the administrators of this site.";
     /// polkit did not authorise the caller.
     NotAuthorized = Exit::Denied, "This needs an administrator: run it as root, or ask one.";
@@ -120,6 +126,16 @@ kinds! {
     StoreUnavailable = Exit::Unreachable, "Try again; administrators see:  journalctl -u iamd";
     /// The account's record does not open with the keys this node has.
     AccountUnreadable = Exit::Failed, "Administrators: restore what is missing or damaged, see journalctl -u iamd. To give it up: iamctl logout NAME";
+    /// A change of keys, a backup or a restore is under way.
+    MaintenanceRunning = Exit::Failed, "Wait until it is done:  iamctl admin rekey --status";
+    /// The key that seals comes from the systemd credential, which only the site can change.
+    KeyFromCredential = Exit::Failed, "Put a new line on top of the keyring in the credential, restart iamd, then:  iamctl admin rekey";
+    /// A key of the keyring cannot be made, read or taken out.
+    KeyringUnusable = Exit::Failed, "Put that right, then:  iamctl admin rekey";
+    /// It is not a backup, it is not whole, or the passphrase is another one.
+    BackupInvalid = Exit::Failed, "Try the passphrase again, or another copy. To check one:  iamctl admin backup --verify FILE";
+    /// There are records already, and a backup does not mix with them.
+    StoreNotEmpty = Exit::Failed, "To give up what is there for the backup:  iamctl admin restore --replace FILE";
     /// A file of the site has an error. Where it is read again, what is in force stays.
     ConfigurationInvalid = Exit::Failed, "Administrators: put it right, then:  iamctl admin reload";
     /// The daemon does not answer. Only `iamctl` says this one.

@@ -6,6 +6,8 @@ pub const CONFIG_FILE: &str = "/etc/iamd/iamd.toml";
 pub const ISSUERS_DIR: &str = "/etc/iamd/issuers.d";
 /// The shipped issuer files.
 pub const SHIPPED_ISSUERS_DIR: &str = "/usr/share/iamd/issuers.d";
+/// The site's rules: who may do what.
+pub const POLICY_DIR: &str = "/etc/iamd/policy.d";
 /// Store, journal and keys; 0700 root.
 pub const STATE_DIR: &str = "/var/lib/iamd";
 /// Sockets, session records and users' token files. Survives a restart of the daemon.

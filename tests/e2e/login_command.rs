@@ -12,6 +12,7 @@ use crate::own::{iamctl, iamctl_json, login, own, prompt};
 pub fn cases() -> Vec<Case> {
     cases![
         ctrl_c_leaves_the_login_running_and_it_can_be_approved_afterwards,
+        a_code_that_was_shown_is_good_after_the_daemon_was_killed,
         login_on_a_terminal_waits_until_the_token_is_there,
         if_needed_says_nothing_to_a_user_who_is_signed_in,
         denied_and_expired_logins_end_with_words_of_their_own,
@@ -33,6 +34,25 @@ fn ctrl_c_leaves_the_login_running_and_it_can_be_approved_afterwards(world: &Wor
     let file = token_file(&user)?;
     eventually("the token file", TOKEN_WITHIN, || node.exec(&format!("test -s {file}"))?.ok())?;
     iamctl(node, &user, "token")?.ok()?;
+    Ok(())
+}
+
+fn a_code_that_was_shown_is_good_after_the_daemon_was_killed(world: &World) -> Outcome {
+    let (node, issuer) = own(world, "killed", &[("INTERVAL", "1")], "")?;
+    let mut session = login(&node, "alice", "")?;
+    let (uri, code) = prompt(&mut session)?;
+    session.wait_for("Waiting")?;
+    session.send("\x03")?;
+    session.close()?;
+    node.exec(
+        "systemctl kill --signal=KILL iamd; systemctl reset-failed iamd; systemctl start iamd",
+    )?
+    .ok()?;
+    // It is the same login, not a new one.
+    let shown = iamctl(&node, "alice", "login --no-wait")?.ok()?;
+    assert!(shown.errors().contains(&code), "{shown:?}");
+    issuer.approve(&uri, &code, "alice")?;
+    eventually("the sign-in", TOKEN_WITHIN, || iamctl(&node, "alice", "token")?.ok())?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod accounts;
 mod administration;
 mod answer_times;
 mod audit;
+mod backup;
 mod bad_input;
 mod canaries;
 mod case;
@@ -27,10 +28,13 @@ mod login_is_sacred;
 mod node;
 mod own;
 mod passphrase;
+mod password_flow;
 mod people;
+mod policy;
 mod profile_script;
 mod quotas;
 mod readers;
+mod rekey;
 mod reload;
 mod renewal;
 mod run_command;
@@ -64,6 +68,7 @@ fn all() -> Vec<Case> {
         seeing::cases(),
         doctor::cases(),
         reload::cases(),
+        policy::cases(),
         unit::cases(),
         node::cases(),
         installed::cases(),
@@ -74,6 +79,9 @@ fn all() -> Vec<Case> {
         account_command::cases(),
         login_command::cases(),
         passphrase::cases(),
+        password_flow::cases(),
+        rekey::cases(),
+        backup::cases(),
         profile_script::cases(),
         iamctl::cases(),
         run_command::cases(),

@@ -295,7 +295,7 @@ fn administration_needs_polkits_leave(world: &World) -> Outcome {
     let place = world.place(apart)?;
     let node = &place.node;
     let (operator, bob) = (world.user()?, world.user()?);
-    let methods = ["Reload", "Users", "Sessions"];
+    let methods = ["Reload", "Users", "Sessions", "PasswordFlows"];
     let call =
         |user: &str, method: &str| bus(node, user, &format!("call org.iamd1.Admin {method} ''"));
     for method in methods {

@@ -6,8 +6,9 @@ const NAMED = /^(alice|bob|carol|user\d{1,6})$/;
 const GROUPS = { alice: ['/wlcg', '/wlcg/test'], bob: ['/wlcg'] };
 
 export class Accounts {
-  constructor(moreUsers) {
+  constructor(moreUsers, administrators = []) {
     this.moreUsers = moreUsers;
+    this.administrators = administrators;
     this.byName = new Map();
     this.bySubject = new Map();
   }
@@ -34,11 +35,13 @@ export class Accounts {
       name,
       subject: subjectOf(name),
       groups: GROUPS[name] || ['/wlcg'],
-      // Both are turned by POST /_test/users/NAME.
+      isAdmin: this.administrators.includes(name),
+      // These are turned by POST /_test/users/NAME.
       active: true,
       signedAup: true,
       // More claims or others, likewise; null takes one away.
       claims: {},
+      secondFactor: false,
     };
     this.byName.set(name, account);
     this.bySubject.set(account.subject, account);

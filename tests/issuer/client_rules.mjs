@@ -64,7 +64,8 @@ async function register(ctx, next, storage) {
 function problemWith(metadata, has) {
   const grant = forbiddenGrant(metadata.grant_types, has);
   if (grant) return `grant_types must not contain ${grant}: ask an administrator`;
-  const unknown = words(metadata.scope).find((scope) => !isKnownScope(scope));
+  const unknown = words(metadata.scope)
+    .find((scope) => !isKnownScope(scope) || RESTRICTED_SCOPES.includes(scope));
   return unknown && `scope must only contain supported values, not ${unknown}`;
 }
 

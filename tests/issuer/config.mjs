@@ -20,6 +20,8 @@
 //   RESOURCE     free | granted: may `resource` at the token endpoint be new?   granted for indigo-iam
 //   PROFILE      wlcg | iam: with iam the access token has no `scope` claim     wlcg
 //   USERS        more users, "name:password,name:password"    none
+//   ADMINS       users who administer the issuer, "name,name"    none
+//   SECRETS      shown | once: does a client's secret come with every answer about it   shown
 //   ADMIN_TOKEN  opens /_test/ and /iam/api/clients; unset: both stay shut
 //   STAY         1: do not stop when stdin closes (for a service manager)       0
 import { readFileSync } from 'node:fs';
@@ -48,6 +50,8 @@ export function readConfig(environment, argument) {
     resourceRule: oneOf(given, 'RESOURCE', ['free', 'granted'], isIam ? 'granted' : 'free'),
     profile: oneOf(given, 'PROFILE', ['wlcg', 'iam'], 'wlcg'),
     moreUsers: readUsers(given.USERS || ''),
+    administrators: (given.ADMINS || '').split(',').filter(Boolean),
+    secrets: oneOf(given, 'SECRETS', ['shown', 'once'], 'shown'),
     adminToken: given.ADMIN_TOKEN || undefined,
     stay: String(given.STAY || '0') === '1',
   };

@@ -28,16 +28,18 @@ export function serveControl({ config, recorder, accounts, storage }) {
 
 /**
  * {"active": false} suspends the user, {"signed_aup": false} makes IAM ask for the signature again,
- * {"claims": {...}} gives the user these claims instead of the usual ones; null takes one away.
+ * {"second_factor": true} makes a password alone too little, {"claims": {...}} gives the user these
+ * claims instead of the usual ones; null takes one away.
  */
 function changeUser(ctx, account) {
   if (!account) return answer(ctx, 404, { error: 'no such user' });
-  const { active, signed_aup: signedAup, claims } = ctx.req.body || {};
+  const { active, signed_aup: signedAup, second_factor: secondFactor, claims } = ctx.req.body || {};
   if (claims !== undefined) account.claims = claims;
   if (active !== undefined) account.active = Boolean(active);
   if (signedAup !== undefined) account.signedAup = Boolean(signedAup);
+  if (secondFactor !== undefined) account.secondFactor = Boolean(secondFactor);
   return answer(ctx, 200, { name: account.name, sub: account.subject, active: account.active,
-    signed_aup: account.signedAup });
+    signed_aup: account.signedAup, second_factor: account.secondFactor });
 }
 
 function answer(ctx, status, body) {

@@ -50,7 +50,8 @@ async function userinfo(ctx, next, { accounts, publicKey }) {
   return undefined;
 }
 
-function validPayload(token, publicKey) {
+/** The claims of an access token of ours that is good now, or undefined. */
+export function validPayload(token, publicKey) {
   const [header, payload, signature] = token.split('.');
   if (!signature) return undefined;
   const signed = Buffer.from(`${header}.${payload}`);

@@ -1,6 +1,10 @@
 // INDIGO IAM's client APIs: what anybody may do (/iam/api/client-registration: RFC 7591 and 7592 with
 // its own habits) and what an administrator may do (/iam/api/clients), traps included.
+import { createPublicKey } from 'node:crypto';
+
 import { DEFAULT_SCOPE, clientRecord, forbiddenGrant, registrableScope } from './client_rules.mjs';
+import { validPayload } from './iam_inspection.mjs';
+import { authorizationScheme } from './request_body.mjs';
 import { words } from './scopes.mjs';
 
 const ADMINISTRATION = /^\/iam\/api\/clients\/([^/]+)(?:\/(enable|disable))?$/;
@@ -33,14 +37,15 @@ export function changeRegistration({ storage, routes }) {
   };
 }
 
-/** Middleware: GET and PUT of any client, and its suspension, with the administrator's token. */
-export function serveClientAdministration({ config, storage }) {
+/** Middleware: GET and PUT of any client, and its suspension, for administrators. */
+export function serveClientAdministration({ config, storage, accounts, signingKey }) {
+  const publicKey = createPublicKey({ key: signingKey, format: 'jwk' });
   return async (ctx, next) => {
     const match = ADMINISTRATION.exec(ctx.path);
     if (!match) return next();
-    if (!config.adminToken || ctx.get('authorization') !== `Bearer ${config.adminToken}`) {
-      ctx.status = 401;
-      ctx.body = { error: 'unauthorized', error_description: 'Full authentication is required' };
+    const problem = problemWithAdministrator(ctx, { config, accounts, publicKey });
+    if (problem) {
+      [ctx.status, ctx.body] = problem;
       return undefined;
     }
     const client = clientRecord(storage, match[1]);
@@ -50,8 +55,23 @@ export function serveClientAdministration({ config, storage }) {
     else if (ctx.method !== 'GET') return refuse(ctx, 405, 'Method not allowed');
     ctx.status = 200;
     ctx.body = shownClient(clientRecord(storage, match[1]));
+    if (config.secrets === 'once') delete ctx.body.client_secret;
     return undefined;
   };
+}
+
+/** Reading needs iam:admin.read, everything else iam:admin.write; the test's own token has both. */
+function problemWithAdministrator(ctx, { config, accounts, publicKey }) {
+  if (config.adminToken && ctx.get('authorization') === `Bearer ${config.adminToken}`) return undefined;
+  const token = authorizationScheme(ctx) === 'bearer' ? ctx.get('authorization').slice(7) : '';
+  const payload = validPayload(token, publicKey);
+  if (!payload) {
+    return [401, { error: 'unauthorized', error_description: 'Full authentication is required' }];
+  }
+  const needed = ctx.method === 'GET' ? 'iam:admin.read' : 'iam:admin.write';
+  const isAdmin = accounts.withSubject(payload.sub)?.isAdmin;
+  if (isAdmin && words(payload.scope).includes(needed)) return undefined;
+  return [403, { error: 'insufficient_scope', error_description: `Insufficient scope: ${needed}` }];
 }
 
 function problemWith(body, has, method) {

@@ -27,6 +27,7 @@ export function changeTokens({ storage, accounts }) {
 
 /** A refresh for a user who may not have tokens now; the refresh token itself stays alive. */
 function isHeldBack(ctx, { storage, accounts, client, form }) {
+  if (form.grant_type === 'password') return wantsSignature(ctx, { accounts, client, form });
   const record = form.grant_type === 'refresh_token' && storage.get(`RefreshToken:${form.refresh_token}`);
   if (!record || record.clientId !== client?.client_id) return false;
   const account = accounts.withSubject(record.accountId);
@@ -34,12 +35,21 @@ function isHeldBack(ctx, { storage, accounts, client, form }) {
     oauthError(ctx, 401, 'unauthorized', `User ${account.name} is not active.`);
     return true;
   }
-  if (!account.signedAup) {
-    const text = `User ${account.name} needs to sign AUP for this organization in order to proceed.`;
-    oauthError(ctx, 400, 'invalid_grant', text);
-    return true;
-  }
+  if (!account.signedAup) return askForSignature(ctx, account);
   return false;
+}
+
+/** Asked of who gave the right password, with a client that may ask for one. */
+function wantsSignature(ctx, { accounts, client, form }) {
+  const account = accounts.authenticate(form.username, form.password);
+  if (!account || account.signedAup || !client?.grant_types.includes('password')) return false;
+  return askForSignature(ctx, account);
+}
+
+function askForSignature(ctx, account) {
+  const text = `User ${account.name} needs to sign AUP for this organization in order to proceed.`;
+  oauthError(ctx, 400, 'invalid_grant', text);
+  return true;
 }
 
 function changeSuccess(ctx, storage) {

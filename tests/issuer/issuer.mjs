@@ -28,7 +28,7 @@ ready(urls.announced);
 function requestListener() {
   const routes = routesOf(config);
   const storage = new Storage();
-  const accounts = new Accounts(config.moreUsers);
+  const accounts = new Accounts(config.moreUsers, config.administrators);
   const recorder = new Recorder();
   const { provider, signingKey } = createProvider({ config, urls, accounts, storage });
   addSiteClients(storage);

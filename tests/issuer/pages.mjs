@@ -2,6 +2,7 @@
 // scripts or outside resources, so that approve.mjs can post them and a demo needs no network.
 // `data-outcome` on the body tells a program how it ended.
 import { requestIs } from './request_body.mjs';
+import { scopesFor } from './scopes.mjs';
 
 export const interactionUrl = (ctx, interaction) => `/interaction/${interaction.uid}`;
 
@@ -37,7 +38,7 @@ export function servePages({ provider, accounts, config, deviceVerificationPath 
     const form = ctx.method === 'POST' ? ctx.req.body || {} : {};
     if (form.abort) return deny(provider, config, ctx);
     if (interaction.prompt.name === 'login') return signIn({ provider, accounts, ctx, form });
-    return consent({ provider, ctx, form, interaction });
+    return consent({ provider, accounts, ctx, form, interaction });
   };
 }
 
@@ -59,19 +60,22 @@ async function signIn({ provider, accounts, ctx, form }) {
   return goOn(provider, ctx, result, { mergeWithLastSubmission: false });
 }
 
-async function consent({ provider, ctx, form, interaction }) {
+async function consent({ provider, accounts, ctx, form, interaction }) {
   if (form.prompt !== 'consent') return show(ctx, consentPage(interaction));
-  const grantId = await saveConsent(provider, interaction);
+  const grantId = await saveConsent(provider, accounts, interaction);
   return goOn(provider, ctx, { consent: { grantId } }, { mergeWithLastSubmission: true });
 }
 
-async function saveConsent(provider, interaction) {
+async function saveConsent(provider, accounts, interaction) {
   const { params, session, prompt: { details } } = interaction;
   const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   if (details.missingOIDCScope) grant.addOIDCScope(details.missingOIDCScope);
   if (details.missingOIDCClaims) grant.addOIDCClaims(details.missingOIDCClaims);
   for (const [resource, scopes] of Object.entries(details.missingResourceScopes || {})) {
-    grant.addResourceScope(resource, scopes);
+    const allowed = scopesFor(accounts.withSubject(session.accountId), scopes);
+    grant.addResourceScope(resource, allowed);
+    // Without a word, as INDIGO IAM does.
+    grant.rejectResourceScope(resource, scopes.filter((scope) => !allowed.includes(scope)));
   }
   return grant.save();
 }

@@ -4,7 +4,7 @@ import { errors } from 'oidc-provider';
 
 import { claimsOf } from './accounts.mjs';
 import { ANY_AUDIENCE, resourceServerInfo } from './audience.mjs';
-import { isCovered, isResourceScope, words } from './scopes.mjs';
+import { isCovered, isResourceScope, scopesFor, words } from './scopes.mjs';
 
 const PARAMETERS = ['username', 'password', 'scope', 'resource'];
 
@@ -12,8 +12,10 @@ export function addPasswordGrant(provider, { config, accounts }) {
   const handler = async (ctx) => {
     const { params, client } = ctx.oidc;
     const account = accounts.authenticate(params.username, params.password);
-    if (!account) throw badCredentials();
-    const scopes = allowedScopes(client, words(params.scope));
+    if (!account) throw notGranted('Bad credentials');
+    if (!account.active) throw notGranted('User is disabled');
+    if (account.secondFactor) throw notGranted('Multi-factor authentication is required');
+    const scopes = scopesFor(account, allowedScopes(client, words(params.scope)));
     const resource = params.resource || ANY_AUDIENCE;
     const grantId = await saveGrant(provider, { account, client, scopes, resource });
     const source = { accountId: account.subject, client, grantId, gty: 'password' };
@@ -41,9 +43,9 @@ export function addPasswordGrant(provider, { config, accounts }) {
   provider.registerGrantType('password', handler, PARAMETERS);
 }
 
-function badCredentials() {
-  const error = new errors.InvalidGrant('wrong user name or password');
-  error.error_description = 'Bad credentials';
+function notGranted(text) {
+  const error = new errors.InvalidGrant(text);
+  error.error_description = text;
   return error;
 }
 

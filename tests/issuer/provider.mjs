@@ -10,7 +10,7 @@ import {
 import { interactionUrl, devicePages } from './pages.mjs';
 import { allowNarrowing } from './narrowing.mjs';
 import { addPasswordGrant } from './password_grant.mjs';
-import { OIDC_SCOPES, PLAIN_SCOPES, isResourceScope, words } from './scopes.mjs';
+import { ADMIN_SCOPES, OIDC_SCOPES, PLAIN_SCOPES, isResourceScope, words } from './scopes.mjs';
 
 const IAM_ROUTES = {
   device_authorization: '/devicecode',
@@ -49,7 +49,7 @@ export function createProvider({ config, urls, accounts, storage }) {
     jwks: { keys: [signingKey] },
     cookies: { keys: [randomBytes(24).toString('hex')] },
     routes: routesOf(config),
-    scopes: [...OIDC_SCOPES, ...PLAIN_SCOPES],
+    scopes: [...OIDC_SCOPES, ...PLAIN_SCOPES, ...ADMIN_SCOPES],
     claims: {
       openid: ['sub'],
       profile: ['name', 'preferred_username'],

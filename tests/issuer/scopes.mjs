@@ -8,6 +8,9 @@ export const PLAIN_SCOPES = ['wlcg', 'wlcg.groups',
 /** Not for a client that registered itself: INDIGO IAM removes them without a word. */
 export const RESTRICTED_SCOPES = ['scim:read', 'scim:write', 'iam:admin.read', 'iam:admin.write'];
 
+/** For administrators of the issuer only, with a client that another one gave them to. */
+export const ADMIN_SCOPES = ['iam:admin.read', 'iam:admin.write'];
+
 const STORAGE = /^(storage\.(?:read|modify|create|stage)):(\/[^\s]*)$/;
 const GROUP = /^wlcg\.groups:\/[A-Za-z0-9][A-Za-z0-9_./-]*$/;
 
@@ -17,7 +20,12 @@ export function words(text) {
 
 /** A scope that goes into the access token for a resource, not one of OpenID Connect. */
 export function isResourceScope(scope) {
-  return PLAIN_SCOPES.includes(scope) || GROUP.test(scope) || isStoragePath(scope);
+  return PLAIN_SCOPES.includes(scope) || ADMIN_SCOPES.includes(scope) || GROUP.test(scope) || isStoragePath(scope);
+}
+
+/** What of `scopes` this person may have: an administrator's only if they are one. */
+export function scopesFor(account, scopes) {
+  return scopes.filter((scope) => account?.isAdmin || !ADMIN_SCOPES.includes(scope));
 }
 
 export function isKnownScope(scope) {

@@ -250,7 +250,7 @@ describe('INDIGO IAM in particular', () => {
   let op;
 
   before(async () => {
-    issuer = await startIssuer({ SHAPE: 'indigo-iam', DC_TTL: '2' });
+    issuer = await startIssuer({ SHAPE: 'indigo-iam', DC_TTL: '2', ADMINS: 'bob,dave' });
     op = new Client(issuer.words[0], ca);
     await op.discover();
   });
@@ -305,6 +305,55 @@ describe('INDIGO IAM in particular', () => {
     assert.equal((await op.get(`iam/api/clients/${client.client_id}`)).status, 401);
   });
 
+  test('an administrator comes with an access token that has the scope, and nobody else does', async () => {
+    const admin = { client_id: 'site-admin', client_secret: 'site-secret' };
+    const scope = 'openid offline_access iam:admin.read iam:admin.write';
+    const tokenOf = async (user, extra) => {
+      const device = (await op.startDevice(admin, { scope })).json;
+      await signIn({ uri: device.verification_uri_complete, user, ca });
+      const first = (await op.redeem(admin, device)).json;
+      return extra ? (await op.refresh(admin, first.refresh_token, extra)).json : first;
+    };
+    const both = await tokenOf('bob');
+    assert.match(both.scope, /iam:admin\.write/);
+    const write = await tokenOf('bob', { scope: 'iam:admin.write' });
+    const none = await tokenOf('alice');
+    assert.doesNotMatch(none.scope, /iam:admin/);
+    const made = (await op.register({ scope: 'openid offline_access iam:admin.write' })).json;
+    assert.doesNotMatch(made.scope, /iam:admin/);
+    const url = `iam/api/clients/${made.client_id}`;
+    const get = async (token) => (await op.get(url, bearer(token.access_token)));
+    assert.deepEqual([(await get(both)).status, (await get(write)).status, (await get(none)).status],
+      [200, 403, 403]);
+    const full = (await get(both)).json;
+    assert.equal(full.client_secret, made.client_secret);
+    const put = (token) => op.json('PUT', url, full, bearer(token.access_token));
+    assert.deepEqual([(await put(write)).status, (await put(none)).status], [200, 403]);
+    assert.equal((await op.get(url, bearer('x.y.z'))).status, 401);
+  });
+
+  test('a password is not enough for who has to sign the AUP, is disabled or has a second factor', async () => {
+    const site = { client_id: 'site-password', client_secret: 'site-secret' };
+    const fields = { grant_type: 'password', username: 'user7', password: 'user7-pw' };
+    const says = async (change) => {
+      await op.control('POST', 'users/user7', change);
+      const { status, json } = await op.token(site, fields);
+      return [status, json.error, json.error_description];
+    };
+    const [status, error, text] = await says({ signed_aup: false });
+    assert.deepEqual([status, error], [400, 'invalid_grant']);
+    assert.match(text, /^User user7 needs to sign AUP/);
+    // Not told to who does not know the password.
+    const wrong = await op.token(site, { ...fields, password: 'no' });
+    assert.equal(wrong.json.error_description, 'Bad credentials');
+    assert.deepEqual(await says({ signed_aup: true, active: false }),
+      [400, 'invalid_grant', 'User is disabled']);
+    assert.deepEqual(await says({ active: true, second_factor: true }),
+      [400, 'invalid_grant', 'Multi-factor authentication is required']);
+    await op.control('POST', 'users/user7', { second_factor: false });
+    assert.equal((await op.token(site, fields)).status, 200);
+  });
+
   test('who has to sign the AUP or is suspended does not lose the refresh token', async () => {
     const site = { client_id: 'site-password', client_secret: 'site-secret' };
     const fields = { grant_type: 'password', username: 'carol', password: 'carol-pw' };
@@ -351,6 +400,16 @@ describe('other options', () => {
     const device = (await op.startDevice(open, { scope: 'openid' })).json;
     assert.equal(device.interval, 1);
     assert.equal((await op.redeem(open, device)).json.error, 'slow_down');
+    await issuer.stop();
+  });
+
+  test('with SECRETS=once a secret is not shown to who reads the client later', async () => {
+    const issuer = await startIssuer({ SHAPE: 'indigo-iam', SECRETS: 'once' });
+    const op = new Client(issuer.words[0], ca);
+    await op.discover();
+    const made = (await op.register()).json;
+    assert.ok(made.client_secret);
+    assert.equal((await op.admin('GET', made.client_id)).json.client_secret, undefined);
     await issuer.stop();
   });
 

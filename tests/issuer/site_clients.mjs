@@ -1,6 +1,8 @@
 // Clients that "the site" registered beforehand, the same in every run and in both shapes.
 // Their secrets are words in a test fixture, not credentials.
 
+import { ADMIN_SCOPES } from './scopes.mjs';
+
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const ALL_SCOPES = ['openid', 'profile', 'email', 'offline_access', 'wlcg', 'wlcg.groups', 'storage.read:/',
   'storage.modify:/', 'storage.create:/', 'storage.stage:/', 'compute.read', 'compute.create',
@@ -11,6 +13,9 @@ const CLIENTS = [
   { client_id: 'site', client_secret: 'site-secret', grant_types: [DEVICE, 'refresh_token'] },
   { client_id: 'site-password', client_secret: 'site-secret',
     grant_types: [DEVICE, 'refresh_token', 'password'] },
+  // Given the scopes of administrators; who is none does not get them with it either.
+  { client_id: 'site-admin', client_secret: 'site-secret', grant_types: [DEVICE, 'refresh_token'],
+    allowed_scope: ['openid', 'profile', 'offline_access', ...ADMIN_SCOPES].join(' ') },
 ];
 
 export function addSiteClients(storage) {

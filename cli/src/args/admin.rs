@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Subcommand};
 use iamd_protocol::audit::EVENTS;
 
-use super::{Listing, text};
+use super::{Backup, Listing, Rekey, Restore, Store, text};
 
 /// `iamctl admin`.
 #[derive(Debug, Subcommand)]
@@ -24,9 +24,84 @@ pub(crate) enum Admin {
     /// Show what iamd recorded: sign-ins, tokens, refusals, administration
     #[command(before_help = text::AUDIT, after_help = text::AUDIT_ABOUT, help_template = text::TEMPLATE)]
     Audit(Audit),
+    /// See what the site's rules come to, and what a user may do
+    #[command(subcommand, before_help = text::POLICY, after_help = text::POLICY_ABOUT, help_template = text::TEMPLATE)]
+    Policy(Policy),
     /// Read the configuration again
     #[command(before_help = text::ADMIN, help_template = text::TEMPLATE)]
     Reload(Listing),
+    /// Say with which clients users may sign in by password
+    #[command(subcommand, before_help = text::PASSWORD_FLOW, after_help = text::PASSWORD_FLOW_ABOUT, help_template = text::TEMPLATE)]
+    PasswordFlow(PasswordFlow),
+    /// Seal all records with a new key while everything goes on, or go on with that
+    #[command(before_help = text::REKEY, after_help = text::REKEY_ABOUT, help_template = text::TEMPLATE)]
+    Rekey(Rekey),
+    /// Write a backup of all records, sealed with a passphrase
+    #[command(before_help = text::BACKUP, after_help = text::BACKUP_ABOUT, help_template = text::TEMPLATE)]
+    Backup(Backup),
+    /// Put a backup into the store
+    #[command(before_help = text::RESTORE, after_help = text::RESTORE_ABOUT, help_template = text::TEMPLATE)]
+    Restore(Restore),
+    /// Look after the store
+    #[command(subcommand, before_help = text::STORE, help_template = text::TEMPLATE)]
+    Store(Store),
+}
+
+/// `iamctl admin password-flow`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PasswordFlow {
+    /// List the clients that users may sign in with by password
+    #[command(before_help = text::PASSWORD_FLOW, help_template = text::TEMPLATE)]
+    List(Listing),
+    /// Let users sign in by password with a client
+    #[command(before_help = text::PASSWORD_FLOW, after_help = text::PASSWORD_FLOW_ABOUT, help_template = text::TEMPLATE)]
+    Enable(FlowOfClient),
+    /// No longer let users sign in by password with a client; sign-ins that there are go on
+    #[command(before_help = text::PASSWORD_FLOW, help_template = text::TEMPLATE)]
+    Disable(FlowOfClient),
+}
+
+/// `iamctl admin password-flow enable` and `disable`.
+#[derive(Debug, Args)]
+pub(crate) struct FlowOfClient {
+    /// The issuer, by its short name at this site or by URL
+    #[arg(long, value_name = "NAME|URL")]
+    pub(crate) issuer: String,
+    /// The client_id
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: String,
+    /// Change the client at the issuer too, an INDIGO IAM, as the administrator there that you are
+    #[arg(long)]
+    pub(crate) at_issuer: bool,
+    /// With this account of yours; without it, the first one with the scopes iam:admin.read and
+    /// iam:admin.write
+    #[arg(long, value_name = "ACCOUNT", requires = "at_issuer")]
+    pub(crate) account: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `iamctl admin policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Check the configuration on disk, and say what it comes to
+    #[command(before_help = text::POLICY, after_help = text::POLICY_CHECK_ABOUT, help_template = text::TEMPLATE)]
+    Check(Listing),
+    /// Say what a user may do, and which line decided
+    #[command(before_help = text::POLICY, after_help = text::POLICY_EXPLAIN_ABOUT, help_template = text::TEMPLATE)]
+    Explain(Explain),
+}
+
+/// `iamctl admin policy explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The user's name
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `iamctl admin revoke`.

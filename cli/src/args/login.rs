@@ -1,6 +1,6 @@
 //! `iamctl login` and `iamctl logout`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::duration;
 
@@ -32,6 +32,15 @@ pub(crate) struct Login {
     /// Sign in with a new client of the account's own
     #[arg(long)]
     pub(crate) new_client: bool,
+    /// How to sign in
+    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    pub(crate) flow: Flow,
+    /// With --flow password: your user name at the issuer
+    #[arg(long, value_name = "NAME", requires = "flow")]
+    pub(crate) user: Option<String>,
+    /// With --flow password: read the password from this descriptor instead of asking for it
+    #[arg(long, value_name = "N", requires = "flow")]
+    pub(crate) password_fd: Option<u32>,
     /// Seal the account with a passphrase of your own, from this sign-in on
     #[arg(long)]
     pub(crate) passphrase: bool,
@@ -55,8 +64,18 @@ pub(crate) struct Login {
     pub(crate) json: bool,
 }
 
+/// The ways to sign in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Flow {
+    /// In a browser, on any device
+    #[default]
+    Device,
+    /// With your password at the issuer, where an administrator allows it for the client
+    Password,
+}
+
 /// The options of `login` that start a login.
-const LOGIN_OPTIONS: [&str; 10] = [
+const LOGIN_OPTIONS: [&str; 13] = [
     "issuer",
     "scopes",
     "audiences",
@@ -64,6 +83,9 @@ const LOGIN_OPTIONS: [&str; 10] = [
     "no_wait",
     "timeout",
     "new_client",
+    "flow",
+    "user",
+    "password_fd",
     "no_qr",
     "passphrase",
     "passphrase_fd",

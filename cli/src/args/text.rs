@@ -61,12 +61,18 @@ Exit codes:
 pub(crate) const LOGIN_ABOUT: &str = "\
 Sign in, or see the login that is running. Shows a URL and a code, as a QR code too where the \
 terminal can show one; open it in a browser on any device and the token comes by itself. Ctrl-C \
-leaves the login running: it can be finished until the code ends.";
+leaves the login running: it can be finished until the code ends.
+
+--flow password asks for your user name and password at the issuer instead, uses them once and keeps \
+neither. RFC 9700 says not to do that: a password belongs on the issuer's own page. It works where an \
+administrator of this site allowed it for the client, and one of the issuer too; else you are told \
+what to send to them. Where the issuer wants a second factor, sign in in a browser.";
 pub(crate) const LOGIN: &str = "\
 Examples:
   iamctl login                    sign in at the site's default issuer
   iamctl login cms --issuer cms   a second account, at another issuer
   iamctl login --passphrase       seal the account with a passphrase of your own
+  iamctl login --flow password    with user name and password, where that is allowed
   iamctl login --cancel           end the login that is running
   iamctl login --off              no notice at login any more";
 pub(crate) const LOGOUT: &str = "\
@@ -216,8 +222,40 @@ Examples:
   iamctl admin sessions --json
   iamctl admin revoke alice          end all sign-ins of a user
   iamctl admin drain                 take no new sign-ins, before a maintenance
+  iamctl admin password-flow list    who may be signed in by password
+  iamctl admin policy explain alice  what a user may do, and which line decided
+  iamctl admin backup /root/iamd.backup
   iamctl admin audit --user alice    what was recorded of a user
   iamctl admin reload";
+pub(crate) const PASSWORD_FLOW_ABOUT: &str = "\
+The password flow (RFC 6749, section 4.3) is off for every client until it is enabled here, for one \
+client of one issuer. RFC 9700 says not to use it: users give this node their password at the issuer. \
+There are two locks: this one, and the issuer's. With --at-issuer the second is opened too, where the \
+issuer is an INDIGO IAM and you have an account there with the scopes iam:admin.read and \
+iam:admin.write: the client is read, sent back with the grant, read again and compared, and put back \
+as it was if anything else changed. Public clients are refused unless iamd.toml has \
+policy.public_password. Whoever enables something is on record.";
+pub(crate) const PASSWORD_FLOW: &str = "\
+Examples:
+  iamctl admin password-flow list
+  iamctl admin password-flow enable --issuer wlcg --client 7f1c
+  iamctl admin password-flow enable --issuer wlcg --client 7f1c --at-issuer
+  iamctl admin password-flow disable --issuer wlcg --client 7f1c";
+pub(crate) const POLICY_ABOUT: &str = "\
+Rules say who may do what: which issuers, ways to sign in and scopes, how long, how many. They stand \
+in /etc/iamd/policy.d; iamd.toml(5) explains them.";
+pub(crate) const POLICY_CHECK_ABOUT: &str = "\
+Read what is on disk, as a reload would, and change nothing. Every mistake is named with file, line \
+and key, two rules that contradict with both their places; the exit code is then 1. Where there is \
+none, each line says for whom what holds, the wider circles first: of two for the same user the \
+later one decides.";
+pub(crate) const POLICY_EXPLAIN_ABOUT: &str = "\
+Say what holds for a user by the configuration in force, the groups of the name service included.";
+pub(crate) const POLICY: &str = "\
+Examples:
+  iamctl admin policy check             before systemctl reload iamd
+  iamctl admin policy explain alice
+  iamctl admin policy explain alice --json";
 pub(crate) const AUDIT_ABOUT: &str = "\
 Show what iamd recorded on this node, oldest first: who signed in where, which tokens were given to \
 whom, what was refused, what administrators did. A record never holds a token, only the beginning of \
@@ -248,6 +286,39 @@ Examples:
   iamctl admin drain --reason 'new kernel at noon'
   iamctl admin drain --show
   iamctl admin drain --off";
+pub(crate) const REKEY: &str = "\
+Examples:
+  iamctl admin rekey             a new key; seal every record with it
+  iamctl admin rekey --status    how that stands
+  iamctl admin rekey --retire    afterwards: take the old key out of the keyring";
+pub(crate) const REKEY_ABOUT: &str = "\
+Users and their tokens go on meanwhile, and accounts with a passphrase stay locked. The work is \
+the daemon's: Ctrl-C ends this command only. What was interrupted goes on with the next start of \
+iamd, or when this command is run again. The old key stays in the keyring until --retire. Where \
+the key comes from a systemd credential, put a new line on top of it and restart iamd first. The \
+exit code is 1 when an older key seals something still.";
+pub(crate) const BACKUP: &str = "\
+Examples:
+  iamctl admin backup /root/iamd.backup
+  iamctl admin backup --passphrase-fd 3 /root/iamd.backup 3< /root/words
+  iamctl admin backup --verify /root/iamd.backup    check it, change nothing";
+pub(crate) const BACKUP_ABOUT: &str = "\
+The file is one moment of all accounts, clients and settings, with the keyring, sealed with the \
+passphrase: keep the two apart. With --without-keys the keyring has to be kept besides. Users go \
+on meanwhile. An issuer that replaces refresh tokens makes the ones in a backup useless with their \
+next use: back up often, and see iamd(8).";
+pub(crate) const RESTORE: &str = "\
+Examples:
+  iamctl admin restore /root/iamd.backup              on a fresh node
+  iamctl admin restore --replace /root/iamd.backup    give up what is here";
+pub(crate) const RESTORE_ABOUT: &str = "\
+Everything about the backup is checked first; then all of it is in force, or nothing is changed. \
+Stop iamd on the node that it comes from, for ever: a refresh token that is replaced with each use \
+can be used by one node only, and two make the issuer end the sign-in.";
+pub(crate) const STORE: &str = "\
+Examples:
+  iamctl admin store check
+  iamctl admin store check --json";
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   iamctl completions bash > ~/.local/share/bash-completion/completions/iamctl

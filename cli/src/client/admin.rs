@@ -1,7 +1,8 @@
 //! The calls of `org.iamd1.Admin`.
 
 use iamd_protocol::bus::{
-    DrainInfo, DrainOptions, RevokeOptions, RevokeReply, SessionInfo, UserInfo,
+    DrainInfo, DrainOptions, PolicyCheck, PolicyLine, RevokeOptions, RevokeReply, SessionInfo,
+    UserInfo,
 };
 
 use super::{Client, proxies::AdminProxy};
@@ -36,5 +37,16 @@ impl Client {
     /// Whether new sign-ins are taken.
     pub(crate) fn drain(&self) -> Result<DrainInfo, Failure> {
         self.call(async |bus| AdminProxy::new(&bus).await?.drain().await)
+    }
+
+    /// What is wrong with the configuration on disk, or what it comes to.
+    pub(crate) fn check_policy(&self) -> Result<PolicyCheck, Failure> {
+        self.call(async |bus| AdminProxy::new(&bus).await?.check_policy().await)
+    }
+
+    /// What a user may do.
+    pub(crate) fn explain_policy(&self, user: &str) -> Result<Vec<PolicyLine>, Failure> {
+        let user = user.to_owned();
+        self.call(async move |bus| AdminProxy::new(&bus).await?.explain_policy(&user).await)
     }
 }

@@ -2,9 +2,10 @@
 //! other users send; here it is checked once more, in one place, before anything is printed.
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, ChangeReply, DrainInfo, Finding, IssuerInfo, LoginInfo,
-    LogoutReply, RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply,
-    UserInfo,
+    AccountInfo, AccountSecrets, BackupReply, ChangeReply, DrainInfo, Finding, IssuerInfo,
+    LoginInfo, LogoutReply, PasswordFlowInfo, PasswordFlowReply, PolicyCheck, PolicyLine,
+    PolicyProblem, RekeyState, RemoveReply, RestoreReply, RevokeReply, RevokedInfo, SessionInfo,
+    StatusReply, StoreReport, TokenReply, UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -68,11 +69,20 @@ clean_fields! {
     StatusReply: version node default_issuer draining logins;
     IssuerInfo: name title url dialect scopes client scopes_offered health;
     Finding: name level text advice;
+    PolicyCheck: problems warnings files lines;
+    PolicyProblem: message file key text;
+    PolicyLine: whom key values text decided_by in_doubt;
     UserInfo: user;
     RevokeReply: sign_ins;
     RevokedInfo: user account issuer result remark;
     DrainInfo: reason;
     SessionInfo: session user service rhost;
+    PasswordFlowInfo: issuer issuer_name client enabled_by_user problem;
+    PasswordFlowReply: issuer client remarks;
+    RekeyState: state key older_keys unreadable retired message;
+    BackupReply: node version keys digest remarks;
+    RestoreReply: node version key digest remarks;
+    StoreReport: integrity keys unreadable accounts_without_client clients_without_account;
 }
 
 impl Clean for LoginInfo {

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
-    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply,
-    RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply, UnlockOptions,
-    UserInfo,
+    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, DrainInfo,
+    DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply,
+    PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
+    RekeyOptions, RekeyState, RemoveOptions, RemoveReply, RestoreOptions, RestoreReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatusReply, StoreReport, TokenOptions, TokenReply,
+    UnlockOptions, UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -24,6 +26,13 @@ pub(super) trait Accounts {
     async fn list(&self) -> zbus::Result<Vec<AccountInfo>>;
     async fn show(&self, account: &str) -> zbus::Result<AccountInfo>;
     async fn login(&self, account: &str, options: LoginOptions) -> zbus::Result<LoginInfo>;
+    async fn login_with_password(
+        &self,
+        account: &str,
+        options: LoginOptions,
+        user_name: &str,
+        secrets: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<LoginInfo>;
     async fn login_state(&self, account: &str, wait_ms: u32) -> zbus::Result<LoginInfo>;
     async fn cancel_login(&self, account: &str) -> zbus::Result<()>;
     async fn logout(&self, account: &str) -> zbus::Result<LogoutReply>;
@@ -62,7 +71,34 @@ pub(super) trait Admin {
     async fn reload(&self) -> zbus::Result<()>;
     async fn users(&self) -> zbus::Result<Vec<UserInfo>>;
     async fn sessions(&self) -> zbus::Result<Vec<SessionInfo>>;
+    #[zbus(allow_interactive_auth)]
+    async fn password_flows(&self) -> zbus::Result<Vec<PasswordFlowInfo>>;
+    #[zbus(allow_interactive_auth)]
+    async fn enable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+    ) -> zbus::Result<PasswordFlowReply>;
+    #[zbus(allow_interactive_auth)]
+    async fn disable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+    ) -> zbus::Result<PasswordFlowReply>;
     async fn revoke(&self, options: RevokeOptions) -> zbus::Result<RevokeReply>;
     async fn set_drain(&self, options: DrainOptions) -> zbus::Result<DrainInfo>;
     async fn drain(&self) -> zbus::Result<DrainInfo>;
+    async fn check_policy(&self) -> zbus::Result<PolicyCheck>;
+    async fn explain_policy(&self, user: &str) -> zbus::Result<Vec<PolicyLine>>;
+    async fn rekey(&self, options: RekeyOptions) -> zbus::Result<RekeyState>;
+    async fn rekey_progress(&self) -> zbus::Result<RekeyState>;
+    async fn backup(
+        &self,
+        options: BackupOptions,
+        descriptors: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<BackupReply>;
+    async fn restore(
+        &self,
+        options: RestoreOptions,
+        descriptors: HashMap<&str, OwnedFd>,
+    ) -> zbus::Result<RestoreReply>;
+    async fn check_store(&self) -> zbus::Result<StoreReport>;
 }

@@ -1,23 +1,67 @@
 //! `iamctl admin`: for administrators; polkit decides in the daemon.
 
-pub(super) mod audit;
-pub(super) mod drain;
-pub(super) mod revoke;
+mod audit;
+mod backup;
+mod drain;
+mod file;
+mod password_flow;
+mod policy;
+mod rekey;
+mod revoke;
+mod store;
 
 use iamd_protocol::error::Exit;
 use serde_json::json;
 
 use crate::app::Context;
-use crate::args::Listing;
+use crate::args::{Admin, Listing, PasswordFlow, Store};
 use crate::failure::Failure;
 use crate::output::table::Table;
 use crate::output::{json, time};
+
+/// Does what was asked.
+///
+/// # Errors
+/// Why it was not done.
+pub(super) fn run(command: &Admin, context: &mut Context) -> Result<Exit, Failure> {
+    match command {
+        Admin::Users(args) => users(args, context),
+        Admin::Sessions(args) => sessions(args, context),
+        Admin::Revoke(args) => revoke::run(args, context),
+        Admin::Drain(args) => drain::run(args, context),
+        Admin::Audit(args) => audit::run(args, context),
+        Admin::Reload(args) => reload(args, context),
+        Admin::PasswordFlow(command) => password_flow::run(command, context),
+        Admin::Policy(command) => policy::run(command, context),
+        Admin::Rekey(args) => rekey::run(args, context),
+        Admin::Backup(args) => backup::write(args, context),
+        Admin::Restore(args) => backup::restore(args, context),
+        Admin::Store(Store::Check(args)) => store::check(args, context),
+    }
+}
+
+/// Whether the command was asked for JSON.
+pub(super) fn as_json(command: &Admin) -> bool {
+    match command {
+        Admin::Users(args) | Admin::Sessions(args) | Admin::Reload(args) => args.json,
+        Admin::Revoke(args) => args.json,
+        Admin::Drain(args) => args.json,
+        Admin::Audit(args) => args.json,
+        Admin::PasswordFlow(PasswordFlow::List(args)) => args.json,
+        Admin::PasswordFlow(PasswordFlow::Enable(args) | PasswordFlow::Disable(args)) => args.json,
+        Admin::Policy(command) => policy::as_json(command),
+        Admin::Rekey(args) => args.json,
+        Admin::Backup(args) => args.json,
+        Admin::Restore(args) => args.json,
+        Admin::Store(Store::Check(args)) => args.json,
+    }
+}
 
 /// Lists the users.
 ///
 /// # Errors
 /// Those of `Users`.
-pub(super) fn users(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
+fn users(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
     let users = context.client()?.users()?;
     if args.json {
         context.output.json(&json!({ "users": users.iter().map(json::user).collect::<Vec<_>>() }));
@@ -48,7 +92,7 @@ pub(super) fn users(args: &Listing, context: &mut Context) -> Result<Exit, Failu
 ///
 /// # Errors
 /// Those of `Sessions`.
-pub(super) fn sessions(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
+fn sessions(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
     let sessions = context.client()?.sessions()?;
     if args.json {
         let sessions: Vec<_> = sessions.iter().map(json::session).collect();
@@ -77,7 +121,7 @@ pub(super) fn sessions(args: &Listing, context: &mut Context) -> Result<Exit, Fa
 /// # Errors
 /// Those of `Reload`; [`iamd_protocol::error::Kind::ConfigurationInvalid`] leaves the
 /// configuration that is in force.
-pub(super) fn reload(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
+fn reload(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
     context.client()?.reload()?;
     if args.json {
         context.output.json(&json!({ "reloaded": true }));

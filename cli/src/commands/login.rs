@@ -1,5 +1,6 @@
 //! `iamctl login`: start a login or join the one that is running, show where to sign in, wait.
 
+mod password;
 mod patience;
 mod show;
 mod wait;
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use super::{passphrase, words};
 use crate::app::Context;
-use crate::args::Login;
+use crate::args::{Flow, Login};
 use crate::failure::Failure;
 use patience::Patience;
 
@@ -36,6 +37,7 @@ pub(super) fn run(args: &Login, context: &mut Context) -> Result<Exit, Failure> 
 }
 
 fn sign_in(args: &Login, context: &mut Context) -> Result<Exit, Failure> {
+    password::check(args)?;
     let patience = Patience::of(args);
     let client = context.client_within(patience.left())?;
     // Who turned the notice off wants the profile script silent too.
@@ -56,6 +58,9 @@ fn sign_in(args: &Login, context: &mut Context) -> Result<Exit, Failure> {
         None
     };
     let name = guarded.as_deref().or(args.account.as_deref());
+    if args.flow == Flow::Password {
+        return password::sign_in(&client, name, options, args, context);
+    }
     client.limit(patience.left());
     let login =
         client.login(name.unwrap_or_default(), options).map_err(|failure| failure.about(name))?;

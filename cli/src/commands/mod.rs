@@ -17,7 +17,7 @@ mod token;
 pub(crate) use account::VARIABLES;
 
 use crate::app::Context;
-use crate::args::{Admin, Command, Issuer};
+use crate::args::{Command, Issuer};
 use crate::failure::Failure;
 
 /// Does what was asked; the exit code.
@@ -36,12 +36,7 @@ pub(crate) fn run(command: &Command, context: &mut Context) -> Result<u8, Failur
         Command::Issuer(Issuer::List(args)) => issuer::list(args, context),
         Command::Issuer(Issuer::Show(args)) => issuer::show(args, context),
         Command::Doctor(args) => doctor::run(args, context),
-        Command::Admin(Admin::Users(args)) => admin::users(args, context),
-        Command::Admin(Admin::Sessions(args)) => admin::sessions(args, context),
-        Command::Admin(Admin::Revoke(args)) => admin::revoke::run(args, context),
-        Command::Admin(Admin::Drain(args)) => admin::drain::run(args, context),
-        Command::Admin(Admin::Audit(args)) => admin::audit::run(args, context),
-        Command::Admin(Admin::Reload(args)) => admin::reload(args, context),
+        Command::Admin(command) => admin::run(command, context),
         Command::Completions(args) => completions::run(args, context),
         Command::GenerateMan(args) => man::run(args, context),
     };
@@ -59,12 +54,7 @@ pub(crate) fn as_json(command: &Command) -> bool {
         Command::Account(command) => account::as_json(command),
         Command::Issuer(Issuer::List(args)) => args.json,
         Command::Issuer(Issuer::Show(args)) => args.json,
-        Command::Admin(Admin::Users(args) | Admin::Sessions(args) | Admin::Reload(args)) => {
-            args.json
-        }
-        Command::Admin(Admin::Revoke(args)) => args.json,
-        Command::Admin(Admin::Drain(args)) => args.json,
-        Command::Admin(Admin::Audit(args)) => args.json,
+        Command::Admin(command) => admin::as_json(command),
         Command::Run(_) | Command::Completions(_) | Command::GenerateMan(_) => false,
     }
 }

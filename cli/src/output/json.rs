@@ -3,8 +3,8 @@
 
 use iamd_protocol::bus::{
     AccountInfo, AccountSecrets, ChangeReply, DrainInfo, Finding, IssuerInfo, LoginInfo,
-    LogoutReply, RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply,
-    UserInfo,
+    LogoutReply, PasswordFlowInfo, PasswordFlowReply, PolicyCheck, PolicyLine, PolicyProblem,
+    RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply, UserInfo,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -167,6 +167,39 @@ pub(crate) fn revocation(reply: &RevokeReply) -> Value {
     })
 }
 
+/// What is on disk of the site's rules.
+pub(crate) fn policy_check(check: &PolicyCheck) -> Value {
+    let problem = |problem: &PolicyProblem| {
+        json!({
+            "message": problem.message,
+            "file": problem.file,
+            "line": problem.line,
+            "key": problem.key,
+            "text": problem.text,
+        })
+    };
+    json!({
+        "good": check.good,
+        "in_force": check.in_force,
+        "problems": check.problems.iter().map(problem).collect::<Vec<_>>(),
+        "warnings": check.warnings,
+        "files": check.files,
+        "lines": check.lines.iter().map(policy_line).collect::<Vec<_>>(),
+    })
+}
+
+/// What holds for somebody.
+pub(crate) fn policy_line(line: &PolicyLine) -> Value {
+    json!({
+        "for": line.whom,
+        "key": line.key,
+        "values": line.values,
+        "text": line.text,
+        "decided_by": line.decided_by,
+        "in_doubt": line.in_doubt,
+    })
+}
+
 /// Whether the node takes new sign-ins.
 pub(crate) fn drain(info: &DrainInfo) -> Value {
     json!({
@@ -188,6 +221,30 @@ pub(crate) fn session(session: &SessionInfo) -> Value {
         "rhost": session.rhost,
         "pid": session.pid,
         "since": session.since,
+    })
+}
+
+/// A client that users may sign in with by password.
+pub(crate) fn password_flow(flow: &PasswordFlowInfo) -> Value {
+    json!({
+        "issuer": flow.issuer,
+        "issuer_name": flow.issuer_name,
+        "client": flow.client,
+        "enabled_by": flow.enabled_by,
+        "enabled_by_user": flow.enabled_by_user,
+        "enabled_at": flow.enabled_at,
+        "problem": flow.problem,
+    })
+}
+
+/// What became of a change of the password flow.
+pub(crate) fn password_flow_change(reply: &PasswordFlowReply) -> Value {
+    json!({
+        "issuer": reply.issuer,
+        "client": reply.client,
+        "enabled": reply.enabled,
+        "at_issuer": reply.at_issuer,
+        "remarks": reply.remarks,
     })
 }
 

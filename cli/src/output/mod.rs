@@ -45,6 +45,11 @@ impl Output {
         self.out.line(&serde_json::to_string(value).unwrap_or_default());
     }
 
+    /// Prints a line of the product.
+    pub(crate) fn line(&mut self, line: &str) {
+        self.out.line(line);
+    }
+
     /// Tells the user something on standard error, at the width of the terminal.
     pub(crate) fn tell(&mut self, sentence: &str) {
         let text = text::wrap(sentence, self.err.columns());

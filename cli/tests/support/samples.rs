@@ -3,9 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, RemoveReply,
-    RevokeReply, RevokedInfo, SessionInfo, StatusReply, TokenReply, UserInfo, client, login_state,
-    state,
+    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, PolicyCheck,
+    PolicyLine, PolicyProblem, RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply,
+    TokenReply, UserInfo, client, login_state, state,
 };
 
 use super::Script;
@@ -132,6 +132,7 @@ pub(crate) fn failed(base: u64, error: &str, message: &str) -> LoginInfo {
 pub(crate) fn script(base: u64) -> Script {
     Script {
         token: token(base),
+        policy: policy(),
         accounts: accounts(base),
         issuers: vec![
             IssuerInfo {
@@ -235,5 +236,61 @@ fn revoked(uid: u32, user: &str, account: &str, result: &str, remark: Option<&st
         issuer: format!("https://{account}.example.org/"),
         result: result.into(),
         remark: remark.map(str::to_owned),
+    }
+}
+
+/// What the rules of a site come to, one of them for a group that nobody knows.
+pub(crate) fn policy() -> PolicyCheck {
+    let line = |whom: &str, key: &str, values: &[&str], text: &str, by: &str| PolicyLine {
+        whom: whom.into(),
+        key: key.into(),
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+        text: text.into(),
+        decided_by: vec![by.into()],
+        in_doubt: Vec::new(),
+    };
+    let rules = "/etc/iamd/policy.d/10-groups.toml";
+    let mut lines = vec![
+        line(
+            "everybody whom no rule is for",
+            "accounts",
+            &["16"],
+            "may have 16 accounts",
+            "default of limits.accounts",
+        ),
+        line("@cms", "issuers", &["+cms"], "may also use the issuers cms", &format!("{rules}:3")),
+        line("alice", "accounts", &["2"], "may have 2 accounts", &format!("{rules}:7")),
+    ];
+    lines[1].in_doubt = vec![format!("{rules}:3 (@cms)")];
+    PolicyCheck {
+        good: true,
+        in_force: Some(false),
+        warnings: vec![format!("{rules}:3: the name service knows no group cms now")],
+        files: vec![rules.into()],
+        lines,
+        problems: Vec::new(),
+    }
+}
+
+/// Two mistakes.
+pub(crate) fn bad_policy() -> PolicyCheck {
+    let problem = |file: &str, line: Option<u32>, key: Option<&str>, text: &str| PolicyProblem {
+        message: match (line, key) {
+            (Some(line), Some(key)) => format!("{file}:{line}: {key}: {text}"),
+            _ => format!("{file}: {text}"),
+        },
+        file: file.into(),
+        line,
+        key: key.map(str::to_owned),
+        text: text.into(),
+    };
+    let contradicts = "contradicts /etc/iamd/policy.d/10.toml:3 for @cms; give one of the two rules \
+                       a higher priority, or both the same answer";
+    PolicyCheck {
+        problems: vec![
+            problem("/etc/iamd/policy.d/20.toml", Some(3), Some("rule.logins"), contradicts),
+            problem("/etc/iamd/policy.d/30.toml", None, None, "cannot be read: Permission denied"),
+        ],
+        ..PolicyCheck::default()
     }
 }

@@ -1,15 +1,17 @@
 //! A daemon that answers what the test's script says, over a real bus.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, ChangeReply, DrainInfo, DrainOptions, EditOptions,
-    Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME, PATH, RemoveOptions,
-    RemoveReply, RevokeOptions, RevokeReply, SessionInfo, StatusReply, TokenOptions, TokenReply,
+    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, DrainInfo,
+    DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME,
+    PATH, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
+    RekeyOptions, RekeyState, RemoveOptions, RemoveReply, RestoreOptions, RestoreReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatusReply, StoreReport, TokenOptions, TokenReply,
     UnlockOptions, UserInfo,
 };
 use zbus::message::{Header, Message};
@@ -27,13 +29,25 @@ pub(crate) struct Script {
     pub(crate) findings: Vec<Finding>,
     pub(crate) users: Vec<UserInfo>,
     pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) password_flows: Vec<PasswordFlowInfo>,
+    /// The answer to what changes one of them.
+    pub(crate) password_flow: PasswordFlowReply,
+    /// What a password that came is answered with; without one, that it is needed.
+    pub(crate) password_login: LoginInfo,
     pub(crate) revocation: RevokeReply,
     pub(crate) drain: DrainInfo,
+    pub(crate) policy: PolicyCheck,
     pub(crate) status: StatusReply,
     pub(crate) logout: LogoutReply,
     pub(crate) change: ChangeReply,
     pub(crate) removal: RemoveReply,
     pub(crate) secrets: AccountSecrets,
+    pub(crate) store: StoreReport,
+    /// The answer to `Rekey`, then what `RekeyProgress` says; the last one again and again.
+    pub(crate) rekey: VecDeque<RekeyState>,
+    /// What `Backup` writes, and says of it.
+    pub(crate) backup: (Vec<u8>, BackupReply),
+    pub(crate) restore: RestoreReply,
     /// What an issuer says it offers, when it is asked alone.
     pub(crate) offered: Option<Vec<String>>,
     /// The answer to `Login`; then what `LoginState` says, each after so long. When they are
@@ -192,6 +206,23 @@ impl Accounts {
         Ok(self.0.read(|script| script.login.clone()))
     }
 
+    async fn login_with_password(
+        &self,
+        account: &str,
+        options: LoginOptions,
+        user_name: &str,
+        secrets: BTreeMap<String, OwnedFd>,
+    ) -> Result<LoginInfo, Scripted> {
+        let secrets: Vec<_> = secrets.into_iter().map(|(name, fd)| (name, read(fd))).collect();
+        let asks = secrets.is_empty();
+        let args = format!("{account:?}, {options:?}, {user_name:?}, {secrets:?}");
+        let method = if asks { "LoginWithoutPassword" } else { "LoginWithPassword" };
+        self.0.called(method, args).await?;
+        let login = self.0.read(|script| script.password_login.clone());
+        let state = if asks { "password-needed".to_owned() } else { login.state.clone() };
+        Ok(LoginInfo { state, ..login })
+    }
+
     async fn login_state(&self, account: &str, wait_ms: u32) -> Result<LoginInfo, Scripted> {
         self.0.called("LoginState", format!("{account:?}, {wait_ms}")).await?;
         let next = self.0.read(|script| script.states.pop_front());
@@ -330,6 +361,28 @@ impl Admin {
         Ok(self.0.read(|script| script.sessions.clone()))
     }
 
+    async fn password_flows(&self) -> Result<Vec<PasswordFlowInfo>, Scripted> {
+        self.0.called("PasswordFlows", String::new()).await?;
+        Ok(self.0.read(|script| script.password_flows.clone()))
+    }
+
+    async fn enable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+    ) -> Result<PasswordFlowReply, Scripted> {
+        self.0.called("EnablePasswordFlow", format!("{options:?}")).await?;
+        Ok(self.0.read(|script| script.password_flow.clone()))
+    }
+
+    async fn disable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+    ) -> Result<PasswordFlowReply, Scripted> {
+        self.0.called("DisablePasswordFlow", format!("{options:?}")).await?;
+        let reply = self.0.read(|script| script.password_flow.clone());
+        Ok(PasswordFlowReply { enabled: false, ..reply })
+    }
+
     async fn revoke(&self, options: RevokeOptions) -> Result<RevokeReply, Scripted> {
         self.0.called("Revoke", format!("{options:?}")).await?;
         let mut reply = self.0.read(|script| script.revocation.clone());
@@ -362,6 +415,70 @@ impl Admin {
         self.0.called("Drain", String::new()).await?;
         Ok(self.0.read(|script| script.drain.clone()))
     }
+
+    async fn check_policy(&self) -> Result<PolicyCheck, Scripted> {
+        self.0.called("CheckPolicy", String::new()).await?;
+        Ok(self.0.read(|script| script.policy.clone()))
+    }
+
+    async fn explain_policy(&self, user: &str) -> Result<Vec<PolicyLine>, Scripted> {
+        self.0.called("ExplainPolicy", format!("{user:?}")).await?;
+        Ok(self.0.read(|script| script.policy.lines.clone()))
+    }
+    async fn rekey(&self, options: RekeyOptions) -> Result<RekeyState, Scripted> {
+        self.0.called("Rekey", format!("{options:?}")).await?;
+        Ok(self.0.read(Script::next_rekey))
+    }
+
+    async fn rekey_progress(&self) -> Result<RekeyState, Scripted> {
+        self.0.called("RekeyProgress", String::new()).await?;
+        Ok(self.0.read(Script::next_rekey))
+    }
+
+    async fn backup(
+        &self,
+        options: BackupOptions,
+        descriptors: BTreeMap<String, OwnedFd>,
+    ) -> Result<BackupReply, Scripted> {
+        let (data, passphrase) = both(descriptors);
+        self.0.called("Backup", format!("{options:?}, {:?}", read(passphrase))).await?;
+        let (bytes, reply) = self.0.read(|script| script.backup.clone());
+        let mut data = std::fs::File::from(std::os::fd::OwnedFd::from(data));
+        // Who went away does not read it.
+        let _ = data.write_all(&bytes);
+        Ok(reply)
+    }
+
+    async fn restore(
+        &self,
+        options: RestoreOptions,
+        descriptors: BTreeMap<String, OwnedFd>,
+    ) -> Result<RestoreReply, Scripted> {
+        let (data, passphrase) = both(descriptors);
+        let args = format!("{options:?}, {:?}, {:?}", read(passphrase), read(data));
+        self.0.called("Restore", args).await?;
+        Ok(self.0.read(|script| script.restore.clone()))
+    }
+
+    async fn check_store(&self) -> Result<StoreReport, Scripted> {
+        self.0.called("CheckStore", String::new()).await?;
+        Ok(self.0.read(|script| script.store.clone()))
+    }
+}
+
+impl Script {
+    fn next_rekey(&mut self) -> RekeyState {
+        match self.rekey.len() {
+            0 => RekeyState::default(),
+            1 => self.rekey[0].clone(),
+            _ => self.rekey.pop_front().unwrap_or_default(),
+        }
+    }
+}
+
+fn both(mut descriptors: BTreeMap<String, OwnedFd>) -> (OwnedFd, OwnedFd) {
+    let mut take = |name: &str| descriptors.remove(name).expect(name);
+    (take("data"), take("passphrase"))
 }
 
 /// What comes out of a pipe.

@@ -7,6 +7,8 @@ mod guard;
 pub mod identity_rule;
 mod issuer_profile;
 mod names;
+mod password_flow;
+mod pending_login;
 pub mod ports;
 mod record;
 mod scope;
@@ -20,10 +22,13 @@ pub use issuer_profile::{
     AudienceParameter, ClientPolicy, Dialect, FixedClient, IssuerProfile, Overrides,
 };
 pub use names::{AccountKey, AccountName, NameError, Owner};
+pub use password_flow::{PASSWORD_GRANT, PasswordFlow};
+pub use pending_login::PendingLogin;
 pub use record::{
     AccessToken, ClientAuth, ClientOwner, ClientRecord, Record, Rotation, Settings, Subject,
 };
 pub(crate) use scope::is_steering;
 pub use scope::{AudienceSet, ScopeError, ScopeSet};
+pub(crate) use scope_path::covers as scope_covers;
 pub use state::{Event, State};
 pub use time::UnixTime;

@@ -176,6 +176,14 @@ impl ClientOwner {
         matches!(self, Self::User(_)) || self.is_of_one_account()
     }
 
+    /// The user whose it is.
+    pub const fn uid(&self) -> Option<u32> {
+        match self {
+            Self::User(uid) | Self::Own(uid, _) | Self::Given(uid, _) => Some(*uid),
+            Self::Site | Self::Fixed | Self::Public => None,
+        }
+    }
+
     /// Whose it is when its account is called `name`.
     #[must_use]
     pub fn renamed(&self, name: &AccountName) -> Self {
@@ -237,10 +245,20 @@ pub struct ClientRecord {
 }
 
 impl ClientRecord {
-    /// Whether this user may use it: one of an earlier user of the same uid is nobody's
-    /// (requirement 54).
+    /// Whether this user may use it: one of an earlier user of the same uid is nobody's, and so is
+    /// one of a uid that does not say whose it was (requirement 54).
     pub fn is_for(&self, user: &str) -> bool {
-        self.user.as_deref().is_none_or(|mine| mine == user)
+        match &self.user {
+            Some(mine) => mine == user,
+            None => !self.owner.is_of_a_user(),
+        }
+    }
+
+    /// Whether it is the one that this account signed in with: the account's record, which says
+    /// whose it is, says so for a client that does not.
+    pub fn is_of(&self, record: &Record) -> bool {
+        let named = record.client_id.as_ref() == Some(&self.client_id);
+        self.is_for(&record.owner.user) || (self.user.is_none() && named)
     }
 }
 
@@ -253,7 +271,7 @@ pub struct Settings {
     pub default_account: Option<AccountName>,
 }
 
-fn expose<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn expose<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(secret.expose_secret())
 }
 

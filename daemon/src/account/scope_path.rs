@@ -49,7 +49,7 @@ pub(super) fn normalised(scope: &str) -> Result<String, PathError> {
 
 /// Whether who was granted `granted` may do what `asked` says: the same scope, or a path below
 /// that one. `/foo` covers `/foo/bar` and not `/foobar`.
-pub(super) fn covers(granted: &str, asked: &str) -> bool {
+pub(crate) fn covers(granted: &str, asked: &str) -> bool {
     if granted == asked {
         return true;
     }

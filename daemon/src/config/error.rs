@@ -94,7 +94,8 @@ fn printable(text: &str) -> String {
     line
 }
 
-fn line_of(source: &str, at: usize) -> usize {
+/// The line of a byte offset, from 1.
+pub(super) fn line_of(source: &str, at: usize) -> usize {
     source.as_bytes()[..at.min(source.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 

@@ -1,9 +1,12 @@
 //! `iamd.toml`: every key with its default and its bounds, and how they become a [`Config`].
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
-    Config, Limits, Login, PolicyRules, Problem, SessionRules, StoreKind, TokenRules, Users,
+    Config, Limits, Login, Problem, SessionRules, Sources, StoreKind, TokenRules, Users, policy,
     reader::{self, Table},
 };
 use crate::account::IssuerProfile;
@@ -13,47 +16,58 @@ const ANSWER_MOST: Duration = Duration::from_millis(1900);
 
 /// The configuration that `text` describes. An issuer without a profile has a file with mistakes.
 pub(super) fn build(
-    path: &Path,
+    sources: &Sources,
     text: &str,
     issuers: BTreeMap<String, Option<IssuerProfile>>,
     problems: &mut Vec<Problem>,
 ) -> Config {
-    reader::read(path, text, problems, |file| {
-        let (issuers, default_issuer, custom_issuers) =
-            file.table("issuers", |table| pick_issuers(table, issuers));
+    let names: Vec<String> = issuers.keys().cloned().collect();
+    let mut config = reader::read(&sources.file, text, problems, |file| {
+        let (allowed, default_issuer, custom_issuers) =
+            file.table("issuers", |table| pick_issuers(table, &names));
+        let mut policy = file.table("policy", |table| policy::site_wide(table, &names));
+        policy.issuers = allowed;
+        let (site_name, site_contact) = file
+            .table("site", |site| (site.checked("name", shown), site.checked("contact", shown)));
         Config {
-            site_name: file.table("site", |site| site.checked("name", site_name)),
+            site_name,
+            site_contact,
             users: file.table("users", users),
-            policy: file.table("policy", policy),
+            policy,
             login: file.table("login", login),
             tokens: file.table("tokens", tokens),
             sessions: file.table("sessions", sessions),
             limits: file.table("limits", limits),
             store: file.table("store", store),
             log_filter: file.table("log", log_filter),
-            issuers,
+            issuers: BTreeMap::new(),
             default_issuer,
             custom_issuers,
         }
-    })
+    });
+    config.policy.written = policy::places(&sources.file, text);
+    policy::add_files(&mut config.policy, &sources.policy, &names, problems);
+    let of_use = |(name, profile): (String, Option<IssuerProfile>)| {
+        let profile = profile.filter(|_| config.policy.mentions_issuer(&name))?;
+        Some((name, profile))
+    };
+    config.issuers = issuers.into_iter().filter_map(of_use).collect();
+    config
 }
 
-fn site_name(name: String) -> Result<String, &'static str> {
+fn shown(name: String) -> Result<String, &'static str> {
     let fits = |c: char| c.is_ascii_graphic() || c == ' ';
     match !name.is_empty() && name.chars().all(fits) {
         true => Ok(name),
-        false => Err("must be printable ASCII, it is shown at every login"),
+        false => Err("must be printable ASCII, it is shown to users"),
     }
 }
 
-type Picked = (BTreeMap<String, IssuerProfile>, Option<String>, bool);
+type Picked = (Option<BTreeSet<String>>, Option<String>, bool);
 
-fn pick_issuers(
-    table: &mut Table<'_, '_>,
-    mut issuers: BTreeMap<String, Option<IssuerProfile>>,
-) -> Picked {
-    let names = |issuers: &BTreeMap<String, _>| issuers.keys().cloned().collect::<Vec<_>>();
-    let known = names(&issuers);
+/// The issuers that are allowed where no rule says otherwise, the default one, and whether there
+/// may be others.
+fn pick_issuers(table: &mut Table<'_, '_>, known: &[String]) -> Picked {
     let allowed = table.each("allow", |name: String| match known.contains(&name) {
         true => Ok(name),
         false => {
@@ -61,20 +75,22 @@ fn pick_issuers(
             Err(format!("{name}: no issuer file of that name; there are: {known}"))
         }
     });
-    if let Some(allowed) = allowed {
-        issuers.retain(|name, _| allowed.contains(name));
-    }
-    let default = table.checked("default", |name: String| match issuers.contains_key(&name) {
+    let allowed: Option<BTreeSet<String>> = allowed.map(|names| names.into_iter().collect());
+    let is_there = |name: &String| match &allowed {
+        Some(allowed) => allowed.contains(name),
+        None => known.contains(name),
+    };
+    let default = table.checked("default", |name: String| match is_there(&name) {
         true => Ok(name),
         false => {
-            let (name, known) = (quoted(&name), names(&issuers).join(", "));
-            Err(format!("{name} is not among the issuers there are: {known}"))
+            let all: Vec<&str> =
+                known.iter().filter(|name| is_there(name)).map(String::as_str).collect();
+            let name = quoted(&name);
+            Err(format!("{name} is not among the issuers there are: {}", all.join(", ")))
         }
     });
     let custom = table.get("custom").unwrap_or(false);
-    let issuers =
-        issuers.into_iter().filter_map(|(name, profile)| Some((name, profile?))).collect();
-    (issuers, default, custom)
+    (allowed, default, custom)
 }
 
 fn users(table: &mut Table<'_, '_>) -> Users {
@@ -89,17 +105,6 @@ fn users(table: &mut Table<'_, '_>) -> Users {
             .unwrap_or_else(|| iamd_protocol::pam::DEFAULT_SERVICES.map(str::to_owned).to_vec()),
         own_clients: table.get("own_clients").unwrap_or(true),
     }
-}
-
-fn policy(table: &mut Table<'_, '_>) -> PolicyRules {
-    let show_secrets = table.each("show_secrets", |who: String| {
-        let name = who.trim_start_matches('@');
-        match name.is_empty() || name.contains([' ', ':', '/', '@']) {
-            true => Err("must be a user's name, or @ and a group's"),
-            false => Ok(who),
-        }
-    });
-    PolicyRules { show_secrets: show_secrets.unwrap_or_default() }
 }
 
 fn login(table: &mut Table<'_, '_>) -> Login {

@@ -35,6 +35,7 @@ impl Site {
             file: at("iamd.toml"),
             issuers: at("issuers.d"),
             shipped_issuers: at("none"),
+            policy: at("policy.d"),
         };
         let prefix = format!("{}/", self.0.path().display());
         Config::load(&sources).map_err(|error| error.to_string().replace(&prefix, ""))

@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod identity;
 mod issuers;
+pub mod policy;
 mod reader;
 mod values;
 
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use error::{ConfigError, Problem};
+pub use policy::PolicyRules;
 
 use crate::account::IssuerProfile;
 
@@ -32,6 +34,8 @@ pub struct Sources {
     pub issuers: PathBuf,
     /// The shipped issuer files; one of the site's of the same name hides the shipped one.
     pub shipped_issuers: PathBuf,
+    /// The site's rules.
+    pub policy: PathBuf,
 }
 
 impl Sources {
@@ -42,6 +46,7 @@ impl Sources {
             file: paths::CONFIG_FILE.into(),
             issuers: paths::ISSUERS_DIR.into(),
             shipped_issuers: paths::SHIPPED_ISSUERS_DIR.into(),
+            policy: paths::POLICY_DIR.into(),
         }
     }
 }
@@ -51,9 +56,11 @@ impl Sources {
 pub struct Config {
     /// The name of the cluster in notices and client names; the host name where none is given.
     pub site_name: Option<String>,
+    /// Whom users ask who are refused something: an address of mail, a URL, a room.
+    pub site_contact: Option<String>,
     /// Whom sessions and accounts are for.
     pub users: Users,
-    /// What users may do that not every site wants.
+    /// What which users may do, beside what holds for all.
     pub policy: PolicyRules,
     /// Logins.
     pub login: Login,
@@ -67,11 +74,11 @@ pub struct Config {
     pub store: StoreKind,
     /// The filter of log records, in the form of the environment filter of tracing.
     pub log_filter: String,
-    /// The issuers the site allows, by short name.
+    /// The issuers that the site allows to anybody, by short name.
     pub issuers: BTreeMap<String, IssuerProfile>,
     /// The one used when none is named.
     pub default_issuer: Option<String>,
-    /// Whether users may name issuers that are not listed.
+    /// Whether users may name issuers that are not listed, where no rule says otherwise.
     pub custom_issuers: bool,
 }
 
@@ -85,13 +92,6 @@ pub struct Users {
     /// Whether accounts may have clients of their own: registered for one account, or brought by
     /// the user.
     pub own_clients: bool,
-}
-
-/// What users may do that not every site wants.
-#[derive(Debug, Clone, Default)]
-pub struct PolicyRules {
-    /// Who may see the secrets of their own accounts: user names, and groups with `@`.
-    pub show_secrets: Vec<String>,
 }
 
 /// Logins.
@@ -168,7 +168,7 @@ impl Config {
                 String::new()
             }
         };
-        let config = file::build(&sources.file, &text, profiles, &mut problems);
+        let config = file::build(sources, &text, profiles, &mut problems);
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 

@@ -19,6 +19,7 @@ use toml::{
 
 use super::{
     Problem,
+    error::line_of,
     values::{Span, shown},
 };
 
@@ -62,13 +63,15 @@ struct Notes<'t> {
 pub(super) struct Table<'n, 't> {
     notes: &'n mut Notes<'t>,
     name: String,
+    /// Where it begins, for one of several of its name.
+    begins: Option<Range<usize>>,
     values: DeTable<'t>,
     asked: Vec<(&'static str, Option<Range<usize>>)>,
 }
 
 impl<'n, 't> Table<'n, 't> {
     fn new(notes: &'n mut Notes<'t>, name: String, values: DeTable<'t>) -> Self {
-        Self { notes, name, values, asked: Vec::new() }
+        Self { notes, name, begins: None, values, asked: Vec::new() }
     }
 
     /// The value of `key`; `None` where it is absent or wrong.
@@ -169,11 +172,112 @@ impl<'n, 't> Table<'n, 't> {
         Some(self.inner(key, values, read))
     }
 
+    /// What `read` makes of each of the tables `[[key]]`.
+    pub(super) fn tables<R>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Table<'_, 't>) -> R,
+    ) -> Vec<R> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let elements = match value.into_inner() {
+            DeValue::Array(elements) => elements,
+            _ => {
+                self.complain(key, format!("each begins with a line [[{}]]", self.full(key)));
+                return Vec::new();
+            }
+        };
+        let mut all = Vec::new();
+        for element in elements {
+            let span = element.span();
+            let DeValue::Table(values) = element.into_inner() else {
+                let text = format!("each begins with a line [[{}]]", self.full(key));
+                self.note(key, Some(span), text);
+                continue;
+            };
+            let name = self.full(key);
+            let mut table = Table::new(&mut *self.notes, name, values);
+            table.begins = Some(span);
+            all.push(read(&mut table));
+            table.name_the_unknown();
+        }
+        all
+    }
+
+    /// The texts of the list `key`, each with its line; `None` where one is wrong.
+    pub(super) fn each_text<U, E: Display>(
+        &mut self,
+        key: &'static str,
+        convert: impl FnMut(&str) -> Result<U, E>,
+    ) -> Option<Vec<(U, usize)>> {
+        self.texts(key, false, convert)
+    }
+
+    /// The texts of the list `key`, or the one that stands there without a list; each with its
+    /// line.
+    pub(super) fn one_or_each<U, E: Display>(
+        &mut self,
+        key: &'static str,
+        convert: impl FnMut(&str) -> Result<U, E>,
+    ) -> Option<Vec<(U, usize)>> {
+        self.texts(key, true, convert)
+    }
+
+    fn texts<U, E: Display>(
+        &mut self,
+        key: &'static str,
+        one_will_do: bool,
+        mut convert: impl FnMut(&str) -> Result<U, E>,
+    ) -> Option<Vec<(U, usize)>> {
+        let value = self.take(key)?;
+        let elements = match value.get_ref() {
+            DeValue::Array(elements) => elements.iter().collect::<Vec<_>>(),
+            other if !one_will_do => {
+                self.complain(key, format!("must be a list in [ ], not {}", kind(other)));
+                return None;
+            }
+            _ => vec![&value],
+        };
+        let count = elements.len();
+        let mut all = Vec::with_capacity(count);
+        for element in elements {
+            let converted = match element.get_ref().as_str() {
+                Some(text) => convert(text).map_err(|error| error.to_string()),
+                None => Err(format!("must be text in quotes, not {}", kind(element.get_ref()))),
+            };
+            match converted {
+                Ok(value) => all.push((value, line_of(self.notes.text, element.span().start))),
+                Err(error) => self.note(key, Some(element.span()), error),
+            }
+        }
+        (all.len() == count).then_some(all)
+    }
+
+    /// Whether `key` stands there, to whatever purpose.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// Whether every key was asked for.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The line of a key that was asked for and stands there.
+    pub(super) fn line(&self, key: &str) -> Option<usize> {
+        let (_, span) = self.asked.iter().find(|(asked, _)| *asked == key)?;
+        Some(line_of(self.notes.text, span.as_ref()?.start))
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        self.notes.path
+    }
+
     /// Says that `key` is missing where it is.
     pub(super) fn require(&mut self, key: &'static str) {
         let absent = self.asked.iter().any(|(asked, span)| *asked == key && span.is_none());
         if absent && self.notes.whole {
-            self.note(key, None, "is missing".into());
+            self.note(key, self.begins.clone(), "is missing".into());
         }
     }
 

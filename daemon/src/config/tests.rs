@@ -6,14 +6,14 @@ use super::*;
 
 const WLCG: &str = "name = \"wlcg\"\nurl = \"https://wlcg.example/\"\nscopes = [\"openid\"]\n";
 
-struct Site {
-    dir: tempfile::TempDir,
+pub(super) struct Site {
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Site {
-    fn new(main: &str) -> Self {
+    pub(super) fn new(main: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for sub in ["site", "shipped"] {
+        for sub in ["site", "shipped", "policy.d"] {
             fs::create_dir(dir.path().join(sub)).unwrap();
         }
         fs::write(dir.path().join("iamd.toml"), main).unwrap();
@@ -21,17 +21,22 @@ impl Site {
         site.issuer("shipped/wlcg.toml", WLCG)
     }
 
-    fn issuer(self, path: &str, text: &str) -> Self {
+    pub(super) fn issuer(self, path: &str, text: &str) -> Self {
         fs::write(self.dir.path().join(path), text).unwrap();
         self
     }
 
     fn sources(&self) -> Sources {
         let at = |name: &str| -> PathBuf { self.dir.path().join(name) };
-        Sources { file: at("iamd.toml"), issuers: at("site"), shipped_issuers: at("shipped") }
+        Sources {
+            file: at("iamd.toml"),
+            issuers: at("site"),
+            shipped_issuers: at("shipped"),
+            policy: at("policy.d"),
+        }
     }
 
-    fn load(&self) -> Result<Config, String> {
+    pub(super) fn load(&self) -> Result<Config, String> {
         let prefix = format!("{}/", self.dir.path().display());
         Config::load(&self.sources()).map_err(|error| error.to_string().replace(&prefix, ""))
     }
@@ -321,20 +326,51 @@ fn the_shipped_configuration_and_issuer_files_are_good() {
             file,
             issuers: dir.path().join("none"),
             shipped_issuers: dist.join("issuers.d"),
+            policy: dir.path().join("none"),
         };
         let config = Config::load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert!(config.issuers.contains_key("wlcg"));
     }
 }
 
+/// The example of rules, with every line of it switched on.
+#[test]
+fn the_shipped_example_of_rules_is_good_and_names_every_key() {
+    let dist = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist");
+    let shipped = fs::read_to_string(dist.join("etc/policy.toml")).unwrap();
+    let switched_on = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => {
+            rest.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let rules: String = shipped.lines().map(|line| switched_on(line) + "\n").collect();
+    let cms = WLCG.replace("wlcg", "cms");
+    let config = Site::new("")
+        .issuer("shipped/cms.toml", &cms)
+        .issuer("policy.d/example.toml", &rules)
+        .load()
+        .unwrap();
+    let named: std::collections::BTreeSet<_> =
+        config.policy.clauses.iter().map(|clause| clause.key).collect();
+    assert_eq!(named.len(), policy::Key::ALL.len(), "{named:?}");
+}
+
 proptest::proptest! {
     /// Whatever a file holds: no panic, and a complaint is a line that a terminal can show.
     #[test]
     fn any_text_is_a_configuration_or_a_list_of_mistakes(
-        text in "(\\PC|\\[limits\\]|\\[users\\]|accounts|services| = |[\\[\\]{}\"'.,=0-9\\n\\r\\t\u{1b}]){0,40}",
+        text in "(\\PC|\\[\\[policy.rule\\]\\]\n|for|scopes|\\[limits\\]|\\[users\\]|accounts|services| = |[\\[\\]{}\"'.,=0-9\\n\\r\\t\u{1b}]){0,40}",
     ) {
         let mut problems = Vec::new();
-        file::build(Path::new("iamd.toml"), &text, BTreeMap::new(), &mut problems);
+        let none = PathBuf::from("none");
+        let sources = Sources {
+            file: "iamd.toml".into(),
+            issuers: none.clone(),
+            shipped_issuers: none.clone(),
+            policy: none,
+        };
+        file::build(&sources, &text, BTreeMap::new(), &mut problems);
         for problem in problems {
             let shown = problem.to_string();
             proptest::prop_assert!(shown.starts_with("iamd.toml"), "{}", shown);

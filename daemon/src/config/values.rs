@@ -38,7 +38,8 @@ pub(super) fn shown(duration: Duration) -> String {
     }
 }
 
-fn parse(text: &str) -> Option<Duration> {
+/// The duration that is written so.
+pub(super) fn parse(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = text[..digits].parse().ok()?;
     let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);

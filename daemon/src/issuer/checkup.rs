@@ -12,6 +12,7 @@ use super::{
     error::ErrorReply,
     form::Form,
     http::{Ask, Reply},
+    lane::Lane,
     redact::Redactor,
 };
 use crate::account::{
@@ -83,7 +84,7 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        let reply = self.ask(profile, ask, true).await?;
+        let reply = self.ask(profile, ask, Some(Lane::of_secret(refresh_token))).await?;
         if reply.status == 200
             && let Ok(Inspected { active }) = serde_json::from_slice(&reply.body)
         {

@@ -12,6 +12,7 @@ use super::{
     error::ErrorReply,
     form::bearer,
     http::{Ask, Reply},
+    lane::Lane,
     redact::Redactor,
     registration::{left_out, words},
     reply,
@@ -39,7 +40,7 @@ impl IssuerClient {
     ) -> Result<Managed<ClientMetadata>, IssuerError> {
         let (url, authorization) = way(profile, client)?;
         let ask = Ask { authorization, ..Ask::get(&url) };
-        let reply = self.ask(profile, ask, client.owner.is_of_a_user()).await?;
+        let reply = self.ask(profile, ask, Lane::of_users_client(client)).await?;
         Ok(taken(profile, client, &reply, |client, json| {
             let json = json.unwrap_or_default();
             take_metadata(client, &json);
@@ -63,7 +64,7 @@ impl IssuerClient {
             body: Some(("application/json", Bytes::from_owner(zeroize::Zeroizing::new(body)))),
             ..Ask::get(&url)
         };
-        let reply = self.ask(profile, ask, true).await?;
+        let reply = self.ask(profile, ask, Some(Lane::of_client(client))).await?;
         let before = client.scopes.clone();
         Ok(taken(profile, client, &reply, |client, json| {
             // What the answer does not name is as it was asked for.
@@ -82,7 +83,7 @@ impl IssuerClient {
     ) -> Result<Deregistered, IssuerError> {
         let (url, authorization) = way(profile, client)?;
         let ask = Ask { method: Method::DELETE, authorization, ..Ask::get(&url) };
-        let reply = self.ask(profile, ask, client.owner.is_of_a_user()).await?;
+        let reply = self.ask(profile, ask, Lane::of_users_client(client)).await?;
         let error = match reply.status {
             200..=204 => return Ok(Deregistered::Deleted),
             404 | 410 => return Ok(Deregistered::Gone),

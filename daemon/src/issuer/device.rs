@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     IssuerClient, address::is_loopback, classify, error::ErrorReply, form::Form, http::Ask,
-    metadata::need, redact::Redactor, reply, token,
+    lane::Lane, metadata::need, redact::Redactor, reply, token,
 };
 use crate::account::{
     AudienceSet, ClientAuth, ClientRecord, IssuerProfile, ScopeSet,
@@ -77,9 +77,13 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        let tailored = *scopes != profile.scopes || !audiences.is_empty();
-        let tailored = tailored || client.owner.is_of_one_account();
-        let reply = self.ask(profile, ask, tailored).await?;
+        let lane = if client.owner.is_of_one_account() {
+            Some(Lane::of_client(client))
+        } else {
+            let own_words = *scopes != profile.scopes || *audiences != profile.audiences;
+            own_words.then(|| Lane::of_words(client, scopes, audiences))
+        };
+        let reply = self.ask(profile, ask, lane).await?;
         if reply.status == 200
             && let Ok(mut device) = serde_json::from_slice::<DeviceReply>(&reply.body)
             && let Some(device_code) = device.device_code.take().filter(reply::is_sane)

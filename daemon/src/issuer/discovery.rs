@@ -212,7 +212,7 @@ impl IssuerClient {
     }
 
     async fn look(&self, profile: &IssuerProfile, place: &Url) -> Result<Found, IssuerError> {
-        let reply = self.ask(profile, Ask::get(place), false).await?;
+        let reply = self.ask(profile, Ask::get(place), None).await?;
         if reply.status == 200
             && let Ok(document) = serde_json::from_slice::<Document>(&reply.body)
         {

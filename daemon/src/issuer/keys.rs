@@ -63,7 +63,7 @@ impl IssuerClient {
         if let Some(keys) = peer.keys.get(url, self.clock.monotonic(), life) {
             return Some(keys);
         }
-        let reply = self.ask(profile, Ask::get(url), false).await.ok()?;
+        let reply = self.ask(profile, Ask::get(url), None).await.ok()?;
         let set: Value =
             serde_json::from_slice(&reply.body).ok().filter(|_| reply.status == 200)?;
         // One by one: a key of a kind that is not known does not hide the others.

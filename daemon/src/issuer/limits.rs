@@ -3,12 +3,13 @@
 //! comes back must not meet everybody at once.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::lane::{Lane, Lanes};
 use crate::{
     account::ports::{Health, IssuerError},
     clock::Clock,
@@ -57,6 +58,8 @@ pub(super) enum Outcome {
     Answered,
     /// It does not; `Retry-After` where it gave one.
     Failed(Option<Duration>),
+    /// It does not, and that may be for what was in the request: only its lane is held.
+    FailedForLane(Option<Duration>),
     /// Nothing: the request was not sent, or it may have failed by what was in it.
     Nothing,
 }
@@ -118,8 +121,10 @@ impl Breaker {
         self.state = match (outcome, self.state) {
             (Outcome::Answered, _) => Circuit::Closed { failures: 0 },
             // The probe told nothing: the next request is the probe.
-            (Outcome::Nothing, Circuit::Probing { pause }) => Circuit::Open { until: now, pause },
-            (Outcome::Nothing, state) => state,
+            (Outcome::Nothing | Outcome::FailedForLane(_), Circuit::Probing { pause }) => {
+                Circuit::Open { until: now, pause }
+            }
+            (Outcome::Nothing | Outcome::FailedForLane(_), state) => state,
             (Outcome::Failed(Some(wait)), state) => {
                 let until = now + wait.min(self.limits.longest_pause);
                 match state {
@@ -167,6 +172,8 @@ impl Breaker {
 pub(super) struct Gate {
     slots: Semaphore,
     breaker: Mutex<Breaker>,
+    lanes: Mutex<Lanes>,
+    limits: Limits,
     queue_timeout: Duration,
 }
 
@@ -174,6 +181,7 @@ pub(super) struct Gate {
 pub(super) struct Pass<'a> {
     gate: &'a Gate,
     clock: &'a dyn Clock,
+    lane: Option<Lane>,
     outcome: Outcome,
     _slot: SemaphorePermit<'a>,
 }
@@ -183,11 +191,14 @@ impl Gate {
         Self {
             slots: Semaphore::new(limits.concurrent.max(1)),
             breaker: Mutex::new(Breaker::new(limits)),
+            lanes: Mutex::default(),
+            limits,
             queue_timeout: limits.queue_timeout,
         }
     }
 
-    /// Waits for leave to send one request.
+    /// Waits for leave to send one request, in a lane of its own where it brings what may be the
+    /// reason for a refusal.
     ///
     /// # Errors
     /// [`IssuerError::CircuitOpen`] at once; [`IssuerError::Unreachable`] when the queue is long.
@@ -195,6 +206,7 @@ impl Gate {
         &'a self,
         title: &str,
         clock: &'a dyn Clock,
+        lane: Option<Lane>,
     ) -> Result<Pass<'a>, IssuerError> {
         let open = |retry_in| IssuerError::CircuitOpen { issuer: title.to_owned(), retry_in };
         if let Some(pause) = self.with(|breaker| breaker.closed_for(clock.monotonic())) {
@@ -210,12 +222,25 @@ impl Gate {
             slot = self.slots.acquire() => slot.map_err(|_| busy())?,
             () = clock.sleep(self.queue_timeout) => return Err(busy()),
         };
-        self.with(|breaker| breaker.admit(clock.monotonic())).map_err(open)?;
-        Ok(Pass { gate: self, clock, outcome: Outcome::Nothing, _slot: slot })
+        let now = clock.monotonic();
+        if let Some(lane) = &lane {
+            self.lanes().admit(lane, now).map_err(open)?;
+        }
+        if let Err(pause) = self.with(|breaker| breaker.admit(now)) {
+            if let Some(lane) = &lane {
+                self.lanes().take(lane, Outcome::Nothing, now, self.limits);
+            }
+            return Err(open(pause));
+        }
+        Ok(Pass { gate: self, clock, lane, outcome: Outcome::Nothing, _slot: slot })
     }
 
     pub(super) fn health(&self, now: Instant) -> Health {
         self.with(|breaker| breaker.health(now))
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Breaker) -> T) -> T {
@@ -233,6 +258,9 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let (outcome, now) = (self.outcome, self.clock.monotonic());
+        if let Some(lane) = &self.lane {
+            self.gate.lanes().take(lane, outcome, now, self.gate.limits);
+        }
         self.gate.with(|breaker| breaker.take(outcome, now));
     }
 }

@@ -3,10 +3,11 @@
 //! before anybody reads it.
 //!
 //! ```text
-//! registration configuration client device token revoke identity userinfo   what is asked and answered
-//!       discovery, metadata, form, jwt, keys      where, and in which words
+//! registration configuration client device token revoke identity userinfo password iam_clients
+//!                                               what is asked and answered
+//!       discovery, metadata, form, jwt, keys            where, and in which words
 //!         error, classify, redact                 what a refusal means, and its text
-//!                  limits                         how much, and whether at all
+//!               limits, lane                      how much, and whether at all
 //!        http, address, resolver, trust           the one way out
 //! ```
 
@@ -20,11 +21,14 @@ mod discovery;
 mod error;
 mod form;
 mod http;
+mod iam_clients;
 mod identity;
 mod jwt;
 mod keys;
+mod lane;
 mod limits;
 mod metadata;
+mod password;
 mod redact;
 mod registration;
 mod reply;
@@ -50,6 +54,7 @@ use secrecy::SecretString;
 use self::{
     http::{Ask, Http, Reply},
     identity::Moment,
+    lane::Lane,
     limits::{Gate, Outcome},
     token::Use,
 };
@@ -130,24 +135,26 @@ impl IssuerClient {
         peer
     }
 
-    /// Sends one request within the limits. `tailored`: it carries a user's own words (scopes,
-    /// audiences, a client's name) or is about a client or a token that a user brought, so that a
-    /// 500 may be about those and not about the issuer; one user's request must not open the
+    /// Sends one request within the limits. `lane`: it carries a user's own words (scopes,
+    /// audiences, a client's name) or is about a client or a token that a user brought, so that an
+    /// error may be about those and not about the issuer; one user's request must not open the
     /// circuit for all.
     async fn ask(
         &self,
         profile: &IssuerProfile,
         ask: Ask<'_>,
-        tailored: bool,
+        lane: Option<Lane>,
     ) -> Result<Reply, IssuerError> {
+        let tailored = lane.is_some();
         let peer = self.peer(profile);
-        let pass = peer.gate.enter(&profile.title, self.clock.as_ref()).await?;
+        let pass = peer.gate.enter(&profile.title, self.clock.as_ref(), lane).await?;
         let answer = self.http.send(profile, ask).await;
         if let Ok(reply) = &answer {
             peer.note(reply, self.clock.wall());
         }
         pass.settle(match &answer {
             Ok(reply) => match reply.status {
+                429 | 502..=504 if tailored => Outcome::FailedForLane(reply.retry_after),
                 429 | 502..=504 => Outcome::Failed(reply.retry_after),
                 500.. if tailored => Outcome::Nothing,
                 500.. => Outcome::Failed(reply.retry_after),
@@ -236,16 +243,12 @@ impl Issuers for IssuerClient {
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
-        let own_words = wanted.scopes.is_some() || !wanted.audiences.is_empty();
+        // What the site's file asks for is everybody's.
+        let own_words = wanted.scopes.is_some() || wanted.audiences != issuer.audiences;
         let tailored = own_words || client.owner.is_of_one_account();
-        self.use_refresh_token(
-            issuer,
-            client,
-            refresh_token,
-            wanted,
-            Use { tailored, moment: Moment::Refresh },
-        )
-        .await
+        let lane = tailored.then(|| Lane::of_secret(refresh_token));
+        let usage = Use { lane, moment: Moment::Refresh };
+        self.use_refresh_token(issuer, client, refresh_token, wanted, usage).await
     }
 
     async fn refresh_handed(
@@ -255,14 +258,9 @@ impl Issuers for IssuerClient {
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
-        self.use_refresh_token(
-            issuer,
-            client,
-            refresh_token,
-            wanted,
-            Use { tailored: true, moment: Moment::SignIn },
-        )
-        .await
+        let lane = Some(Lane::of_secret(refresh_token));
+        let usage = Use { lane, moment: Moment::SignIn };
+        self.use_refresh_token(issuer, client, refresh_token, wanted, usage).await
     }
 
     async fn revoke(

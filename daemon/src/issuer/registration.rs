@@ -13,6 +13,7 @@ use super::{
     error::ErrorReply,
     form::bearer,
     http::Ask,
+    lane::Lane,
     metadata::{Metadata, need},
     redact::{Redactor, printable},
     reply, secret_file,
@@ -124,7 +125,7 @@ impl IssuerClient {
             body: Some(("application/json", Bytes::from(body))),
             ..Ask::get(endpoint)
         };
-        let reply = self.ask(profile, ask, owner.is_of_a_user()).await?;
+        let reply = self.ask(profile, ask, Lane::of_owner(owner)).await?;
         // 201 is the standard's, 200 some issuers' (requirement 17).
         if matches!(reply.status, 200 | 201)
             && let Ok(granted) = serde_json::from_slice::<Granted>(&reply.body)

@@ -4,7 +4,8 @@ use reqwest::Method;
 use secrecy::SecretString;
 
 use super::{
-    IssuerClient, error::ErrorReply, form::Form, http::Ask, metadata::need, redact::Redactor,
+    IssuerClient, error::ErrorReply, form::Form, http::Ask, lane::Lane, metadata::need,
+    redact::Redactor,
 };
 use crate::account::{ClientRecord, Dialect, IssuerProfile, ports::IssuerError};
 
@@ -27,7 +28,8 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        let reply = self.ask(profile, ask, client.owner.is_of_one_account()).await?;
+        let lane = client.owner.is_of_one_account().then(|| Lane::of_client(client));
+        let reply = self.ask(profile, ask, lane).await?;
         let secrets = client.client_secret.iter().chain([refresh_token]);
         match (reply.status, metadata.dialect) {
             (200..=299, _) => Ok(()),

@@ -16,6 +16,7 @@ use super::{
     http::{Ask, Reply},
     identity::{Given, Moment},
     jwt,
+    lane::Lane,
     metadata::{Metadata, need},
     redact::{Redactor, printable},
     registration::DEVICE_GRANT,
@@ -32,7 +33,7 @@ const DEFAULT_EXPIRES_IN: Duration = Duration::from_secs(300);
 /// How a refresh token is used.
 pub(super) struct Use {
     /// The request is a user's own (see [`IssuerClient::ask`]).
-    pub(super) tailored: bool,
+    pub(super) lane: Option<Lane>,
     /// Whether somebody signs in with it.
     pub(super) moment: Moment,
 }
@@ -79,12 +80,14 @@ impl IssuerClient {
         // An audience that was given with the device code alone does not reach INDIGO IAM's token.
         form.add_audiences(metadata.audience_parameter, audiences);
         let redactor = Redactor::new(client.client_secret.iter().chain([device_code]));
-        // A poll is one user's, and so may be the reason for a 500.
-        let reply = match self.token_request(profile, &metadata, client, form, true).await {
+        let asked_at = self.clock.wall();
+        // A poll is one user's, and so may be the reason for a failure.
+        let lane = Some(Lane::of_secret(device_code));
+        let reply = match self.token_request(profile, &metadata, client, form, lane).await {
             Ok(reply) => reply,
             Err(error) => return failed_poll(error),
         };
-        let answer = match self.read(profile, &reply, None) {
+        let answer = match self.read(profile, &reply, asked_at, None) {
             Some(Ok((mut tokens, id_token))) => {
                 let given = Given {
                     client_id: &client.client_id,
@@ -102,13 +105,24 @@ impl IssuerClient {
             Some(Err(error)) => PollAnswer::Failed(error),
             None => classify::poll(ErrorReply::read(profile, &reply, &redactor)),
         };
-        if let PollAnswer::Failed(_) = answer
-            && let Some(nobodys) = self.refresh_token_alone(&reply, None)
+        if let PollAnswer::Failed(_) = answer {
+            self.revoke_nobodys(profile, client, &reply).await;
+        }
+        answer
+    }
+
+    /// Revokes the refresh token of an answer that failed: nobody will hold it.
+    pub(super) async fn revoke_nobodys(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        reply: &Reply,
+    ) {
+        if let Some(nobodys) = self.refresh_token_alone(reply, None)
             && let Err(error) = self.revoke_token(profile, client, &nobodys.token).await
         {
             tracing::warn!(issuer = %profile.name, %error, "the refresh token of a sign-in that failed could not be revoked: {error}");
         }
-        answer
     }
 
     pub(super) async fn use_refresh_token(
@@ -135,8 +149,9 @@ impl IssuerClient {
             form.add("scope", &scopes.to_string());
         }
         form.add_audiences(metadata.audience_parameter, &wanted.audiences);
-        let reply = self.token_request(profile, &metadata, client, form, usage.tailored).await?;
-        let error = match self.read(profile, &reply, Some(refresh_token)) {
+        let asked_at = self.clock.wall();
+        let reply = self.token_request(profile, &metadata, client, form, usage.lane).await?;
+        let error = match self.read(profile, &reply, asked_at, Some(refresh_token)) {
             Some(Ok((mut tokens, id_token))) => {
                 let given = Given {
                     client_id: &client.client_id,
@@ -161,13 +176,13 @@ impl IssuerClient {
         Err(RefreshFailure { error, rotated })
     }
 
-    async fn token_request(
+    pub(super) async fn token_request(
         &self,
         profile: &IssuerProfile,
         metadata: &Metadata,
         client: &ClientRecord,
         mut form: Form,
-        tailored: bool,
+        lane: Option<Lane>,
     ) -> Result<Reply, IssuerError> {
         let endpoint = need(profile, &metadata.token, "token", "token")?;
         let authorization = form.authenticate(client);
@@ -177,14 +192,15 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        self.ask(profile, ask, tailored).await
+        self.ask(profile, ask, lane).await
     }
 
     /// The tokens of a reply, with the ID token; `None` when it is an error reply.
-    fn read(
+    pub(super) fn read(
         &self,
         profile: &IssuerProfile,
         reply: &Reply,
+        asked_at: UnixTime,
         used: Option<&SecretString>,
     ) -> Option<Result<(Tokens, Option<SecretString>), IssuerError>> {
         if reply.status != 200 {
@@ -210,13 +226,15 @@ impl IssuerClient {
             let token_type = printable(&token_type, 40);
             return Some(malformed(&format!("token_type is {token_type}, not Bearer")));
         }
-        let now = self.clock.wall();
-        let by_token = || Some(jwt::expires_at(access_token.expose_secret())?.after(now));
+        // Some issuers answer with the life of another token than the one they gave.
+        let by_token = jwt::expires_at(access_token.expose_secret()).map(|exp| exp.after(asked_at));
+        let lives = answer.expires_in.into_iter().chain(by_token).min();
         let refresh_token = answer.refresh_token.filter(reply::is_refresh_token);
         let lasting = refresh_token.as_ref().or(used);
         let refresh_expires_at = self.end_of(lasting, answer.refresh_expires_in);
         let tokens = Tokens {
-            expires_in: answer.expires_in.or_else(by_token).unwrap_or(DEFAULT_EXPIRES_IN),
+            asked_at,
+            expires_in: lives.unwrap_or(DEFAULT_EXPIRES_IN),
             access_token,
             refresh_expires_at,
             refresh_token: refresh_token.filter(|token| !is_the_same(token, used)),

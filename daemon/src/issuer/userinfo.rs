@@ -5,8 +5,8 @@
 use secrecy::SecretString;
 
 use super::{
-    IssuerClient, error::ErrorReply, form::bearer, http::Ask, identity::Claims, metadata::Metadata,
-    redact::Redactor,
+    IssuerClient, error::ErrorReply, form::bearer, http::Ask, identity::Claims, lane::Lane,
+    metadata::Metadata, redact::Redactor,
 };
 use crate::account::{IssuerProfile, ports::IssuerError};
 
@@ -29,7 +29,7 @@ impl IssuerClient {
         };
         let ask = Ask { authorization: bearer(access_token), ..Ask::get(url) };
         // It is about one person: what goes wrong says little of the issuer.
-        let reply = self.ask(profile, ask, true).await?;
+        let reply = self.ask(profile, ask, Some(Lane::of_secret(access_token))).await?;
         match reply.status {
             200 => serde_json::from_slice(&reply.body).map(Some).map_err(|_| {
                 let text = format!("{}: the userinfo reply is not JSON", profile.title);

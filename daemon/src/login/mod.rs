@@ -78,6 +78,8 @@ pub struct Prompt {
 pub trait Completion: Send + Sync + 'static {
     /// The client to sign in with.
     async fn client(&self) -> Result<ClientRecord, Failure>;
+    /// The issuer gave this client a code: from now on the login can go on after a restart.
+    async fn prompted(&self, _: &ClientRecord, _: &DeviceAuthorization) {}
     /// The issuer rejected this client before anything was signed in: another one, if the site
     /// registers clients itself.
     async fn replace_client(&self, rejected: &ClientRecord) -> Result<ClientRecord, Failure>;
@@ -206,6 +208,31 @@ impl Logins {
         completion: Arc<dyn Completion>,
         most: usize,
     ) -> Result<Login, TooMany> {
+        self.begin(request, completion, None, most)
+    }
+
+    /// Goes on with a login that began before a restart, with the code that this client was given.
+    /// Nobody else may hold it: a code that two ask for ends for both.
+    ///
+    /// # Errors
+    /// As [`Logins::start`].
+    pub fn resume(
+        self: &Arc<Self>,
+        request: Request,
+        completion: Arc<dyn Completion>,
+        code: (ClientRecord, DeviceAuthorization),
+        most: usize,
+    ) -> Result<Login, TooMany> {
+        self.begin(request, completion, Some(code), most)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        request: Request,
+        completion: Arc<dyn Completion>,
+        code: Option<(ClientRecord, DeviceAuthorization)>,
+        most: usize,
+    ) -> Result<Login, TooMany> {
         let mut running = self.lock();
         if let Some(login) = running.get(&request.key).filter(|login| login.runs()) {
             let (request, progress) = (Arc::clone(&login.request), login.progress.clone());
@@ -227,7 +254,7 @@ impl Logins {
         let started = Login { request: Arc::clone(&request), progress, joined: false };
         let logins = Arc::clone(self);
         tokio::spawn(async move {
-            let over = logins.run(&request, &*completion, &tell, cancelled).await;
+            let over = logins.run(&request, &*completion, code, &tell, cancelled).await;
             completion.over(&over).await;
             tell.send_replace(over);
             // The result stays to be seen for a while.
@@ -300,13 +327,14 @@ impl Logins {
         &self,
         request: &Request,
         completion: &dyn Completion,
+        code: Option<(ClientRecord, DeviceAuthorization)>,
         tell: &watch::Sender<Progress>,
         mut cancelled: watch::Receiver<bool>,
     ) -> Progress {
         let result = tokio::select! {
             // Once tokens came, `signed_in` must end in order: it is not cancelled.
             biased;
-            result = self.to_the_tokens(request, completion, tell) => result,
+            result = self.to_the_tokens(request, completion, code, tell) => result,
             _ = cancelled.wait_for(|cancelled| *cancelled) => {
                 Err(Failure::new(Kind::LoginCancelled, "the login was cancelled"))
             }
@@ -330,17 +358,13 @@ impl Logins {
         &self,
         request: &Request,
         completion: &dyn Completion,
+        code: Option<(ClientRecord, DeviceAuthorization)>,
         tell: &watch::Sender<Progress>,
     ) -> Result<(ClientRecord, Tokens, RwLockReadGuard<'_, ()>), Failure> {
-        let Request { profile, scopes, audiences, .. } = request;
-        let mut client = completion.client().await?;
-        let device = match self.issuers.authorize_device(profile, &client, scopes, audiences).await
-        {
-            Err(IssuerError::ClientRejected { .. }) => {
-                client = completion.replace_client(&client).await?;
-                self.issuers.authorize_device(profile, &client, scopes, audiences).await?
-            }
-            answer => answer?,
+        let Request { profile, audiences, .. } = request;
+        let (client, device) = match code {
+            Some(code) => code,
+            None => self.ask_for_a_code(request, completion).await?,
         };
         let mut poller = Poller::new(device.interval, device.expires_in, self.clock.monotonic());
         tell.send_replace(Progress::Pending(self.prompt(&device)));
@@ -378,6 +402,25 @@ impl Logins {
             };
             next = poller.next(answer, self.clock.monotonic());
         }
+    }
+
+    async fn ask_for_a_code(
+        &self,
+        request: &Request,
+        completion: &dyn Completion,
+    ) -> Result<(ClientRecord, DeviceAuthorization), Failure> {
+        let Request { profile, scopes, audiences, .. } = request;
+        let mut client = completion.client().await?;
+        let device = match self.issuers.authorize_device(profile, &client, scopes, audiences).await
+        {
+            Err(IssuerError::ClientRejected { .. }) => {
+                client = completion.replace_client(&client).await?;
+                self.issuers.authorize_device(profile, &client, scopes, audiences).await?
+            }
+            answer => answer?,
+        };
+        completion.prompted(&client, &device).await;
+        Ok((client, device))
     }
 
     fn prompt(&self, device: &DeviceAuthorization) -> Prompt {

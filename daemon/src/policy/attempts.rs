@@ -1,7 +1,9 @@
-//! How often a user may try a passphrase. Each uid for itself: nobody keeps another from theirs.
+//! How often a passphrase or a password may be tried: by a uid, each for itself, so that nobody
+//! keeps another from theirs; or for a name at an issuer, which bars who is tried too often.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,10 +12,16 @@ use std::{
 const MOST: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// What the uids tried.
-#[derive(Clone, Default)]
-pub struct Attempts {
-    of: Arc<Mutex<HashMap<u32, Tried>>>,
+/// What was tried, by whom or for whom.
+#[derive(Clone)]
+pub struct Attempts<K = u32> {
+    of: Arc<Mutex<HashMap<K, Tried>>>,
+}
+
+impl<K> Default for Attempts<K> {
+    fn default() -> Self {
+        Self { of: Arc::default() }
+    }
 }
 
 #[derive(Default)]
@@ -23,41 +31,41 @@ struct Tried {
     under_way: bool,
 }
 
-/// Why a passphrase is not tried now.
+/// Why nothing is tried now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotNow {
-    /// Another one of this uid is being tried, or waits to be.
+    /// Another one is being tried, or waits to be.
     UnderWay,
     /// Too many were wrong.
     Barred,
 }
 
 /// One attempt; dropping it ends it.
-pub struct Attempt {
-    attempts: Attempts,
-    uid: u32,
+pub struct Attempt<K: Eq + Hash + Clone = u32> {
+    attempts: Attempts<K>,
+    key: K,
 }
 
-impl Attempts {
-    /// Begins an attempt of `uid`, if it may have one now.
+impl<K: Eq + Hash + Clone> Attempts<K> {
+    /// Begins an attempt of `key`, if it may have one now.
     ///
     /// # Errors
     /// [`NotNow`].
-    pub fn begin(&self, uid: u32, now: Instant) -> Result<Attempt, NotNow> {
+    pub fn begin(&self, key: K, now: Instant) -> Result<Attempt<K>, NotNow> {
         let mut of = self.lock();
         // Who is of no account any more takes no memory.
         of.retain(|_, tried| tried.is_of_account(now));
-        let tried = of.entry(uid).or_default();
+        let tried = of.entry(key.clone()).or_default();
         if tried.barred_until.is_some_and(|until| until > now) {
             return Err(NotNow::Barred);
         }
         if std::mem::replace(&mut tried.under_way, true) {
             return Err(NotNow::UnderWay);
         }
-        Ok(Attempt { attempts: self.clone(), uid })
+        Ok(Attempt { attempts: self.clone(), key })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Tried>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Tried>> {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,11 +78,11 @@ impl Tried {
     }
 }
 
-impl Attempt {
+impl<K: Eq + Hash + Clone> Attempt<K> {
     /// It was the wrong one.
     pub fn was_wrong(&self, now: Instant) {
         let mut of = self.attempts.lock();
-        let tried = of.entry(self.uid).or_default();
+        let tried = of.entry(self.key.clone()).or_default();
         tried.wrong.retain(|at| *at + WINDOW > now);
         tried.wrong.push(now);
         if tried.wrong.len() >= MOST {
@@ -84,9 +92,9 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl<K: Eq + Hash + Clone> Drop for Attempt<K> {
     fn drop(&mut self) {
-        if let Some(tried) = self.attempts.lock().get_mut(&self.uid) {
+        if let Some(tried) = self.attempts.lock().get_mut(&self.key) {
             tried.under_way = false;
         }
     }

@@ -1,21 +1,62 @@
-//! Who may do what: pure decisions on uid, service and configuration, and the quotas.
+//! Who may do what: pure decisions on users and what the site decided, and the quotas.
 
 mod attempts;
+mod decide;
+pub mod explain;
 mod quota;
 mod registrations;
 
+#[cfg(test)]
+mod tests;
+
 pub use attempts::{Attempt, Attempts, NotNow};
+pub use decide::{
+    Decision, Doubt, Holds, InForce, Origin, Question, Who, belongs_to_every_sign_in, decide,
+    in_force, longest, most,
+};
 pub use quota::{Quota, QuotaGuard, TooManyRequests};
 pub use registrations::{Registrations, TooManyRegistrations};
 
 use crate::{
     account::IssuerProfile,
-    config::{Config, Users},
+    config::{
+        Config,
+        policy::{ALL, Flow, Key, Value},
+    },
 };
 
-/// Whether a login of this user through this service gets a session (requirements 58 and 59).
-pub fn serves(users: &Users, uid: u32, service: &str) -> bool {
-    uid >= users.min_uid && users.services.iter().any(|allowed| allowed == service)
+/// Whether a login of this user through this service gets a session (requirements 58 and 59). While
+/// the name service does not say who they are, it does if it may: who gets what in it is asked again
+/// then.
+pub fn serves(config: &Config, uid: u32, who: &Who, service: &str) -> bool {
+    let decision = decide(config, who, &Question::Service(service));
+    uid >= config.users.min_uid && (decision.allowed || !decision.doubt.is_empty())
+}
+
+/// The PAM services through which anybody has sessions.
+pub fn services(config: &Config) -> Vec<String> {
+    let mut services = config.users.services.clone();
+    let of_rules = config.policy.clauses.iter().filter(|clause| clause.key == Key::Services);
+    for clause in of_rules {
+        if let Value::Names { items, .. } = &clause.value {
+            services.extend(items.iter().filter(|item| *item != ALL).cloned());
+        }
+    }
+    services.sort();
+    services.dedup();
+    services
+}
+
+/// The ways to sign in that `who` has.
+pub fn flows(config: &Config, who: &Who) -> Vec<Flow> {
+    let may = |flow: &Flow| decide(config, who, &Question::Flow(*flow)).allowed;
+    Flow::ALL.into_iter().filter(may).collect()
+}
+
+/// The names of the issuers that have a file and that `who` may use.
+pub fn issuers<'a>(config: &'a Config, who: &Who) -> Vec<&'a str> {
+    let names = config.issuers.keys().map(String::as_str);
+    names.filter(|name| decide(config, who, &Question::Issuer(name)).allowed).collect()
 }
 
 /// Why an issuer is refused.
@@ -35,7 +76,8 @@ pub enum IssuerRefusal {
     NoDefault,
 }
 
-/// The profile of the issuer that a user named, by short name or URL.
+/// The profile of the issuer that a user named, by short name or URL, if anybody may use it. Whether
+/// this user may is asked by [`decide`].
 ///
 /// # Errors
 /// [`IssuerRefusal`].
@@ -61,60 +103,13 @@ pub fn issuer(config: &Config, named: Option<&str>) -> Result<IssuerProfile, Iss
     if url.query().is_some() || url.fragment().is_some() || url.host_str().is_none() {
         return Err(malformed("must have a host and neither query nor fragment"));
     }
-    if !config.custom_issuers {
+    let for_somebody = config
+        .policy
+        .clauses
+        .iter()
+        .any(|clause| clause.key == Key::CustomIssuers && clause.value == Value::Flag(true));
+    if !config.custom_issuers && !for_somebody {
         return Err(IssuerRefusal::NotAllowed(shown));
     }
     Ok(IssuerProfile::unlisted(url))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn r58_r59_only_listed_services_and_ordinary_users_get_a_session() {
-        let users = Users {
-            min_uid: 1000,
-            services: vec!["sshd".into(), "login".into()],
-            own_clients: true,
-        };
-        assert!(serves(&users, 1000, "sshd"));
-        assert!(!serves(&users, 0, "sshd"));
-        assert!(!serves(&users, 999, "login"));
-        for service in ["sudo", "su", "cron", "systemd-user", "polkit-1", ""] {
-            assert!(!serves(&users, 1000, service), "{service}");
-        }
-    }
-
-    fn config(custom_issuers: bool) -> Config {
-        let empty = std::path::PathBuf::from("/nonexistent");
-        let sources = crate::config::Sources {
-            file: empty.clone(),
-            issuers: empty.clone(),
-            shipped_issuers: empty,
-        };
-        let mut config = Config::load(&sources).unwrap();
-        config.issuers.insert("wlcg".into(), crate::testing::profile());
-        config.custom_issuers = custom_issuers;
-        config
-    }
-
-    #[test]
-    fn an_issuer_that_is_not_listed_needs_https_and_the_sites_leave() {
-        let named = |custom, text| issuer(&config(custom), Some(text));
-        assert!(named(false, "wlcg").unwrap().listed);
-        assert!(named(false, "https://issuer.test").unwrap().listed);
-        assert_eq!(
-            named(false, "https://other.example/"),
-            Err(IssuerRefusal::NotAllowed("https://other.example/".into()))
-        );
-        assert!(!named(true, "https://other.example/").unwrap().listed);
-        assert_eq!(named(true, "cms"), Err(IssuerRefusal::Unknown("cms".into())));
-        for bad in
-            ["http://other.example/", "https://u:p@x/", "https://x/?q", "https://x/#f", "://"]
-        {
-            assert!(matches!(named(true, bad), Err(IssuerRefusal::Malformed(..))), "{bad}");
-        }
-        assert_eq!(issuer(&config(true), None), Err(IssuerRefusal::NoDefault));
-    }
 }

@@ -43,6 +43,16 @@ pub enum Kind {
     Settings = 3,
     /// An entry of the journal.
     Journal = 4,
+    /// A device login that waits for its user.
+    Login = 5,
+    /// Leave to sign users in by password.
+    PasswordFlow = 6,
+}
+
+impl Kind {
+    /// Every kind that is kept in a row of the store.
+    pub const OF_ROWS: [Self; 5] =
+        [Self::Account, Self::Client, Self::Settings, Self::Login, Self::PasswordFlow];
 }
 
 /// What a sealed record is bound to.
@@ -119,11 +129,7 @@ impl Keyring {
         // The whole size beforehand: a buffer that grew would leave plaintext behind.
         let mut out =
             Vec::with_capacity(header + NONCE + 2 + wrapped + NONCE + plaintext.len() + TAG);
-        out.extend_from_slice(MAGIC);
-        out.push(FORMAT);
-        out.push(u8::try_from(key_id.len()).map_err(|_| SealError)?);
-        out.extend_from_slice(key_id.as_bytes());
-        out.extend_from_slice(&bound.generation.to_be_bytes());
+        begin(&mut out, key_id, bound.generation)?;
 
         let nonce = nonce(random);
         out.extend_from_slice(&nonce);
@@ -149,6 +155,100 @@ impl Keyring {
     /// # Errors
     /// [`OpenError`], which says whether the key is missing, the seal broken or the form unknown.
     pub fn open(&self, kind: Kind, row: &str, sealed: &[u8]) -> Result<Opened, OpenError> {
+        let parts = Parts::of(sealed)?;
+        let wrap = self.unwrap(kind, row, &parts)?;
+        let mut inner = Reader(&wrap);
+        let data_key = Zeroizing::new(inner.array::<KEY>()?);
+        let length = u16::from_be_bytes(inner.array()?);
+        let user = str::from_utf8(inner.take(length.into())?).map_err(|_| CUT)?.to_owned();
+        let issuer = str::from_utf8(inner.0).map_err(|_| CUT)?.to_owned();
+
+        let generation = parts.generation;
+        let bound = Bound { kind, row, generation, user: &user, issuer: &issuer };
+        let plaintext = decrypt(&data_key, &parts.body_nonce, &body_data(&bound), parts.body)?;
+        Ok(Opened { generation, user, issuer, plaintext })
+    }
+
+    /// Opens a row of whatever kind it is.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`].
+    pub fn open_row(&self, row: &str, sealed: &[u8]) -> Result<(Kind, Opened), OpenError> {
+        let mut failure = OpenError::Tampered;
+        for kind in Kind::OF_ROWS {
+            match self.open(kind, row, sealed) {
+                Ok(opened) => return Ok((kind, opened)),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// The id of the key that sealed this, whether it is in the keyring or not.
+    ///
+    /// # Errors
+    /// [`OpenError::Format`].
+    pub fn key_of(sealed: &[u8]) -> Result<&str, OpenError> {
+        Ok(Parts::of(sealed)?.key_id)
+    }
+
+    /// The same under the current key: the same record, the same generation, bound to the same
+    /// place. Only the wrap is made anew. What does not open is not sealed again.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`].
+    pub fn rewrap(
+        &self,
+        random: &dyn Random,
+        kind: Kind,
+        row: &str,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, OpenError> {
+        self.open(kind, row, sealed)?;
+        let parts = Parts::of(sealed)?;
+        let wrap = self.unwrap(kind, row, &parts)?;
+        let (key_id, key) = self.current();
+        let too_long = |_| CUT;
+        let (header, wrapped) = (MAGIC.len() + 2 + key_id.len() + 8, wrap.len() + TAG);
+        let mut out = Vec::with_capacity(header + 2 * NONCE + 2 + wrapped + parts.body.len());
+        begin(&mut out, key_id, parts.generation).map_err(too_long)?;
+        let nonce = nonce(random);
+        out.extend_from_slice(&nonce);
+        out.extend_from_slice(&length_u16(wrapped).map_err(too_long)?);
+        let at = out.len();
+        out.extend_from_slice(&wrap);
+        let data = wrap_data(kind, row, parts.generation, key_id);
+        encrypt_end(key, &nonce, &data, &mut out, at).map_err(too_long)?;
+        out.extend_from_slice(&parts.body_nonce);
+        out.extend_from_slice(parts.body);
+        Ok(out)
+    }
+
+    fn unwrap(
+        &self,
+        kind: Kind,
+        row: &str,
+        parts: &Parts<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let Parts { key_id, generation, wrap_nonce, wrapped, .. } = parts;
+        let shown = || key_id.chars().filter(|c| c.is_ascii_graphic()).collect();
+        let key = self.get(key_id).ok_or_else(|| OpenError::UnknownKey { id: shown() })?;
+        decrypt(key, wrap_nonce, &wrap_data(kind, row, *generation, key_id), wrapped)
+    }
+}
+
+/// Sealed bytes, taken apart and not opened.
+struct Parts<'a> {
+    key_id: &'a str,
+    generation: u64,
+    wrap_nonce: [u8; NONCE],
+    wrapped: &'a [u8],
+    body_nonce: [u8; NONCE],
+    body: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(sealed: &'a [u8]) -> Result<Self, OpenError> {
         let mut rest = Reader(sealed);
         if rest.take(MAGIC.len())? != MAGIC {
             return Err(OpenError::Format("it is not a sealed record"));
@@ -163,24 +263,20 @@ impl Keyring {
         let length = u16::from_be_bytes(rest.array()?);
         let wrapped = rest.take(length.into())?;
         let body_nonce = rest.array::<NONCE>()?;
-
-        let shown = || key_id.chars().filter(|c| c.is_ascii_graphic()).collect();
-        let key = self.get(key_id).ok_or_else(|| OpenError::UnknownKey { id: shown() })?;
-        let data = wrap_data(kind, row, generation, key_id);
-        let wrap = decrypt(key, &wrap_nonce, &data, wrapped)?;
-        let mut inner = Reader(&wrap);
-        let data_key = Zeroizing::new(inner.array::<KEY>()?);
-        let length = u16::from_be_bytes(inner.array()?);
-        let user = str::from_utf8(inner.take(length.into())?).map_err(|_| CUT)?.to_owned();
-        let issuer = str::from_utf8(inner.0).map_err(|_| CUT)?.to_owned();
-
-        let bound = Bound { kind, row, generation, user: &user, issuer: &issuer };
-        let plaintext = decrypt(&data_key, &body_nonce, &body_data(&bound), rest.0)?;
-        Ok(Opened { generation, user, issuer, plaintext })
+        Ok(Self { key_id, generation, wrap_nonce, wrapped, body_nonce, body: rest.0 })
     }
 }
 
 const CUT: OpenError = OpenError::Format("it is cut off or garbled");
+
+fn begin(out: &mut Vec<u8>, key_id: &str, generation: u64) -> Result<(), SealError> {
+    out.extend_from_slice(MAGIC);
+    out.push(FORMAT);
+    out.push(u8::try_from(key_id.len()).map_err(|_| SealError)?);
+    out.extend_from_slice(key_id.as_bytes());
+    out.extend_from_slice(&generation.to_be_bytes());
+    Ok(())
+}
 
 pub(super) fn nonce(random: &dyn Random) -> [u8; NONCE] {
     let mut nonce = [0; NONCE];

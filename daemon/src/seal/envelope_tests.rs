@@ -129,3 +129,37 @@ proptest::proptest! {
         proptest::prop_assert!(keyring.open(Kind::Account, "accounts/1/a", &bytes).is_err());
     }
 }
+
+#[test]
+fn a_record_under_another_key_is_the_same_record_in_the_same_place() {
+    let old = Keyring::parse(ONE);
+    let sealed = seal(&old);
+    let both = Keyring::parse(&format!("{TWO}\n{ONE}"));
+    let again = both.rewrap(&SystemRandom, Kind::Account, "accounts/1001/wlcg", &sealed).unwrap();
+    assert_eq!(Keyring::key_of(&sealed).unwrap(), "one");
+    assert_eq!(Keyring::key_of(&again).unwrap(), "two");
+    assert_eq!(again.capacity(), again.len(), "the buffer never grew");
+    let new = Keyring::parse(TWO);
+    let opened = new.open(Kind::Account, "accounts/1001/wlcg", &again).unwrap();
+    assert_eq!(opened.plaintext.as_slice(), b"canary-plaintext");
+    assert_eq!((opened.generation, opened.user.as_str()), (7, "alice"));
+    old.open(Kind::Account, "accounts/1001/wlcg", &again).unwrap_err();
+    for row in ["accounts/1002/wlcg", ""] {
+        new.open(Kind::Account, row, &again).unwrap_err();
+        both.rewrap(&SystemRandom, Kind::Account, row, &sealed).unwrap_err();
+    }
+}
+
+#[test]
+fn what_does_not_open_is_not_sealed_again() {
+    let both = Keyring::parse(&format!("{TWO}\n{ONE}"));
+    let sealed = seal(&Keyring::parse(ONE));
+    for at in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        both.rewrap(&SystemRandom, Kind::Account, "accounts/1001/wlcg", &changed).unwrap_err();
+    }
+    let unknown = Keyring::parse(TWO);
+    let error = unknown.rewrap(&SystemRandom, Kind::Account, "accounts/1001/wlcg", &sealed);
+    assert_eq!(error.unwrap_err(), OpenError::UnknownKey { id: "one".into() });
+}

@@ -24,7 +24,7 @@ use crate::{
 };
 
 const FORMAT: u8 = 1;
-const SALT: usize = 16;
+pub(super) const SALT: usize = 16;
 
 /// What a guess costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,16 @@ impl Cost {
     /// For tests that are not about it.
     #[cfg(test)]
     pub(crate) const LEAST: Self = Self { memory_kib: 8 << 10, passes: 1, lanes: 1 };
+
+    /// As it is written.
+    pub(super) fn numbers(self) -> [u32; 3] {
+        [self.memory_kib, self.passes, self.lanes]
+    }
+
+    /// As it was written, where that is sane.
+    pub(super) fn of([memory_kib, passes, lanes]: [u32; 3]) -> Option<Self> {
+        Some(Self { memory_kib, passes, lanes }).filter(|cost| cost.is_sane())
+    }
 
     /// What is read is bounded: a row must not make the daemon take a node's memory or its day,
     /// nor a guess cost nothing.
@@ -93,7 +103,7 @@ pub fn new_guard(
     let nonce = nonce(random);
     let mut wrapped = Vec::with_capacity(13 + SALT + NONCE + KEY + TAG);
     wrapped.push(FORMAT);
-    for number in [cost.memory_kib, cost.passes, cost.lanes] {
+    for number in cost.numbers() {
         wrapped.extend_from_slice(&number.to_be_bytes());
     }
     wrapped.extend_from_slice(&salt);
@@ -120,10 +130,7 @@ pub fn open_guard(
         return Err(GuardError::Format);
     }
     let mut number = || rest.array().map(u32::from_be_bytes).map_err(cut);
-    let cost = Cost { memory_kib: number()?, passes: number()?, lanes: number()? };
-    if !cost.is_sane() {
-        return Err(GuardError::Format);
-    }
+    let cost = Cost::of([number()?, number()?, number()?]).ok_or(GuardError::Format)?;
     let salt = rest.array::<SALT>().map_err(cut)?;
     let nonce = rest.array::<NONCE>().map_err(cut)?;
     let outer = derive(passphrase, &salt, cost)?;
@@ -169,7 +176,7 @@ pub fn mark_of(key: &GuardKey, token: &SecretString) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-fn derive(
+pub(super) fn derive(
     passphrase: &SecretString,
     salt: &[u8; SALT],
     cost: Cost,

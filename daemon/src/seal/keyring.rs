@@ -22,14 +22,16 @@ use zeroize::Zeroizing;
 use crate::clock::Random;
 
 /// On the heap, so that moving a keyring leaves no copies behind.
-type Key = Box<Zeroizing<[u8; 32]>>;
+pub(super) type Key = Box<Zeroizing<[u8; 32]>>;
 
 /// The keyring's name in the state directory.
-const FILE: &str = "keyring";
+pub(super) const FILE: &str = "keyring";
 const NEW: &str = "keyring.new";
 /// The most that is read of a keyring: hundreds of keys.
-const LARGEST: u64 = 64 << 10;
+pub(super) const LARGEST: u64 = 64 << 10;
 const LONGEST_ID: usize = 64;
+/// What others may not be allowed to do with the file.
+pub(super) const FORBIDDEN: u32 = 0o077;
 
 /// Where keys may come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +43,11 @@ pub struct KeySources {
 }
 
 /// The keys. Zeroized when dropped; printed by id only.
+#[derive(Clone)]
 pub struct Keyring {
-    keys: Vec<(String, Key)>,
+    pub(super) keys: Vec<(String, Key)>,
+    /// How many of them, the first ones, the credential has.
+    pub(super) of_credential: usize,
 }
 
 /// Why there is no keyring. No text shows anything of a key.
@@ -114,12 +119,13 @@ impl Keyring {
         sealed_records: bool,
     ) -> Result<Self, KeyringError> {
         let file = sources.state_dir.join(FILE);
-        let mut keyring = Self { keys: Vec::new() };
+        let mut keyring = Self { keys: Vec::new(), of_credential: 0 };
         if let Some(path) = &sources.credential {
             // systemd gives the group bits as the mask of an access control list.
             keyring.keys = read(path, 0o007)?.unwrap_or_default();
+            keyring.of_credential = keyring.keys.len();
         }
-        for (id, key) in read(&file, 0o077)?.unwrap_or_default() {
+        for (id, key) in read(&file, FORBIDDEN)?.unwrap_or_default() {
             match keyring.get(&id) {
                 None => keyring.keys.push((id, key)),
                 Some(same) if *same == **key => {}
@@ -155,10 +161,37 @@ impl Keyring {
         self.keys.iter().map(|(id, _)| id.as_str())
     }
 
-    /// The keys of a text; `path` is for errors.
+    /// Whether the key that seals is one of the credential's.
+    pub fn seals_by_credential(&self) -> bool {
+        self.of_credential > 0
+    }
+
+    /// How many of the keys, the first ones, the credential has.
+    pub fn of_credential(&self) -> usize {
+        self.of_credential
+    }
+
+    /// The keys of a text.
     #[cfg(test)]
     pub(crate) fn parse(text: &str) -> Self {
-        Self { keys: parse(Path::new("test"), text.as_bytes()).unwrap() }
+        Self::from_text(Path::new("test"), text.as_bytes()).unwrap()
+    }
+
+    /// The keys of a text; `path` is for errors.
+    ///
+    /// # Errors
+    /// [`KeyringError::Line`], [`KeyringError::Empty`].
+    pub fn from_text(path: &Path, text: &[u8]) -> Result<Self, KeyringError> {
+        Ok(Self { keys: parse(path, text)?, of_credential: 0 })
+    }
+
+    /// All keys, as the text of a keyring.
+    pub fn to_text(&self) -> Zeroizing<Vec<u8>> {
+        let lines = self.keys.iter().map(|(id, key)| line(id, key));
+        let lines: Vec<Zeroizing<String>> = lines.collect();
+        let mut text = Zeroizing::new(Vec::with_capacity(lines.iter().map(|l| l.len()).sum()));
+        lines.iter().for_each(|line| text.extend_from_slice(line.as_bytes()));
+        text
     }
 }
 
@@ -169,6 +202,14 @@ impl fmt::Debug for Keyring {
 }
 
 fn read(path: &Path, forbidden: u32) -> Result<Option<Vec<(String, Key)>>, KeyringError> {
+    read_text(path, forbidden)?.map(|text| parse(path, &text)).transpose()
+}
+
+/// The text of a keyring that only we can read; `None`: there is none.
+pub(super) fn read_text(
+    path: &Path,
+    forbidden: u32,
+) -> Result<Option<Zeroizing<Vec<u8>>>, KeyringError> {
     let file = match OpenOptions::new().read(true).custom_flags(no_follow()).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -191,10 +232,10 @@ fn read(path: &Path, forbidden: u32) -> Result<Option<Vec<(String, Key)>>, Keyri
     // The whole size beforehand: a buffer that grew would leave keys behind.
     let mut text = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
     file.take(LARGEST).read_to_end(&mut text).map_err(|e| failed(path, &e))?;
-    parse(path, &text).map(Some)
+    Ok(Some(text))
 }
 
-fn parse(path: &Path, text: &[u8]) -> Result<Vec<(String, Key)>, KeyringError> {
+pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Vec<(String, Key)>, KeyringError> {
     let mut keys: Vec<(String, Key)> = Vec::new();
     for (number, line) in text.split(|&b| b == b'\n').enumerate() {
         let wrong = |what| KeyringError::Line { path: shown(path), line: number + 1, what };
@@ -232,19 +273,34 @@ fn decode(encoded: &[u8]) -> Option<Key> {
 
 /// A new key, in its file durably before anything is sealed with it.
 fn make(dir: &Path, random: &dyn Random) -> Result<(String, Key), KeyringError> {
+    let (id, key) = new_key(random);
+    let head = "# The keys of iamd's records. Lose it, and every user signs in again.\n";
+    let line = line(&id, &key);
+    let text = Zeroizing::new([head, &line].concat());
+    write(dir, text.as_bytes())?;
+    Ok((id, key))
+}
+
+/// A key and an id for it.
+pub(super) fn new_key(random: &dyn Random) -> (String, Key) {
     let mut key: Key = Box::new(Zeroizing::new([0; 32]));
     random.fill(&mut **key);
     let mut number = [0; 4];
     random.fill(&mut number);
-    let id = format!("key-{:08x}", u32::from_be_bytes(number));
-    let encoded = Zeroizing::new(STANDARD.encode(**key));
-    let text = Zeroizing::new(format!(
-        "# The keys of iamd's records. Lose it, and every user signs in again.\n{id} {}\n",
-        *encoded
-    ));
+    (format!("key-{:08x}", u32::from_be_bytes(number)), key)
+}
+
+/// The line of a key.
+pub(super) fn line(id: &str, key: &Key) -> Zeroizing<String> {
+    let encoded = Zeroizing::new(STANDARD.encode(***key));
+    Zeroizing::new([id, " ", &encoded, "\n"].concat())
+}
+
+/// Puts this text in the place of the keyring in `dir`, whole and durably: when there is an error
+/// it is the old one or the new one, and nothing between.
+pub(super) fn write(dir: &Path, text: &[u8]) -> Result<(), KeyringError> {
     let (new, path) = (dir.join(NEW), dir.join(FILE));
-    write_new(dir, &new, &path, text.as_bytes()).map_err(|e| failed(&path, &e))?;
-    Ok((id, key))
+    write_new(dir, &new, &path, text).map_err(|e| failed(&path, &e))
 }
 
 fn write_new(dir: &Path, new: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
@@ -257,11 +313,10 @@ fn write_new(dir: &Path, new: &Path, path: &Path, text: &[u8]) -> io::Result<()>
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o400).open(new)?;
     let written = file.write_all(text).and_then(|()| file.sync_all());
-    if let Err(error) = written {
+    if let Err(error) = written.and_then(|()| fs::rename(new, path)) {
         drop(fs::remove_file(new));
         return Err(error);
     }
-    fs::rename(new, path)?;
     File::open(dir)?.sync_all()
 }
 
@@ -269,11 +324,11 @@ fn no_follow() -> i32 {
     i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
 }
 
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn failed(path: &Path, error: &io::Error) -> KeyringError {
+pub(super) fn failed(path: &Path, error: &io::Error) -> KeyringError {
     KeyringError::Io { path: shown(path), what: error.to_string() }
 }
 

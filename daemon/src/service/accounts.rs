@@ -9,10 +9,11 @@ use crate::{
         ports::{Revision, Stored, VaultError, Wanted},
     },
     audit,
+    config::policy::Key,
     token::Ask,
 };
 
-use super::{Caller, Service, ServiceError};
+use super::{Caller, Service, ServiceError, policy::is_doubt};
 
 /// The accounts of one uid, as they came out of the vault.
 pub(super) struct Accounts {
@@ -160,6 +161,7 @@ impl Service {
     /// The store.
     pub async fn list(&self, caller: &Caller) -> Result<Vec<AccountInfo>, ServiceError> {
         let _guard = self.enter(caller)?;
+        self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let default = accounts.default_name(self.config().default_profile());
         let mut infos = Vec::with_capacity(accounts.open.len());
@@ -181,6 +183,7 @@ impl Service {
     /// No such account, or the store.
     pub async fn show(&self, caller: &Caller, named: &str) -> Result<AccountInfo, ServiceError> {
         let _guard = self.enter(caller)?;
+        self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let default = accounts.default_name(self.config().default_profile());
         let account = accounts.find(named, self.config().default_profile())?;
@@ -197,13 +200,25 @@ impl Service {
         let token = self.broker.cached(&key, &Ask { wanted, ..Ask::default() });
         let token = token.or_else(|| record.access_token.clone()).filter(|_| !locked);
         let file = self.presence.file_state(&key);
+        let who = self.who_now(&record.owner.user);
+        // A doubt is no refusal, and passes.
+        let refused = self.permit_account(&who, record).err();
+        let refused = refused.filter(|error| record.state.may_refresh() && !is_doubt(error));
+        let too_old = refused.as_ref().is_some_and(|error| error.kind == Kind::LoginRequired);
         AccountInfo {
             name: record.name.to_string(),
             is_default,
             issuer: record.issuer.clone(),
             issuer_name: config.issuer(&record.issuer).map(|profile| profile.name.clone()),
-            state: if locked { state::LOCKED } else { record.state.word() }.into(),
-            reason: record.state.reason().map(str::to_owned),
+            state: match (locked, too_old) {
+                (true, _) => state::LOCKED,
+                (false, true) => state::LOGIN_REQUIRED,
+                (false, false) => record.state.word(),
+            }
+            .into(),
+            reason: refused
+                .map(|error| error.message)
+                .or_else(|| record.state.reason().map(str::to_owned)),
             client_id: record.client_id.clone(),
             client: Some(client_word(&record.client_owner).into()),
             client_name: client.as_ref().and_then(|client| client.client_name.clone()),
@@ -221,7 +236,7 @@ impl Service {
                 .map(|token| token.expires_at)
                 .filter(|end| *end > self.clock.wall())
                 .map(|end| end.0),
-            refresh_expires_at: record.refresh_expires_at.map(|at| at.0),
+            refresh_expires_at: self.sign_in_end(&who, record).map(|at| at.0),
             token_file: file.path.map(|path| path.display().to_string()),
             token_file_problem: file.problem,
             login_running: self.logins.pending(&key).is_some(),
@@ -248,20 +263,20 @@ impl Service {
         (record.client_id.as_ref() == Some(&client.client_id)).then_some(client)
     }
 
-    /// Whether a further account of this uid is allowed, called `name`. A login that runs for an
+    /// Whether a further account of this user is allowed, called `name`. A login that runs for an
     /// account that is not there yet counts as one: it will be.
     pub(super) fn may_add(
         &self,
-        uid: u32,
+        owner: &Owner,
         accounts: &Accounts,
         name: &AccountName,
     ) -> Result<(), ServiceError> {
-        let most = self.config().limits.accounts as usize;
+        let most = self.most(&owner.user, Key::Accounts) as usize;
         let there = |other: &AccountName| {
             accounts.open.iter().any(|account| account.value.name == *other)
                 || accounts.unreadable.iter().any(|(unreadable, _)| unreadable == other)
         };
-        let running = self.logins.running_of(uid);
+        let running = self.logins.running_of(owner.uid);
         let coming = running.iter().filter(|other| *other != name && !there(other)).count();
         let all = accounts.open.len() + accounts.unreadable.len() + coming;
         let signed_out = accounts.open.iter().filter(|account| account.value.is_signed_out());

@@ -1,28 +1,23 @@
 //! A new account: its client is there and what the issuer left out is said; a login comes after.
-//! A refresh token that is handed in is taken over instead. What fails leaves nothing behind.
+//! A refresh token that is handed in is taken over instead. What fails leaves nothing behind, unless
+//! the issuer has replaced that refresh token by then.
 
 use std::sync::Arc;
 
-use iamd_protocol::{
-    bus::{AddOptions, ChangeReply},
-    error::Kind,
-};
-use secrecy::SecretString;
+use iamd_protocol::bus::{AddOptions, ChangeReply};
 
 use super::{
     Caller, Handed, Service, ServiceError,
     add_plan::{Choice, NewAccount},
     clients::{Provided, Wish, told},
+    take_over::Unsigned,
 };
 use crate::{
     account::{
-        AccountKey, AccountName, ClientOwner, ClientRecord, Event, IssuerProfile, Owner, Record,
-        ScopeSet,
-        ports::{LeftOut, LockOn, RefreshError, RefreshFailure, Revision, Rotated, Wanted},
+        AccountName, ClientOwner, ClientRecord, IssuerProfile, Owner, Record, ScopeSet,
+        ports::{LeftOut, LockOn, Revision},
     },
     audit,
-    login::Request,
-    token::TokenError,
 };
 
 impl Service {
@@ -30,7 +25,8 @@ impl Service {
     ///
     /// # Errors
     /// Names, policy, quotas, arguments, and what the issuer says when a client is registered or a
-    /// refresh token taken over; nothing is kept then.
+    /// refresh token taken over; nothing is kept then. Where a refresh token that is taken over was
+    /// replaced by the issuer and the store does not take the new one, the account is kept.
     pub async fn add(
         self: &Arc<Self>,
         caller: &Caller,
@@ -66,15 +62,16 @@ impl Service {
         remarks.extend(lacking(&client, &plan.scopes, &left_out));
         let made = match self.save_new(owner, &plan, &client).await {
             Ok(()) => self.take_over(owner, &plan, &client).await,
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
-        let signed_in = match made {
+        let (signed_in, unsigned) = match made {
             Ok(more) => {
                 let signed_in = more.is_some();
                 remarks.extend(more.into_iter().flatten());
-                signed_in
+                (signed_in, None)
             }
-            Err(error) => {
+            Err(Unsigned { error, kept: true }) => (false, Some(error)),
+            Err(Unsigned { error, kept: false }) => {
                 self.withdraw(&plan.profile, &client).await;
                 return Err(error);
             }
@@ -89,8 +86,12 @@ impl Service {
                 scopes: plan.scopes.to_string(),
                 audience: plan.audiences.to_string(),
                 caller_pid: caller.pid,
-                result: "ok",
-                detail: if signed_in { "with a refresh token".into() } else { String::new() },
+                result: unsigned.as_ref().map_or("ok", |error| error.kind.short_name()),
+                detail: match &unsigned {
+                    Some(error) => error.message.clone(),
+                    None if signed_in => "with a refresh token".into(),
+                    None => String::new(),
+                },
                 ..audit::Event::default()
             },
         );
@@ -109,6 +110,9 @@ impl Service {
             remarks.push(format!("which account is the default one could not be written: {error}"));
         }
         self.default_follows(owner).await;
+        if let Some(error) = unsigned {
+            return Err(error);
+        }
         let account = plan.key.name.to_string();
         Ok(ChangeReply { account, login_needed: !signed_in, remarks })
     }
@@ -155,103 +159,6 @@ impl Service {
         record.scopes_asked = plan.scopes.clone();
         record.audiences = plan.audiences.clone();
         self.save_guarded(record, plan.passphrase.as_ref()).await
-    }
-
-    /// Signs the new account in with the refresh token that was handed in, if there is one; what
-    /// a person should know. An account whose token is dead is not kept.
-    async fn take_over(
-        self: &Arc<Self>,
-        owner: &Owner,
-        plan: &NewAccount,
-        client: &ClientRecord,
-    ) -> Result<Option<Vec<String>>, ServiceError> {
-        let Some(refresh_token) = &plan.refresh_token else { return Ok(None) };
-        let taken = self.use_handed(owner, plan, client, refresh_token).await;
-        if taken.is_err() {
-            self.locks.release(&plan.key);
-        }
-        if taken.is_err()
-            && let Err(error) = self.vault.discard_account(&plan.key).await
-        {
-            tracing::warn!(uid = owner.uid, account = %plan.key.name, %error, "an account that could not be signed in remains: {error}");
-        }
-        taken.map(Some)
-    }
-
-    async fn use_handed(
-        self: &Arc<Self>,
-        owner: &Owner,
-        plan: &NewAccount,
-        client: &ClientRecord,
-        refresh_token: &SecretString,
-    ) -> Result<Vec<String>, ServiceError> {
-        let _underway = self.logins.underway().await;
-        let wanted = Wanted { scopes: None, audiences: plan.audiences.clone() };
-        let answer =
-            self.issuers.refresh_handed(&plan.profile, client, refresh_token, &wanted).await;
-        let mut tokens = match answer {
-            Ok(tokens) => tokens,
-            Err(RefreshFailure { error, rotated: Some(rotated) })
-                if plan.profile.identity.is_some() =>
-            {
-                // Without an answer nobody knows whose it is.
-                self.revoke_unkept(&plan.profile, client, Some(&rotated.token)).await;
-                return Err(TokenError::from(error).into());
-            }
-            Err(RefreshFailure { error, rotated: Some(rotated) }) => {
-                self.keep_rotated(&plan.key, rotated).await?;
-                let text = format!(
-                    "the issuer took the refresh token and gave another, but no access token: {error}"
-                );
-                return Ok(vec![text]);
-            }
-            Err(RefreshFailure { error: RefreshError::Dead { text }, rotated: None }) => {
-                let text = format!("the refresh token is of no use: {text}");
-                return Err(ServiceError::new(Kind::LoginRequired, text));
-            }
-            Err(RefreshFailure { error, rotated: None }) => {
-                return Err(TokenError::from(error).into());
-            }
-        };
-        let issued = tokens.refresh_token.clone();
-        // None in the reply: the one that was handed in goes on.
-        tokens.refresh_token.get_or_insert_with(|| refresh_token.clone());
-        let request = Request {
-            key: plan.key.clone(),
-            profile: plan.profile.clone(),
-            scopes: plan.scopes.clone(),
-            audiences: plan.audiences.clone(),
-            client_owner: client.owner.clone(),
-            replaces: None,
-            exists: true,
-        };
-        let taken = self.take_sign_in(owner, &request, client, tokens).await;
-        // Not revoked where it cannot be kept: the user may still hold it. Unless it is somebody
-        // else's: what was issued for them now goes.
-        if let Err(failure) = &taken
-            && failure.kind == Kind::IdentityMismatch
-        {
-            self.revoke_unkept(&plan.profile, client, issued.as_ref()).await;
-        }
-        Ok(taken?.1)
-    }
-
-    /// Keeps the refresh token that took the place of the one that was handed in, where no access
-    /// token came with it: the one that was handed in may be good for nothing now.
-    async fn keep_rotated(&self, key: &AccountKey, rotated: Rotated) -> Result<(), ServiceError> {
-        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
-        let Some(stored) = self.vault.account(key).await? else { return Ok(()) };
-        let mut record = stored.value;
-        let now = self.clock.wall();
-        record.state = record.state.after(Event::SignedIn);
-        record.signed_in_at = Some(now);
-        record.refreshed_at = Some(now);
-        record.refresh_token = Some(rotated.token);
-        record.refresh_expires_at = rotated.expires_at;
-        let entry = self.vault.journal(&record, None).await?;
-        self.vault.save_account(&record, stored.revision).await?;
-        self.vault.settle(entry).await?;
-        Ok(())
     }
 
     /// Takes back the client of an account that is not made: one of its own is deleted at the

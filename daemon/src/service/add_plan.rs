@@ -10,12 +10,17 @@ use secrecy::SecretString;
 use super::{
     Caller, Handed, Service, ServiceError,
     accounts::Accounts,
+    edit::only_as_the_site_has_it,
     passphrases::check_passphrase,
     plan::{free_name, required},
 };
-use crate::account::{
-    AccountKey, AccountName, AudienceSet, ClientAuth, ClientOwner, ClientRecord, IssuerProfile,
-    Owner, ScopeSet,
+use crate::{
+    account::{
+        AccountKey, AccountName, AudienceSet, ClientAuth, ClientOwner, ClientRecord, IssuerProfile,
+        Owner, ScopeSet,
+    },
+    config::policy::Flow,
+    policy::{Question, Who},
 };
 
 /// A new account before it is made.
@@ -53,11 +58,16 @@ impl Service {
         options: &AddOptions,
         mut handed: Handed,
     ) -> Result<NewAccount, ServiceError> {
+        let who = self.who(&caller.owner.user).await;
         let profile = self.issuer_of_new(named, options)?;
-        let name = self.name_of_new(caller.owner.uid, accounts, named, &profile)?;
+        self.permit_issuer(&who, &profile)?;
+        let name = self.name_of_new(&caller.owner, accounts, named, &profile)?;
         let key = AccountKey { uid: caller.owner.uid, name };
-        let client = self.choose_client(&key, &profile, options, &mut handed)?;
+        let client = self.choose_client(&who, &key, &profile, options, &mut handed)?;
         let refresh_token = handed.take(secret::REFRESH_TOKEN);
+        if refresh_token.is_some() {
+            self.permit(&who, Question::Flow(Flow::RefreshToken))?;
+        }
         let passphrase = handed.take(secret::NEW_PASSPHRASE);
         passphrase.as_ref().map_or(Ok(()), check_passphrase)?;
         handed.finish()?;
@@ -71,13 +81,14 @@ impl Service {
                 "a refresh token works with the client that it was given to: name it (--client-id)";
             return Err(ServiceError::new(Kind::InvalidArgument, text));
         }
-        let scopes = self.scopes_of_new(&profile, options).await?;
-        let (scopes, remarks) = required(&profile, scopes);
+        let (scopes, remark) = self.scopes_of_new(&who, &profile, options).await?;
+        let (scopes, mut remarks) = required(&profile, scopes);
+        remarks.extend(remark);
         let audiences = match &options.audiences {
             Some(audiences) => AudienceSet::parse(audiences)?,
             None => profile.audiences.clone(),
         };
-        let client = self.beyond_shared(&caller.owner, &profile, &scopes, client).await?;
+        let client = self.beyond_shared(&who, &caller.owner, &profile, &scopes, client).await?;
         Ok(NewAccount {
             key,
             profile,
@@ -103,7 +114,7 @@ impl Service {
 
     fn name_of_new(
         &self,
-        uid: u32,
+        owner: &Owner,
         accounts: &Accounts,
         named: &str,
         profile: &IssuerProfile,
@@ -111,9 +122,9 @@ impl Service {
         let name = if named.is_empty() {
             free_name(profile, accounts)?
         } else {
-            self.free(uid, accounts, named)?
+            self.free(owner.uid, accounts, named)?
         };
-        self.may_add(uid, accounts, &name)?;
+        self.may_add(owner, accounts, &name)?;
         Ok(name)
     }
 
@@ -144,6 +155,7 @@ impl Service {
 
     fn choose_client(
         &self,
+        who: &Who,
         key: &AccountKey,
         profile: &IssuerProfile,
         options: &AddOptions,
@@ -165,9 +177,8 @@ impl Service {
             }
             return Ok(Choice::Shared(ClientOwner::Public));
         }
-        if (own || given.is_some()) && !self.config().users.own_clients {
-            let text = "this site does not let accounts have clients of their own";
-            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+        if own || given.is_some() {
+            self.permit(who, Question::OwnClient)?;
         }
         if let Some(id) = given {
             let secret = handed.take(secret::CLIENT_SECRET);
@@ -232,18 +243,21 @@ impl Service {
 
     async fn scopes_of_new(
         &self,
+        who: &Who,
         profile: &IssuerProfile,
         options: &AddOptions,
-    ) -> Result<ScopeSet, ServiceError> {
+    ) -> Result<(ScopeSet, Option<String>), ServiceError> {
         let listed = ScopeSet::parse(options.scopes.iter().flatten())?;
-        let wanted = if options.all_scopes == Some(true) {
-            self.all_scopes(profile).await?.union(&listed)
+        self.permit_scopes(who, &listed)?;
+        let (wanted, remark) = if options.all_scopes == Some(true) {
+            let (all, remark) = self.allowed_of(who, &self.all_scopes(profile).await?)?;
+            (all.union(&listed), remark)
         } else if listed.is_empty() {
-            profile.scopes.clone()
+            self.allowed_of(who, &profile.scopes)?
         } else {
-            listed
+            (listed, None)
         };
-        Ok(wanted.with("openid").with("offline_access"))
+        Ok((wanted.with("openid").with("offline_access"), remark))
     }
 
     /// Everything that the issuer says it offers, and what the site asks for: paths and restricted
@@ -267,6 +281,7 @@ impl Service {
     /// accounts get this account its own.
     async fn beyond_shared(
         &self,
+        who: &Who,
         user: &Owner,
         profile: &IssuerProfile,
         scopes: &ScopeSet,
@@ -280,11 +295,9 @@ impl Service {
         if lacks.is_empty() || has.is_empty() {
             return Ok(client);
         }
-        if !self.config().users.own_clients {
-            let text = format!(
-                "your client at this issuer is not registered for: {lacks}; this site lets no account have one of its own: make the account without them, then:  iamctl account edit --add-scope"
-            );
-            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+        if self.permit(who, Question::OwnClient).is_err() {
+            only_as_the_site_has_it(&lacks, profile, false)?;
+            return Ok(client);
         }
         Ok(Choice::Own(None, None))
     }

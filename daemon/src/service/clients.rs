@@ -6,10 +6,12 @@ use secrecy::SecretString;
 
 use crate::{
     account::{
-        ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, Owner, Record, ScopeSet,
-        ports::{IssuerError, LeftOut, LockOn, Registration, Revision},
+        ClientAuth, ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, Owner, Record,
+        ScopeSet,
+        ports::{ClientStep, IssuerError, LeftOut, LockOn, Registration, Revision, VaultError},
     },
     audit,
+    config::policy::Key,
     login::Failure,
 };
 
@@ -125,6 +127,7 @@ impl Service {
         let on = LockOn::Client(owner.clone(), issuer.to_owned());
         let _lock = self.vault.lock(on).await.map_err(vault)?;
         let known = self.vault.client(owner, issuer).await.map_err(vault)?;
+        let over = known.as_ref().map(|known| known.value.client_id.clone());
         let (revision, name) = match known {
             Some(known) if usable(&known.value) => return Ok(Provided::known(known.value)),
             Some(known) if !known.value.is_for(&user.user) => {
@@ -142,31 +145,71 @@ impl Service {
         }
         // The end of the daemon waits until it is known and kept: nobody else could delete it.
         let _underway = self.logins.underway().await;
-        let provided = self.register(&profile, owner, user, wish.initial_access_token).await?;
+        let token = wish.initial_access_token;
+        let newest = |client| ClientStep::Newest { client, over };
+        let (provided, journalled) = self.register(&profile, owner, user, token, newest).await?;
         let client = &provided.client;
-        if let Err(error) = self.vault.save_client(client, revision).await {
-            // Nobody would ever use it: do not leave it behind at the issuer.
-            self.give_up(&profile, client).await;
-            return Err(vault(error));
+        match self.vault.save_client(client, revision).await {
+            Ok(_) => {}
+            Err(error @ VaultError::Unavailable { .. }) if journalled => {
+                tracing::warn!(client = client.client_id, %error, "a new client is in the journal only for now: {error}");
+            }
+            Err(error) => {
+                // Nobody would ever use it: do not leave it behind at the issuer.
+                self.give_up(&profile, client).await;
+                return Err(vault(error));
+            }
         }
         Ok(provided)
     }
 
-    /// Registers a client, which nobody keeps yet.
+    /// Registers a client; whether it is in the journal. A kill at any moment leaves none at the
+    /// issuer that is not known here, but the one that was just asked for, and that is said.
     pub(super) async fn register(
         &self,
         profile: &IssuerProfile,
         owner: &ClientOwner,
         user: &Owner,
         initial_access_token: Option<&SecretString>,
-    ) -> Result<Provided, Failure> {
+        step: impl FnOnce(ClientRecord) -> ClientStep,
+    ) -> Result<(Provided, bool), Failure> {
         // The site's client is registered once for all.
         let counts = *owner != ClientOwner::Site;
         if counts {
-            let (most, now) = (self.config().limits.registrations, self.clock.monotonic());
+            let (most, now) = (self.most(&user.user, Key::Registrations), self.clock.monotonic());
             self.registrations.count(user.uid, most, now).map_err(ServiceError::from)?;
         }
+        let asked = self.asked(profile, owner, user);
+        let intent = match self.vault.journal_client(&ClientStep::Asked(asked)).await {
+            Ok(intent) => intent,
+            Err(error) => {
+                if counts {
+                    self.registrations.take_back(user.uid);
+                }
+                return Err(vault(error));
+            }
+        };
         let registered = self.issuers.register(profile, owner.clone(), initial_access_token).await;
+        // What came of it is on disk before anything else, also before what was asked is settled.
+        let registered = registered.map(|Registration { mut client, left_out }| {
+            client.user = counts.then(|| user.user.clone());
+            Registration { client, left_out }
+        });
+        let journalled = match &registered {
+            Ok(registration) => {
+                let step = step(registration.client.clone());
+                let journalled = self.vault.journal_client(&step).await;
+                journalled
+                    .inspect_err(|error| {
+                        tracing::warn!(%error, "a new client is not in the journal: {error}");
+                    })
+                    .is_ok()
+            }
+            Err(_) => false,
+        };
+        if let Err(error) = self.vault.settle(intent).await {
+            tracing::warn!(%error, "a journal entry could not be settled: {error}");
+        }
         // What never reached the issuer's registration costs nobody anything.
         if counts
             && let Err(
@@ -178,8 +221,20 @@ impl Service {
         {
             self.registrations.take_back(user.uid);
         }
-        let Registration { mut client, left_out } = registered?;
-        client.user = counts.then(|| user.user.clone());
+        if let Err(error @ IssuerError::Unreachable { maybe_processed: true, .. }) = &registered {
+            // Only its people can tell, and delete it.
+            self.audit.record(
+                audit::Kind::Registration,
+                &audit::Event {
+                    uid: user.uid,
+                    issuer: profile.url.as_str(),
+                    result: "lost",
+                    detail: format!("the issuer may have registered it: {error}"),
+                    ..audit::Event::default()
+                },
+            );
+        }
+        let Registration { client, left_out } = registered?;
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {
@@ -191,7 +246,27 @@ impl Service {
                 ..audit::Event::default()
             },
         );
-        Ok(Provided { client, left_out })
+        Ok((Provided { client, left_out }, journalled))
+    }
+
+    /// What is known of a client before it is registered.
+    fn asked(&self, profile: &IssuerProfile, owner: &ClientOwner, user: &Owner) -> ClientRecord {
+        ClientRecord {
+            owner: owner.clone(),
+            user: (*owner != ClientOwner::Site).then(|| user.user.clone()),
+            issuer: profile.url.to_string(),
+            generation: 0,
+            client_id: String::new(),
+            client_name: Some(profile.client_name.clone()),
+            client_secret: None,
+            client_secret_expires_at: None,
+            auth: ClientAuth::None,
+            registration_access_token: None,
+            registration_client_uri: None,
+            scopes: profile.scopes.clone(),
+            grant_types: Vec::new(),
+            registered_at: self.clock.wall(),
+        }
     }
 
     /// A client of an earlier user of this uid is as good as none.
@@ -205,22 +280,12 @@ impl Service {
                 result: "ignored",
                 detail: format!(
                     "registered for {}, the uid now belongs to {}",
-                    client.user.as_deref().unwrap_or_default(),
+                    client.user.as_deref().unwrap_or("a user that it does not name"),
                     user.user
                 ),
                 ..audit::Event::default()
             },
         );
-    }
-
-    /// Deletes a client at the issuer that nobody keeps any more.
-    pub(super) async fn give_up(&self, profile: &IssuerProfile, client: &ClientRecord) {
-        if matches!(client.owner, ClientOwner::Given(..)) {
-            return;
-        }
-        if let Err(error) = self.issuers.deregister(profile, client).await {
-            tracing::warn!(issuer = %profile.name, client = client.client_id, %error, "a client that is not needed stays registered: {error}");
-        }
     }
 
     /// The client that an account's sign-in belongs to, as it is kept; `None` when it is gone.
@@ -233,7 +298,7 @@ impl Service {
             ClientOwner::Fixed => self.issuers.fixed_client(profile).await?,
             ClientOwner::Public => self.issuers.public_client(profile)?,
             owner => match self.vault.client(owner, &record.issuer).await? {
-                Some(client) if client.value.is_for(&record.owner.user) => client.value,
+                Some(client) if client.value.is_of(record) => client.value,
                 _ => return Ok(None),
             },
         };
@@ -260,6 +325,6 @@ pub(super) fn told(left_out: &LeftOut) -> Vec<String> {
     remarks
 }
 
-fn vault(error: crate::account::ports::VaultError) -> Failure {
+fn vault(error: VaultError) -> Failure {
     ServiceError::from(error).into()
 }

@@ -7,8 +7,12 @@ use async_trait::async_trait;
 use iamd_protocol::error::Kind;
 
 use crate::{
-    account::{ClientRecord, Owner, ports::Tokens},
+    account::{
+        ClientRecord, Owner,
+        ports::{DeviceAuthorization, Revision, Tokens},
+    },
     audit,
+    config::policy::Key,
     login::{Completion, Failure, Login, Progress, Request},
 };
 
@@ -52,8 +56,9 @@ impl Service {
             rejected,
             fresh,
             remarks: Mutex::new(plan.remarks.clone()),
+            kept: Mutex::default(),
         });
-        let most = self.config().limits.logins as usize;
+        let most = self.most(&owner.user, Key::Logins) as usize;
         let login = self.logins.start(request, completion, most).map_err(|_| {
             let text = format!("as many logins of yours are running as this site allows: {most}");
             ServiceError::new(Kind::TooManyLogins, text)
@@ -78,15 +83,17 @@ impl Service {
 }
 
 /// What a login does when it ends: the service's part of it.
-struct SignIn {
-    service: Arc<Service>,
-    owner: Owner,
-    request: Request,
+pub(super) struct SignIn {
+    pub(super) service: Arc<Service>,
+    pub(super) owner: Owner,
+    pub(super) request: Request,
     /// The client that the issuer refused before this login.
-    rejected: Option<String>,
+    pub(super) rejected: Option<String>,
     /// The client that the account is to have for itself from this login on.
-    fresh: Option<Fresh>,
-    remarks: Mutex<Vec<String>>,
+    pub(super) fresh: Option<Fresh>,
+    pub(super) remarks: Mutex<Vec<String>>,
+    /// Where the login is kept.
+    pub(super) kept: Mutex<Option<Revision>>,
 }
 
 #[async_trait]
@@ -99,6 +106,10 @@ impl Completion for SignIn {
             }
             None => self.provide(self.rejected.as_deref()).await,
         }
+    }
+
+    async fn prompted(&self, client: &ClientRecord, device: &DeviceAuthorization) {
+        self.keep_login(client, device).await;
     }
 
     async fn replace_client(&self, rejected: &ClientRecord) -> Result<ClientRecord, Failure> {
@@ -135,6 +146,7 @@ impl Completion for SignIn {
     }
 
     async fn over(&self, progress: &Progress) {
+        self.forget_login().await;
         if let Some(fresh) = &self.fresh {
             self.service.give_up_fresh(&self.request.profile, fresh);
         }

@@ -98,7 +98,7 @@ impl Service {
         let cached = self.broker.cached(&record.key(), &Ask { wanted, ..Ask::default() });
         let now = self.clock.wall();
         let kept = record.access_token.clone().filter(|token| token.expires_at > now);
-        match cached.or(kept) {
+        match cached.or(kept).filter(|_| !self.is_barred(record)) {
             Some(token) => self.presence.write_file(record, &token),
             None => self.presence.remove_file(record),
         }

@@ -29,6 +29,7 @@ impl Service {
     pub async fn diagnose(self: &Arc<Self>, caller: &Caller) -> Result<Vec<Finding>, ServiceError> {
         let _guard = self.enter(caller)?;
         let mut findings = Vec::new();
+        self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let sessions = self.presence.sessions_of(caller.owner.uid);
         findings.push(match sessions {
@@ -55,6 +56,12 @@ impl Service {
                 "this site has no default issuer, so no login offers a sign-in",
                 "iamctl login --issuer NAME; administrators: issuers.default in iamd.toml",
             ));
+        }
+        for (issuer, count) in self.leftovers_of(caller.owner.uid).await? {
+            let text = format!(
+                "{count} of accounts that you removed still to be deleted at {issuer}; that is tried again"
+            );
+            findings.push(ok("clients", text));
         }
         let default = accounts.default_name(self.config().default_profile());
         let issuers = self.probe_all(&accounts.open).await;
@@ -161,7 +168,13 @@ impl Service {
             Ok(_) => {}
             Err(error) => findings.push(problem(&name, error.to_string(), error.kind.advice())),
         }
-        if let Some(end) = record.refresh_expires_at {
+        let who = self.who_now(&record.owner.user);
+        if record.state.may_refresh()
+            && let Err(error) = self.permit_account(&who, record)
+        {
+            findings.push(problem(&name, error.message, &advice(error.kind)));
+        }
+        if let Some(end) = self.sign_in_end(&who, record) {
             let left = end.after(self.clock.wall());
             if left <= self.config().tokens.announce_ahead {
                 findings.push(warning(

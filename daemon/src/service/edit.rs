@@ -15,6 +15,7 @@ use crate::{
         ports::{ClientChange, LockOn, RefreshError, Stored, Wanted},
     },
     audit,
+    policy::{Question, Who},
     token::{Ask, TokenError},
 };
 
@@ -66,13 +67,17 @@ impl Service {
         let _guard = self.enter(caller)?;
         // Two changes of one user come one after the other, and none beside a rename.
         let _accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
+        let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let record = &accounts.find_one(named, self.config().default_profile())?.value;
         let key = record.key();
         let profile = self.profile_of(record)?;
-        let change = self.checked(&profile, options).await?;
+        let change = self.checked(&who, &profile, options).await?;
         self.no_login(&key)?;
         let scopes = change.scopes_of(record);
+        // What it has already is not asked for again by a change of something else.
+        let new = scopes.filtered(|scope| !record.scopes_asked.contains(scope));
+        self.permit_scopes(&who, &new)?;
         let mut remarks = self.change_client(record, &profile, &scopes, &change).await?;
         let stays = change.remove.filtered(|scope| change.required.contains(scope));
         if !stays.is_empty() {
@@ -93,7 +98,10 @@ impl Service {
         drop(lock);
         let mut login_needed = effect.login || record.state.wants_login();
         if effect.token && record.state.may_refresh() {
-            let (login, remark) = self.take_effect(&record, &profile).await;
+            let (login, remark) = match self.permit_account(&who, &record) {
+                Ok(()) => self.take_effect(&record, &profile).await,
+                Err(error) => (false, Some(format!("there is no token for that: {error}"))),
+            };
             login_needed |= login;
             remarks.extend(remark);
         }
@@ -117,13 +125,15 @@ impl Service {
 
     async fn checked(
         &self,
+        who: &Who,
         profile: &IssuerProfile,
         options: EditOptions,
     ) -> Result<Change, ServiceError> {
         let listed = options.scopes.as_ref().map(ScopeSet::parse).transpose()?;
         let scopes = match (options.all_scopes == Some(true), listed) {
             (true, listed) => {
-                Some(self.all_scopes(profile).await?.union(&listed.unwrap_or_default()))
+                let (all, _) = self.allowed_of(who, &self.all_scopes(profile).await?)?;
+                Some(all.union(&listed.unwrap_or_default()))
             }
             (false, listed) => listed,
         };
@@ -163,7 +173,7 @@ impl Service {
             _ => {}
         }
         let stored = self.vault.client(&owner, &record.issuer).await?;
-        let Some(stored) = stored.filter(|client| client.value.is_for(&record.owner.user)) else {
+        let Some(stored) = stored.filter(|client| client.value.is_of(record)) else {
             return Ok(Vec::new());
         };
         // What it was not registered for before is not asked again with every other change.
@@ -186,7 +196,13 @@ impl Service {
             let text = format!("the site's client is not registered for: {lacks}");
             return Err(ServiceError::new(Kind::ClientNotYours, text));
         }
-        let wanted = (!lacks(&has).is_empty()).then(|| scopes.clone());
+        let lacks = lacks(&has);
+        let who = self.who_now(&record.owner.user);
+        if matches!(owner, ClientOwner::User(_)) && self.permit(&who, Question::OwnClient).is_err()
+        {
+            only_as_the_site_has_it(&lacks, profile, name.is_some())?;
+        }
+        let wanted = (!lacks.is_empty()).then(|| scopes.clone());
         let left_out = self
             .change_registration(profile, &owner, ClientChange { scopes: wanted, name })
             .await?;
@@ -219,6 +235,26 @@ impl Service {
             }
         }
     }
+}
+
+/// Where users have no clients of their own, the one that the site has registered for each is what
+/// the issuer's file says, and may only follow that.
+pub(super) fn only_as_the_site_has_it(
+    lacks: &ScopeSet,
+    profile: &IssuerProfile,
+    renamed: bool,
+) -> Result<(), ServiceError> {
+    let beyond = lacks.filtered(|scope| !profile.scopes.covers(scope));
+    if beyond.is_empty() && !renamed {
+        return Ok(());
+    }
+    let what = match beyond.is_empty() {
+        true => "this site names the clients of its users".to_owned(),
+        false => format!(
+            "your client at this issuer is not registered for: {beyond}, and this site has clients registered for the issuer's scopes only; ask its administrators"
+        ),
+    };
+    Err(ServiceError::new(Kind::DeniedByPolicy, what))
 }
 
 impl Change {

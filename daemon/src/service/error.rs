@@ -5,7 +5,7 @@ use iamd_protocol::error::Kind;
 use crate::{
     account::{
         NameError, PassphraseError, ScopeError,
-        ports::{IssuerError, RefreshError, VaultError},
+        ports::{IssuerError, RefreshError, VaultError, upkeep::UpkeepError},
     },
     login::Failure,
     policy::{IssuerRefusal, TooManyRegistrations, TooManyRequests},
@@ -19,12 +19,15 @@ pub struct ServiceError {
     pub kind: Kind,
     /// For people.
     pub message: String,
+    /// The lines of the configuration that decided, for administrators only: nothing that is shown
+    /// to the caller has them.
+    pub decided_by: Option<String>,
 }
 
 impl ServiceError {
     /// An error.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), decided_by: None }
     }
 }
 
@@ -81,6 +84,20 @@ impl From<VaultError> for ServiceError {
         let kind = match &error {
             VaultError::Conflict | VaultError::Unavailable { .. } => Kind::StoreUnavailable,
             VaultError::Unreadable { .. } => Kind::AccountUnreadable,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<UpkeepError> for ServiceError {
+    fn from(error: UpkeepError) -> Self {
+        let kind = match &error {
+            UpkeepError::FromCredential { .. } => Kind::KeyFromCredential,
+            UpkeepError::Keyring { .. } => Kind::KeyringUnusable,
+            UpkeepError::Invalid { .. } => Kind::BackupInvalid,
+            UpkeepError::Transfer { .. } => Kind::InvalidArgument,
+            UpkeepError::NotEmpty { .. } => Kind::StoreNotEmpty,
+            UpkeepError::Vault(error) => return error.clone().into(),
         };
         Self::new(kind, error.to_string())
     }

@@ -15,7 +15,7 @@ use crate::{
     token::{Ask, Publisher, Refreshed, TokenError, Validity, renewal},
 };
 
-use super::{Service, ServiceError, tokens::is_base};
+use super::{Service, ServiceError, policy::is_doubt, tokens::is_base};
 
 /// What went wrong since there was a token that lasts a while.
 #[derive(Default)]
@@ -25,6 +25,9 @@ struct Failures {
     /// the user, or a token that came and is of no use.
     not_before: Option<Instant>,
 }
+
+/// How long after the name service did not answer it is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What to do next.
 enum Next {
@@ -38,7 +41,7 @@ impl Publisher for Service {
     /// Writes the token file, where the owner is here.
     fn publish(&self, record: &Record, token: &AccessToken) {
         let key = record.key();
-        if self.presence.is_here(key.uid) {
+        if self.presence.is_here(key.uid) && !self.is_barred(record) {
             self.presence.write_file(record, token);
         }
         self.presence.wake_keeper(&key);
@@ -140,6 +143,16 @@ impl Service {
             self.presence.remove_file(&record);
             return Next::Stop;
         }
+        let who = self.who(&record.owner.user).await;
+        let in_doubt = match self.permit_account(&who, &record) {
+            Ok(()) => false,
+            Err(error) if is_doubt(&error) => true,
+            Err(error) => {
+                tracing::info!(uid = key.uid, account = %key.name, %error, decided_by = error.decided_by, "no token file: {error}");
+                self.presence.remove_file(&record);
+                return Next::Stop;
+            }
+        };
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
         let ask = Ask { wanted: wanted.clone(), ..Ask::default() };
         let now = self.clock.wall();
@@ -148,6 +161,15 @@ impl Service {
             self.broker.adopt(key, &wanted, &token);
             Some(token)
         });
+        if in_doubt {
+            // What stands there stays until it ends; nothing new until the name service answered.
+            let left = current.map_or(Duration::ZERO, |token| token.expires_at.after(now));
+            if left.is_zero() {
+                self.presence.remove_file(&record);
+                return Next::Wait(ASK_AGAIN);
+            }
+            return Next::Wait(left.min(ASK_AGAIN));
+        }
         if let Some(token) = &current {
             self.presence.ensure_file(&record, token);
             let delay = renewal::delay(token, now, self.config().tokens.renew_at, self.jitter());

@@ -9,6 +9,7 @@ use iamd_protocol::{
 
 use crate::{
     account::{AccountKey, AccountName, IssuerProfile},
+    config::policy::Flow,
     login::{Login, Progress, Request},
 };
 
@@ -39,10 +40,12 @@ impl Service {
         options: LoginOptions,
     ) -> Result<LoginInfo, ServiceError> {
         let _guard = self.enter(caller)?;
+        let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
-        let plan = self.plan(&caller.owner, &accounts, named, &options)?;
+        let mut plan = self.plan(&caller.owner, &accounts, named, &options)?;
         if options.if_needed == Some(true)
-            && let Some(record) = plan.record.as_ref().filter(|record| !record.state.wants_login())
+            && let Some(record) =
+                plan.record.as_ref().filter(|record| !self.wants_login(&who, record))
         {
             let subject = record.subject.as_ref().map(|subject| subject.sub.clone());
             return Ok(LoginInfo { subject, ..info(&plan.key, &plan.profile, login_state::DONE) });
@@ -50,6 +53,7 @@ impl Service {
         if let Some(record) = plan.record.as_ref().filter(|record| record.is_locked()) {
             return Err(locked(record));
         }
+        self.permit_login(&who, Flow::Device, &mut plan, &options)?;
         if let Some(running) = self.logins.request_of(&plan.key) {
             is_as_asked(&running, &plan, named, &options)?;
         } else {
@@ -57,7 +61,7 @@ impl Service {
             self.takes_logins()?;
         }
         let new_client = match options.new_client {
-            Some(true) => Some(self.new_client(&plan).await?),
+            Some(true) => Some(self.new_client(&caller.owner.user, &plan).await?),
             _ => None,
         };
         let Login { request, mut progress, joined } =

@@ -5,6 +5,7 @@ mod accounts;
 mod add;
 mod add_plan;
 mod admin;
+mod backup;
 mod clients;
 mod completion;
 mod default;
@@ -12,23 +13,32 @@ mod doctor;
 mod drain;
 mod edit;
 mod error;
+mod explain;
 mod handed;
 mod keeper;
+mod leftovers;
 mod logins;
 mod logout;
 mod new_client;
 mod notice;
 mod passphrases;
+mod password_flow;
+mod password_grant;
+mod password_login;
 mod plan;
+mod policy;
 mod presence;
 mod registration;
+mod rekey;
 mod remove;
 mod rename;
+mod resume;
 mod revoke;
 mod secrets;
 mod sessions;
 mod sign_in;
 mod site;
+mod take_over;
 mod tokens;
 pub mod vault;
 
@@ -43,18 +53,20 @@ use std::{
 pub use error::ServiceError;
 pub use handed::Handed;
 use passphrases::Locks;
+use password_login::PasswordAttempts;
 pub use presence::Presence;
+use rekey::Maintenance;
 pub use sessions::NewLogin;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     account::{
         Guards, Owner,
-        ports::{Issuers, Vault},
+        ports::{Issuers, Vault, upkeep::Upkeep},
     },
     audit::Audit,
     clock::{Clock, Random},
-    config::{Config, Sources},
+    config::{Config, Sources, policy::Key},
     login::Logins,
     policy::{Quota, QuotaGuard, Registrations},
     session::Drain,
@@ -83,6 +95,8 @@ pub struct Parts {
     pub vault: Arc<dyn Vault>,
     /// The passphrases of accounts.
     pub guards: Arc<dyn Guards>,
+    /// The keys that seal, backups.
+    pub upkeep: Arc<dyn Upkeep>,
     /// The issuers.
     pub issuers: Arc<dyn Issuers>,
     /// Access tokens.
@@ -110,6 +124,7 @@ pub struct Service {
     node: String,
     vault: Arc<dyn Vault>,
     locks: Locks,
+    maintenance: Maintenance,
     issuers: Arc<dyn Issuers>,
     broker: Arc<Broker>,
     logins: Arc<Logins>,
@@ -121,7 +136,10 @@ pub struct Service {
     random: Arc<dyn Random>,
     quota: Quota,
     registrations: Registrations,
+    password_attempts: PasswordAttempts,
     reloads: watch::Sender<()>,
+    /// Told of each client that is to be deleted later.
+    leftovers: Notify,
 }
 
 impl Service {
@@ -134,6 +152,7 @@ impl Service {
             node: parts.node,
             vault: parts.vault,
             locks: Locks::new(parts.guards),
+            maintenance: Maintenance::new(parts.upkeep),
             issuers: parts.issuers,
             broker: parts.broker,
             logins: parts.logins,
@@ -145,7 +164,9 @@ impl Service {
             random: parts.random,
             quota: Quota::default(),
             registrations: Registrations::default(),
+            password_attempts: PasswordAttempts::default(),
             reloads: watch::channel(()).0,
+            leftovers: Notify::new(),
         });
         let publisher: Weak<Self> = Arc::downgrade(&service);
         broker.publish_to(publisher);
@@ -186,22 +207,23 @@ impl Service {
     }
 
     /// Counts a request of a uid against its quota, for an edge that has to ask somebody before
-    /// it can call a use case.
+    /// it can call a use case. Who this is, is not known yet: what holds for everybody counts.
     ///
     /// # Errors
     /// Too many requests.
     pub fn admit(&self, uid: u32) -> Result<QuotaGuard, ServiceError> {
-        self.enter_as(uid, None)
+        self.enter_as(uid, None, self.config().limits.requests)
     }
 
     /// Counts a request of the caller against their quota.
     fn enter(&self, caller: &Caller) -> Result<QuotaGuard, ServiceError> {
-        self.enter_as(caller.owner.uid, caller.pid)
+        let most = self.most(&caller.owner.user, Key::Requests);
+        self.enter_as(caller.owner.uid, caller.pid, most)
     }
 
     /// Here the refusal is recorded, and nowhere else: every use case begins with it.
-    fn enter_as(&self, uid: u32, pid: Option<u32>) -> Result<QuotaGuard, ServiceError> {
-        let entered = self.quota.enter(uid, self.config().limits.requests);
+    fn enter_as(&self, uid: u32, pid: Option<u32>, most: u32) -> Result<QuotaGuard, ServiceError> {
+        let entered = self.quota.enter(uid, most);
         let entered = entered.map_err(ServiceError::from);
         entered.inspect_err(|error| self.record_denial(uid, pid, "", error))
     }

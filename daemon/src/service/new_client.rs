@@ -11,9 +11,10 @@ use super::{Service, ServiceError, clients::Provided, plan::Plan, sign_in::Signe
 use crate::{
     account::{
         ClientOwner, ClientRecord, IssuerProfile, Owner, State,
-        ports::{LockOn, Revision, Tokens, VaultError},
+        ports::{ClientStep, LockOn, Revision, Tokens, VaultError},
     },
     login::{Failure, Request},
+    policy::Question,
 };
 
 /// Which client a login brings.
@@ -28,18 +29,29 @@ pub(super) enum NewClient {
 #[derive(Clone, Default)]
 pub(super) struct Fresh(Arc<Mutex<Option<ClientRecord>>>);
 
+impl Fresh {
+    /// One that was registered before a restart.
+    pub(super) fn of(client: ClientRecord) -> Self {
+        Self(Arc::new(Mutex::new(Some(client))))
+    }
+}
+
 impl Service {
     /// What a login with a new client brings, where this account may have one.
-    pub(super) async fn new_client(&self, plan: &Plan) -> Result<NewClient, ServiceError> {
+    pub(super) async fn new_client(
+        &self,
+        user: &str,
+        plan: &Plan,
+    ) -> Result<NewClient, ServiceError> {
         let record = plan.record.as_ref();
         let broken = record.filter(|record| matches!(record.state, State::ClientBroken { .. }));
         let refused = broken.and_then(|record| record.client_id.clone());
-        let own_clients = self.config().users.own_clients;
+        let who = self.who_now(user);
+        let own_clients = self.permit(&who, Question::OwnClient);
         let new = match (&plan.client_owner, refused) {
             (ClientOwner::Site | ClientOwner::User(_), Some(id)) => NewClient::InPlaceOf(id),
-            (ClientOwner::User(_), None) if !own_clients => {
-                let text = "this site does not let accounts have clients of their own";
-                return Err(ServiceError::new(Kind::DeniedByPolicy, text));
+            (ClientOwner::User(_), None) if own_clients.is_err() => {
+                return own_clients.map(|()| NewClient::Own(None));
             }
             (ClientOwner::User(_) | ClientOwner::Own(..), _) => {
                 let before = match record {
@@ -84,7 +96,8 @@ impl Service {
         let (service, owner) = (Arc::clone(self), owner.clone());
         let mut kept = Arc::clone(&fresh.0).lock_owned().await;
         let registered = tokio::spawn(async move {
-            let provided = service.register(&profile, &own, &owner, None).await?;
+            let aside = ClientStep::Aside;
+            let (provided, _) = service.register(&profile, &own, &owner, None, aside).await?;
             *kept = Some(provided.client.clone());
             Ok(provided)
         });
@@ -107,6 +120,10 @@ impl Service {
         let placed = async {
             let lock = self.vault.lock(on).await?;
             let before = self.vault.client(&client.owner, &client.issuer).await?;
+            if let Some(before) = &before {
+                // A kill before the account has signed in gives it back what it had.
+                self.vault.journal_client(&ClientStep::Aside(before.value.clone())).await?;
+            }
             let revision = before.as_ref().map_or(Revision::ABSENT, |before| before.revision);
             let mine = self.vault.save_client(client, revision).await?;
             Ok::<_, VaultError>((lock, before.map(|before| before.value), mine))
@@ -128,11 +145,15 @@ impl Service {
         let signed_in = self.keep_sign_in(owner, &request, client, tokens).await;
         if signed_in.is_ok() {
             fresh.0.lock().await.take();
+            self.settled(client).await;
             return signed_in;
         }
         // The account has the client that it had.
         let restored = match before {
-            Some(before) => self.vault.save_client(&before, mine).await.map(drop),
+            Some(before) => match self.vault.save_client(&before, mine).await {
+                Ok(_) => self.vault.settle_client(&before).await,
+                Err(error) => Err(error),
+            },
             None => self.vault.remove_client(&client.owner, &client.issuer).await,
         };
         if let Err(error) = restored {

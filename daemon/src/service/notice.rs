@@ -48,6 +48,11 @@ pub(super) fn locked(context: Context<'_>, account: &str) -> String {
     ))
 }
 
+/// The site does not let the user have what the account is.
+pub(super) fn refused(why: &str) -> String {
+    ascii(&format!("iamd: no access token: {why}"))
+}
+
 /// The sign-in ends soon and the issuer does not extend it.
 pub(super) fn ends_soon(context: Context<'_>, left: Duration) -> String {
     let days = left.as_secs() / 86_400;

@@ -277,6 +277,8 @@ impl Service {
             let text = format!("{} was changed meanwhile; try again", key.name);
             return Err(ServiceError::new(Kind::StoreUnavailable, text));
         }
+        let who = self.who(&caller.owner.user).await;
+        self.permit_issuer(&who, &plan.profile)?;
         let owner = Self::client_owner(&plan.profile, key.uid);
         let issuer = plan.profile.url.to_string();
         let mut record = Record::new(caller.owner.clone(), key.name.clone(), issuer, owner);

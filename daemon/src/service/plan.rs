@@ -3,8 +3,12 @@
 
 use iamd_protocol::{bus::LoginOptions, error::Kind};
 
-use crate::account::{
-    AccountKey, AccountName, AudienceSet, ClientOwner, IssuerProfile, Owner, Record, ScopeSet,
+use crate::{
+    account::{
+        AccountKey, AccountName, AudienceSet, ClientOwner, IssuerProfile, Owner, Record, ScopeSet,
+    },
+    config::policy::Flow,
+    policy::{Question, Who},
 };
 
 use super::{Service, ServiceError, accounts::Accounts};
@@ -19,7 +23,7 @@ pub(super) struct Plan {
     pub(super) client_owner: ClientOwner,
     /// The account as it is, where it exists.
     pub(super) record: Option<Record>,
-    /// What a person should know.
+    /// What a person should know of what it asks for.
     pub(super) remarks: Vec<String>,
 }
 
@@ -73,7 +77,7 @@ impl Service {
                 let text = format!("the name {name} cannot be used; choose another");
                 return Err(ServiceError::new(Kind::DeniedByPolicy, text));
             }
-            self.may_add(owner.uid, accounts, &name)?;
+            self.may_add(owner, accounts, &name)?;
         }
         let scopes = match &options.scopes {
             Some(scopes) if !scopes.is_empty() => {
@@ -95,6 +99,29 @@ impl Service {
         let key = AccountKey { uid: owner.uid, name };
         let client_owner = Self::owner_for(record.as_ref(), &profile, owner.uid);
         Ok(Plan { key, profile, scopes, audiences, client_owner, record, remarks })
+    }
+
+    /// Whether a login may go as planned. Where it names no scopes, it asks for what of the usual
+    /// ones its user may ask for.
+    ///
+    /// # Errors
+    /// Policy.
+    pub(super) fn permit_login(
+        &self,
+        who: &Who,
+        flow: Flow,
+        plan: &mut Plan,
+        options: &LoginOptions,
+    ) -> Result<(), ServiceError> {
+        self.permit_issuer(who, &plan.profile)?;
+        self.permit(who, Question::Flow(flow))?;
+        if options.scopes.as_ref().is_some_and(|scopes| !scopes.is_empty()) {
+            return self.permit_scopes(who, &plan.scopes);
+        }
+        let (scopes, remark) = self.allowed_of(who, &plan.scopes)?;
+        plan.scopes = scopes;
+        plan.remarks.extend(remark);
+        Ok(())
     }
 }
 

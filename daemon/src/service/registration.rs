@@ -1,5 +1,5 @@
 //! Reading and changing a registration at its issuer (RFC 7592). Whatever an answer carries of new
-//! credentials is kept before anything else is looked at.
+//! credentials is kept before anything else is looked at: in the journal, then in the store.
 
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use super::{Service, ServiceError};
 use crate::{
     account::{
         ClientOwner, ClientRecord, IssuerProfile,
-        ports::{ClientChange, ClientMetadata, LeftOut, LockOn, Managed, Stored, VaultError},
+        ports::{
+            ClientChange, ClientMetadata, ClientStep, LeftOut, LockOn, Managed, Stored, VaultError,
+        },
     },
     audit,
 };
@@ -51,7 +53,8 @@ impl Service {
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {
-                uid: uid_of(owner),
+                // The site's is nobody's.
+                uid: owner.uid().unwrap_or_default(),
                 issuer: &client.issuer,
                 client: &client.client_id,
                 scopes: client.scopes.to_string(),
@@ -87,15 +90,25 @@ impl Service {
         Ok((client, answer?))
     }
 
-    /// A store that does not take it is tried again for a second: the issuer has forgotten the old
-    /// ones.
+    /// The issuer has forgotten the old ones. What the journal has is kept, also where the store
+    /// does not take it now; without the journal the store is tried again for a second.
     async fn keep_client(&self, client: &ClientRecord) -> Result<(), ServiceError> {
-        let mut tries = TRIES;
+        let over = Some(client.client_id.clone());
+        let step = ClientStep::Newest { client: client.clone(), over };
+        let journalled = self.vault.journal_client(&step).await;
+        if let Err(error) = &journalled {
+            tracing::warn!(client = client.client_id, %error, "new credentials of a client are not in the journal: {error}");
+        }
+        let mut tries = if journalled.is_ok() { 1 } else { TRIES };
         loop {
             tries -= 1;
             match self.keep_once(client).await {
                 Err(error) if error.kind == Kind::StoreUnavailable && tries > 0 => {
                     self.clock.sleep(AGAIN).await;
+                }
+                Err(error) if error.kind == Kind::StoreUnavailable && journalled.is_ok() => {
+                    tracing::warn!(client = client.client_id, %error, "new credentials of a client are in the journal only for now: {error}");
+                    return Ok(());
                 }
                 done => return done,
             }
@@ -119,13 +132,5 @@ impl Service {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-/// Whose event it is; the site's is nobody's.
-const fn uid_of(owner: &ClientOwner) -> u32 {
-    match owner {
-        ClientOwner::User(uid) | ClientOwner::Own(uid, _) | ClientOwner::Given(uid, _) => *uid,
-        ClientOwner::Site | ClientOwner::Fixed | ClientOwner::Public => 0,
     }
 }

@@ -8,7 +8,11 @@ use iamd_protocol::{
     error::Kind,
 };
 
-use super::{Caller, Service, ServiceError, accounts::Accounts};
+use super::{
+    Caller, Service, ServiceError,
+    accounts::Accounts,
+    leftovers::{DAYS, GivenUp},
+};
 use crate::{
     account::{
         AccountKey, AccountName, ClientOwner, Record,
@@ -131,14 +135,17 @@ impl Service {
                 let _lock = self.vault.lock(on).await;
                 match self.delete_registration(record).await {
                     Ok(None) => return,
-                    Ok(Some(Deregistered::Deleted | Deregistered::Gone)) => {
+                    Ok(Some(GivenUp::Ended(Deregistered::Deleted | Deregistered::Gone))) => {
                         reply.client_deleted = true;
                         return;
                     }
-                    Ok(Some(Deregistered::Unconfirmed)) => format!(
+                    Ok(Some(GivenUp::Ended(Deregistered::Unconfirmed))) => format!(
                         "the issuer did not confirm that its client {id} is deleted: it does not accept the token for that; the client is gone, or stays there"
                     ),
-                    Err(error) => format!(
+                    Ok(Some(GivenUp::Later(error))) => format!(
+                        "its client {id} could not be deleted at the issuer: {error}; that is tried again for {DAYS} days"
+                    ),
+                    Ok(Some(GivenUp::Stays(error))) | Err(error) => format!(
                         "its client {id} could not be deleted at the issuer and stays there: {error}"
                     ),
                 }
@@ -160,22 +167,16 @@ impl Service {
     }
 
     /// Deletes a client at the issuer (RFC 7592 §2.3) and forgets it; `None` when there is none.
-    async fn delete_registration(
-        &self,
-        record: &Record,
-    ) -> Result<Option<Deregistered>, ServiceError> {
+    async fn delete_registration(&self, record: &Record) -> Result<Option<GivenUp>, ServiceError> {
         let found = self.vault.client(&record.client_owner, &record.issuer).await?;
-        let found = found.filter(|client| client.value.is_for(&record.owner.user));
+        let found = found.filter(|client| client.value.is_of(record));
         let Some(client) = found else { return Ok(None) };
-        let deleted = match self.profile_of(record) {
-            Ok(profile) => {
-                let deleted = self.issuers.deregister(&profile, &client.value).await;
-                deleted.map_err(ServiceError::from)
-            }
-            Err(error) => Err(error),
-        };
+        self.journal_aside(&client.value).await;
+        // From here on nobody gets it any more.
         self.forget_registration(record).await;
-        deleted.map(Some)
+        let profile = self.profile_of(record);
+        let profile = profile.as_ref().map_err(Clone::clone);
+        Ok(Some(self.delete_or_keep(profile, &client.value).await))
     }
 
     async fn forget_registration(&self, record: &Record) {

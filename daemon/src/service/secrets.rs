@@ -1,10 +1,10 @@
 //! The secrets of an account, for its owner, where the site's policy lets them see them.
 
-use iamd_protocol::{bus::AccountSecrets, error::Kind};
+use iamd_protocol::bus::AccountSecrets;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Caller, Service, ServiceError, passphrases::locked};
-use crate::{account::ClientOwner, audit};
+use super::{Caller, Service, ServiceError, passphrases::locked, tokens::decided};
+use crate::{account::ClientOwner, audit, policy::Question};
 
 impl Service {
     /// The refresh token of an account of the caller's, and its client's secrets unless the client
@@ -28,6 +28,7 @@ impl Service {
                 client: client.as_deref().unwrap_or_default(),
                 caller_pid: caller.pid,
                 result: result.as_ref().map_or_else(|error| error.kind.short_name(), |_| "ok"),
+                detail: result.as_ref().err().map(decided).unwrap_or_default(),
                 ..audit::Event::default()
             },
         );
@@ -40,10 +41,8 @@ impl Service {
         named: &str,
     ) -> Result<AccountSecrets, ServiceError> {
         let _guard = self.enter(caller)?;
-        if !self.may_see_secrets(&caller.owner.user).await {
-            let text = "this site does not show the secrets of accounts";
-            return Err(ServiceError::new(Kind::DeniedByPolicy, text));
-        }
+        let who = self.who(&caller.owner.user).await;
+        self.permit(&who, Question::ShowSecrets)?;
         let accounts = self.accounts(&caller.owner).await?;
         let record = &accounts.find(named, self.config().default_profile())?.value;
         if record.is_locked() {
@@ -72,18 +71,5 @@ impl Service {
                 ..secrets
             },
         })
-    }
-
-    async fn may_see_secrets(&self, user: &str) -> bool {
-        for who in &self.config().policy.show_secrets {
-            let allowed = match who.strip_prefix('@') {
-                Some(group) => self.users.is_in_group(user, group).await,
-                None => who == user,
-            };
-            if allowed {
-                return true;
-            }
-        }
-        false
     }
 }

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use crate::{
     account::{AccountName, Owner, Record, State, UnixTime, ports::Wanted},
     audit,
+    config::policy::Flow,
     login::{Login, Progress},
-    policy,
+    policy::{self, Question, Who},
     session::{NewSession, Presence as Here, SessionEvent, SessionId},
     token::{Ask, Validity},
 };
@@ -39,7 +40,9 @@ impl Service {
     pub async fn open_session(self: &Arc<Self>, login: NewLogin) -> Reply {
         let NewLogin { open, pid, pidfd } = login;
         let config = self.config();
-        if !policy::serves(&config.users, open.uid, &open.service) {
+        // From memory: nobody is asked while a login waits.
+        let who = self.who_now(&open.user);
+        if !policy::serves(&config, open.uid, &who, &open.service) {
             return Reply::Ignored;
         }
         let owner = Owner { uid: open.uid, user: open.user.clone() };
@@ -77,7 +80,15 @@ impl Service {
         // A task of its own: what it began goes on when the answer cannot wait for it.
         let service = Arc::clone(self);
         let quiet = open.quiet;
-        let welcome = tokio::spawn(async move { service.welcome(&owner, quiet).await });
+        let welcome = tokio::spawn(async move {
+            // Now there is time to ask who they are, if a rule depends on it.
+            let who = service.who(&owner.user).await;
+            if policy::serves(&service.config(), owner.uid, &who, &open.service) {
+                return service.welcome(&owner, &who, quiet).await;
+            }
+            service.presence.sessions.close(&session);
+            Welcome { serves: false, notice: None }
+        });
         tokio::select! {
             () = self.clock.sleep(config.login.answer_within) => {}
             welcomed = welcome => match welcomed {
@@ -96,7 +107,7 @@ impl Service {
     }
 
     /// Prepares what a session needs: files, keepers, and a notice where a login is needed.
-    async fn welcome(self: &Arc<Self>, owner: &Owner, quiet: bool) -> Welcome {
+    async fn welcome(self: &Arc<Self>, owner: &Owner, who: &Who, quiet: bool) -> Welcome {
         let Some((accounts, default)) = self.take_up(owner).await else {
             return Welcome { serves: true, notice: None };
         };
@@ -105,30 +116,41 @@ impl Service {
             accounts.open.iter().find(|account| Some(&account.value.name) == default.as_ref());
         match main {
             Some(account) if account.value.is_locked() => {
-                let notice = self.remark_on(&account.value, owner);
+                let notice = self.remark_on(&account.value, owner, who);
                 let notice = notice.filter(|_| !quiet && !accounts.settings.notice_off);
                 Welcome { serves: true, notice }
             }
-            Some(account) if !account.value.state.wants_login() => {
-                self.settle_file(&account.value).await;
-                let notice = self.remark_on(&account.value, owner);
+            Some(account) if !self.wants_login(who, &account.value) => {
+                let notice = match self.permit_account(who, &account.value) {
+                    Ok(()) => {
+                        self.settle_file(&account.value).await;
+                        self.remark_on(&account.value, owner, who)
+                    }
+                    Err(error) => Some(notice::refused(&error.message)),
+                };
                 let notice = notice.filter(|_| !quiet && !accounts.settings.notice_off);
                 Welcome { serves: true, notice }
             }
             main => {
                 let record = main.map(|account| &account.value);
-                let serves = record.is_some() || config.default_profile().is_some();
-                let silent = quiet || accounts.settings.notice_off || !config.login.automatic;
+                let default = config.default_profile();
+                let may_sign_in = default.is_some_and(|p| self.permit_issuer(who, p).is_ok());
+                let serves = record.is_some() || may_sign_in;
+                let offers = policy::decide(&config, who, &Question::AutomaticLogin).allowed;
+                let silent = quiet || accounts.settings.notice_off || !offers;
                 if silent || !serves {
                     return Welcome { serves, notice: None };
                 }
-                Welcome { serves, notice: self.offer_login(owner, &accounts, record).await }
+                Welcome { serves, notice: self.offer_login(owner, who, &accounts, record).await }
             }
         }
     }
 
     /// Keeps the accounts of somebody who is here. `None` when they cannot be read now.
-    async fn take_up(self: &Arc<Self>, owner: &Owner) -> Option<(Accounts, Option<AccountName>)> {
+    pub(super) async fn take_up(
+        self: &Arc<Self>,
+        owner: &Owner,
+    ) -> Option<(Accounts, Option<AccountName>)> {
         let accounts = match self.accounts(owner).await {
             Ok(accounts) => accounts,
             Err(error) => {
@@ -180,7 +202,7 @@ impl Service {
     }
 
     /// What the owner of a working sign-in should know.
-    fn remark_on(&self, record: &Record, owner: &Owner) -> Option<String> {
+    fn remark_on(&self, record: &Record, owner: &Owner, who: &Who) -> Option<String> {
         let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
         let context = Context { issuer: &title, node: &self.node, user: &owner.user };
         if record.is_locked() {
@@ -189,7 +211,7 @@ impl Service {
         if let State::ActionNeeded { reason } = &record.state {
             return Some(notice::action_needed(context, reason));
         }
-        let left = record.refresh_expires_at?.after(self.clock.wall());
+        let left = self.sign_in_end(who, record)?.after(self.clock.wall());
         (left <= self.config().tokens.announce_ahead).then(|| notice::ends_soon(context, left))
     }
 
@@ -197,11 +219,17 @@ impl Service {
     async fn offer_login(
         self: &Arc<Self>,
         owner: &Owner,
+        who: &Who,
         accounts: &Accounts,
         record: Option<&Record>,
     ) -> Option<String> {
         let named = record.map(|record| record.name.to_string()).unwrap_or_default();
-        let plan = match self.plan(owner, accounts, &named, &LoginOptions::default()) {
+        let usual = LoginOptions::default();
+        let plan = self.plan(owner, accounts, &named, &usual).and_then(|mut plan| {
+            self.permit_login(who, Flow::Device, &mut plan, &usual)?;
+            Ok(plan)
+        });
+        let plan = match plan {
             Ok(plan) => plan,
             Err(error) => {
                 tracing::info!(uid = owner.uid, %error, "no login to offer: {error}");

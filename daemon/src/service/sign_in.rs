@@ -16,7 +16,7 @@ use crate::{
     token::Publisher as _,
 };
 
-use super::{Service, ServiceError, passphrases::locked};
+use super::{Service, ServiceError, passphrases::locked, policy::is_doubt};
 
 /// Who signed in (`sub`), and what they should know.
 pub(super) type SignedIn = (Option<String>, Vec<String>);
@@ -70,9 +70,18 @@ impl Service {
         client: &ClientRecord,
         tokens: Tokens,
     ) -> Result<SignedIn, Failure> {
+        // The rules may be others than when it began.
+        let who = self.who(&owner.user).await;
+        let permitted = self.permit_issuer(&who, &request.profile);
+        let permitted = permitted.and_then(|()| self.permit_scopes(&who, &request.scopes));
+        if let Err(error) = permitted
+            && !is_doubt(&error)
+        {
+            return Err(error.into());
+        }
         let who = tokens.identity.clone();
         let taken = match required(owner, &request.profile, who.as_ref()) {
-            Ok(proof) => self.take_tokens(owner, request, client, tokens, proof).await,
+            Ok(proof) => self.take_proven(owner, request, client, tokens, proof).await,
             Err(failure) => Err(failure),
         };
         if let Err(failure) = &taken
@@ -83,7 +92,7 @@ impl Service {
         taken
     }
 
-    async fn take_tokens(
+    async fn take_proven(
         self: &Arc<Self>,
         owner: &Owner,
         request: &Request,
@@ -243,8 +252,8 @@ impl Service {
             let now = self.clock.wall();
             let access_token = AccessToken {
                 token: tokens.access_token.clone(),
-                issued_at: now,
-                expires_at: now.plus(tokens.expires_in),
+                issued_at: tokens.asked_at,
+                expires_at: tokens.asked_at.plus(tokens.expires_in),
                 scopes: tokens.scopes.clone().unwrap_or_else(|| request.scopes.clone()),
             };
             record.state = record.state.after(Event::SignedIn);

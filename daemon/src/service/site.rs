@@ -5,9 +5,10 @@ use iamd_protocol::bus::{IssuerInfo, StatusReply};
 use crate::{
     account::{
         ClientPolicy, Dialect, IdentityRule, IssuerProfile, Settings,
-        ports::{Health, IssuerError},
+        ports::{Health, IssuerError, VaultError},
     },
     config::Config,
+    policy,
 };
 
 use super::{Caller, Service, ServiceError};
@@ -41,20 +42,29 @@ impl Service {
     /// The store.
     pub async fn set_notice(&self, caller: &Caller, on: bool) -> Result<(), ServiceError> {
         let _guard = self.enter(caller)?;
-        let stored = self.vault.settings(caller.owner.uid).await?;
-        let settings = Settings { notice_off: !on, ..stored.value };
-        self.vault.save_settings(caller.owner.uid, &settings, stored.revision).await?;
-        Ok(())
+        let uid = caller.owner.uid;
+        loop {
+            let stored = self.vault.settings(uid).await?;
+            let settings = Settings { notice_off: !on, ..stored.value };
+            match self.vault.save_settings(uid, &settings, stored.revision).await {
+                // Somebody else wrote meanwhile, such as a change of keys.
+                Err(VaultError::Conflict) => {}
+                saved => return Ok(saved.map(drop)?),
+            }
+        }
     }
 
-    /// The issuers that the site lists.
+    /// The issuers that the site lists and the caller may use.
     ///
     /// # Errors
     /// Too many requests.
-    pub fn issuers(&self, caller: &Caller) -> Result<Vec<IssuerInfo>, ServiceError> {
+    pub async fn issuers(&self, caller: &Caller) -> Result<Vec<IssuerInfo>, ServiceError> {
         let _guard = self.enter(caller)?;
+        let who = self.who(&caller.owner.user).await;
         let config = self.config();
-        Ok(config.issuers.values().map(|profile| self.issuer_info(&config, profile)).collect())
+        let mine = policy::issuers(&config, &who);
+        let mine = config.issuers.values().filter(|profile| mine.contains(&profile.name.as_str()));
+        Ok(mine.map(|profile| self.issuer_info(&config, profile)).collect())
     }
 
     /// One issuer, by short name or URL, asked now which scopes it offers.
@@ -64,16 +74,18 @@ impl Service {
     /// is in the reply.
     pub async fn issuer(&self, caller: &Caller, named: &str) -> Result<IssuerInfo, ServiceError> {
         let _guard = self.enter(caller)?;
-        let result = self.ask_issuer(named).await;
+        let result = self.ask_issuer(caller, named).await;
         if let Err(error) = &result {
             self.note_denial(caller, "", error);
         }
         result
     }
 
-    async fn ask_issuer(&self, named: &str) -> Result<IssuerInfo, ServiceError> {
+    async fn ask_issuer(&self, caller: &Caller, named: &str) -> Result<IssuerInfo, ServiceError> {
+        let who = self.who(&caller.owner.user).await;
         let config = self.config();
-        let profile = crate::policy::issuer(&config, Some(named))?;
+        let profile = policy::issuer(&config, Some(named))?;
+        self.permit_issuer(&who, &profile)?;
         let offered = match self.issuers.scopes_offered(&profile).await {
             Ok(scopes) => Some(scopes.to_vec()),
             Err(IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. }) => None,

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     account::{AudienceSet, Record, ScopeSet, ports::Wanted},
     audit,
+    policy::{Question, Who},
     token::{Ask, Validity},
 };
 
@@ -43,6 +44,7 @@ impl Service {
         named: &str,
         options: TokenOptions,
     ) -> Result<TokenReply, ServiceError> {
+        let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let found = accounts.find(named, self.config().default_profile());
         let found = found.map_err(|error| self.or_pending(caller, &accounts, named, error))?;
@@ -53,6 +55,7 @@ impl Service {
         let key = record.key();
         let profile = self.profile_of(record)?;
         let ask = self.ask(record, &options)?;
+        self.permit_token(&who, record, &ask)?;
         if let Some(token) = record.access_token.as_ref().filter(|_| is_base(record, &ask.wanted)) {
             // What another node, or this one before a restart, got already.
             if self.broker.cached(&key, &ask).is_none() {
@@ -90,6 +93,22 @@ impl Service {
             issuer: record.issuer.clone(),
             remarks,
         })
+    }
+
+    /// Whether this may be asked for. A token for less than the account has is a matter of what is
+    /// asked for.
+    fn permit_token(&self, who: &Who, record: &Record, ask: &Ask) -> Result<(), ServiceError> {
+        match &ask.wanted.scopes {
+            Some(scopes) => {
+                self.permit_sign_in_of(who, record)?;
+                self.permit_scopes(who, scopes)?;
+            }
+            None => self.permit_account(who, record)?,
+        }
+        match ask.validity {
+            Validity::AtLeast(asked) => self.permit(who, Question::MinValid(asked)),
+            Validity::Usual(_) => Ok(()),
+        }
     }
 
     /// Why an account is not there: its first login may be running.
@@ -185,11 +204,16 @@ impl Service {
                 account,
                 caller_pid,
                 result: error.kind.short_name(),
-                detail: error.message.clone(),
+                detail: decided(error),
                 ..audit::Event::default()
             },
         );
     }
+}
+
+/// Which rule refused, for the record.
+pub(super) fn decided(error: &ServiceError) -> String {
+    error.decided_by.as_ref().map(|by| format!("decided by {by}")).unwrap_or_default()
 }
 
 /// What the record says for people: a program names itself, and is not believed.

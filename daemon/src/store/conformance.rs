@@ -32,6 +32,8 @@ macro_rules! store_conformance {
             a_list_is_complete_and_in_the_order_of_bytes
             odd_keys_are_kept_apart
             big_and_empty_values_survive
+            a_snapshot_is_of_one_moment_and_holds_up_nobody
+            a_sound_store_has_no_damage
             a_watch_resumes_at_a_revision
             a_watch_tells_changes_of_its_prefix_as_they_happen
             a_watch_that_is_far_behind_catches_up
@@ -288,4 +290,36 @@ pub(crate) async fn a_watch_that_is_far_behind_catches_up(store: Arc<dyn Store>)
         last = change.revision;
         wanted.remove(&(change.revision, change.key));
     }
+}
+
+pub(crate) async fn a_snapshot_is_of_one_moment_and_holds_up_nobody(store: Arc<dyn Store>) {
+    assert_eq!(store.snapshot().await.unwrap().count, 0);
+    for i in 0..300_u32 {
+        store.compare_and_swap(&format!("{i:03}"), ABSENT, some("old")).await.unwrap();
+    }
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.revision, store.list("").await.unwrap().revision);
+    let first = timeout(LONG, snapshot.entries.next()).await.unwrap().unwrap().unwrap();
+    for i in 0..300_u32 {
+        let key = format!("{i:03}");
+        let at = store.get(&key).await.unwrap().unwrap().revision;
+        let value = (i % 2 == 0).then(|| b"new".to_vec());
+        timeout(LONG, store.compare_and_swap(&key, at, value)).await.unwrap().unwrap();
+    }
+    store.compare_and_swap("zzz", ABSENT, some("new")).await.unwrap();
+    let mut seen = vec![first];
+    while let Some(entry) = timeout(LONG, snapshot.entries.next()).await.unwrap() {
+        seen.push(entry.unwrap());
+    }
+    assert_eq!((snapshot.count, seen.len()), (300, 300));
+    assert!(seen.iter().all(|entry| entry.value == b"old"));
+    assert!(seen.is_sorted_by_key(|entry| entry.key.clone()));
+    // One that nobody reads to its end leaves nothing behind.
+    drop(store.snapshot().await.unwrap());
+    assert_eq!(store.snapshot().await.unwrap().count, 151);
+}
+
+pub(crate) async fn a_sound_store_has_no_damage(store: Arc<dyn Store>) {
+    store.compare_and_swap("k", ABSENT, some("v")).await.unwrap();
+    assert_eq!(store.damage().await.unwrap(), None);
 }

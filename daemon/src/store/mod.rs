@@ -45,6 +45,16 @@ pub struct Listing {
     pub revision: Revision,
 }
 
+/// Everything there is, at one moment.
+pub struct Snapshot {
+    /// How many entries there are.
+    pub count: u64,
+    /// The store's revision at that moment.
+    pub revision: Revision,
+    /// They, in the order of the keys' bytes. Writers do not wait for who reads them.
+    pub entries: BoxStream<'static, Result<Entry, StoreError>>,
+}
+
 /// One of several writes that happen together or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swap {
@@ -82,6 +92,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The keys that begin with `prefix`, in the order of their bytes.
     async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Everything as it is now, whatever is written while it is read.
+    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
+
+    /// Reads all that the engine keeps and looks whether it is whole: `None`, or the first damage.
+    async fn damage(&self) -> Result<Option<String>, StoreError>;
 
     /// Writes (`Some`) or removes (`None`) the value at `key` if its revision is still `expected`
     /// ([`Revision::ABSENT`]: if there is none). When this returns, the change is durable.

@@ -7,7 +7,10 @@ use std::{
     os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command},
-    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -18,21 +21,23 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{NoRandom, TestClock, TestIssuers, TestVault, tokens};
+use super::{BreakableStore, NoRandom, TestClock, TestIssuers, TestVault, tokens};
 use crate::{
     account::{
         AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
-        ports::{Identity, PollAnswer, Tokens, Vault, VaultError},
+        ports::{Identity, PollAnswer, Tokens, Vault, VaultError, upkeep::*},
     },
     audit::{Audit, Event, Kind},
     clock::{Clock as _, SystemRandom},
     config::{Config, Sources},
     login::Logins,
+    seal::{KeySources, Keyring},
     service::{Caller, NewLogin, Parts, Presence, Service, vault::StoreVault},
     session::{Drain, Sessions, StayRules},
+    store::{Journal, SqliteStore, StateDir},
     token::{Broker, Refresher},
     token_file::{Files, Ownership},
-    users::Users,
+    users::{Membership, Users},
 };
 
 /// A user who can have accounts.
@@ -92,7 +97,7 @@ impl TestAudit {
 
 /// A vault on what the one before it left on the disk, as a kill at this moment leaves it: a task
 /// of the house that was may hold its own for ever.
-async fn open_vault(dir: &Path, now: u64) -> StoreVault {
+async fn open_vault(dir: &Path, now: u64, fails: &Arc<AtomicBool>) -> StoreVault {
     let states = |number: usize| dir.join(format!("state-{number}"));
     let next = (0..).find(|number| !states(*number).exists()).unwrap();
     let state = states(next);
@@ -103,7 +108,14 @@ async fn open_vault(dir: &Path, now: u64) -> StoreVault {
             fs::copy(states(next - 1).join(name), state.join(name)).unwrap();
         }
     }
-    StoreVault::open(&state, None, Arc::new(SystemRandom), TestClock::at(now)).await.unwrap()
+    let in_dir = StateDir::open(&state).unwrap();
+    let journal = Journal::open(&in_dir).unwrap();
+    let store =
+        BreakableStore { inner: SqliteStore::open(&in_dir).unwrap(), fails: Arc::clone(fails) };
+    let sources = KeySources { credential: None, state_dir: state };
+    let keyring = Keyring::load(&sources, &SystemRandom, next > 0).unwrap();
+    let (random, clock) = (Arc::new(SystemRandom), TestClock::at(now));
+    StoreVault::new(Arc::new(store), journal, keyring, random, clock).with_keys_from(sources)
 }
 
 /// A vault in memory has no passphrases.
@@ -134,8 +146,66 @@ impl Guards for NoGuards {
     }
 }
 
-/// Who has which uid, and who is in which group.
-pub struct TestUsers(pub Mutex<HashMap<u32, String>>, pub Mutex<Vec<(String, String)>>);
+/// Who has which uid, who is in which group, and whether the name service has died since.
+pub struct TestUsers(
+    pub Mutex<HashMap<u32, String>>,
+    pub Mutex<Vec<(String, String)>>,
+    pub AtomicBool,
+);
+/// A vault in memory has no keys.
+struct NoUpkeep;
+
+fn nothing_kept() -> VaultError {
+    VaultError::Unavailable { text: "nothing is sealed here".into() }
+}
+
+#[async_trait]
+impl Upkeep for NoUpkeep {
+    fn keys(&self) -> Keys {
+        Keys { current: "none".into(), from_credential: false, older: vec![] }
+    }
+
+    async fn renew_key(&self) -> Result<(), UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn stale(&self) -> Result<Stale, VaultError> {
+        Ok(Stale::default())
+    }
+
+    async fn reseal(&self, _: &str) -> Result<Resealed, VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn reseal_journal(&self) -> Result<(), VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn retire(&self) -> Result<Vec<String>, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn inspect(&self) -> Result<Inspection, VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn back_up(
+        &self,
+        _: About,
+        _: &SecretString,
+        _: Sink<'_>,
+    ) -> Result<Contents, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+
+    async fn read_backup(
+        self: Arc<Self>,
+        _: &SecretString,
+        _: Source<'_>,
+    ) -> Result<Box<dyn Checked>, UpkeepError> {
+        Err(nothing_kept().into())
+    }
+}
 
 #[async_trait]
 impl Users for TestUsers {
@@ -143,8 +213,20 @@ impl Users for TestUsers {
         self.0.lock().unwrap().get(&uid).cloned()
     }
 
-    async fn is_in_group(&self, user: &str, group: &str) -> bool {
-        self.1.lock().unwrap().contains(&(user.to_owned(), group.to_owned()))
+    async fn groups_of(&self, user: &str, groups: &[String]) -> Membership {
+        if self.2.load(SeqCst) {
+            TestClock::default().sleep(Duration::from_secs(5)).await;
+        }
+        self.remembered_groups(user, groups)
+    }
+
+    fn remembered_groups(&self, user: &str, groups: &[String]) -> Membership {
+        if self.2.load(SeqCst) {
+            return Membership::new();
+        }
+        let members = self.1.lock().unwrap();
+        let is_in = |group: &String| members.contains(&(user.to_owned(), group.clone()));
+        groups.iter().map(|group| (group.clone(), is_in(group))).collect()
     }
 }
 
@@ -160,6 +242,8 @@ pub struct House {
     pub sessions: Arc<Sessions>,
     pub service: Arc<Service>,
     pub dir: TempDir,
+    /// The store on the disk takes no write.
+    pub disk_full: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -193,7 +277,7 @@ impl House {
     /// With this `iamd.toml`, and the issuers `wlcg` and `cms` (a client per user).
     pub fn with(toml: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["issuers.d", "shipped", "sessions", "run"] {
+        for name in ["issuers.d", "policy.d", "shipped", "sessions", "run"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         fs::create_dir(dir.path().join("users")).unwrap();
@@ -207,7 +291,7 @@ impl House {
         fs::write(dir.path().join("shipped/cms.toml"), cms).unwrap();
         fs::write(dir.path().join("iamd.toml"), toml).unwrap();
         let vault = Arc::new(TestVault::default());
-        Self::build(dir, vault.clone(), vault.clone(), Arc::new(NoGuards))
+        Self::build(dir, vault.clone(), vault.clone(), Arc::new(NoGuards), Arc::new(NoUpkeep))
     }
 
     /// With a vault that seals, on a disk.
@@ -224,9 +308,11 @@ impl House {
         let (test, users) = (self.vault.clone(), self.users.0.lock().unwrap().clone());
         let at = self.clock.wall();
         drop(self);
-        let vault = Arc::new(open_vault(dir.path(), at.0).await);
+        let disk_full = Arc::<AtomicBool>::default();
+        let vault = Arc::new(open_vault(dir.path(), at.0, &disk_full).await);
         vault.replay().await.unwrap();
-        let house = Self::build(dir, test, vault.clone(), vault);
+        let mut house = Self::build(dir, test, vault.clone(), vault.clone(), vault);
+        house.disk_full = disk_full;
         house.clock.set(at.0);
         *house.users.0.lock().unwrap() = users;
         house
@@ -237,20 +323,23 @@ impl House {
         vault: Arc<TestVault>,
         kept: Arc<dyn Vault>,
         guards: Arc<dyn Guards>,
+        upkeep: Arc<dyn Upkeep>,
     ) -> Self {
         let at = |name: &str| -> PathBuf { dir.path().join(name) };
         let sources = Sources {
             file: at("iamd.toml"),
             issuers: at("issuers.d"),
             shipped_issuers: at("shipped"),
+            policy: at("policy.d"),
         };
         let config = Config::load(&sources).unwrap();
         let clock = TestClock::at(1_000_000);
         let issuers = Arc::new(TestIssuers::default());
+        *issuers.clock.lock().unwrap() = Some(clock.clone());
         let audit = Arc::new(TestAudit::default());
         let names = [(0, "root"), (ALICE, "alice"), (BOB, "bob")];
         let names = names.map(|(uid, name)| (uid, name.to_owned())).into_iter().collect();
-        let users = Arc::new(TestUsers(Mutex::new(names), Mutex::default()));
+        let users = Arc::new(TestUsers(Mutex::new(names), Mutex::default(), AtomicBool::default()));
         let rules = StayRules { grace: config.sessions.grace, linger_dir: None };
         let (sessions, events) =
             Sessions::new(at("sessions"), rules, clock.clone(), Arc::new(SystemRandom));
@@ -262,6 +351,7 @@ impl House {
             node: "login1".into(),
             vault: kept.clone(),
             guards,
+            upkeep,
             issuers: issuers.clone(),
             broker: Broker::new(refresher, clock.clone()),
             logins: Logins::new(issuers.clone(), clock.clone()),
@@ -277,7 +367,42 @@ impl House {
             tokio::spawn(service.clone().follow_sessions(events)),
             tokio::spawn(async move { grace.watch_grace().await }),
         ];
-        Self { vault, kept, issuers, clock, audit, users, sessions, service, dir, tasks }
+        Self {
+            vault,
+            kept,
+            issuers,
+            clock,
+            audit,
+            users,
+            sessions,
+            service,
+            dir,
+            disk_full: Arc::default(),
+            tasks,
+        }
+    }
+
+    /// A file of rules, in force with the next reload.
+    pub fn rules(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join(format!("policy.d/{name}.toml")), text).unwrap();
+    }
+
+    /// A house with these rules in force.
+    pub fn ruled(text: &str) -> Self {
+        let house = Self::new();
+        house.rules("rules", text);
+        house.service.reload(0).unwrap();
+        house
+    }
+
+    /// The user is in the group from now on.
+    pub fn join(&self, user: &str, group: &str) {
+        self.users.1.lock().unwrap().push((user.into(), group.into()));
+    }
+
+    /// The name service is dead from now on, or lives again.
+    pub fn name_service_dies(&self, dead: bool) {
+        self.users.2.store(dead, SeqCst);
     }
 
     /// The caller with this uid.

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -21,6 +21,8 @@ use crate::{
 /// Issuers that answer from a script, and remember what they were asked.
 #[derive(Default)]
 pub struct TestIssuers {
+    /// The clock of the house: tokens are stamped with it, and it goes on while an answer takes.
+    pub clock: Mutex<Option<Arc<TestClock>>>,
     pub refreshes: AtomicUsize,
     pub registrations: AtomicUsize,
     pub authorizations: AtomicUsize,
@@ -76,19 +78,46 @@ pub struct TestIssuers {
     pub latency: Mutex<Duration>,
     /// The answers to refreshes; when empty, a token for 1 h and a rotated refresh token.
     pub refresh_script: Mutex<VecDeque<Result<Tokens, RefreshFailure>>>,
+    /// How long a poll takes.
+    pub poll_latency: Mutex<Duration>,
     /// The answers to polls; when empty, `Pending`.
     pub poll_script: Mutex<VecDeque<PollAnswer>>,
     /// The answers to device authorizations; when empty, a code for 10 min.
     pub device_script: Mutex<VecDeque<Result<DeviceAuthorization, IssuerError>>>,
     /// How long a device authorization takes.
     pub device_latency: Mutex<Duration>,
+    /// The passwords that came: client, user name, password.
+    pub passwords: Mutex<Vec<(String, String, String)>>,
+    /// The answers to them; when empty, a token for 1 h and a refresh token.
+    pub password_script: Mutex<VecDeque<Result<Tokens, PasswordError>>>,
+    /// How long a password takes.
+    pub password_latency: Mutex<Duration>,
+    /// The changes of a client's grant: the administrator's token, client, allowed.
+    pub grant_changes: Mutex<Vec<(String, String, bool)>>,
+    /// What became of them; when empty, done.
+    pub grant_script: Mutex<VecDeque<Result<GrantChange, IssuerError>>>,
+    /// The grants of a client that is read; `None`: those we know of.
+    pub grants_at_issuer: Mutex<Option<Vec<String>>>,
     /// The refresh tokens that were presented.
     pub presented: Mutex<Vec<String>>,
+}
+
+impl TestIssuers {
+    /// Tokens that were asked for now, where the house has a clock, and come after `latency`.
+    async fn takes(&self, latency: Duration, tokens: Option<&mut Tokens>) {
+        let clock = self.clock.lock().unwrap().clone();
+        if let (Some(tokens), Some(clock)) = (tokens, &clock) {
+            tokens.asked_at = clock.wall();
+        }
+        TestClock::default().sleep(latency).await;
+        clock.inspect(|clock| clock.pass(latency.as_secs()));
+    }
 }
 
 /// A reply with these tokens.
 pub fn tokens(access: &str, refresh: Option<&str>, expires_in: u64) -> Tokens {
     Tokens {
+        asked_at: UnixTime(1_000_000),
         access_token: access.to_owned().into(),
         expires_in: Duration::from_secs(expires_in),
         refresh_token: refresh.map(|text| text.to_owned().into()),
@@ -147,6 +176,9 @@ impl Issuers for TestIssuers {
         read.registration_access_token = Some("rat-read".to_owned().into());
         if let Some(scopes) = self.scopes_at_issuer.lock().unwrap().clone() {
             read.scopes = scopes;
+        }
+        if let Some(grants) = self.grants_at_issuer.lock().unwrap().clone() {
+            read.grant_types = grants;
         }
         let mut known = serde_json::Map::new();
         known.insert("client_id".into(), client.client_id.clone().into());
@@ -230,7 +262,15 @@ impl Issuers for TestIssuers {
         _: &AudienceSet,
     ) -> PollAnswer {
         self.polls.fetch_add(1, SeqCst);
-        self.poll_script.lock().unwrap().pop_front().unwrap_or(PollAnswer::Pending)
+        let script = self.poll_script.lock().unwrap().pop_front();
+        let mut answer = script.unwrap_or(PollAnswer::Pending);
+        let latency = *self.poll_latency.lock().unwrap();
+        let tokens = match &mut answer {
+            PollAnswer::Tokens(tokens) => Some(&mut **tokens),
+            _ => None,
+        };
+        self.takes(latency, tokens).await;
+        answer
     }
 
     async fn refresh(
@@ -244,12 +284,11 @@ impl Issuers for TestIssuers {
         let count = self.refreshes.fetch_add(1, SeqCst) + 1;
         self.presented.lock().unwrap().push(refresh_token.expose_secret().to_owned());
         let latency = *self.latency.lock().unwrap();
-        TestClock::default().sleep(latency).await;
-        self.refresh_script
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or_else(|| Ok(tokens(&format!("at{count}"), Some(&format!("rt{count}")), 3600)))
+        let script = self.refresh_script.lock().unwrap().pop_front();
+        let next = || Ok(tokens(&format!("at{count}"), Some(&format!("rt{count}")), 3600));
+        let mut answer = script.unwrap_or_else(next);
+        self.takes(latency, answer.as_mut().ok()).await;
+        answer
     }
 
     async fn refresh_handed(

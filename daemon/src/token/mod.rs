@@ -221,6 +221,11 @@ impl Broker {
         self.refresher.forget(key);
     }
 
+    /// Keeps an account whose refresh token the store did not take; it held `old` when it was to.
+    pub fn keep_aside(&self, newest: Record, old: Record) {
+        self.refresher.keep_aside(newest, old);
+    }
+
     /// The account with the newest refresh token there is, whether the store takes that or not.
     /// To be called with the account's lock.
     ///

@@ -17,7 +17,7 @@ use super::{TokenError, cache::Validity, person::standing};
 use crate::{
     account::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
-        State, UnixTime,
+        State,
         ports::{
             IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Revision,
             Rotated, Stored, Tokens, Vault, VaultError, Wanted,
@@ -110,6 +110,12 @@ impl Refresher {
         Ok(Some(Stored { value, revision }))
     }
 
+    /// A record that the store did not take, where it held `old`: goes before what the store says
+    /// until the store has it.
+    pub fn keep_aside(&self, newest: Record, old: Record) {
+        self.unsettled().insert(newest.key(), Unsettled { newest, old });
+    }
+
     /// The account was given up or signed in anew: what the store did not take has no place.
     pub fn forget(&self, key: &AccountKey) {
         self.unsettled().remove(key);
@@ -144,9 +150,6 @@ impl Refresher {
         // The owner may have asked for less than the refresh token has.
         let narrowed = is_base.then(|| record.narrowed()).flatten();
         let asked = Wanted { scopes: narrowed.or(wanted.scopes.clone()), ..wanted.clone() };
-        // A token lives from the request at the earliest: an issuer may take 20 s to answer, and its
-        // `expires_in` counts from somewhere in between (requirement 66).
-        let sent_at = self.clock.wall();
         match self.issuers.refresh(profile, &client, &refresh_token, &asked).await {
             Ok(tokens) => {
                 let subject = match standing(&record, profile, &tokens) {
@@ -159,7 +162,7 @@ impl Refresher {
                         return Err(TokenError::IdentityMismatch { text });
                     }
                 };
-                let (token, mut next) = Self::apply(&record, wanted, is_base, tokens, sent_at);
+                let (token, mut next) = Self::apply(&record, wanted, is_base, tokens);
                 next.subject = subject;
                 let next = self.persist(next, &record, revision).await?;
                 Ok(Refreshed { token, record: next, asked: true })
@@ -223,18 +226,17 @@ impl Refresher {
         wanted: &Wanted,
         is_base: bool,
         tokens: Tokens,
-        now: UnixTime,
     ) -> (AccessToken, Record) {
         let asked = wanted.scopes.as_ref().unwrap_or(&record.scopes);
         let token = AccessToken {
             token: tokens.access_token,
-            issued_at: now,
-            expires_at: now.plus(tokens.expires_in),
+            issued_at: tokens.asked_at,
+            expires_at: tokens.asked_at.plus(tokens.expires_in),
             scopes: tokens.scopes.unwrap_or_else(|| asked.clone()),
         };
         let mut next = record.clone();
         next.state = next.state.after(Event::Refreshed);
-        next.refreshed_at = Some(now);
+        next.refreshed_at = Some(tokens.asked_at);
         match tokens.refresh_token {
             Some(new) if !same(Some(&new), record.refresh_token.as_ref()) => {
                 rotate(&mut next, Rotated { token: new, expires_at: tokens.refresh_expires_at });
@@ -306,8 +308,7 @@ impl Refresher {
         }
         // The access token of an account whose refresh token stayed is worth an answer, but a
         // rotated one must be on disk first.
-        let unsettled = Unsettled { newest: next.clone(), old: old.clone() };
-        self.unsettled().insert(next.key(), unsettled);
+        self.keep_aside(next.clone(), old.clone());
         match journalled {
             None | Some(Ok(_)) => {
                 tracing::warn!(error = %failure, "the store did not take a refreshed account, it is kept aside: {failure}");

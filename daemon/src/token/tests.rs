@@ -25,6 +25,7 @@ fn world() -> World {
     let vault = Arc::new(TestVault::default());
     let issuers = Arc::new(TestIssuers::default());
     let clock = TestClock::at(1_000_000);
+    *issuers.clock.lock().unwrap() = Some(clock.clone());
     let key = signed_in(&vault);
     let refresher = Refresher::new(vault.clone(), issuers.clone(), clock.clone());
     World { broker: Broker::new(refresher, clock.clone()), vault, issuers, clock, key }

@@ -5,8 +5,8 @@
 //! | interface | methods | authorised by |
 //! |---|---|---|
 //! | [`TOKENS`] | `GetToken(s account, a{sv} options) → a{sv}` | the caller's uid: own accounts only |
-//! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Add(s account, a{sv} options, a{sh} secrets) → a{sv}`, `Edit(s account, a{sv} options) → a{sv}`, `Rename(s account, s new_name) → a{sv}`, `SetDefault(s account) → a{sv}`, `Remove(s account, a{sv} options) → a{sv}`, `Secrets(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `Lock(s account)`, `Unlock(s account, a{sv} options, h passphrase)`, `SetPassphrase(s account, a{sh} secrets) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Issuer(s issuer) → a{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
-//! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}`, `Revoke(a{sv} options) → a{sv}`, `SetDrain(a{sv} options) → a{sv}`, `Drain() → a{sv}` | polkit `org.iamd1.admin.*` |
+//! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Add(s account, a{sv} options, a{sh} secrets) → a{sv}`, `Edit(s account, a{sv} options) → a{sv}`, `Rename(s account, s new_name) → a{sv}`, `SetDefault(s account) → a{sv}`, `Remove(s account, a{sv} options) → a{sv}`, `Secrets(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginWithPassword(s account, a{sv} options, s user_name, a{sh} secrets) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `Lock(s account)`, `Unlock(s account, a{sv} options, h passphrase)`, `SetPassphrase(s account, a{sh} secrets) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Issuer(s issuer) → a{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
+//! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}`, `Revoke(a{sv} options) → a{sv}`, `SetDrain(a{sv} options) → a{sv}`, `Drain() → a{sv}`, `PasswordFlows() → aa{sv}`, `EnablePasswordFlow(a{sv} options) → a{sv}`, `DisablePasswordFlow(a{sv} options) → a{sv}`, `CheckPolicy() → a{sv}`, `ExplainPolicy(s user) → aa{sv}`, `Rekey(a{sv} options) → a{sv}`, `RekeyProgress() → a{sv}`, `Backup(a{sv} options, a{sh} descriptors) → a{sv}`, `Restore(a{sv} options, a{sh} descriptors) → a{sv}`, `CheckStore() → a{sv}` | polkit `org.iamd1.admin.*` |
 //!
 //! Everywhere an account is named, the empty string means the default account. Arguments and
 //! replies are dictionaries, so that members can be added without a break; an unknown member is
@@ -16,7 +16,7 @@
 //!
 //! A secret comes in by the reading end of a pipe, which is read until its other end is closed,
 //! for 5 s at most; one newline at the end is not part of it. Other kinds of descriptors are
-//! refused.
+//! refused. The data of a backup goes through pipes too, from and to the file that the caller opened.
 
 #[cfg(feature = "bus")]
 mod account;
@@ -25,14 +25,22 @@ mod admin;
 #[cfg(feature = "bus")]
 mod change;
 #[cfg(feature = "bus")]
+mod keys;
+#[cfg(feature = "bus")]
 mod login;
+#[cfg(feature = "bus")]
+mod password;
+#[cfg(feature = "bus")]
+mod policy;
 #[cfg(feature = "bus")]
 mod site;
 #[cfg(feature = "bus")]
 mod token;
 
 #[cfg(feature = "bus")]
-pub use {account::*, admin::*, change::*, login::*, site::*, token::*};
+pub use {
+    account::*, admin::*, change::*, keys::*, login::*, password::*, policy::*, site::*, token::*,
+};
 
 /// The well-known name on the system bus. The version changes only on a break.
 pub const NAME: &str = "org.iamd1";
@@ -108,6 +116,8 @@ pub mod secret {
     pub const PASSPHRASE: &str = "passphrase";
     /// The passphrase that an account gets, with `Add` or in the place of the one before.
     pub const NEW_PASSPHRASE: &str = "new-passphrase";
+    /// The user's password at the issuer, for one sign-in; never kept.
+    pub const PASSWORD: &str = "password";
     /// The longest secret that is read, in bytes.
     pub const LONGEST: usize = 16 * 1024;
 }
@@ -126,12 +136,36 @@ pub mod revoked {
     pub const FAILED: &str = "failed";
 }
 
+/// The names of the descriptors of `Backup` and `Restore`; both are ends of pipes.
+pub mod backup {
+    /// What the backup is written to, or read from.
+    pub const DATA: &str = "data";
+    /// The passphrase that the backup is sealed with.
+    pub const PASSPHRASE: &str = super::secret::PASSPHRASE;
+    /// The shortest passphrase of a new backup, in characters.
+    pub const SHORTEST: usize = 12;
+}
+
+/// How a change of keys stands, as text in [`RekeyState::state`].
+pub mod rekey_state {
+    /// Every record is sealed with the key that seals.
+    pub const DONE: &str = "done";
+    /// Records are sealed anew while everything goes on.
+    pub const RUNNING: &str = "running";
+    /// An older key seals some records: begun and interrupted, or a key was put into the keyring.
+    pub const UNFINISHED: &str = "unfinished";
+    /// It stopped before its end; `message` says why. Every record opens as before.
+    pub const STOPPED: &str = "stopped";
+}
+
 /// The state of a login, as text in [`LoginInfo::state`].
 pub mod login_state {
     /// The issuer has been asked for a code and has not answered yet.
     pub const STARTING: &str = "starting";
     /// Code and URL are there; the user has to act.
     pub const PENDING: &str = "pending";
+    /// The user may sign in by password, which was not given yet; nothing was started.
+    pub const PASSWORD_NEEDED: &str = "password-needed";
     /// Signed in.
     pub const DONE: &str = "done";
     /// Ended without success; `error` and `message` say why.

@@ -1,8 +1,10 @@
 //! What an issuer says of a client: at its registration (RFC 7591) and when that is read or changed
 //! (RFC 7592).
 
+use serde::{Deserialize, Serialize};
+
 use super::IssuerError;
-use crate::account::{ClientRecord, ScopeSet};
+use crate::account::{ClientRecord, ScopeSet, UnixTime};
 
 /// What a registration gave.
 #[derive(Debug, Clone)]
@@ -64,4 +66,65 @@ pub struct ClientChange {
     pub scopes: Option<ScopeSet>,
     /// `client_name`.
     pub name: Option<String>,
+}
+
+/// What the journal is told of a client, before anything else is done with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ClientStep {
+    /// A registration is about to be asked for. The client has no identifier yet.
+    Asked(ClientRecord),
+    /// What its owner has at its issuer from now on.
+    Newest {
+        /// The client, with the credentials that its issuer gave last.
+        client: ClientRecord,
+        /// The identifier of the one whose place it takes; its own, where only its credentials
+        /// changed; `None`: its owner had none.
+        over: Option<String>,
+    },
+    /// Registered, and its owner's only if the account signs in with it; else it is to be deleted.
+    Aside(ClientRecord),
+}
+
+impl ClientStep {
+    /// The client that it is about.
+    pub const fn client(&self) -> &ClientRecord {
+        match self {
+            Self::Asked(client) | Self::Aside(client) | Self::Newest { client, .. } => client,
+        }
+    }
+
+    /// The client that takes the place of `now`, if it does: nobody has written since.
+    pub fn newest(&self, now: Option<&ClientRecord>) -> Option<&ClientRecord> {
+        let Self::Newest { client, over } = self else { return None };
+        let takes = match now {
+            Some(now) if now.client_id == client.client_id => client.generation >= now.generation,
+            Some(now) => over.as_ref() == Some(&now.client_id),
+            None => over.is_none(),
+        };
+        takes.then_some(client)
+    }
+}
+
+/// A client that nobody uses any more and that its issuer has not deleted yet. One without an
+/// identifier was about to be registered when the daemon ended: nobody can say whether it was.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Leftover {
+    /// The client.
+    pub client: ClientRecord,
+    /// Since when nobody uses it.
+    pub since: UnixTime,
+    /// How often the issuer was asked to delete it.
+    pub tries: u32,
+    /// When it was asked last.
+    pub tried_at: UnixTime,
+}
+
+impl Leftover {
+    /// The most that are kept of one user, or of the site.
+    pub const MOST: usize = 32;
+
+    /// A client that is not needed from now on.
+    pub const fn new(client: ClientRecord, since: UnixTime) -> Self {
+        Self { client, since, tries: 0, tried_at: since }
+    }
 }

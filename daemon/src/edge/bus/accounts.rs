@@ -143,6 +143,25 @@ impl Accounts {
         Ok(self.service.login(&caller, account, options).await?)
     }
 
+    /// Signs in by password, which is read from a pipe; without one, says whether that is possible.
+    async fn login_with_password(
+        &self,
+        account: &str,
+        options: LoginOptions,
+        user_name: &str,
+        secrets: HashMap<String, OwnedFd>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<LoginInfo, BusError> {
+        let caller = self.caller(&header, connection).await?;
+        let counted = self.service.admit(caller.owner.uid)?;
+        let [password] = read_secrets(secrets, [secret::PASSWORD]).await?;
+        drop(counted);
+        let login =
+            self.service.login_with_password(&caller, account, options, user_name, password).await;
+        Ok(login?)
+    }
+
     /// The state of a login, after waiting so long for a change.
     async fn login_state(
         &self,
@@ -249,7 +268,7 @@ impl Accounts {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<IssuerInfo>, BusError> {
         let caller = self.caller(&header, connection).await?;
-        Ok(self.service.issuers(&caller)?)
+        Ok(self.service.issuers(&caller).await?)
     }
 
     /// One issuer, asked now.

@@ -4,15 +4,18 @@ use std::{collections::HashMap, sync::Arc};
 
 use iamd_protocol::{
     bus::{
-        ACTION_DRAIN, ACTION_INSPECT, ACTION_RELOAD, ACTION_REVOKE, DrainInfo, DrainOptions,
-        RevokeOptions, RevokeReply, SessionInfo, UserInfo,
+        ACTION_BACKUP, ACTION_DRAIN, ACTION_INSPECT, ACTION_KEYS, ACTION_PASSWORD_FLOW,
+        ACTION_RELOAD, ACTION_REVOKE, BackupOptions, BackupReply, DrainInfo, DrainOptions,
+        PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
+        RekeyOptions, RekeyState, RestoreOptions, RestoreReply, RevokeOptions, RevokeReply,
+        SessionInfo, StoreReport, UserInfo, backup,
     },
     error::Kind,
 };
-use zbus::{Connection, interface, message::Header};
+use zbus::{Connection, OwnedFd, interface, message::Header};
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
-use super::{BusError, Callers};
+use super::{BusError, Callers, pipes};
 use crate::service::{Service, ServiceError};
 
 pub(super) struct Admin {
@@ -105,6 +108,40 @@ impl Admin {
         Ok(self.service.all_sessions(by))
     }
 
+    /// The clients that users may sign in with by password.
+    async fn password_flows(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<PasswordFlowInfo>, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.password_flows(by).await?)
+    }
+
+    /// Lets users sign in by password with a client.
+    async fn enable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<PasswordFlowReply, BusError> {
+        self.authorise(&header, connection, ACTION_PASSWORD_FLOW).await?;
+        let by = self.callers.of(&header, connection, &self.service).await?;
+        Ok(self.service.enable_password_flow(&by, options).await?)
+    }
+
+    /// No longer lets users sign in by password with a client.
+    async fn disable_password_flow(
+        &self,
+        options: PasswordFlowOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<PasswordFlowReply, BusError> {
+        self.authorise(&header, connection, ACTION_PASSWORD_FLOW).await?;
+        let by = self.callers.of(&header, connection, &self.service).await?;
+        Ok(self.service.disable_password_flow(&by, options).await?)
+    }
+
     /// Ends sign-ins of users, here and at their issuers.
     async fn revoke(
         &self,
@@ -135,5 +172,85 @@ impl Admin {
     ) -> Result<DrainInfo, BusError> {
         let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
         Ok(self.service.drain_state(by))
+    }
+
+    /// What is wrong with the configuration on disk, or what its rules come to.
+    async fn check_policy(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<PolicyCheck, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.check_policy(by).await)
+    }
+
+    /// What a user may do by the configuration in force, and which lines decided.
+    async fn explain_policy(
+        &self,
+        user: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<PolicyLine>, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.explain_policy(by, user).await?)
+    }
+
+    /// Seals all records with another key while everything goes on, or goes on with that.
+    async fn rekey(
+        &self,
+        options: RekeyOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RekeyState, BusError> {
+        let by = self.authorise(&header, connection, ACTION_KEYS).await?;
+        Ok(self.service.rekey(by, options).await?)
+    }
+
+    /// How that stands.
+    async fn rekey_progress(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RekeyState, BusError> {
+        let by = self.authorise(&header, connection, ACTION_KEYS).await?;
+        Ok(self.service.rekey_progress(by).await?)
+    }
+
+    /// Writes a backup of all records into a pipe.
+    async fn backup(
+        &self,
+        options: BackupOptions,
+        descriptors: HashMap<String, OwnedFd>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<BackupReply, BusError> {
+        let by = self.authorise(&header, connection, ACTION_BACKUP).await?;
+        let (data, passphrase) = pipes::of_backup(descriptors).await?;
+        let mut to = pipes::writer(data, backup::DATA)?;
+        Ok(self.service.back_up(by, options, &passphrase, &mut to).await?)
+    }
+
+    /// Reads a backup from a pipe, checks it, and puts it into the store.
+    async fn restore(
+        &self,
+        options: RestoreOptions,
+        descriptors: HashMap<String, OwnedFd>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<RestoreReply, BusError> {
+        let by = self.authorise(&header, connection, ACTION_BACKUP).await?;
+        let (data, passphrase) = pipes::of_backup(descriptors).await?;
+        let mut from = pipes::reader(data, backup::DATA)?;
+        Ok(self.service.restore(by, options, &passphrase, &mut from).await?)
+    }
+
+    /// Reads all records and says what is wrong with them.
+    async fn check_store(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<StoreReport, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.check_store(by).await?)
     }
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod admin;
 mod callers;
 mod error;
+mod pipes;
 mod secrets;
 mod tokens;
 

@@ -1,24 +1,15 @@
 //! Secrets that come in by file descriptor.
 //!
-//! The descriptor is a user's, and hostile. Only a pipe is read: a file could be one of a file
-//! system that the user serves and that never answers. It is read through a description of our
-//! own, which does not block: whoever shares the user's could let it block again.
+//! The descriptor is a user's, and hostile: only a pipe is read, see [`pipes`].
 
-use std::{
-    collections::HashMap,
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::fs::OpenOptionsExt as _,
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, os::fd::OwnedFd, time::Duration};
 
 use iamd_protocol::{bus::secret, error::Kind};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::{io::AsyncReadExt as _, net::unix::pipe};
+use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
-use super::BusError;
+use super::{BusError, pipes};
 use crate::service::Handed;
 
 /// How long the other end may take to write a secret and close the pipe.
@@ -29,8 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`Kind::InvalidArgument`]: not a pipe, not closed in time, too long, empty, or not UTF-8.
 pub(super) async fn read_secret(fd: OwnedFd) -> Result<SecretString, BusError> {
-    let mut pipe = reopened(&fd)?;
-    drop(fd);
+    let mut pipe = pipes::reader(fd, "a secret")?;
     // The whole size beforehand: a buffer that grew would leave the secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(secret::LONGEST + 2));
     let reading = async {
@@ -104,23 +94,6 @@ pub(super) async fn read_handed(given: HashMap<String, zbus::OwnedFd>) -> Result
         }
     }
     Ok(handed)
-}
-
-/// A description of our own of the pipe that `fd` is the reading end of.
-fn reopened(fd: &OwnedFd) -> Result<pipe::Receiver, BusError> {
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    // The kernel's own text: asks no file system, and no path begins without a slash.
-    let target = std::fs::read_link(&path);
-    let is_pipe = target.is_ok_and(|target| target.to_string_lossy().starts_with("pipe:["));
-    // Its other end would become a reading end if it were opened anew.
-    let flags = rustix::fs::fcntl_getfl(fd).map_err(|error| refused(&error.to_string()))?;
-    if !is_pipe || flags.contains(rustix::fs::OFlags::WRONLY) {
-        return Err(refused("a secret has to come by the reading end of a pipe"));
-    }
-    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let receiver = file.and_then(pipe::Receiver::from_file_unchecked);
-    receiver.map_err(|error| refused(&format!("the pipe cannot be read: {error}")))
 }
 
 fn refused(text: &str) -> BusError {

@@ -139,6 +139,87 @@ async fn one_users_request_does_not_open_the_circuit_for_all() {
 }
 
 #[tokio::test]
+async fn r31_what_one_user_provokes_holds_that_users_requests_and_no_others() {
+    for busy in [page(429, "").with("retry-after", "60"), page(503, "").with("retry-after", "60")] {
+        let mock = Mock::start().await;
+        let done = serde_json::json!({ "access_token": "at", "token_type": "Bearer" });
+        mock.on("POST /token", [busy.clone(), json_reply(200, done)]);
+        mock.on("POST /devicecode", [busy.clone()]);
+        mock.on("POST /iam/api/client-registration", [busy]);
+        let clock = TestClock::new();
+        let client = IssuerClient::new(clock.clone(), limits());
+        let profile = mock.profile();
+        let (words, none) = (super::scopes("storage.read:/["), AudienceSet::default());
+        let wanted = Wanted { scopes: Some(words.clone()), ..Wanted::default() };
+        let held = |error: &RefreshError| matches!(error, RefreshError::Issuer(IssuerError::CircuitOpen { retry_in, .. }) if *retry_in == 60 * S);
+        client.refresh(&profile, &basic(), &secret("mine"), &wanted).await.unwrap_err();
+        let again = client.refresh(&profile, &basic(), &secret("mine"), &wanted).await;
+        assert!(held(&again.unwrap_err().error));
+        assert_eq!(mock.seen("POST /token").len(), 1);
+        // Everybody else's go on: the same words with another token, a renewal, a login.
+        client.refresh(&profile, &basic(), &secret("other"), &wanted).await.unwrap();
+        client.refresh(&profile, &basic(), &secret("mine"), &Wanted::default()).await.unwrap();
+        assert_eq!(client.health(&profile), Health::Answering);
+        let uid = |uid| ClientOwner::User(uid);
+        for _ in 0..2 {
+            client.authorize_device(&profile, &basic(), &words, &none).await.unwrap_err();
+            client.register(&profile, uid(1001), None).await.unwrap_err();
+        }
+        client.register(&profile, uid(1002), None).await.unwrap_err();
+        assert_eq!(mock.seen("POST /devicecode").len(), 1);
+        assert_eq!(mock.seen("POST /iam/api/client-registration").len(), 2);
+        assert_eq!(client.health(&profile), Health::Answering);
+        // When the time is over, it is asked again.
+        clock.pass(60 * S);
+        client.refresh(&profile, &basic(), &secret("mine"), &wanted).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn r31_an_issuer_that_fails_for_everybody_is_left_alone_by_everybody() {
+    let mock = Mock::start().await;
+    mock.on("POST /token", [page(429, "").with("retry-after", "60")]);
+    let client = super::client();
+    let mut profile = mock.profile();
+    // What the site's file asks for is nobody's own words.
+    profile.audiences = AudienceSet::parse(["https://se.example"]).unwrap();
+    let renewal = Wanted { audiences: profile.audiences.clone(), ..Wanted::default() };
+    let own = Wanted { scopes: Some(super::scopes("storage.read:/x")), ..Wanted::default() };
+    client.refresh(&profile, &basic(), &secret("one"), &renewal).await.unwrap_err();
+    for wanted in [&renewal, &own] {
+        let error = client.refresh(&profile, &basic(), &secret("two"), wanted).await.unwrap_err();
+        let open = matches!(error.error, RefreshError::Issuer(IssuerError::CircuitOpen { .. }));
+        assert!(open, "{error:?}");
+    }
+    assert_eq!(mock.seen("POST /token").len(), 1);
+}
+
+#[tokio::test]
+async fn a_lane_that_fails_again_and_again_waits_ever_longer() {
+    let mock = Mock::start().await;
+    mock.on("POST /token", [page(503, "")]);
+    let clock = TestClock::new();
+    let client = IssuerClient::new(clock.clone(), limits());
+    let profile = mock.profile();
+    let poll = async || {
+        let none = AudienceSet::default();
+        client.poll_device(&profile, &basic(), &secret("code"), &none).await
+    };
+    for _ in 0..10 {
+        poll().await;
+    }
+    assert_eq!(mock.seen("POST /token").len(), 3, "three in a row, then a pause");
+    clock.pass(15 * S);
+    for _ in 0..3 {
+        poll().await;
+    }
+    assert_eq!(mock.seen("POST /token").len(), 4, "one probe");
+    clock.pass(15 * S);
+    poll().await;
+    assert_eq!(mock.seen("POST /token").len(), 4, "the pause has doubled");
+}
+
+#[tokio::test]
 async fn what_users_bring_or_ask_for_does_not_open_the_circuit_for_all() {
     let mock = Mock::start().await;
     let boom = || page(500, "NullPointerException");
@@ -216,11 +297,11 @@ async fn no_more_than_eight_requests_are_under_way_at_once_and_the_rest_waits() 
 async fn the_wait_for_a_slot_is_bounded() {
     let limits = Limits { concurrent: 1, queue_timeout: Duration::from_millis(50), ..limits() };
     let (gate, clock) = (Gate::new(limits), TestClock::new());
-    let first = gate.enter("Test IAM", clock.as_ref()).await.unwrap();
-    let error = gate.enter("Test IAM", clock.as_ref()).await.err().unwrap();
+    let first = gate.enter("Test IAM", clock.as_ref(), None).await.unwrap();
+    let error = gate.enter("Test IAM", clock.as_ref(), None).await.err().unwrap();
     assert_eq!(passing(&error), Some(false), "{error:?}");
     first.settle(Outcome::Answered);
-    assert!(gate.enter("Test IAM", clock.as_ref()).await.is_ok());
+    assert!(gate.enter("Test IAM", clock.as_ref(), None).await.is_ok());
 }
 
 #[tokio::test]
@@ -228,10 +309,10 @@ async fn a_request_that_is_given_up_gives_its_slot_and_the_probe_back() {
     let limits = Limits { concurrent: 1, ..limits() };
     let (gate, clock) = (Gate::new(limits), TestClock::new());
     for _ in 0..3 {
-        gate.enter("Test IAM", clock.as_ref()).await.unwrap().settle(Outcome::Failed(None));
+        gate.enter("Test IAM", clock.as_ref(), None).await.unwrap().settle(Outcome::Failed(None));
     }
     clock.pass(15 * S);
     for _ in 0..3 {
-        drop(gate.enter("Test IAM", clock.as_ref()).await.unwrap());
+        drop(gate.enter("Test IAM", clock.as_ref(), None).await.unwrap());
     }
 }

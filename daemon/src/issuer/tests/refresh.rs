@@ -137,6 +137,10 @@ async fn r27_without_expires_in_the_token_itself_tells_or_it_is_five_minutes() {
         (json!({ "access_token": jwt }), s(1234)),
         (json!({ "access_token": jwt, "expires_in": "soon" }), s(1234)),
         (json!({ "access_token": past }), s(0)),
+        // Whichever is earlier.
+        (json!({ "access_token": jwt, "expires_in": 3600 }), s(1234)),
+        (json!({ "access_token": jwt, "expires_in": 60 }), s(60)),
+        (json!({ "access_token": past, "expires_in": 3600 }), s(0)),
         (json!({ "access_token": "opaque" }), s(300)),
         (json!({ "access_token": "a.b.c" }), s(300)),
         (json!({ "access_token": "at", "expires_in": u64::MAX }), s(10 * 365 * 24 * 3600)),

@@ -114,7 +114,7 @@ async fn status_and_issuers_say_how_things_are_here() {
     let bobs = house.service.status(&house.caller(BOB)).await.unwrap();
     assert_eq!((bobs.sessions, bobs.files_until), (0, Some(house.clock.wall().0 + 900)));
     *house.issuers.health.lock().unwrap() = Some(Health::Open(S));
-    let issuers = house.service.issuers(&house.caller(ALICE)).unwrap();
+    let issuers = house.service.issuers(&house.caller(ALICE)).await.unwrap();
     let brief: Vec<_> =
         issuers.iter().map(|i| (i.name.as_str(), i.client.as_str(), i.is_default)).collect();
     assert_eq!(brief, [("cms", "per-user", false), ("wlcg", "per-site", true)]);

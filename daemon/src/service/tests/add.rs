@@ -41,7 +41,7 @@ pub(super) fn own_client() -> AddOptions {
     AddOptions { own_client: Some(true), ..AddOptions::default() }
 }
 
-fn given(id: &str) -> AddOptions {
+pub(super) fn given(id: &str) -> AddOptions {
     AddOptions { client_id: Some(id.into()), ..AddOptions::default() }
 }
 
@@ -328,69 +328,10 @@ async fn the_public_client_is_the_one_of_the_issuers_file() {
     let force = TokenOptions { force_new: Some(true), ..TokenOptions::default() };
     let token = house.service.token(&house.caller(ALICE), "pub", force).await.unwrap();
     assert_eq!(token.token, "at-2");
-    let issuers = house.service.issuers(&house.caller(ALICE)).unwrap();
+    let issuers = house.service.issuers(&house.caller(ALICE)).await.unwrap();
     let public: Vec<_> =
         issuers.iter().filter(|issuer| issuer.public_client == Some(true)).collect();
     assert_eq!((public.len(), public[0].name.as_str()), (1, "pub"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn r25_a_refresh_token_that_is_handed_over_is_used_once_and_journalled_before_the_answer() {
-    let house = House::new();
-    let handed = [(secret::REFRESH_TOKEN, "rt-handed")];
-    let reply = house.make("mine", given("id"), &handed).await.unwrap();
-    assert!(!reply.login_needed);
-    assert_eq!(*house.issuers.presented.lock().unwrap(), ["rt-handed"]);
-    let record = house.vault.record(&house.alices("mine"));
-    assert_eq!((secret_of(&record), record.state), ("rt1".into(), State::SignedIn));
-    let steps = house.vault.steps.lock().unwrap().clone();
-    let place = |step: &str| steps.iter().rposition(|known| known == step).unwrap();
-    assert!(place("journal") < place("save") && place("save") < place("settle"), "{steps:?}");
-    assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at1");
-    assert_eq!((house.refreshes(), house.revoked()), (1, vec![]));
-    // One that the issuer does not replace goes on.
-    house.refresh_says(Ok(tokens("at-k", None, 3600)));
-    house.make("kept", given("id"), &[(secret::REFRESH_TOKEN, "rt-kept")]).await.unwrap();
-    assert_eq!(secret_of(&house.vault.record(&house.alices("kept"))), "rt-kept");
-}
-
-#[tokio::test(start_paused = true)]
-async fn r25_what_takes_the_place_of_a_handed_over_token_is_kept_also_without_an_access_token() {
-    let house = House::new();
-    let rotated = Rotated { token: "rt-new".to_owned().into(), expires_at: None };
-    let error = IssuerError::Malformed { text: "not a bearer token".into() }.into();
-    let answer = Err(RefreshFailure { error, rotated: Some(rotated) });
-    house.issuers.refresh_script.lock().unwrap().push_back(answer);
-    let handed = [(secret::REFRESH_TOKEN, "rt-handed")];
-    let reply = house.make("mine", given("id"), &handed).await.unwrap();
-    assert!(reply.remarks[0].contains("no access token"), "{reply:?}");
-    let record = house.vault.record(&house.alices("mine"));
-    assert_eq!((secret_of(&record), record.state), ("rt-new".into(), State::SignedIn));
-    house.refresh_says(Ok(tokens("at-2", None, 3600)));
-    let token = house.service.token(&house.caller(ALICE), "mine", TokenOptions::default()).await;
-    assert_eq!(token.unwrap().token, "at-2");
-    assert_eq!(*house.issuers.presented.lock().unwrap(), ["rt-handed", "rt-new"]);
-}
-
-fn secret_of(record: &Record) -> String {
-    super::secret(record).unwrap_or_default().to_owned()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dead_refresh_token_leaves_nothing_half_done() {
-    let house = House::new();
-    for (error, expected) in [
-        (RefreshError::Dead { text: "expired".into() }, Kind::LoginRequired),
-        (RefreshError::Issuer(unreachable()), Kind::IssuerUnreachable),
-        (IssuerError::ClientRejected { text: "no".into() }.into(), Kind::ClientBroken),
-    ] {
-        house.refresh_says(Err(error));
-        let handed = [(secret::REFRESH_TOKEN, "rt"), (secret::CLIENT_SECRET, "s")];
-        assert_eq!(kind(house.make("mine", given("id"), &handed).await), expected);
-        assert!(house.is_empty());
-        assert!(house.file(ALICE, "bt_u1001").is_none());
-    }
-    assert_eq!((house.refreshes(), house.revoked()), (3, vec![]));
 }
 
 #[tokio::test(start_paused = true)]

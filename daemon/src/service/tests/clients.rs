@@ -50,7 +50,8 @@ async fn r19_a_client_is_saved_before_it_is_used_and_then_used_again() {
     let house = House::new();
     *house.issuers.device_latency.lock().unwrap() = 1000 * S;
     house.login("").await.unwrap();
-    assert_eq!(*house.vault.steps.lock().unwrap(), ["lock", "save client"]);
+    let steps = ["lock", "journal client", "journal client", "settle", "save client"];
+    assert_eq!(*house.vault.steps.lock().unwrap(), steps);
     assert_eq!(site_client(&house).as_deref(), Some("client-1"));
     house.service.login(&house.caller(BOB), "", LoginOptions::default()).await.unwrap();
     assert_eq!(registrations(&house), 1);
@@ -59,9 +60,13 @@ async fn r19_a_client_is_saved_before_it_is_used_and_then_used_again() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_cannot_be_kept_is_not_used_and_not_left_behind() {
     let house = House::new();
-    house.vault.client_saves_fail.store(true, SeqCst);
-    let ended = house.login("").await.unwrap();
-    assert_eq!(ended.error.as_deref(), Some("StoreUnavailable"));
+    *house.issuers.register_latency.lock().unwrap() = 2 * S;
+    let (ended, ()) = tokio::join!(house.login(""), async {
+        house.clock.sleep(S).await;
+        house.vault.client_saves_fail.store(true, SeqCst);
+        house.vault.journal_fails.store(true, SeqCst);
+    });
+    assert_eq!(ended.unwrap().error.as_deref(), Some("StoreUnavailable"));
     assert_eq!(*house.issuers.deregistered.lock().unwrap(), ["client-1"]);
     assert!(used(&house).is_empty());
 }

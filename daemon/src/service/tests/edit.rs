@@ -186,7 +186,8 @@ async fn r20_new_credentials_are_kept_also_when_the_issuer_refuses_the_rest() {
     assert_eq!(kind(house.edit("mine", adding("compute.read")).await), Kind::IssuerRefused);
     assert_eq!(rat(&house, &own("mine"), WLCG), "rat-read");
     assert_eq!(house.vault.record(&house.alices("mine")).scopes_asked, before.scopes_asked);
-    // A store that was away for a moment costs nothing.
+    // Without the journal, a store that was away for a moment costs nothing.
+    house.vault.journal_fails.store(true, SeqCst);
     house.vault.client_saves_fail.store(true, SeqCst);
     let (edited, ()) = tokio::join!(house.edit("mine", adding("compute.read")), async {
         house.clock.sleep(S / 2).await;
@@ -262,4 +263,50 @@ async fn r68_a_later_login_keeps_scopes_audiences_client_name_and_default() {
     assert_eq!((after.client_owner, after.client_id), (own("mine"), before.client_id));
     assert_eq!(house.service.show(&house.caller(ALICE), "").await.unwrap().name, "mine");
     assert_eq!(house.vault.accounts.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_per_user_is_not_changed_beyond_what_a_site_without_own_clients_has_it_for() {
+    let house = House::and("[users]\nown_clients = false\n");
+    house.make("cms", AddOptions::default(), &[]).await.unwrap();
+    let beyond = house.edit("cms", adding("compute.read")).await.unwrap_err();
+    assert_eq!(beyond.kind, Kind::DeniedByPolicy);
+    shows("users.own_clients = false, and a scope beyond the issuer's file", beyond);
+    let name = EditOptions { client_name: Some("mine all mine".into()), ..EditOptions::default() };
+    let named = house.edit("cms", name).await.unwrap_err();
+    assert_eq!(named.kind, Kind::DeniedByPolicy);
+    shows("users.own_clients = false, and a name for the client", named);
+    assert_eq!(*house.issuers.updates.lock().unwrap(), []);
+    assert_eq!(house.audit.of(audit::Kind::Denial).len(), 2);
+    // What the site's file asks for by now is the site's own wish.
+    let file = house.dir.path().join("shipped/cms.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let wider = text.replace("\"openid\",", "\"openid\", \"compute.read\",");
+    std::fs::write(&file, wider).unwrap();
+    house.service.reload(0).unwrap();
+    assert!(house.edit("cms", adding("compute.read")).await.is_ok());
+    assert_eq!(house.issuers.updates.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r54_a_client_that_does_not_say_whose_it_is_is_its_accounts_and_no_later_users() {
+    let house = House::new();
+    house.make("cms", AddOptions::default(), &[]).await.unwrap();
+    for (client, _) in house.vault.clients.lock().unwrap().values_mut() {
+        client.user = None;
+    }
+    // The account that signed in with it says whose it is.
+    house.edit("cms", adding("compute.read")).await.unwrap();
+    assert_eq!(house.issuers.updates.lock().unwrap().len(), 1);
+    house.users.0.lock().unwrap().insert(ALICE, "eve".into());
+    let at_cms = AddOptions { issuer: Some("cms".into()), ..AddOptions::default() };
+    house.make("eves", at_cms, &[]).await.unwrap();
+    let record = house.vault.record(&house.alices("eves"));
+    assert_eq!(record.client_id.as_deref(), Some("client-2"));
+    let client = house.client(&ClientOwner::User(ALICE), CMS).unwrap();
+    assert_eq!(client.user.as_deref(), Some("eve"));
+}
+
+fn shows(when: &str, error: ServiceError) {
+    crate::testing::shows("Issuers and clients", when, error);
 }

@@ -247,7 +247,7 @@ async fn the_scopes_that_it_takes_are_asked_for_and_it_is_said() {
     assert!(edited.remarks.iter().any(|remark| remark.ends_with("so this stays: profile")));
     let record = house.vault.record(&house.alices("wlcg"));
     assert!(record.scopes_asked.contains("profile"));
-    let issuers = house.service.issuers(&house.caller(ALICE)).unwrap();
+    let issuers = house.service.issuers(&house.caller(ALICE)).await.unwrap();
     let of = |name: &str| issuers.iter().find(|i| i.name == name).unwrap().identity.clone();
     assert_eq!(of("wlcg").as_deref(), Some("preferred_username is {user}"));
     assert_eq!(of("cms"), None);

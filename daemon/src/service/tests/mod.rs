@@ -11,18 +11,25 @@ mod edit;
 mod errors;
 mod identity;
 mod keeper;
+mod leftovers;
 mod logout;
 mod new_client;
 mod open_session;
 mod passphrases;
+mod password_flow;
+mod password_login;
 mod plan;
+mod policy;
 mod remove;
 mod rename;
+mod resume;
 mod revoke;
 mod session_end;
 mod sign_in;
+mod take_over;
 mod texts;
 mod tokens;
+mod upkeep;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 

@@ -26,6 +26,17 @@ async fn a_sign_in_is_journalled_stored_settled_and_only_then_published() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r66_the_token_of_a_sign_in_lives_from_the_request_and_not_from_the_reply() {
+    let house = House::new();
+    *house.issuers.poll_latency.lock().unwrap() = 20 * S;
+    let began = house.clock.wall();
+    assert_eq!(house.sign_in("", sign_in_of("alice-sub")).await.state, "done");
+    assert!(house.clock.wall() >= began.plus(20 * S));
+    let token = house.vault.record(&house.alices("wlcg")).access_token.unwrap();
+    assert_eq!((token.issued_at, token.expires_at), (began, began.plus(3600 * S)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_session_a_sign_in_is_kept_and_no_file_is_written() {
     let house = House::new();
     house.sign_in("", sign_in_of("alice-sub")).await;

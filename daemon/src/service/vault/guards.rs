@@ -56,6 +56,22 @@ impl Held {
         self.keys().remove(account).is_some()
     }
 
+    /// Every account is locked.
+    pub(super) fn release_all(&self) {
+        self.keys().clear();
+    }
+
+    /// Where passphrases are not what is tested.
+    #[cfg(test)]
+    pub(super) fn make_cheap(&mut self) {
+        self.cost = Cost::LEAST;
+    }
+
+    /// What a guess is to cost.
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
+    }
+
     /// An account is called something else now; unlocked it stays.
     pub(super) fn renamed(&self, from: &AccountKey, to: AccountKey) {
         let mut keys = self.keys();
@@ -69,7 +85,7 @@ impl Held {
     }
 
     /// Runs a derivation when it is its turn, off the async threads.
-    async fn derive<T: Send + 'static>(
+    pub(super) async fn derive<T: Send + 'static>(
         &self,
         derive: impl FnOnce() -> Result<T, GuardError> + Send + 'static,
     ) -> Result<T, PassphraseError> {

@@ -4,11 +4,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    account::{AccountKey, ClientOwner, ClientRecord, Record, Settings},
+    account::{
+        AccountKey, ClientOwner, ClientRecord, PasswordFlow, PendingLogin, Record, Settings,
+        ports::Leftover,
+    },
     seal::Kind,
 };
 
 pub(super) const ACCOUNTS: &str = "accounts/";
+pub(super) const CLIENTS: &str = "clients/";
+pub(super) const LOGINS: &str = "logins/";
+pub(super) const LEFTOVERS: &str = "clients/gone/";
+pub(super) const PASSWORD_FLOWS: &str = "password-flows/";
 
 /// Something that is sealed into a row of its own.
 pub(super) trait Kept: Serialize + DeserializeOwned + Clone + Send + Sync {
@@ -70,9 +77,40 @@ impl Kept for ClientRecord {
     }
 }
 
+impl Kept for Leftover {
+    const KIND: Kind = Kind::Client;
+    const NOUN: &'static str = "the client that is to be deleted";
+
+    fn issuer(&self) -> &str {
+        &self.client.issuer
+    }
+}
+
+impl Kept for PendingLogin {
+    const KIND: Kind = Kind::Login;
+    const NOUN: &'static str = "the login";
+
+    fn user(&self) -> &str {
+        &self.owner.user
+    }
+
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
 impl Kept for Settings {
     const KIND: Kind = Kind::Settings;
     const NOUN: &'static str = "the settings";
+}
+
+impl Kept for PasswordFlow {
+    const KIND: Kind = Kind::PasswordFlow;
+    const NOUN: &'static str = "the leave for the password flow";
+
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
 }
 
 pub(super) fn account_row(key: &AccountKey) -> String {
@@ -99,14 +137,51 @@ pub(super) fn client_row(owner: &ClientOwner, issuer: &str) -> Option<String> {
     }
 }
 
+pub(super) fn login_row(key: &AccountKey) -> String {
+    format!("{LOGINS}{}/{}", key.uid, key.name)
+}
+
+/// Where the clients of this owner are that are to be deleted.
+pub(super) fn leftovers_of(owner: &ClientOwner) -> String {
+    match owner.uid() {
+        Some(uid) => format!("{LEFTOVERS}{uid}/"),
+        None => format!("{LEFTOVERS}site/"),
+    }
+}
+
+pub(super) fn leftover_row(leftover: &Leftover) -> String {
+    let Leftover { client, since, .. } = leftover;
+    // One without an identifier is told from others by when it was asked for.
+    let id = match client.client_id.as_str() {
+        "" => since.0.to_string(),
+        id => id.to_owned(),
+    };
+    format!("{}{}", leftovers_of(&client.owner), hash(&format!("{id} {}", client.issuer)))
+}
+
+/// The account whose own client this row is.
+pub(super) fn account_of_client(row: &str) -> Option<AccountKey> {
+    let mut parts = row.strip_prefix(CLIENTS)?.split('/');
+    let (uid, kind, name) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
+    let key = AccountKey { uid, name: name.parse().ok()? };
+    matches!(kind, "own" | "given").then_some(key)
+}
+
 pub(super) fn settings_row(uid: u32) -> String {
     format!("settings/{uid}")
 }
 
+pub(super) fn password_flow_row(issuer: &str, client_id: &str) -> String {
+    format!("{PASSWORD_FLOWS}{}/{}", hash(issuer), short(&Sha256::digest(client_id)))
+}
+
 /// One trailing slash more or less is the same issuer (requirement 12).
 pub(super) fn hash(issuer: &str) -> String {
-    let digest = Sha256::digest(issuer.strip_suffix('/').unwrap_or(issuer));
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    short(&Sha256::digest(issuer.strip_suffix('/').unwrap_or(issuer)))
+}
+
+fn short(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -4,19 +4,25 @@
 //! |---|---|---|
 //! | account | `accounts/UID/NAME` | key, generation, user name, issuer |
 //! | client | `clients/site/HASH`, `clients/UID/HASH`, `clients/UID/own/NAME/HASH`, `clients/UID/given/NAME/HASH` | key, generation, issuer |
+//! | client that is to be deleted | `clients/gone/UID/HASH`, `clients/gone/site/HASH` | key, generation, issuer |
+//! | device login that waits | `logins/UID/NAME` | key, generation, user name, issuer |
 //! | settings | `settings/UID` | key, generation |
+//! | leave for the password flow | `password-flows/HASH/HASH` | key, generation, issuer |
 //!
 //! `HASH` is 128 bits of SHA-256 over the issuer, so that a reader of the store does not learn
-//! which issuers a user registered at.
+//! which issuers a user registered at; the second is over the client.
 
+mod clients;
 mod guards;
 mod kept;
+mod password_flows;
 mod rename;
 mod replay;
 mod sealer;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::{
     path::{Path, PathBuf},
@@ -25,11 +31,14 @@ use std::{
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio::sync::RwLock;
 
 use crate::{
     account::{
-        AccountKey, AccountName, ClientOwner, ClientRecord, Record, Settings,
-        ports::{JournalEntry, Lock, LockOn, Revision, Stored, Vault, VaultError},
+        AccountKey, AccountName, ClientOwner, ClientRecord, PendingLogin, Record, Settings,
+        ports::{
+            ClientStep, JournalEntry, Leftover, Lock, LockOn, Revision, Stored, Vault, VaultError,
+        },
     },
     clock::{Clock, Random},
     seal::{KeySources, Keyring, KeyringError},
@@ -45,6 +54,11 @@ pub struct StoreVault {
     journal: Journal,
     sealer: Sealer,
     held: Held,
+    /// Held by each write from its sealing until it is in the store or the journal; taken alone to
+    /// change the key, or everything at once. So nothing is written under a key that has gone.
+    gate: RwLock<()>,
+    /// Where the keys come from.
+    sources: Option<KeySources>,
 }
 
 /// Why there is no vault. The texts say what to do.
@@ -83,7 +97,8 @@ impl StoreVault {
         let sealed_records = !journal.unsettled().is_empty() || !store.keys("").await?.is_empty();
         let sources = KeySources { credential, state_dir: state_dir.to_owned() };
         let keyring = Keyring::load(&sources, random.as_ref(), sealed_records)?;
-        Ok(Self::new(Arc::new(store), journal, keyring, random, clock))
+        let vault = Self::new(Arc::new(store), journal, keyring, random, clock);
+        Ok(vault.with_keys_from(sources))
     }
 
     /// A vault of given parts.
@@ -94,7 +109,21 @@ impl StoreVault {
         random: Arc<dyn Random>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, journal, sealer: Sealer::new(keyring, random, clock), held: Held::default() }
+        let sealer = Sealer::new(keyring, random, clock);
+        Self {
+            store,
+            journal,
+            sealer,
+            held: Held::default(),
+            gate: RwLock::default(),
+            sources: None,
+        }
+    }
+
+    /// The same, with a keyring that can be changed where it came from.
+    #[must_use]
+    pub fn with_keys_from(self, sources: KeySources) -> Self {
+        Self { sources: Some(sources), ..self }
     }
 
     async fn read<T: Kept>(&self, row: &str) -> Result<Option<Stored<T>>, VaultError> {
@@ -113,6 +142,7 @@ impl StoreVault {
         value: &T,
         expected: Revision,
     ) -> Result<Revision, VaultError> {
+        let _open = self.gate.read().await;
         let (sealed, generation) = self.sealed(row, value, expected).await?;
         let written = self.store.compare_and_swap(row, expected, Some(sealed)).await;
         let revision = written.map_err(unavailable)?;
@@ -132,6 +162,23 @@ impl StoreVault {
             _ => None,
         };
         self.sealer.seal_row(row, value, store_now)
+    }
+
+    /// Everything under a prefix that opens.
+    async fn all_of<T: Kept>(&self, prefix: &str) -> Result<Vec<Stored<T>>, VaultError> {
+        let floors = self.sealer.seen().floors(prefix);
+        let listing = self.store.list(prefix).await.map_err(unavailable)?;
+        let open = |entry: crate::store::Entry| {
+            let floor = floors.get(&entry.key).copied().unwrap_or_default();
+            match self.sealer.open_row::<T>(&entry.key, &entry.value, floor) {
+                Ok(value) => Some(Stored { value, revision: entry.revision }),
+                Err(error) => {
+                    tracing::error!(%error, "{} is left alone: {error}", T::NOUN);
+                    None
+                }
+            }
+        };
+        Ok(listing.entries.into_iter().filter_map(open).collect())
     }
 
     async fn remove(&self, row: &str, expected: Revision) -> Result<(), VaultError> {
@@ -235,6 +282,7 @@ impl Vault for StoreVault {
             LockOn::Accounts(uid) => format!("{}{uid}", kept::ACCOUNTS),
             LockOn::Client(owner, issuer) => client_row(&owner, &issuer)
                 .unwrap_or_else(|| format!("clients/fixed/{}", kept::hash(&issuer))),
+            LockOn::PasswordFlow(issuer, client_id) => kept::password_flow_row(&issuer, &client_id),
         };
         self.store.lock(&name).await.map_err(unavailable)
     }
@@ -244,6 +292,7 @@ impl Vault for StoreVault {
         record: &Record,
         predecessor: Option<&SecretString>,
     ) -> Result<JournalEntry, VaultError> {
+        let _open = self.gate.read().await;
         let payload = replay::payload(&self.sealer, record, predecessor)?;
         self.journal.append(payload).await.map(JournalEntry).map_err(unavailable)
     }
@@ -262,9 +311,37 @@ impl Vault for StoreVault {
         issuer: &str,
     ) -> Result<Option<Stored<ClientRecord>>, VaultError> {
         match client_row(owner, issuer) {
-            Some(row) => self.read(&row).await,
+            Some(row) => self.newest_client(&row).await,
             None => Ok(None),
         }
+    }
+
+    async fn journal_client(&self, step: &ClientStep) -> Result<JournalEntry, VaultError> {
+        let _open = self.gate.read().await;
+        let payload = clients::payload(&self.sealer, step)?;
+        let entry = self.journal.append(payload).await.map_err(unavailable)?;
+        self.settle_older(step, entry).await;
+        Ok(JournalEntry(entry))
+    }
+
+    async fn settle_client(&self, client: &ClientRecord) -> Result<(), VaultError> {
+        self.settle_steps(client, |step| step.client().client_id == client.client_id).await
+    }
+
+    async fn leftovers(&self) -> Result<Vec<Stored<Leftover>>, VaultError> {
+        self.all_of(kept::LEFTOVERS).await
+    }
+
+    async fn save_leftover(
+        &self,
+        leftover: &Leftover,
+        expected: Revision,
+    ) -> Result<Revision, VaultError> {
+        self.put_leftover(leftover, expected).await
+    }
+
+    async fn remove_leftover(&self, leftover: &Stored<Leftover>) -> Result<(), VaultError> {
+        self.remove(&kept::leftover_row(&leftover.value), leftover.revision).await
     }
 
     async fn save_client(
@@ -276,14 +353,32 @@ impl Vault for StoreVault {
             let text = "a client from the configuration is not kept in the store".into();
             return Err(VaultError::Unavailable { text });
         };
-        self.write(&row, client, expected).await
+        let written = self.write(&row, client, expected).await?;
+        self.settle_newest(client).await;
+        Ok(written)
     }
 
     async fn remove_client(&self, owner: &ClientOwner, issuer: &str) -> Result<(), VaultError> {
-        match client_row(owner, issuer) {
-            Some(row) => self.discard(&row).await,
-            None => Ok(()),
-        }
+        let Some(row) = client_row(owner, issuer) else { return Ok(()) };
+        self.discard(&row).await?;
+        self.forget_newest(&row).await;
+        // A mark that a power failure undid would make it anew.
+        self.journal.sync().await.map_err(unavailable)
+    }
+
+    async fn save_login(&self, login: &PendingLogin) -> Result<Revision, VaultError> {
+        let row = kept::login_row(&login.key());
+        let there = self.store.get(&row).await.map_err(unavailable)?;
+        let expected = there.map_or(Revision::ABSENT, |there| there.revision);
+        self.write(&row, login, expected).await
+    }
+
+    async fn remove_login(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError> {
+        self.remove(&kept::login_row(key), expected).await
+    }
+
+    async fn logins(&self) -> Result<Vec<Stored<PendingLogin>>, VaultError> {
+        self.all_of(kept::LOGINS).await
     }
 
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {

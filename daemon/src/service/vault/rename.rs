@@ -26,7 +26,9 @@ impl StoreVault {
         // What an issuer answered and the store did not take goes with the account; and no entry
         // of the old name may be left that a replay could make an account of.
         self.replay_row(&row).await?;
+        self.replay_client_of(key).await?;
         self.journal.sync().await.map_err(unavailable)?;
+        let _open = self.gate.read().await;
         // What a passphrase guards goes as it is: the guard binds no name.
         let Stored { value, revision } = self.read(&row).await?.ok_or(VaultError::Conflict)?;
         let from: Record = value;

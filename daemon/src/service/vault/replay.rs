@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     StoreVault,
-    kept::{account_row, key_of_row},
+    kept::{CLIENTS, account_row, key_of_row},
     sealer::Sealer,
     unavailable,
 };
@@ -187,7 +187,8 @@ pub(super) fn payload(
     Ok([row.as_bytes(), b"\n", &sealed].concat())
 }
 
-fn split(payload: &[u8]) -> Option<(&str, &[u8])> {
+/// The row that an entry is for, and the sealed entry.
+pub(super) fn split(payload: &[u8]) -> Option<(&str, &[u8])> {
     let end = payload.iter().position(|&byte| byte == b'\n')?;
     Some((str::from_utf8(&payload[..end]).ok()?, &payload[end + 1..]))
 }
@@ -196,6 +197,9 @@ impl StoreVault {
     pub(super) async fn replay_all(&self) -> Result<usize, VaultError> {
         let mut written = 0;
         for entry in self.journal.unsettled() {
+            if split(&entry.payload).is_some_and(|(row, _)| row.starts_with(CLIENTS)) {
+                continue;
+            }
             match self.replay_one(&entry).await {
                 Ok(wrote) => written += usize::from(wrote),
                 Err(error @ VaultError::Unavailable { .. }) => return Err(error),
@@ -205,6 +209,8 @@ impl StoreVault {
                 }
             }
         }
+        // Which client an account signs in with is known now.
+        self.replay_clients().await?;
         Ok(written)
     }
 

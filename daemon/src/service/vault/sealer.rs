@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,13 +10,16 @@ use zeroize::Zeroizing;
 
 use super::{kept::Kept, seen::Seen};
 use crate::{
-    account::ports::{Revision, VaultError},
+    account::{
+        UnixTime,
+        ports::{Revision, VaultError},
+    },
     clock::{Clock, Random},
     seal::{Bound, Keyring, Kind},
 };
 
 pub(super) struct Sealer {
-    keyring: Keyring,
+    keyring: RwLock<Arc<Keyring>>,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
     seen: Mutex<Seen>,
@@ -24,11 +27,26 @@ pub(super) struct Sealer {
 
 impl Sealer {
     pub(super) fn new(keyring: Keyring, random: Arc<dyn Random>, clock: Arc<dyn Clock>) -> Self {
+        let keyring = RwLock::new(Arc::new(keyring));
         Self { keyring, random, clock, seen: Mutex::default() }
+    }
+
+    /// The keys as they are now.
+    pub(super) fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is written from now on is sealed with the first of these.
+    pub(super) fn use_keyring(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.wall()
     }
 
     pub(super) fn random(&self) -> &dyn Random {
@@ -51,15 +69,19 @@ impl Sealer {
         store_now: Option<Revision>,
     ) -> Result<(Vec<u8>, u64), VaultError> {
         let mut generation = value.generation().max(self.seen().floor(row)) + 1;
-        if let Some(Revision(revision)) = store_now {
-            let begin = (self.clock.wall().0 << 32) | (revision & u64::from(u32::MAX));
-            generation = generation.max(begin);
+        if let Some(revision) = store_now {
+            generation = generation.max(self.begin(revision));
         }
         let mut value = value.clone();
         value.set_generation(generation);
         let bound =
             Bound { kind: T::KIND, row, generation, user: value.user(), issuer: value.issuer() };
         Ok((self.seal(&bound, &value)?, generation))
+    }
+
+    /// The first generation of a row that is made now.
+    pub(super) fn begin(&self, Revision(revision): Revision) -> u64 {
+        (self.clock.wall().0 << 32) | (revision & u64::from(u32::MAX))
     }
 
     /// The record of a row, if it is none older than `floor`.
@@ -71,13 +93,7 @@ impl Sealer {
     ) -> Result<T, VaultError> {
         let (mut value, generation) = self.open::<T>(T::KIND, row, T::NOUN, sealed)?;
         if generation < floor {
-            let text = format!(
-                "{} at {row} does not open: the store gave an older version than the one seen \
-                 before; whoever can write to the store put it back. If it was you, with a \
-                 backup: restart iamd",
-                T::NOUN
-            );
-            return Err(VaultError::Unreadable { text });
+            return Err(older(T::NOUN, row));
         }
         self.seen().note(row, generation);
         value.set_generation(generation);
@@ -93,7 +109,7 @@ impl Sealer {
             text: format!("a record cannot be written: {error}"),
         };
         let plaintext = to_json(value).map_err(|error| unsealable(&error))?;
-        self.keyring
+        self.keyring()
             .seal(self.random.as_ref(), bound, &plaintext)
             .map_err(|error| unsealable(&error))
     }
@@ -109,8 +125,10 @@ impl Sealer {
         let unreadable = |what: String| VaultError::Unreadable {
             text: format!("{noun} at {row} does not open: {what}"),
         };
-        let opened =
-            self.keyring.open(kind, row, sealed).map_err(|error| unreadable(error.to_string()))?;
+        let opened = self
+            .keyring()
+            .open(kind, row, sealed)
+            .map_err(|error| unreadable(error.to_string()))?;
         // Its own text would quote what it found; that may be a secret.
         let value = serde_json::from_slice(&opened.plaintext).map_err(|error| {
             let place = format!("line {} column {}", error.line(), error.column());
@@ -118,6 +136,15 @@ impl Sealer {
         })?;
         Ok((value, opened.generation))
     }
+}
+
+/// A row is older than one of its place that was seen.
+pub(super) fn older(noun: &str, row: &str) -> VaultError {
+    let text = format!(
+        "{noun} at {row} does not open: the store gave an older version than the one seen before; \
+         whoever can write to the store put it back. If it was you, with a backup: restart iamd"
+    );
+    VaultError::Unreadable { text }
 }
 
 /// Measured first, so that the buffer never grows: growing would leave secrets behind in freed

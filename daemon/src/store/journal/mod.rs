@@ -42,6 +42,7 @@ pub struct Unsettled {
 enum Request {
     Append(Vec<u8>, Answer<u64>),
     Settle(u64, Answer<()>),
+    Replace(Vec<(u64, Vec<u8>)>, Answer<()>),
     Sync(Answer<()>),
 }
 
@@ -92,6 +93,15 @@ impl Journal {
     /// When the mark cannot be written.
     pub async fn settle(&self, id: u64) -> Result<(), StoreError> {
         self.ask(|answer| Request::Settle(id, answer)).await
+    }
+
+    /// Puts other bytes in the place of these entries, those of them that are not settled
+    /// meanwhile: all of them or none. They keep their ids, and nothing is left of the old bytes.
+    ///
+    /// # Errors
+    /// When the disk is full or fails; then every entry is as it was.
+    pub async fn replace(&self, entries: Vec<(u64, Vec<u8>)>) -> Result<(), StoreError> {
+        self.ask(|answer| Request::Replace(entries, answer)).await
     }
 
     /// Makes the marks written so far durable.
@@ -155,6 +165,9 @@ impl Writer {
             for request in others {
                 match request {
                     Request::Settle(id, answer) => drop(answer.send(self.settle(id))),
+                    Request::Replace(entries, answer) => {
+                        drop(answer.send(self.replace(entries)));
+                    }
                     Request::Sync(answer) => drop(answer.send(self.file.sync())),
                     Request::Append(..) => {}
                 }
@@ -195,6 +208,17 @@ impl Writer {
             // The old file is whole and in use still; the next settled entry tries again.
             tracing::warn!(%error, "the journal could not be made smaller: {error}");
         }
+        Ok(())
+    }
+
+    fn replace(&mut self, entries: Vec<(u64, Vec<u8>)>) -> Result<(), StoreError> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = live.clone();
+        for (id, payload) in entries {
+            next.entry(id).and_modify(|old| *old = payload);
+        }
+        self.file.rewrite(&next)?;
+        *live = next;
         Ok(())
     }
 

@@ -153,3 +153,30 @@ async fn an_entry_beyond_the_bound_is_refused() {
     drop(journal);
     assert_eq!(open(&temp).unsettled().len(), 1);
 }
+
+#[tokio::test]
+async fn entries_get_other_bytes_all_at_once_and_nothing_is_left_of_the_old_ones() {
+    let temp = tempfile::tempdir().unwrap();
+    let journal = open(&temp);
+    let mut ids = Vec::new();
+    for payload in ["old-1", "old-2", "kept"] {
+        ids.push(journal.append(payload.into()).await.unwrap());
+    }
+    journal.settle(ids[1]).await.unwrap();
+    let new = ids[..2].iter().map(|&id| (id, b"new".to_vec())).collect();
+    journal.replace(new).await.unwrap();
+    assert_eq!(payloads(&journal), [b"new".to_vec(), b"kept".to_vec()]);
+    assert!(journal.is_unsettled(ids[0]) && !journal.is_unsettled(ids[1]));
+    let bytes = fs::read(temp.path().join("journal")).unwrap();
+    assert!(!bytes.windows(4).any(|window| window == b"old-"));
+    // What is in the way of the new file is a full disk as far as the journal can tell.
+    fs::create_dir(temp.path().join("journal.new")).unwrap();
+    assert!(journal.replace(vec![(ids[0], b"newer".to_vec())]).await.is_err());
+    assert_eq!(payloads(&journal), [b"new".to_vec(), b"kept".to_vec()]);
+    let next = journal.append(b"next".to_vec()).await.unwrap();
+    assert!(next > ids[2]);
+    drop(journal);
+    fs::remove_dir(temp.path().join("journal.new")).unwrap();
+    let found = open(&temp);
+    assert_eq!(payloads(&found), [b"new".to_vec(), b"kept".to_vec(), b"next".to_vec()]);
+}

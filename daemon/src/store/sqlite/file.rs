@@ -33,9 +33,15 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Connection, u64), StoreEr
     let mut writer = connect(path).map_err(fault)?;
     prepare(path, &mut writer)?;
     let latest = counter(&writer, "revision").map_err(fault)?;
-    let reader = connect(path).map_err(fault)?;
-    reader.pragma_update(None, "query_only", true).map_err(fault)?;
+    let reader = connect_to_read(path).map_err(fault)?;
     Ok((writer, reader, latest))
+}
+
+/// A further connection that only reads.
+pub(super) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let reader = connect(path)?;
+    reader.pragma_update(None, "query_only", true)?;
+    Ok(reader)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

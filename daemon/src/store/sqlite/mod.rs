@@ -6,6 +6,7 @@
 
 mod changes;
 mod file;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use tokio::sync::{Mutex, watch};
 
-use super::{Changes, Entry, Listing, NamedLocks, StateDir, Store, StoreError, Swap};
+use super::{Changes, Entry, Listing, NamedLocks, Snapshot, StateDir, Store, StoreError, Swap};
 use crate::account::ports::{Lock, Revision};
 
 /// How many removals are remembered for watches that resume.
@@ -77,8 +78,16 @@ impl Link {
         F: FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
     {
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
-        let done = tokio::task::spawn_blocking(move || work(&mut connection)).await;
-        match done {
+        self.run_apart(move || work(&mut connection)).await
+    }
+
+    /// Work that does not use this connection.
+    async fn run_apart<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, Fault> + Send + 'static,
+    {
+        match tokio::task::spawn_blocking(work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(Fault::Conflict)) => Err(StoreError::Conflict),
             Ok(Err(Fault::Compacted(after))) => Err(StoreError::Compacted { after }),
@@ -145,6 +154,14 @@ impl Store for SqliteStore {
                 Ok(keys.collect::<Result<_, _>>()?)
             })
             .await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        snapshot::begin(self.reader.clone()).await
+    }
+
+    async fn damage(&self) -> Result<Option<String>, StoreError> {
+        snapshot::damage(&self.reader).await
     }
 
     async fn compare_and_swap(

@@ -3,10 +3,11 @@
 use std::sync::Mutex;
 
 use iamd_protocol::bus::{
-    ACTION_INSPECT, ACTION_RELOAD, DrainInfo, DrainOptions, RevokeOptions, RevokeReply,
-    SessionInfo, UserInfo,
+    ACTION_INSPECT, ACTION_RELOAD, BackupOptions, BackupReply, DrainInfo, DrainOptions,
+    PolicyCheck, PolicyLine, RestoreOptions, RestoreReply, RevokeOptions, RevokeReply, SessionInfo,
+    StoreReport, UserInfo, backup,
 };
-use zbus::OwnedVariant;
+use zbus::{Fd, OwnedVariant};
 use zbus_polkit::policykit1::AuthorizationResult;
 
 use super::*;
@@ -76,6 +77,12 @@ async fn root_is_not_asked_about() {
     line.call(ADMIN, "SetDrain", &(on,)).await.unwrap();
     let body = line.call(ADMIN, "Drain", &()).await.unwrap();
     assert!(body.body().deserialize::<DrainInfo>().unwrap().on);
+    let body = line.call(ADMIN, "CheckPolicy", &()).await.unwrap();
+    let check: PolicyCheck = body.body().deserialize().unwrap();
+    assert!(check.good && check.problems.is_empty() && check.lines.len() > 10);
+    let body = line.call(ADMIN, "ExplainPolicy", &("alice",)).await.unwrap();
+    let lines: Vec<PolicyLine> = body.body().deserialize().unwrap();
+    assert!(lines.iter().all(|line| line.whom == "alice" && !line.decided_by.is_empty()));
 }
 
 #[tokio::test]
@@ -85,14 +92,15 @@ async fn a_user_is_an_administrator_only_where_polkit_says_so() {
     let line = Line::between(House::new(), Callers::always(ALICE), with_polkit).await;
     assert_eq!(line.call_as(":1.7", ADMIN, "Users").await, Ok(()));
     assert_eq!(line.call_as(":1.7", ADMIN, "Sessions").await, Ok(()));
+    assert_eq!(line.call_as(":1.7", ADMIN, "CheckPolicy").await, Ok(()));
     assert_eq!(line.call_as(":1.7", ADMIN, "Reload").await.err(), named(Kind::NotAuthorized));
     let asked = ASKED.lock().unwrap().clone();
     let actions: Vec<&str> = asked.iter().map(|(_, action)| action.as_str()).collect();
-    assert_eq!(actions, [ACTION_INSPECT, ACTION_INSPECT, ACTION_RELOAD]);
+    assert_eq!(actions, [ACTION_INSPECT, ACTION_INSPECT, ACTION_INSPECT, ACTION_RELOAD]);
     assert!(asked.iter().all(|(name, _)| name.contains(":1.7")), "{asked:?}");
     let done = line.house.audit.of(crate::audit::Kind::Administration);
     let results: Vec<&str> = done.iter().map(|record| record.result.as_str()).collect();
-    assert_eq!(results, ["ok", "ok", "NotAuthorized"]);
+    assert_eq!(results, ["ok", "ok", "ok", "NotAuthorized"]);
 }
 
 #[tokio::test]
@@ -102,7 +110,7 @@ async fn without_polkit_nobody_but_root_is_one() {
         client.serve_at("/nothing", Fails)
     })
     .await;
-    for member in ["Reload", "Users", "Sessions"] {
+    for member in ["Reload", "Users", "Sessions", "CheckPolicy", "RekeyProgress", "CheckStore"] {
         let error = line.call_as(":1.7", ADMIN, member).await.err();
         assert_eq!(error, named(Kind::NotAuthorized), "{member}");
         // A caller without a name on the bus is nobody polkit could know.
@@ -124,4 +132,62 @@ async fn the_caller_is_who_the_bus_says_and_asked_for_once() {
     assert_eq!(error, named(Kind::NotAuthorized));
     // Without a name there is nobody to ask about.
     assert_eq!(line.call(ACCOUNTS, "List", &()).await.err(), named(Kind::NotAuthorized));
+}
+
+/// A pipe that a passphrase comes out of.
+fn words() -> Fd<'static> {
+    use std::io::Write as _;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"the words of a backup\n").unwrap();
+    owned(reader)
+}
+
+fn owned(end: impl Into<std::os::fd::OwnedFd>) -> Fd<'static> {
+    Fd::from(end.into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_goes_out_and_in_through_pipes_and_nothing_else() {
+    let line = Line::between(House::sealing().await, Callers::always(0), |client| client).await;
+    let body = line.call(ADMIN, "CheckStore", &()).await.unwrap();
+    assert!(body.body().deserialize::<StoreReport>().unwrap().sound);
+    let invalid = named(Kind::InvalidArgument);
+    let file = || owned(tempfile::tempfile().unwrap());
+    let (reader, writer) = std::io::pipe().unwrap();
+    for given in [
+        HashMap::new(),
+        HashMap::from([(backup::PASSPHRASE, words())]),
+        HashMap::from([(backup::DATA, file()), (backup::PASSPHRASE, words())]),
+        HashMap::from([(backup::DATA, owned(reader)), (backup::PASSPHRASE, words())]),
+        HashMap::from([
+            (backup::DATA, owned(writer)),
+            (backup::PASSPHRASE, words()),
+            ("more", words()),
+        ]),
+    ] as [HashMap<&str, Fd<'_>>; 5]
+    {
+        let refused = line.call(ADMIN, "Backup", &(BackupOptions::default(), given)).await;
+        assert_eq!(refused.err(), invalid);
+    }
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let data = owned(writer);
+    let copy = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+        bytes
+    });
+    let given = HashMap::from([(backup::DATA, data), (backup::PASSPHRASE, words())]);
+    let reply = line.call(ADMIN, "Backup", &(BackupOptions::default(), given)).await.unwrap();
+    let reply: BackupReply = reply.body().deserialize().unwrap();
+    let bytes = copy.join().unwrap();
+    assert_eq!(reply.bytes, bytes.len() as u64);
+
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let feed = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &bytes).unwrap());
+    let data = owned(reader);
+    let given = HashMap::from([(backup::DATA, data), (backup::PASSPHRASE, words())]);
+    let restored = line.call(ADMIN, "Restore", &(RestoreOptions::default(), given)).await.unwrap();
+    feed.join().unwrap();
+    let restored: RestoreReply = restored.body().deserialize().unwrap();
+    assert!(restored.restored && restored.digest == reply.digest);
 }

@@ -6,6 +6,7 @@ mod calls;
 mod contract;
 mod hostile;
 mod passphrases;
+mod passwords;
 mod texts;
 
 use std::{collections::HashMap, os::unix::net::UnixStream, time::Duration};

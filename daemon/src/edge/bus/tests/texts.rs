@@ -8,6 +8,13 @@ use zbus::DBusError as _;
 
 use super::{super::secrets::*, *};
 
+#[tokio::test]
+async fn a_backup_without_its_descriptors() {
+    let error = super::super::pipes::of_backup(HashMap::new()).await.unwrap_err();
+    let (name, text) = (error.name().to_string(), error.description().unwrap().to_owned());
+    shows("a backup comes without its descriptors", &name, &text);
+}
+
 fn shows(when: &str, name: &str, message: &str) {
     let kind = Kind::from_bus_name(name).unwrap();
     crate::testing::shows("Requests on the bus", when, ServiceError::new(kind, message));

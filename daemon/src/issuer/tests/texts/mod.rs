@@ -2,6 +2,7 @@
 //! with its row in docs/errors.md.
 
 mod clients;
+mod passwords;
 mod tokens;
 mod ways;
 

@@ -102,8 +102,8 @@ async fn too_much_is_asked_or_failed_just_now() {
     let mock = Mock::start().await;
     let limits = Limits { concurrent: 1, queue_timeout: Duration::from_millis(50), ..limits() };
     let (gate, clock) = (Gate::new(limits), TestClock::new());
-    let _first = gate.enter("Test IAM", clock.as_ref()).await.unwrap();
-    let busy = gate.enter("Test IAM", clock.as_ref()).await.err().unwrap();
+    let _first = gate.enter("Test IAM", clock.as_ref(), None).await.unwrap();
+    let busy = gate.enter("Test IAM", clock.as_ref(), None).await.err().unwrap();
     shows(&mock, "too many requests to one issuer wait", busy);
     mock.on(OPENID, [page(503, "")]);
     let client = client();

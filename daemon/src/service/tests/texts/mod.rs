@@ -7,6 +7,8 @@ mod clients;
 mod configuration;
 mod logins;
 mod passphrases;
+mod passwords;
+mod policy;
 mod tokens;
 
 use iamd_protocol::bus::{AddOptions, EditOptions};

@@ -7,7 +7,7 @@ use crate::account::{GuardKey, Guards, PassphraseError};
 const WORDS: &str = "correct horse battery";
 
 /// An account that was signed in under a passphrase, unlocked; with its key.
-async fn guarded(vault: &StoreVault, token: &str) -> GuardKey {
+pub(super) async fn guarded(vault: &StoreVault, token: &str) -> GuardKey {
     let mut record = record(1001, "wlcg", token);
     let guard = vault.make(&record, &secret(WORDS)).await.unwrap();
     let held = guard.key.clone().unwrap();
@@ -17,7 +17,7 @@ async fn guarded(vault: &StoreVault, token: &str) -> GuardKey {
     held
 }
 
-async fn unlock(vault: &StoreVault) -> Record {
+pub(super) async fn unlock(vault: &StoreVault) -> Record {
     let locked = stored(vault, 1001, "wlcg").await.value;
     let held = vault.open(&locked, &secret(WORDS)).await.unwrap();
     vault.hold(&locked.key(), held);

@@ -74,13 +74,18 @@ async fn a_full_disk_and_a_read_only_one_are_named_and_leave_nothing_half_done()
     if let Some(path) = as_child() {
         return on_a_small_file_system(&path).await;
     }
+    once_more_on_a_small_file_system(NAME);
+}
+
+/// The test `name` once more, as a child whose state directory is a file system of 512 KiB.
+pub(super) fn once_more_on_a_small_file_system(name: &str) {
     let mut own_mounts = Command::new("unshare");
     if !own_mounts.args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
         println!("skipped: needs root, to mount a small file system");
         return;
     }
     let temp = tempfile::tempdir().unwrap();
-    let inner = child(NAME, temp.path());
+    let inner = child(name, temp.path());
     let mut outer = Command::new("unshare");
     let script =
         r#"mount -t tmpfs -o size=512k,mode=0700 none "$IAMD_TEST_STATE_DIR" && exec "$@""#;

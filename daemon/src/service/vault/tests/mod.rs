@@ -1,9 +1,13 @@
 //! The vault on a real SQLite file, journal and keyring.
 
 mod attack;
+mod backup;
+mod clients;
 mod crash;
 mod guarded;
 mod machine;
+mod password_flows;
+mod rekey;
 mod rename;
 mod replay;
 mod texts;
@@ -47,6 +51,13 @@ async fn open_at(path: &Path) -> Result<StoreVault, OpenVaultError> {
 async fn fresh() -> (StoreVault, TempDir) {
     let temp = tempfile::tempdir().unwrap();
     (open_at(temp.path()).await.unwrap(), temp)
+}
+
+/// In memory where there is such a place, for what is not about the disk's sync.
+fn in_memory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let temp = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    temp.unwrap()
 }
 
 fn key(uid: u32, name: &str) -> AccountKey {
@@ -214,10 +225,7 @@ async fn a_lock_is_of_one_account_or_one_client() {
 /// Printed, not judged: `cargo test -p iamd ten_thousand -- --nocapture`.
 #[tokio::test]
 async fn ten_thousand_accounts_open_and_list() {
-    // In memory where there is such a place: this is not about the disk's sync.
-    let memory = Path::new("/dev/shm");
-    let temp = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    let temp = temp.unwrap();
+    let temp = in_memory();
     let vault = open_at(temp.path()).await.unwrap();
     let clock = SystemClock;
     let told = |what: &str, since: Instant| {

@@ -1,0 +1,129 @@
+//! On whose account an issuer says no. What a request brings of a user's own (words, a code, a token,
+//! a client) may be the reason for a 429 or a 503, and one user's request must not keep everybody
+//! from their tokens: such a request has a lane, and a failure that may be its own holds that only.
+//! The requests that everybody makes alike have none; they tell how the issuer is doing.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use super::limits::{Breaker, Limits, Outcome};
+use crate::account::{AudienceSet, ClientOwner, ClientRecord, ScopeSet};
+
+/// Lanes that failed lately; users could make more and more of them.
+const MOST: usize = 1024;
+
+/// Names what a request brings, without holding it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Lane([u8; 32]);
+
+impl Lane {
+    /// A device code or a refresh token.
+    pub(super) fn of_secret(secret: &SecretString) -> Self {
+        Self::of(&["secret", secret.expose_secret()])
+    }
+
+    /// Of this client of a user's; the site's is everybody's.
+    pub(super) fn of_users_client(client: &ClientRecord) -> Option<Self> {
+        client.owner.is_of_a_user().then(|| Self::of_client(client))
+    }
+
+    /// Whatever is asked with this client alone.
+    pub(super) fn of_client(client: &ClientRecord) -> Self {
+        Self::of(&["client", &client.client_id])
+    }
+
+    /// What is asked for with a client that others have too.
+    pub(super) fn of_words(
+        client: &ClientRecord,
+        scopes: &ScopeSet,
+        audiences: &AudienceSet,
+    ) -> Self {
+        Self::of(&["words", &client.client_id, &scopes.to_string(), &audiences.to_string()])
+    }
+
+    /// Of who signs in under this name at the issuer.
+    pub(super) fn of_name(client: &ClientRecord, name: &str) -> Self {
+        Self::of(&["name", &client.client_id, name])
+    }
+
+    /// Of the user whose client this is to be; the site's is everybody's.
+    pub(super) fn of_owner(owner: &ClientOwner) -> Option<Self> {
+        let uid = owner.uid()?;
+        Some(Self::of(&["owner", &uid.to_string()]))
+    }
+
+    fn of(parts: &[&str]) -> Self {
+        let mut digest = Sha256::new();
+        for part in parts {
+            digest.update(part.len().to_le_bytes());
+            digest.update(part);
+        }
+        Self(digest.finalize().into())
+    }
+}
+
+/// The lanes that failed, each with a breaker of its own.
+#[derive(Debug, Default)]
+pub(super) struct Lanes(HashMap<Lane, (Instant, Breaker)>);
+
+impl Lanes {
+    /// Lets a request through, the first after a pause as the probe.
+    ///
+    /// # Errors
+    /// How long not to ask.
+    pub(super) fn admit(&mut self, lane: &Lane, now: Instant) -> Result<(), Duration> {
+        self.0.get_mut(lane).map_or(Ok(()), |(_, breaker)| breaker.admit(now))
+    }
+
+    /// Takes in what a request of this lane told.
+    pub(super) fn take(&mut self, lane: &Lane, outcome: Outcome, now: Instant, limits: Limits) {
+        match outcome {
+            Outcome::Answered => drop(self.0.remove(lane)),
+            Outcome::FailedForLane(wait) => {
+                if self.0.len() >= MOST && !self.0.contains_key(lane) {
+                    let oldest = self.0.iter().min_by_key(|(_, (used, _))| *used);
+                    let oldest = oldest.map(|(lane, _)| lane.clone());
+                    oldest.and_then(|lane| self.0.remove(&lane));
+                }
+                let fresh = || (now, Breaker::new(limits));
+                let (used, breaker) = self.0.entry(lane.clone()).or_insert_with(fresh);
+                *used = now;
+                breaker.take(Outcome::Failed(wait), now);
+            }
+            Outcome::Failed(_) | Outcome::Nothing => {
+                if let Some((_, breaker)) = self.0.get_mut(lane) {
+                    breaker.take(Outcome::Nothing, now);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+
+    #[test]
+    fn lanes_are_held_each_for_itself_and_their_number_has_an_end() {
+        let (mut lanes, start) = (Lanes::default(), SystemClock.monotonic());
+        let second = |count: usize| start + Duration::from_secs(count as u64);
+        let lane = |number: usize| Lane::of(&["test", &number.to_string()]);
+        for number in 0..MOST + 10 {
+            let failed = Outcome::FailedForLane(Some(Duration::from_secs(3000)));
+            lanes.take(&lane(number), failed, second(number), Limits::default());
+        }
+        assert_eq!(lanes.0.len(), MOST);
+        let now = second(MOST + 9);
+        assert!(lanes.admit(&lane(MOST + 9), now).is_err());
+        assert_eq!(lanes.admit(&lane(0), now), Ok(()), "the oldest made room");
+        assert_eq!(lanes.admit(&lane(MOST + 11), now), Ok(()));
+        lanes.take(&lane(MOST + 9), Outcome::Answered, now, Limits::default());
+        assert_eq!(lanes.admit(&lane(MOST + 9), now), Ok(()));
+    }
+}

@@ -1,0 +1,189 @@
+//! Keys and backups as an administrator sees them, on a vault that seals.
+
+use iamd_protocol::bus::{
+    BackupOptions, BackupReply, RekeyOptions, RekeyState, RestoreOptions, RestoreReply,
+    StoreReport, rekey_state,
+};
+use secrecy::SecretString;
+
+use super::*;
+use crate::account::ports::{LockOn, Revision};
+
+fn words() -> SecretString {
+    "the words of a backup".to_owned().into()
+}
+
+/// alice signed in, with a token of an hour, in a vault that seals.
+async fn signed_in() -> (House, AccountKey) {
+    let house = House::sealing().await;
+    let test = signed_in_at(&house).await;
+    (house, test)
+}
+
+async fn signed_in_at(house: &House) -> AccountKey {
+    let key = house.signed_in_with_token();
+    let record = house.vault.accounts.lock().unwrap()[&key].0.clone();
+    let clients: Vec<_> = house.vault.clients.lock().unwrap().values().cloned().collect();
+    for (client, _) in clients {
+        house.kept.save_client(&client, Revision::ABSENT).await.unwrap();
+    }
+    house.kept.save_account(&record, Revision::ABSENT).await.unwrap();
+    key
+}
+
+async fn ended(house: &House) -> RekeyState {
+    for _ in 0..4000 {
+        let state = house.service.rekey_progress(0).await.unwrap();
+        if state.state != rekey_state::RUNNING {
+            return state;
+        }
+        house.clock.sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it does not end")
+}
+
+async fn rekeyed(house: &House, retire: bool) -> RekeyState {
+    let options = RekeyOptions { retire: retire.then_some(true) };
+    house.service.rekey(0, options).await.unwrap();
+    ended(house).await
+}
+
+async fn backup(
+    house: &House,
+    words: &SecretString,
+    to: &mut Vec<u8>,
+) -> Result<BackupReply, ServiceError> {
+    house.service.back_up(0, BackupOptions::default(), words, to).await
+}
+
+async fn restore(
+    house: &House,
+    options: RestoreOptions,
+    mut bytes: &[u8],
+) -> Result<RestoreReply, ServiceError> {
+    house.service.restore(0, options, &words(), &mut bytes).await
+}
+
+fn done(house: &House) -> Vec<String> {
+    let records = house.audit.of(crate::audit::Kind::Administration);
+    records.into_iter().map(|record| format!("{} {}", record.result, record.detail)).collect()
+}
+
+#[tokio::test]
+async fn a_change_of_keys_is_told_step_by_step_and_recorded() {
+    let (house, _) = signed_in().await;
+    let before = house.service.rekey_progress(0).await.unwrap();
+    assert_eq!((before.state.as_str(), before.remaining), (rekey_state::DONE, Some(0)));
+    assert_eq!(before.started_at, None);
+    let state = rekeyed(&house, false).await;
+    assert_eq!((state.state.as_str(), state.total, state.done), (rekey_state::DONE, 2, 2));
+    assert_eq!(state.older_keys, std::slice::from_ref(&before.key));
+    assert_ne!(state.key, before.key);
+    assert!(state.ended_at.is_some() && state.unreadable.is_empty());
+    let after = rekeyed(&house, true).await;
+    assert_eq!(after.retired, std::slice::from_ref(&before.key));
+    assert_eq!((after.key, after.older_keys), (state.key.clone(), vec![]));
+    let told = done(&house);
+    assert_eq!(told[0], format!("ok rekey: 2 records to {} (new)", state.key));
+    assert_eq!(told[1], "ok rekey: 2 of 2 records done");
+    assert_eq!(told[3], format!("ok rekey: 0 of 0 records done, retired {}", before.key));
+    assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at0");
+}
+
+#[tokio::test]
+async fn one_that_was_interrupted_goes_on_after_the_next_start_and_makes_no_further_key() {
+    let (house, key) = signed_in().await;
+    // Begun, and killed before anything was sealed anew.
+    let held = house.kept.lock(LockOn::Account(key)).await.unwrap();
+    let begun = house.service.rekey(0, RekeyOptions::default()).await.unwrap();
+    assert_eq!(begun.state, rekey_state::RUNNING);
+    let again = house.service.rekey(0, RekeyOptions::default()).await.unwrap();
+    assert_eq!((again.state.as_str(), &again.key), (rekey_state::RUNNING, &begun.key));
+    let busy = backup(&house, &words(), &mut Vec::new()).await.unwrap_err();
+    shows("Administration", "two of rekey, backup and restore at once", busy);
+    let house = house.restarted().await;
+    drop(held);
+    let found = house.service.rekey_progress(0).await.unwrap();
+    assert_eq!(found.state, rekey_state::UNFINISHED);
+    assert!(found.remaining > Some(0));
+    house.service.resume_rekey().await;
+    let state = ended(&house).await;
+    assert_eq!((state.state.as_str(), state.key), (rekey_state::DONE, begun.key));
+    assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at0");
+}
+
+#[tokio::test]
+async fn a_backup_serves_tokens_on_a_fresh_node_without_a_sign_in() {
+    let (old, key) = signed_in().await;
+    let mut bytes = Vec::new();
+    let reply = backup(&old, &words(), &mut bytes).await.unwrap();
+    assert_eq!((reply.accounts, reply.clients, reply.records), (1, 1, 2));
+    assert_eq!((reply.node.as_str(), reply.with_keys), ("login1", true));
+
+    let new = House::sealing().await;
+    new.log_in(ALICE).await;
+    assert_eq!(kind(new.token(TokenOptions::default()).await), Kind::LoginPending);
+    let verify = RestoreOptions { verify: Some(true), replace: None };
+    let seen = restore(&new, verify, &bytes).await.unwrap();
+    assert!(!seen.restored && seen.digest == reply.digest);
+    assert!(new.kept.account_keys().await.unwrap().is_empty());
+    // A login has begun and may have left a client: then this node is not empty any more.
+    let into = |replace| RestoreOptions { verify: None, replace };
+    if let Err(error) = restore(&new, into(None), &bytes).await {
+        assert_eq!(error.kind, Kind::StoreNotEmpty, "{error}");
+        assert!(restore(&new, into(Some(true)), &bytes).await.unwrap().restored);
+    }
+    assert_eq!(new.token(TokenOptions::default()).await.unwrap().token, "at0");
+    assert_eq!(new.refreshes(), 0);
+    let fresh = TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    assert_ne!(new.token(fresh).await.unwrap().token, "at0");
+    assert_eq!(new.refreshes(), 1);
+    assert!(new.kept.account(&key).await.unwrap().is_some());
+    let told = done(&new);
+    assert!(told.iter().any(|line| line.starts_with("ok restore of login1 from 1000000: 2 ")));
+}
+
+#[tokio::test]
+async fn a_restore_over_what_is_there_leaves_no_token_and_no_file_of_it() {
+    let (old, _) = signed_in().await;
+    let mut bytes = Vec::new();
+    backup(&old, &words(), &mut bytes).await.unwrap();
+    let (new, key) = signed_in().await;
+    let stored = new.kept.account(&key).await.unwrap().unwrap();
+    let now = new.clock.wall();
+    let changed = Record { access_token: Some(token("at-new-node", now, 3600)), ..stored.value };
+    new.kept.save_account(&changed, stored.revision).await.unwrap();
+    new.log_in(ALICE).await;
+    assert_eq!(new.token(TokenOptions::default()).await.unwrap().token, "at-new-node");
+    let options = RestoreOptions { replace: Some(true), verify: None };
+    let reply = restore(&new, options, &bytes).await.unwrap();
+    assert_eq!((reply.restored, reply.replaced), (true, 2));
+    assert_eq!(new.token(TokenOptions::default()).await.unwrap().token, "at0");
+    for _ in 0..4000 {
+        if new.alices_file().as_deref() == Some("at0") {
+            return;
+        }
+        new.clock.sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?}", new.alices_file());
+}
+
+#[tokio::test]
+async fn a_short_passphrase_and_a_file_that_is_no_backup_are_refused_and_recorded() {
+    let (house, _) = signed_in().await;
+    let short = "eleven char".to_owned().into();
+    let refused = backup(&house, &short, &mut Vec::new()).await.unwrap_err();
+    shows("Administration", "the passphrase of a backup is short", refused);
+    let nothing = restore(&house, RestoreOptions::default(), b"x").await;
+    assert_eq!(kind(nothing), Kind::BackupInvalid);
+    assert_eq!(done(&house), ["InvalidArgument backup with keys", "BackupInvalid restore"]);
+}
+
+#[tokio::test]
+async fn a_check_says_that_all_is_well_or_what_is_not() {
+    let (house, _) = signed_in().await;
+    let report = house.service.check_store(0).await.unwrap();
+    let StoreReport { sound, integrity, accounts, clients, unreadable, .. } = report;
+    assert_eq!((sound, integrity.as_str(), accounts, clients), (true, "ok", 1, 1));
+    assert!(unreadable.is_empty() && report.accounts_without_client.is_empty());
+}

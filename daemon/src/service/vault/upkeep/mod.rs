@@ -1,0 +1,91 @@
+//! Looking after all that is kept: sealing it with another key, reading all of it, backups. Rows
+//! are taken as they are; what a user's passphrase guards inside is neither opened nor needed.
+
+pub(super) mod frames;
+mod read;
+mod reseal;
+mod survey;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::{StoreVault, unavailable};
+use crate::{
+    account::ports::{
+        VaultError,
+        upkeep::{
+            About, Checked, Contents, Inspection, Keys, Resealed, Sink, Source, Stale, Upkeep,
+            UpkeepError,
+        },
+    },
+    seal::ChangeError,
+};
+
+#[async_trait]
+impl Upkeep for StoreVault {
+    fn keys(&self) -> Keys {
+        let keyring = self.sealer.keyring();
+        let mut ids = keyring.ids().map(str::to_owned);
+        let current = ids.next().unwrap_or_default();
+        Keys { current, from_credential: keyring.seals_by_credential(), older: ids.collect() }
+    }
+
+    async fn renew_key(&self) -> Result<(), UpkeepError> {
+        let random = self.sealer.shared_random();
+        self.change_keyring(move |keyring, sources| keyring.with_new_key(sources, random.as_ref()))
+            .await
+    }
+
+    async fn stale(&self) -> Result<Stale, VaultError> {
+        self.find_stale().await
+    }
+
+    async fn reseal(&self, row: &str) -> Result<Resealed, VaultError> {
+        self.reseal_row(row).await
+    }
+
+    async fn reseal_journal(&self) -> Result<(), VaultError> {
+        self.reseal_entries().await
+    }
+
+    async fn retire(&self) -> Result<Vec<String>, UpkeepError> {
+        self.retire_unused().await
+    }
+
+    async fn inspect(&self) -> Result<Inspection, VaultError> {
+        let damage = self.store.damage().await.map_err(unavailable)?;
+        let mut inspection = self.survey().await?.inspection();
+        inspection.damage = damage;
+        Ok(inspection)
+    }
+
+    async fn back_up(
+        &self,
+        about: About,
+        passphrase: &SecretString,
+        to: Sink<'_>,
+    ) -> Result<Contents, UpkeepError> {
+        self.write_backup(about, passphrase, to).await
+    }
+
+    async fn read_backup(
+        self: Arc<Self>,
+        passphrase: &SecretString,
+        from: Source<'_>,
+    ) -> Result<Box<dyn Checked>, UpkeepError> {
+        read::checked(self, passphrase, from).await
+    }
+}
+
+impl From<ChangeError> for UpkeepError {
+    fn from(error: ChangeError) -> Self {
+        let text = error.to_string();
+        match error {
+            ChangeError::FromCredential { .. } => Self::FromCredential { text },
+            _ => Self::Keyring { text },
+        }
+    }
+}
