@@ -34,7 +34,8 @@ impl Service {
         options: AddOptions,
         handed: Handed,
     ) -> Result<ChangeReply, ServiceError> {
-        let result = self.make_account(caller, named, options, handed).await;
+        // Much is at hand while it waits for the issuer: not on the stack of each caller.
+        let result = Box::pin(self.make_account(caller, named, options, handed)).await;
         if let Err(error) = &result {
             self.note_denial(caller, named, error);
         }
