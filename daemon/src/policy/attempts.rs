@@ -1,9 +1,7 @@
-//! How often a passphrase or a password may be tried: by a uid, each for itself, so that nobody
-//! keeps another from theirs; or for a name at an issuer, which bars who is tried too often.
+//! How often a user may try a passphrase. Each uid for itself: nobody keeps another from theirs.
 
 use std::{
     collections::HashMap,
-    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,16 +10,10 @@ use std::{
 const MOST: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// What was tried, by whom or for whom.
-#[derive(Clone)]
-pub struct Attempts<K = u32> {
-    of: Arc<Mutex<HashMap<K, Tried>>>,
-}
-
-impl<K> Default for Attempts<K> {
-    fn default() -> Self {
-        Self { of: Arc::default() }
-    }
+/// What the uids tried.
+#[derive(Clone, Default)]
+pub struct Attempts {
+    of: Arc<Mutex<HashMap<u32, Tried>>>,
 }
 
 #[derive(Default)]
@@ -31,41 +23,41 @@ struct Tried {
     under_way: bool,
 }
 
-/// Why nothing is tried now.
+/// Why a passphrase is not tried now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotNow {
-    /// Another one is being tried, or waits to be.
+    /// Another one of this uid is being tried, or waits to be.
     UnderWay,
     /// Too many were wrong.
     Barred,
 }
 
 /// One attempt; dropping it ends it.
-pub struct Attempt<K: Eq + Hash + Clone = u32> {
-    attempts: Attempts<K>,
-    key: K,
+pub struct Attempt {
+    attempts: Attempts,
+    uid: u32,
 }
 
-impl<K: Eq + Hash + Clone> Attempts<K> {
-    /// Begins an attempt of `key`, if it may have one now.
+impl Attempts {
+    /// Begins an attempt of `uid`, if it may have one now.
     ///
     /// # Errors
     /// [`NotNow`].
-    pub fn begin(&self, key: K, now: Instant) -> Result<Attempt<K>, NotNow> {
+    pub fn begin(&self, uid: u32, now: Instant) -> Result<Attempt, NotNow> {
         let mut of = self.lock();
         // Who is of no account any more takes no memory.
         of.retain(|_, tried| tried.is_of_account(now));
-        let tried = of.entry(key.clone()).or_default();
+        let tried = of.entry(uid).or_default();
         if tried.barred_until.is_some_and(|until| until > now) {
             return Err(NotNow::Barred);
         }
         if std::mem::replace(&mut tried.under_way, true) {
             return Err(NotNow::UnderWay);
         }
-        Ok(Attempt { attempts: self.clone(), key })
+        Ok(Attempt { attempts: self.clone(), uid })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Tried>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Tried>> {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,11 +70,11 @@ impl Tried {
     }
 }
 
-impl<K: Eq + Hash + Clone> Attempt<K> {
+impl Attempt {
     /// It was the wrong one.
     pub fn was_wrong(&self, now: Instant) {
         let mut of = self.attempts.lock();
-        let tried = of.entry(self.key.clone()).or_default();
+        let tried = of.entry(self.uid).or_default();
         tried.wrong.retain(|at| *at + WINDOW > now);
         tried.wrong.push(now);
         if tried.wrong.len() >= MOST {
@@ -92,9 +84,9 @@ impl<K: Eq + Hash + Clone> Attempt<K> {
     }
 }
 
-impl<K: Eq + Hash + Clone> Drop for Attempt<K> {
+impl Drop for Attempt {
     fn drop(&mut self) {
-        if let Some(tried) = self.attempts.lock().get_mut(&self.key) {
+        if let Some(tried) = self.attempts.lock().get_mut(&self.uid) {
             tried.under_way = false;
         }
     }

@@ -53,7 +53,6 @@ use std::{
 pub use error::ServiceError;
 pub use handed::Handed;
 use passphrases::Locks;
-use password_login::PasswordAttempts;
 pub use presence::Presence;
 use rekey::Maintenance;
 pub use sessions::NewLogin;
@@ -68,7 +67,7 @@ use crate::{
     clock::{Clock, Random},
     config::{Config, Sources, policy::Key},
     login::Logins,
-    policy::{Quota, QuotaGuard, Registrations},
+    policy::{Attempts, Quota, QuotaGuard, Registrations},
     session::Drain,
     token::Broker,
     users::Users,
@@ -136,7 +135,7 @@ pub struct Service {
     random: Arc<dyn Random>,
     quota: Quota,
     registrations: Registrations,
-    password_attempts: PasswordAttempts,
+    password_attempts: Attempts,
     reloads: watch::Sender<()>,
     /// Told of each client that is to be deleted later.
     leftovers: Notify,
@@ -164,7 +163,7 @@ impl Service {
             random: parts.random,
             quota: Quota::default(),
             registrations: Registrations::default(),
-            password_attempts: PasswordAttempts::default(),
+            password_attempts: Attempts::default(),
             reloads: watch::channel(()).0,
             leftovers: Notify::new(),
         });

@@ -27,18 +27,11 @@ use crate::{
     audit,
     config::policy::Flow,
     login::{Failure, Request},
-    policy::{Attempt, Attempts, NotNow},
+    policy::{Attempt, NotNow},
 };
 
 /// The longest name that a user can have at an issuer, in bytes.
 const LONGEST_NAME: usize = 256;
-
-/// Who tried passwords lately, and for whom at which issuer.
-#[derive(Default)]
-pub(super) struct PasswordAttempts {
-    by: Attempts,
-    of: Attempts<(String, String)>,
-}
 
 impl Service {
     /// Signs in by password; without one, says whether that would be possible.
@@ -138,10 +131,7 @@ impl Service {
     ) -> Result<super::sign_in::SignedIn, ServiceError> {
         let profile = &plan.profile;
         let now = self.clock.monotonic();
-        let tried = &self.password_attempts;
-        let by = tried.by.begin(caller.owner.uid, now).map_err(not_now)?;
-        let of = (profile.url.to_string(), user_name.to_owned());
-        let of = tried.of.begin(of, now).map_err(not_now)?;
+        let attempt = self.password_attempts.begin(caller.owner.uid, now).map_err(not_now)?;
         self.audit.record(
             audit::Kind::LoginStarted,
             &audit::Event {
@@ -172,7 +162,7 @@ impl Service {
                 if matches!(error, PasswordError::GrantMissing { .. }) {
                     self.learn_grants(profile, client).await;
                 }
-                return Err(self.refused(error, &by, &of));
+                return Err(self.refused(error, &attempt));
             }
         };
         let request = Request {
@@ -217,17 +207,10 @@ impl Service {
         }
     }
 
-    fn refused(
-        &self,
-        error: PasswordError,
-        by: &Attempt,
-        of: &Attempt<(String, String)>,
-    ) -> ServiceError {
+    fn refused(&self, error: PasswordError, attempt: &Attempt) -> ServiceError {
         let kind = match &error {
             PasswordError::Wrong { .. } => {
-                let now = self.clock.monotonic();
-                by.was_wrong(now);
-                of.was_wrong(now);
+                attempt.was_wrong(self.clock.monotonic());
                 Kind::WrongPassword
             }
             PasswordError::GrantMissing { .. } => Kind::GrantMissing,
@@ -247,7 +230,8 @@ fn check_user_name(name: &str) -> Result<(), ServiceError> {
     Err(ServiceError::new(Kind::InvalidArgument, text))
 }
 
-/// The same for a uid and for a name at the issuer: what others tried is not told.
+/// By uid alone: whoever tries for another's name at the issuer keeps nobody from theirs, and the
+/// issuer bars a name itself.
 fn not_now(not_now: NotNow) -> ServiceError {
     match not_now {
         NotNow::UnderWay => {
