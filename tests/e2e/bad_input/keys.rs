@@ -81,7 +81,7 @@ fn a_key_that_is_not_there_makes_its_accounts_unreadable_until_it_is_back(
     starts(&node)?;
     let refused = node.exec_as(&user, "iamctl token")?.exited(1)?;
     assert!(refused.errors().contains(&id), "it names the key {id}: {refused:?}");
-    assert!(refused.errors().contains("restore the key"), "{refused:?}");
+    assert!(refused.errors().contains("restore what is missing"), "{refused:?}");
     let status = node.exec_as(&user, "iamctl status")?.ok()?.text();
     assert!(status.contains("cannot be read on this node"), "{status}");
     let doctor = node.exec_as(&user, "iamctl doctor")?.exited(1)?.text();
