@@ -70,6 +70,10 @@ impl IssuerClient {
             let code = "invalid_target".to_owned();
             return Err(IssuerError::Refused { code, text }.into());
         }
+        if profile.identity.is_some() {
+            // A password is not sent for a sign-in that could not be checked.
+            self.required_keys(profile, &metadata).await?;
+        }
         let mut form = Form::new(Some(PASSWORD_GRANT));
         form.add("username", user_name);
         form.add_secret("password", &password);

@@ -136,6 +136,10 @@ impl IssuerClient {
         let metadata = self.metadata(profile).await?;
         check_audiences(metadata.audience_parameter, &wanted.audiences)
             .map_err(|text| RefreshError::Audience { text })?;
+        if profile.identity.is_some() && usage.moment == Moment::SignIn {
+            // It is not used up for a sign-in that could not be checked.
+            self.required_keys(profile, &metadata).await?;
+        }
         let mut form = Form::new(Some("refresh_token"));
         form.add_secret("refresh_token", refresh_token);
         if let Some(scopes) = &wanted.scopes {

@@ -13,7 +13,10 @@ use super::{
 use crate::account::{
     AudienceSet, ClaimValues, IdentityRule, IssuerProfile, ScopeSet,
     identity_rule::Expect,
-    ports::{Identity, IssuerError, Issuers as _, PollAnswer, RefreshError, RefreshFailure},
+    ports::{
+        Identity, IssuerError, Issuers as _, PasswordError, PasswordGrants as _, PasswordSignIn,
+        PollAnswer, RefreshError, RefreshFailure,
+    },
 };
 
 const KEYS: &str = "GET /jwk";
@@ -74,6 +77,18 @@ impl Case {
     async fn refresh(&self) -> Result<Option<Identity>, RefreshFailure> {
         let (wanted, profile) = (Default::default(), self.profile());
         let tokens = client().refresh(&profile, &basic(), &secret("old"), &wanted).await;
+        tokens.map(|tokens| tokens.identity)
+    }
+
+    async fn by_password(&self) -> Result<Option<Identity>, PasswordError> {
+        let (none, scopes) = (AudienceSet::default(), ScopeSet::default());
+        let sign_in = PasswordSignIn {
+            user_name: "alice",
+            password: secret("pw"),
+            scopes: &scopes,
+            audiences: &none,
+        };
+        let tokens = client().sign_in_with_password(&self.profile(), &basic(), sign_in).await;
         tokens.map(|tokens| tokens.identity)
     }
 
@@ -189,6 +204,11 @@ async fn without_the_key_set_nobody_signs_in_and_nobody_is_sent_to_approve() {
         let asked = case.mock.seen("POST /devicecode").len();
         authorize().await.unwrap_err();
         assert_eq!(case.mock.seen("POST /devicecode").len(), asked);
+        // Nor is a token or a password that somebody brought used up for it.
+        let asked = case.mock.seen("POST /token").len();
+        assert!(case.handed().await.is_err());
+        assert!(case.by_password().await.is_err());
+        assert_eq!(case.mock.seen("POST /token").len(), asked);
         // What is learned at a refresh can only end a sign-in: TLS vouches for that.
         assert_eq!(values(case.refresh().await.unwrap()), alice());
     }
