@@ -177,14 +177,21 @@ impl Config {
         self.issuers.get(self.default_issuer.as_ref()?)
     }
 
-    /// The listed issuer with that short name or URL (± one trailing slash).
+    /// The listed issuer with that short name or URL, however it is spelled: what the site says of
+    /// an issuer must not be passed by with another spelling of its URL.
     pub fn issuer(&self, name_or_url: &str) -> Option<&IssuerProfile> {
-        let slashless = |text: &str| text.strip_suffix('/').unwrap_or(text).to_owned();
-        let wanted = slashless(name_or_url);
         self.issuers.get(name_or_url).or_else(|| {
-            self.issuers.values().find(|profile| slashless(profile.url.as_str()) == wanted)
+            let wanted = one_spelling(&name_or_url.parse().ok()?);
+            self.issuers.values().find(|profile| one_spelling(&profile.url) == wanted)
         })
     }
+}
+
+/// The parser has made case, default port and dots alike; slashes and the host's last dot are left.
+fn one_spelling(url: &url::Url) -> (String, String, Option<u16>, String) {
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_owned();
+    let parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
+    (url.scheme().to_owned(), host, url.port(), parts.join("/"))
 }
 
 /// The text of a file, `None` where it is absent.

@@ -103,6 +103,9 @@ pub fn issuer(config: &Config, named: Option<&str>) -> Result<IssuerProfile, Iss
     if url.query().is_some() || url.fragment().is_some() || url.host_str().is_none() {
         return Err(malformed("must have a host and neither query nor fragment"));
     }
+    if url.path().contains("//") || url.host_str().is_some_and(|host| host.ends_with('.')) {
+        return Err(malformed("its path has an empty part, or its host ends in a dot"));
+    }
     let for_somebody = config
         .policy
         .clauses

@@ -381,3 +381,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_listed_issuer_is_itself_in_every_spelling_of_its_url() {
+    let config = config("[issuers]\ncustom = true\n", "");
+    for named in [
+        "https://cms.test",
+        "https://cms.test/",
+        "https://CMS.test/",
+        "https://cms.test:443/",
+        "https://cms.test//",
+        "https://cms.test/.",
+        "https://cms.test./",
+        "HTTPS://cms.test/a/..",
+    ] {
+        let found = issuer(&config, Some(named)).unwrap();
+        assert!(found.listed && found.name == "cms", "{named}: {found:?}");
+    }
+    assert!(!issuer(&config, Some("https://cms.test/b")).unwrap().listed);
+    for odd in ["https://other.test//", "https://other.test/a//b", "https://other.test./"] {
+        assert!(matches!(issuer(&config, Some(odd)), Err(IssuerRefusal::Malformed(..))), "{odd}");
+    }
+}

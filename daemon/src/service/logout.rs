@@ -3,7 +3,7 @@
 use iamd_protocol::{bus::LogoutReply, error::Kind};
 
 use crate::{
-    account::{AccountKey, Event, Record, ports::LockOn},
+    account::{AccountKey, Event, IssuerProfile, Record, ports::LockOn},
     audit,
 };
 
@@ -116,7 +116,12 @@ impl Service {
     /// Revokes the refresh token of a record; `false` when it has none.
     pub(super) async fn revoke(&self, record: &Record) -> Result<bool, ServiceError> {
         let Some(token) = &record.refresh_token else { return Ok(false) };
-        let profile = self.profile_of(record)?;
+        // Also at an issuer that the site does not allow any more.
+        let profile = match (self.profile_of(record), record.issuer.parse()) {
+            (Ok(profile), _) => profile,
+            (Err(_), Ok(url)) => IssuerProfile::unlisted(url),
+            (Err(error), Err(_)) => return Err(error),
+        };
         let Some(client) = self.client_of(record, &profile).await? else { return Ok(false) };
         self.issuers.revoke(&profile, &client, token).await?;
         Ok(true)

@@ -125,9 +125,9 @@ impl Service {
     /// What is not allowed, and what is.
     pub(super) fn permit_account(&self, who: &Who, record: &Record) -> Result<(), ServiceError> {
         self.permit_sign_in_of(who, record)?;
-        let granted = record.granted();
-        let asked = record.scopes_asked.filtered(|scope| granted.covers(scope));
-        let asked = if asked.is_empty() { &record.scopes } else { &asked };
+        // What the token has, which may be more than was asked for; unless it is asked for less.
+        let narrowed = record.narrowed().filter(|scopes| !scopes.is_empty());
+        let asked = narrowed.as_ref().unwrap_or(&record.scopes);
         self.permit_scopes(who, asked).map_err(|error| {
             let refused = self.refused_scopes(who, asked);
             let name = &record.name;

@@ -146,7 +146,9 @@ impl Service {
             for (key, account) in self.vault.accounts_of(uid).await? {
                 match account {
                     Ok(account) if sought.is_record(&account.value) => {
-                        found.push((key, Some(account.value)));
+                        if self.is_signed_in(&key, &account.value).await? {
+                            found.push((key, Some(account.value)));
+                        }
                     }
                     Ok(_) => {}
                     Err(VaultError::Unreadable { .. })
@@ -160,6 +162,16 @@ impl Service {
             }
         }
         Ok(found)
+    }
+
+    /// Also by a token that the store does not have yet.
+    async fn is_signed_in(&self, key: &AccountKey, record: &Record) -> Result<bool, ServiceError> {
+        let has = |record: &Record| {
+            record.refresh_token.is_some()
+                || record.access_token.is_some()
+                || record.guard.is_some()
+        };
+        Ok(has(record) || self.broker.newest(key).await?.is_some_and(|now| has(&now.value)))
     }
 
     /// Whether everything of this uid is meant: also what nobody can read.
@@ -257,11 +269,8 @@ impl Sought {
             Some(User::Name(name)) => *name == record.owner.user,
             None => true,
         };
-        let signed_in = record.refresh_token.is_some()
-            || record.access_token.is_some()
-            || record.guard.is_some();
         let client = self.client.is_none() || self.client == record.client_id;
-        user && signed_in && client && self.is_issuer(&record.issuer)
+        user && client && self.is_issuer(&record.issuer)
     }
 
     /// A running login has no client yet that could be told for certain.
@@ -299,5 +308,5 @@ fn set(progress: &Progress, index: usize, result: &str, remark: Option<String>) 
 }
 
 fn slashless(url: &str) -> &str {
-    url.strip_suffix('/').unwrap_or(url)
+    url.trim_end_matches('/')
 }

@@ -70,18 +70,9 @@ impl Service {
         client: &ClientRecord,
         tokens: Tokens,
     ) -> Result<SignedIn, Failure> {
-        // The rules may be others than when it began.
-        let who = self.who(&owner.user).await;
-        let permitted = self.permit_issuer(&who, &request.profile);
-        let permitted = permitted.and_then(|()| self.permit_scopes(&who, &request.scopes));
-        if let Err(error) = permitted
-            && !is_doubt(&error)
-        {
-            return Err(error.into());
-        }
         let who = tokens.identity.clone();
-        let taken = match required(owner, &request.profile, who.as_ref()) {
-            Ok(proof) => self.take_proven(owner, request, client, tokens, proof).await,
+        let taken = match self.judge(owner, request, &tokens).await {
+            Ok(person) => self.take_proven(owner, request, client, tokens, person).await,
             Err(failure) => Err(failure),
         };
         if let Err(failure) = &taken
@@ -92,13 +83,47 @@ impl Service {
         taken
     }
 
+    /// Whether these tokens may be kept, and whose they are: by the site's rules as they are now,
+    /// which may be others than when the sign-in began.
+    ///
+    /// # Errors
+    /// They are somebody else's, or the site does not allow them.
+    pub(super) async fn judge(
+        &self,
+        owner: &Owner,
+        request: &Request,
+        tokens: &Tokens,
+    ) -> Result<Option<Subject>, Failure> {
+        let listed = self.config().issuer(request.profile.url.as_str()).cloned();
+        let profile = listed.as_ref().unwrap_or(&request.profile);
+        let who = self.who(&owner.user).await;
+        let permitted = self
+            .permit_issuer(&who, profile)
+            .and_then(|()| self.permit_scopes(&who, &request.scopes))
+            .and_then(|()| match &tokens.scopes {
+                Some(granted) => self.permit_scopes(&who, granted),
+                None => Ok(()),
+            });
+        if let Err(error) = permitted
+            && !is_doubt(&error)
+        {
+            return Err(error.into());
+        }
+        let proof = required(owner, profile, tokens.identity.as_ref())?;
+        Ok(tokens.identity.as_ref().map(|identity| Subject {
+            sub: identity.sub.clone(),
+            name: identity.name.clone(),
+            proof,
+        }))
+    }
+
     async fn take_proven(
         self: &Arc<Self>,
         owner: &Owner,
         request: &Request,
         client: &ClientRecord,
         tokens: Tokens,
-        proof: Option<Proof>,
+        person: Option<Subject>,
     ) -> Result<SignedIn, Failure> {
         let Some(refresh_token) = tokens.refresh_token.clone() else {
             let text = format!(
@@ -107,11 +132,6 @@ impl Service {
             );
             return Err(Failure::new(Kind::IssuerRefused, text));
         };
-        let person = tokens.identity.as_ref().map(|identity| Subject {
-            sub: identity.sub.clone(),
-            name: identity.name.clone(),
-            proof,
-        });
         let brought = Brought { tokens: &tokens, refresh_token: &refresh_token, person };
         let stored = self.store_sign_in(owner, request, client, &brought).await;
         let (lock, record, replaced, access_token) = stored?;
@@ -163,7 +183,7 @@ impl Service {
     }
 
     /// Somebody else signed in: whose account it was to be, and of the other a hash alone.
-    fn note_another(
+    pub(super) fn note_another(
         &self,
         owner: &Owner,
         request: &Request,

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::{Service, ServiceError, add_plan::NewAccount, passphrases::locked};
 use crate::{
     account::{
-        AccessToken, AccountKey, ClientRecord, Event, Owner, Record, Rotation, UnixTime,
+        AccessToken, AccountKey, ClientRecord, Event, Owner, Record, Rotation, Subject, UnixTime,
         ports::{
             JournalEntry, LockOn, RefreshError, RefreshFailure, Stored, Tokens, VaultError, Wanted,
         },
@@ -94,7 +94,7 @@ impl Service {
             Err(RefreshFailure { error, rotated: Some(rotated) }) => {
                 let revision = before.revision;
                 let (token, ends) = (rotated.token, rotated.expires_at);
-                let replaced = self.journal_handed(before, client, token, ends, None).await;
+                let replaced = self.journal_handed(before, client, token, ends, None, None).await;
                 match self.vault.save_account(&replaced.now, revision).await {
                     Ok(_) => self.settle_handed(replaced).await,
                     Err(error) => return Err(self.keep_replaced(replaced, error.into())),
@@ -121,23 +121,6 @@ impl Service {
         before: Stored<Record>,
         mut tokens: Tokens,
     ) -> Result<Vec<String>, Unsigned> {
-        let replaced = match tokens.refresh_token.clone() {
-            Some(token) => {
-                let access_token = AccessToken {
-                    token: tokens.access_token.clone(),
-                    issued_at: tokens.asked_at,
-                    expires_at: tokens.asked_at.plus(tokens.expires_in),
-                    scopes: tokens.scopes.clone().unwrap_or_else(|| plan.scopes.clone()),
-                };
-                let (ends, access) = (tokens.refresh_expires_at, Some(access_token));
-                Some(self.journal_handed(before, client, token, ends, access).await)
-            }
-            None => None,
-        };
-        if replaced.is_none() {
-            // The one that was handed in goes on.
-            tokens.refresh_token.clone_from(&plan.refresh_token);
-        }
         let request = Request {
             key: plan.key.clone(),
             profile: plan.profile.clone(),
@@ -147,6 +130,35 @@ impl Service {
             replaces: None,
             exists: true,
         };
+        // Before anything of it is kept, also in the journal.
+        let person = match self.judge(owner, &request, &tokens).await {
+            Ok(person) => person,
+            Err(failure) => {
+                if failure.kind == Kind::IdentityMismatch {
+                    self.note_another(owner, &request, client, tokens.identity.as_ref());
+                }
+                // What was issued now goes; the one that was handed in the user may still hold.
+                self.revoke_unkept(&plan.profile, client, tokens.refresh_token.as_ref()).await;
+                return Err(failure.into());
+            }
+        };
+        let replaced = match tokens.refresh_token.clone() {
+            Some(token) => {
+                let access_token = AccessToken {
+                    token: tokens.access_token.clone(),
+                    issued_at: tokens.asked_at,
+                    expires_at: tokens.asked_at.plus(tokens.expires_in),
+                    scopes: tokens.scopes.clone().unwrap_or_else(|| plan.scopes.clone()),
+                };
+                let (ends, access) = (tokens.refresh_expires_at, Some(access_token));
+                Some(self.journal_handed(before, client, token, ends, access, person).await)
+            }
+            None => None,
+        };
+        if replaced.is_none() {
+            // The one that was handed in goes on.
+            tokens.refresh_token.clone_from(&plan.refresh_token);
+        }
         let newest = replaced.as_ref().and_then(|_| tokens.refresh_token.clone());
         match (self.take_sign_in(owner, &request, client, tokens).await, replaced) {
             (Ok((_, remarks)), replaced) => {
@@ -177,6 +189,7 @@ impl Service {
         refresh_token: SecretString,
         refresh_expires_at: Option<UnixTime>,
         access_token: Option<AccessToken>,
+        person: Option<Subject>,
     ) -> Replaced {
         let before = before.value;
         let mut now = before.clone();
@@ -192,6 +205,7 @@ impl Service {
             now.scopes = token.scopes.clone();
         }
         now.access_token = access_token;
+        now.subject = person;
         let journalled = self.vault.journal(&now, None).await;
         Replaced { before, now, journalled }
     }

@@ -1,7 +1,7 @@
 //! Where the site requires a claim: the right person, the wrong one, a claim that is missing, one
 //! that changes later, and a rule that comes or changes after the sign-in.
 
-use iamd_protocol::bus::{AddOptions, EditOptions, secret as handed_secret};
+use iamd_protocol::bus::{AddOptions, EditOptions, RevokeOptions, secret as handed_secret};
 
 use super::*;
 use crate::{
@@ -274,4 +274,56 @@ async fn an_expression_is_told_with_the_users_name_in_it() {
     let message = ended.message.unwrap();
     let error = ServiceError::new(Kind::IdentityMismatch, message);
     shows("Logins", "somebody signs in whose claim does not match", error);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_spelling_of_its_url_takes_an_issuer_out_of_the_rule() {
+    for url in ["https://ISSUER.test", "https://issuer.test:443/", "https://issuer.test//"] {
+        let house = House::with("[issuers]\ndefault = \"wlcg\"\ncustom = true\n");
+        require(&house, RULE);
+        let ended = house.sign_in(url, named("mallory-sub", &["mallory"])).await;
+        assert_eq!(ended.error.as_deref(), Some("IdentityMismatch"), "{url}: {ended:?}");
+        assert!(house.vault.accounts.lock().unwrap().is_empty(), "{url}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_came_while_a_login_ran_holds_for_it() {
+    let house = House::with("[issuers]\ndefault = \"wlcg\"\n");
+    house.login("").await.unwrap();
+    require(&house, RULE);
+    house.approve(named("mallory-sub", &["mallory"]));
+    assert_eq!(house.end_of_login("").await.error.as_deref(), Some("IdentityMismatch"));
+    assert!(house.vault.accounts.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r25_a_handed_token_that_the_store_did_not_take_has_its_proof_and_is_seen_by_a_revocation()
+{
+    let house = House::with("[issuers]\ndefault = \"wlcg\"\n");
+    require(&house, RULE);
+    house.refresh_says(Ok(named("alice-sub", &["alice"])));
+    *house.issuers.latency.lock().unwrap() = 5 * S;
+    let options = AddOptions { client_id: Some("mine".into()), ..AddOptions::default() };
+    let mut handed = Handed::default();
+    handed.add(handed_secret::REFRESH_TOKEN, "rt-handed".to_owned().into());
+    let caller = house.caller(ALICE);
+    let breaks = async {
+        house.clock.sleep(S).await;
+        house.vault.saves_fail.store(true, SeqCst);
+    };
+    let (made, ()) = tokio::join!(house.service.add(&caller, "mine", options, handed), breaks);
+    assert_eq!(kind(made), Kind::StoreUnavailable);
+    *house.issuers.latency.lock().unwrap() = Duration::ZERO;
+    house.vault.saves_fail.store(false, SeqCst);
+    let all =
+        RevokeOptions { user: Some("alice".into()), dry_run: Some(true), ..Default::default() };
+    let reply = house.service.revoke_sign_ins(0, all).await.unwrap();
+    assert_eq!(reply.sign_ins.len(), 1, "{reply:?}");
+    house.later(10).await;
+    // The next refresh says nothing of who it is: it was said.
+    house.refresh_says(Ok(tokens("at2", Some("rt2"), 3600)));
+    let force = TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    let token = house.service.token(&caller, "mine", force).await.unwrap();
+    assert_eq!((token.token.as_str(), house.revoked()), ("at2", vec![]));
 }

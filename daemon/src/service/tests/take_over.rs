@@ -152,6 +152,20 @@ async fn a_dead_refresh_token_leaves_nothing_half_done() {
     assert_eq!((house.refreshes(), house.revoked()), (3, vec![]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handed_token_with_more_than_the_rules_allow_is_not_taken_whatever_was_asked_for() {
+    let rule = "[[rule]]\nfor = \"everybody\"\nscopes = [\"storage.read:/cms\"]\n";
+    let house = House::ruled(rule);
+    let mut wide = tokens("at-wide", Some("rt1"), 3600);
+    wide.scopes = Some(ScopeSet::parse(["openid", "offline_access", "storage.modify:/"]).unwrap());
+    house.refresh_says(Ok(wide));
+    let options = iamd_protocol::bus::AddOptions { scopes: scopes("openid"), ..given("id") };
+    let made = house.make("mine", options, &[(secret::REFRESH_TOKEN, "rt-handed")]).await;
+    assert_eq!(kind(made), Kind::DeniedByPolicy);
+    assert_eq!(house.revoked(), ["rt1"]);
+    assert!(house.is_empty() && house.vault.journal.lock().unwrap().is_empty());
+}
+
 fn shows(when: &str, error: ServiceError) {
     crate::testing::shows("Accounts", when, error);
 }
