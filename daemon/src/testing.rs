@@ -6,6 +6,7 @@ mod house;
 mod issuers;
 mod passwords;
 mod store;
+mod upkeep;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,6 +22,7 @@ pub use house::*;
 pub use issuers::*;
 use secrecy::SecretString;
 pub use store::*;
+pub use upkeep::*;
 
 use crate::{
     account::{ports::*, *},

@@ -7,6 +7,7 @@
 
 pub(crate) mod bus;
 pub(crate) mod samples;
+mod scripted;
 pub(crate) mod service;
 pub(crate) mod terminal;
 pub(crate) mod transcript;

@@ -1,7 +1,7 @@
 //! A daemon that answers what the test's script says, over a real bus.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -14,11 +14,10 @@ use iamd_protocol::bus::{
     RevokeOptions, RevokeReply, SessionInfo, StatusReply, StoreReport, TokenOptions, TokenReply,
     UnlockOptions, UserInfo,
 };
-use zbus::message::{Header, Message};
-use zbus::names::ErrorName;
-use zbus::{DBusError, OwnedFd, interface};
+use zbus::{OwnedFd, interface};
 
 use super::bus::Bus;
+use super::scripted::{Scripted, read, sleep};
 
 /// What the daemon answers.
 #[derive(Default)]
@@ -138,28 +137,6 @@ impl Shared {
 
     fn read<T>(&self, read: impl FnOnce(&mut Script) -> T) -> T {
         read(&mut self.0.lock().unwrap())
-    }
-}
-
-/// An error with any name.
-#[derive(Debug)]
-struct Scripted {
-    name: String,
-    message: String,
-}
-
-impl DBusError for Scripted {
-    fn create_reply(&self, header: &Header<'_>) -> zbus::Result<Message> {
-        let builder = Message::error(header, self.name());
-        if self.message.is_empty() { builder.build(&()) } else { builder.build(&self.message) }
-    }
-
-    fn name(&self) -> ErrorName<'_> {
-        ErrorName::try_from(self.name.as_str()).unwrap()
-    }
-
-    fn description(&self) -> Option<&str> {
-        Some(&self.message)
     }
 }
 
@@ -479,35 +456,4 @@ impl Script {
 fn both(mut descriptors: BTreeMap<String, OwnedFd>) -> (OwnedFd, OwnedFd) {
     let mut take = |name: &str| descriptors.remove(name).expect(name);
     (take("data"), take("passphrase"))
-}
-
-/// What comes out of a pipe.
-fn read(fd: OwnedFd) -> String {
-    let mut text = String::new();
-    std::fs::File::from(std::os::fd::OwnedFd::from(fd)).read_to_string(&mut text).unwrap();
-    text
-}
-
-/// A wait that needs no timer of a runtime.
-async fn sleep(delay: Duration) {
-    let state = Arc::new(Mutex::new((false, None::<std::task::Waker>)));
-    let shared = state.clone();
-    std::thread::spawn(move || {
-        #[allow(clippy::disallowed_methods, reason = "a test may sleep")]
-        std::thread::sleep(delay);
-        let mut state = shared.lock().unwrap();
-        state.0 = true;
-        if let Some(waker) = state.1.take() {
-            waker.wake();
-        }
-    });
-    std::future::poll_fn(|context| {
-        let mut state = state.lock().unwrap();
-        if state.0 {
-            return std::task::Poll::Ready(());
-        }
-        state.1 = Some(context.waker().clone());
-        std::task::Poll::Pending
-    })
-    .await
 }

@@ -21,11 +21,11 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{BreakableStore, NoRandom, TestClock, TestIssuers, TestVault, tokens};
+use super::{BreakableStore, NoRandom, NoUpkeep, TestClock, TestIssuers, TestVault, tokens};
 use crate::{
     account::{
         AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
-        ports::{Identity, PollAnswer, Tokens, Vault, VaultError, upkeep::*},
+        ports::{Identity, PollAnswer, Tokens, Vault, VaultError, upkeep::Upkeep},
     },
     audit::{Audit, Event, Kind},
     clock::{Clock as _, SystemRandom},
@@ -152,60 +152,6 @@ pub struct TestUsers(
     pub Mutex<Vec<(String, String)>>,
     pub AtomicBool,
 );
-/// A vault in memory has no keys.
-struct NoUpkeep;
-
-fn nothing_kept() -> VaultError {
-    VaultError::Unavailable { text: "nothing is sealed here".into() }
-}
-
-#[async_trait]
-impl Upkeep for NoUpkeep {
-    fn keys(&self) -> Keys {
-        Keys { current: "none".into(), from_credential: false, older: vec![] }
-    }
-
-    async fn renew_key(&self) -> Result<(), UpkeepError> {
-        Err(nothing_kept().into())
-    }
-
-    async fn stale(&self) -> Result<Stale, VaultError> {
-        Ok(Stale::default())
-    }
-
-    async fn reseal(&self, _: &str) -> Result<Resealed, VaultError> {
-        Err(nothing_kept())
-    }
-
-    async fn reseal_journal(&self) -> Result<(), VaultError> {
-        Err(nothing_kept())
-    }
-
-    async fn retire(&self) -> Result<Vec<String>, UpkeepError> {
-        Err(nothing_kept().into())
-    }
-
-    async fn inspect(&self) -> Result<Inspection, VaultError> {
-        Err(nothing_kept())
-    }
-
-    async fn back_up(
-        &self,
-        _: About,
-        _: &SecretString,
-        _: Sink<'_>,
-    ) -> Result<Contents, UpkeepError> {
-        Err(nothing_kept().into())
-    }
-
-    async fn read_backup(
-        self: Arc<Self>,
-        _: &SecretString,
-        _: Source<'_>,
-    ) -> Result<Box<dyn Checked>, UpkeepError> {
-        Err(nothing_kept().into())
-    }
-}
 
 #[async_trait]
 impl Users for TestUsers {
