@@ -139,7 +139,9 @@ fn a_claim_that_changes_later_ends_the_sign_in_at_the_next_refresh(world: &World
     let place = world.place(strict)?;
     let (node, alice) = (&place.node, world.user()?);
     sign_in_as(node, &place.issuer, &alice, "mine", "test")?;
-    let session = node.ssh(&alice).pty().open(None)?;
+    let mut session = node.ssh(&alice).pty().open(None)?;
+    // Once the login is through: one that came later would begin a sign-in by itself.
+    session.ask("true")?;
     place.issuer.change_user(&alice, &json!({"claims": {"preferred_username": "renamed"}}))?;
     let said = node.exec_as(&alice, "iamctl token mine --force-new --json")?;
     let (name, message) = error_of(&said)?;

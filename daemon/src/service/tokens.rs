@@ -211,9 +211,12 @@ impl Service {
     }
 }
 
-/// Which rule refused, for the record.
+/// What was refused and by which rule, for the record.
 pub(super) fn decided(error: &ServiceError) -> String {
-    error.decided_by.as_ref().map(|by| format!("decided by {by}")).unwrap_or_default()
+    match &error.decided_by {
+        Some(by) => format!("{}; decided by {by}", error.message),
+        None => error.message.clone(),
+    }
 }
 
 /// What the record says for people: a program names itself, and is not believed.

@@ -135,7 +135,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         &["policy check", "{}: the name service knows no group"],
     ),
     ("daemon/src/main.rs", "the answer to iamd --check", &["iamd: the configuration is good"]),
-    ("daemon/src/service/tokens.rs", "what is recorded", &["decided by {by}"]),
+    ("daemon/src/service/tokens.rs", "what is recorded", &["{}; decided by {by}"]),
     ("daemon/src/service/policy.rs", "a way to sign in, in a sentence", &["by password"]),
     ("daemon/src/policy/decide.rs", "what decided", &["default of {table}.{key}"]),
     (
