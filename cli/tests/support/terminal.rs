@@ -94,9 +94,13 @@ impl Terminal {
         rustix::io::fcntl_setfd(&pty.master, flags).unwrap();
         let wrapped = wrap(&environment);
         let plain = wrapped.as_ref().unwrap_or(&environment);
-        // setsid --ctty makes standard input the controlling terminal, which std cannot.
-        let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait"]).arg(plain.get_program()).args(plain.get_args());
+        // setsid --ctty makes standard input the controlling terminal, which std cannot. A test run
+        // under nohup passes an ignored SIGHUP on, which a program is right to go on ignoring.
+        let mut command = Command::new("env");
+        command
+            .args(["--default-signal", "setsid", "--ctty", "--wait"])
+            .arg(plain.get_program())
+            .args(plain.get_args());
         command
             .env_clear()
             .envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
