@@ -26,7 +26,10 @@ pub struct SystemClock;
 #[async_trait]
 impl Clock for SystemClock {
     fn wall(&self) -> UnixTime {
-        UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        #[cfg(feature = "fault-points")]
+        let now = now.saturating_add_signed(crate::fault_points::clock_is_off_by());
+        UnixTime(now)
     }
 
     fn monotonic(&self) -> Instant {

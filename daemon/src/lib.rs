@@ -10,6 +10,7 @@ pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod edge;
+pub mod fault_points;
 pub mod issuer;
 pub mod login;
 pub mod policy;

@@ -67,6 +67,8 @@ impl StartError {
 pub fn run(sources: Sources, config: Config) -> Result<(), StartError> {
     let log = logging::start(&config.log_filter);
     hardening::apply();
+    #[cfg(feature = "fault-points")]
+    tracing::warn!("this iamd has fault points: it is for tests, and dies when it is told to");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(sources, config, log));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -143,6 +145,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let grace = Arc::clone(&sessions);
     tasks.spawn(async move { grace.watch_grace().await });
     tasks.spawn(Arc::clone(&service).clear_up());
+    tasks.spawn(Arc::clone(&service).follow_the_clock());
     tasks.spawn(on_the_bus(Arc::clone(&service), Arc::clone(&clock)));
     let (here, at_start) = (Arc::clone(&service), Arc::clone(&sessions));
     tasks.spawn(async move {

@@ -98,6 +98,7 @@ pub struct TestVault {
     pub saves_fail: AtomicBool,
     pub client_saves_fail: AtomicBool,
     pub journal_fails: AtomicBool,
+    pub room_fails: AtomicBool,
     pub locks_fail: AtomicBool,
     locks: Mutex<HashMap<LockOn, Arc<tokio::sync::Mutex<()>>>>,
     counter: AtomicU64,
@@ -245,6 +246,10 @@ impl Vault for TestVault {
         let id = self.next();
         self.journal.lock().unwrap().push((id, record.clone()));
         Ok(JournalEntry(id))
+    }
+
+    async fn make_room(&self) -> Result<(), VaultError> {
+        fails(&self.room_fails, "there is no room in the journal")
     }
 
     async fn settle(&self, entry: JournalEntry) -> Result<(), VaultError> {

@@ -10,8 +10,9 @@
 //   SHAPE        indigo-iam | rfc                             indigo-iam
 //   ROTATE       always | never | client                      always (rfc), client (indigo-iam)
 //                "client": each client's own reuse_refresh_token decides
-//   REUSE        kills | fails: a rotated refresh token that is used again     kills
-//                ends the whole family, or only fails itself
+//   REUSE        kills | fails | grace: a rotated refresh token that is used   kills
+//                again ends the whole family, or only fails itself, or is good
+//                for a minute still and then ends the family
 //   AT_TTL       seconds an access token lives                3600
 //   RT_TTL       seconds a refresh token lives                2592000
 //   DC_TTL       seconds a device code lives                  600
@@ -41,7 +42,7 @@ export function readConfig(environment, argument) {
     certificate: readFileSync(required(given, 'CERT')),
     key: readFileSync(required(given, 'KEY')),
     rotate: oneOf(given, 'ROTATE', ['always', 'never', 'client'], isIam ? 'client' : 'always'),
-    reuse: oneOf(given, 'REUSE', ['kills', 'fails'], 'kills'),
+    reuse: oneOf(given, 'REUSE', ['kills', 'fails', 'grace'], 'kills'),
     accessTokenSeconds: wholeNumber(given, 'AT_TTL', 3600),
     refreshTokenSeconds: wholeNumber(given, 'RT_TTL', 30 * 86400),
     deviceCodeSeconds: wholeNumber(given, 'DC_TTL', 600),

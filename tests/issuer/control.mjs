@@ -1,6 +1,8 @@
 // What a test may ask and change behind the protocol's back: everything under /_test/, only with the
 // header `x-test-token`. See README.md for the list.
 
+import { setClock } from './clock.mjs';
+
 /** Middleware for /_test/. */
 export function serveControl({ config, recorder, accounts, storage }) {
   const routes = {
@@ -8,6 +10,7 @@ export function serveControl({ config, recorder, accounts, storage }) {
     'GET /_test/counts': () => recorder.counts(),
     'GET /_test/clients': () => ({ count: storage.count('Client') }),
     'GET /_test/secrets': () => storage.secrets(),
+    'POST /_test/clock': (ctx) => setClock(ctx.req.body?.seconds),
     'POST /_test/reset': () => {
       recorder.reset();
       return {};
@@ -19,7 +22,7 @@ export function serveControl({ config, recorder, accounts, storage }) {
       return answer(ctx, 403, { error: 'x-test-token is missing or wrong' });
     }
     const route = routes[`${ctx.method} ${ctx.path}`];
-    if (route) return answer(ctx, 200, route());
+    if (route) return answer(ctx, 200, route(ctx));
     const user = ctx.method === 'POST' && /^\/_test\/users\/([^/]+)$/.exec(ctx.path);
     if (user) return changeUser(ctx, accounts.named(user[1]));
     return answer(ctx, 404, { error: 'no such control' });

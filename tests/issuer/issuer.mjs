@@ -27,7 +27,7 @@ ready(urls.announced);
 
 function requestListener() {
   const routes = routesOf(config);
-  const storage = new Storage();
+  const storage = new Storage({ graceMs: config.reuse === 'grace' ? 60_000 : 0 });
   const accounts = new Accounts(config.moreUsers, config.administrators);
   const recorder = new Recorder();
   const { provider, signingKey } = createProvider({ config, urls, accounts, storage });
@@ -53,6 +53,7 @@ function requestListener() {
     // The provider makes its URLs from the Host header; ours are those of the issuer, however we
     // were reached.
     request.headers.host = urls.host;
+    response.setHeader('date', new Date().toUTCString());
     callback(request, response);
   };
 }

@@ -426,6 +426,35 @@ describe('other options', () => {
     await issuer.stop();
   });
 
+  test('REUSE=grace takes a refresh token that was used as good as new', async () => {
+    const issuer = await startIssuer({ SHAPE: 'rfc', REUSE: 'grace', USERS: 'dora:secret' });
+    const op = new Client(issuer.words[0], ca);
+    await op.discover();
+    const site = { client_id: 'site-password', client_secret: 'site-secret' };
+    const fields = { grant_type: 'password', username: 'dora', password: 'secret' };
+    const first = (await op.token(site, fields)).json;
+    const replies = [await op.refresh(site, first.refresh_token), await op.refresh(site, first.refresh_token)];
+    assert.deepEqual(replies.map((reply) => reply.status), [200, 200]);
+    for (const { json } of replies) assert.equal((await op.refresh(site, json.refresh_token)).status, 200);
+    await issuer.stop();
+  });
+
+  test('the clock of the issuer can be set, and its tokens and replies tell it', async () => {
+    const issuer = await startIssuer({ SHAPE: 'rfc', USERS: 'dora:secret' });
+    const op = new Client(issuer.words[0], ca);
+    await op.discover();
+    const site = { client_id: 'site-password', client_secret: 'site-secret' };
+    const fields = { grant_type: 'password', username: 'dora', password: 'secret' };
+    for (const seconds of [-86_400, 86_400, 0]) {
+      await op.control('POST', 'clock', { seconds });
+      const reply = await op.token(site, fields);
+      const now = Date.now() / 1000 + seconds;
+      assert.ok(Math.abs(claims(reply.json.access_token).iat - now) < 10);
+      assert.ok(Math.abs(Date.parse(reply.headers.date) / 1000 - now) < 10);
+    }
+    await issuer.stop();
+  });
+
   test('the issuer ends at SIGTERM, and when stdin is closed', async () => {
     for (const end of [(issuer) => issuer.child.kill('SIGTERM'), (issuer) => issuer.child.stdin.end()]) {
       const issuer = await startIssuer({});

@@ -11,7 +11,9 @@ const KEEP_EXPIRED_MS = 300_000;
 const SWEEP_EVERY_MS = 60_000;
 
 export class Storage {
-  constructor() {
+  /** `graceMs`: how long a refresh token that was used is as good as new. */
+  constructor({ graceMs = 0 } = {}) {
+    this.graceMs = graceMs;
     this.records = new Map();
     this.byGrant = new Map();
     this.byUserCode = new Map();
@@ -110,7 +112,10 @@ class Adapter {
 
   async consume(id) {
     const payload = this.storage.get(this.key(id));
-    if (payload) payload.consumed = Math.floor(Date.now() / 1000);
+    if (!payload) return;
+    const mark = () => { payload.consumed = Math.floor(Date.now() / 1000); };
+    if (this.model === 'RefreshToken' && this.storage.graceMs) setTimeout(mark, this.storage.graceMs).unref();
+    else mark();
   }
 
   async destroy(id) {

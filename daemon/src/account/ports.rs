@@ -85,6 +85,8 @@ pub enum IssuerError {
         retry_after: Option<Duration>,
         /// The request may have reached the issuer and been acted on.
         maybe_processed: bool,
+        /// The connection broke before the whole answer was there: whatever the issuer did is done.
+        reply_lost: bool,
     },
     /// Not asked: this issuer failed too often just now.
     #[error("{issuer} is not answering; next try in {} s", retry_in.as_secs())]
@@ -415,6 +417,13 @@ pub trait Vault: PasswordFlows + Send + Sync + 'static {
         record: &Record,
         predecessor: Option<&SecretString>,
     ) -> Result<JournalEntry, VaultError>;
+
+    /// Sees to it that what comes next fits into the journal: to be called before anything is asked
+    /// whose answer must not be lost.
+    ///
+    /// # Errors
+    /// There is no room on the disk.
+    async fn make_room(&self) -> Result<(), VaultError>;
 
     /// The store has the record: its journal entry is of no more use.
     async fn settle(&self, entry: JournalEntry) -> Result<(), VaultError>;

@@ -6,7 +6,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::{io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use iamd_protocol::pam::{self, FrameError, Reply, Request};
 use tokio::{
@@ -28,9 +34,15 @@ const BACKLOG: u32 = 1024;
 /// Conversations at a time.
 const AT_ONCE: usize = 1024;
 
+/// How often it is looked whether the socket is still where the module looks for it.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// The listening socket.
 pub struct PamSocket {
     listener: UnixListener,
+    path: PathBuf,
+    /// What stands at the path, as long as nobody removed it.
+    file: (u64, u64),
 }
 
 impl PamSocket {
@@ -52,15 +64,41 @@ impl PamSocket {
         nix::sys::stat::umask(mask);
         bound.map_err(at)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(at)?;
-        Ok(Self { listener: socket.listen(BACKLOG).map_err(at)? })
+        let file = file_at(path).map_err(at)?;
+        Ok(Self { listener: socket.listen(BACKLOG).map_err(at)?, path: path.to_owned(), file })
+    }
+
+    /// Puts another socket there where the one that was made is gone; whether it did.
+    fn mend(&mut self) -> io::Result<bool> {
+        if file_at(&self.path).is_ok_and(|found| found == self.file) {
+            return Ok(false);
+        }
+        *self = Self::bind(&self.path)?;
+        Ok(true)
     }
 
     /// Serves until the task is aborted.
-    pub async fn serve(self, service: Arc<Service>, clock: Arc<dyn Clock>) {
+    pub async fn serve(mut self, service: Arc<Service>, clock: Arc<dyn Clock>) {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            match self.listener.accept().await {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = clock.sleep(LOOK) => {
+                    match self.mend() {
+                        Ok(false) => {}
+                        Ok(true) => {
+                            tracing::warn!("somebody removed the PAM socket; there is another one now");
+                            service.files_were_removed();
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "the PAM socket is gone and no other can be made: {error}");
+                        }
+                    }
+                    continue;
+                }
+            };
+            match accepted {
                 Ok((stream, _)) => {
                     let (service, clock) = (Arc::clone(&service), Arc::clone(&clock));
                     tokio::spawn(async move {
@@ -78,6 +116,12 @@ impl PamSocket {
             }
         }
     }
+}
+
+/// What stands at a path.
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 async fn converse(

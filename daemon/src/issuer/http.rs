@@ -202,7 +202,7 @@ impl Http {
         }
         let deepest = deepest.map(ToString::to_string).unwrap_or_default();
         let deepest = printable(&deepest, 200);
-        let (text, maybe_processed) = if error.is_connect() {
+        let (text, maybe_processed, reply_lost) = if error.is_connect() {
             let text = match deepest.as_str() {
                 _ if error.is_timeout() => {
                     format!(
@@ -215,13 +215,15 @@ impl Http {
                 ),
                 why => format!("no connection to {host}: {why}"),
             };
-            (text, false)
+            (text, false, false)
         } else if error.is_timeout() {
-            (format!("no answer from {host} within {} s", seconds(self.limits.total_timeout)), true)
+            // It may be at work still.
+            let within = seconds(self.limits.total_timeout);
+            (format!("no answer from {host} within {within} s"), true, false)
         } else {
-            (format!("the connection to {host} broke: {deepest}"), true)
+            (format!("the connection to {host} broke: {deepest}"), true, true)
         };
-        IssuerError::Unreachable { text, retry_after: None, maybe_processed }
+        IssuerError::Unreachable { text, retry_after: None, maybe_processed, reply_lost }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::account::{
 };
 
 /// Clocks differ.
-const TOLERANCE: Duration = Duration::from_secs(120);
+pub(super) const TOLERANCE: Duration = Duration::from_secs(120);
 
 /// The claims of a token or of a userinfo reply.
 pub(super) type Claims = Map<String, Value>;
@@ -127,6 +127,7 @@ impl IssuerClient {
             ),
             retry_after: None,
             maybe_processed: false,
+            reply_lost: false,
         })
     }
 

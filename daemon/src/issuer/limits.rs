@@ -216,6 +216,7 @@ impl Gate {
             text: format!("too many requests to {title} are waiting for an answer"),
             retry_after: None,
             maybe_processed: false,
+            reply_lost: false,
         };
         let slot = tokio::select! {
             biased;

@@ -14,7 +14,7 @@ use super::{
     error::ErrorReply,
     form::Form,
     http::{Ask, Reply},
-    identity::{Given, Moment},
+    identity::{Given, Moment, TOLERANCE},
     jwt,
     lane::Lane,
     metadata::{Metadata, need},
@@ -230,8 +230,10 @@ impl IssuerClient {
             let token_type = printable(&token_type, 40);
             return Some(malformed(&format!("token_type is {token_type}, not Bearer")));
         }
-        // Some issuers answer with the life of another token than the one they gave.
-        let by_token = jwt::expires_at(access_token.expose_secret()).map(|exp| exp.after(asked_at));
+        // Some issuers answer with the life of another token than the one they gave. What the token
+        // says is told by the issuer's clock, where that is not ours.
+        let there = reply.date.filter(|date| !is_near(*date, asked_at)).unwrap_or(asked_at);
+        let by_token = jwt::expires_at(access_token.expose_secret()).map(|exp| exp.after(there));
         let lives = answer.expires_in.into_iter().chain(by_token).min();
         let refresh_token = answer.refresh_token.filter(reply::is_refresh_token);
         let lasting = refresh_token.as_ref().or(used);
@@ -265,6 +267,11 @@ impl IssuerClient {
         let told = told.filter(|told| !told.is_zero());
         by_token.or_else(|| told.map(|told| self.clock.wall().plus(told)))
     }
+}
+
+/// Whether two clocks differ by no more than they may.
+fn is_near(a: UnixTime, b: UnixTime) -> bool {
+    a.after(b).max(b.after(a)) <= TOLERANCE
 }
 
 fn is_the_same(token: &SecretString, used: Option<&SecretString>) -> bool {

@@ -340,7 +340,10 @@ impl Logins {
             }
         };
         let result = match result {
-            Ok((client, tokens, _open)) => completion.signed_in(&client, tokens).await,
+            Ok((client, tokens, _open)) => {
+                crate::fault_point!("login.tokens-received", request.key);
+                completion.signed_in(&client, tokens).await
+            }
             Err(failure) => Err(failure),
         };
         match result {
@@ -419,7 +422,9 @@ impl Logins {
             }
             answer => answer?,
         };
+        crate::fault_point!("login.code-received", request.key);
         completion.prompted(&client, &device).await;
+        crate::fault_point!("login.code-kept", request.key);
         Ok((client, device))
     }
 

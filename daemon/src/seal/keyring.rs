@@ -313,10 +313,12 @@ fn write_new(dir: &Path, new: &Path, path: &Path, text: &[u8]) -> io::Result<()>
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o400).open(new)?;
     let written = file.write_all(text).and_then(|()| file.sync_all());
+    crate::fault_point!("rekey.keyring-written");
     if let Err(error) = written.and_then(|()| fs::rename(new, path)) {
         drop(fs::remove_file(new));
         return Err(error);
     }
+    crate::fault_point!("rekey.keyring-renamed");
     File::open(dir)?.sync_all()
 }
 

@@ -149,7 +149,9 @@ impl Service {
         let newest = |client| ClientStep::Newest { client, over };
         let (provided, journalled) = self.register(&profile, owner, user, token, newest).await?;
         let client = &provided.client;
-        match self.vault.save_client(client, revision).await {
+        let saved = self.vault.save_client(client, revision).await;
+        crate::fault_point!("registration.stored", user.user);
+        match saved {
             Ok(_) => {}
             Err(error @ VaultError::Unavailable { .. }) if journalled => {
                 tracing::warn!(client = client.client_id, %error, "a new client is in the journal only for now: {error}");
@@ -189,7 +191,9 @@ impl Service {
                 return Err(vault(error));
             }
         };
+        crate::fault_point!("registration.asked", user.user);
         let registered = self.issuers.register(profile, owner.clone(), initial_access_token).await;
+        crate::fault_point!("registration.replied", user.user);
         // What came of it is on disk before anything else, also before what was asked is settled.
         let registered = registered.map(|Registration { mut client, left_out }| {
             client.user = counts.then(|| user.user.clone());
@@ -207,9 +211,11 @@ impl Service {
             }
             Err(_) => false,
         };
+        crate::fault_point!("registration.journalled", user.user);
         if let Err(error) = self.vault.settle(intent).await {
             tracing::warn!(%error, "a journal entry could not be settled: {error}");
         }
+        crate::fault_point!("registration.settled", user.user);
         // What never reached the issuer's registration costs nobody anything.
         if counts
             && let Err(

@@ -91,7 +91,9 @@ impl Service {
             return Err(ServiceError::new(Kind::NoSuchAccount, text));
         };
         let effect = change.apply(&mut record, &profile);
+        crate::fault_point!("edit.client-done", key);
         self.vault.save_account(&record, revision).await?;
+        crate::fault_point!("edit.account-stored", key);
         if effect.token {
             self.broker.forget(&key);
         }

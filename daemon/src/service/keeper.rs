@@ -29,6 +29,10 @@ struct Failures {
 /// How long after the name service did not answer it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
+/// How often the clocks are compared, and how far they may go apart in that time.
+const CLOCK_CHECK: Duration = Duration::from_secs(5);
+const CLOCK_STEP: Duration = Duration::from_secs(10);
+
 /// What to do next.
 enum Next {
     /// Look again after this time, or when there is a new token.
@@ -125,6 +129,24 @@ impl Service {
         });
     }
 
+    /// Has everybody's files looked after when this node's clock was set, or when the node slept:
+    /// a keeper waits by a clock that did neither.
+    pub async fn follow_the_clock(self: Arc<Self>) {
+        loop {
+            let (wall, monotonic) = (self.clock.wall(), self.clock.monotonic());
+            self.clock.sleep(CLOCK_CHECK).await;
+            let waited = self.clock.monotonic().saturating_duration_since(monotonic);
+            let expected = wall.plus(waited);
+            let now = self.clock.wall();
+            if now.after(expected).max(expected.after(now)) > CLOCK_STEP {
+                tracing::info!(
+                    "this node slept, or its clock was set: all token files are looked after"
+                );
+                self.presence.wake_keepers();
+            }
+        }
+    }
+
     /// Looks after one account once.
     async fn tend(self: &Arc<Self>, key: &AccountKey, failures: &mut Failures) -> Next {
         if !self.presence.is_here(key.uid) {
@@ -157,7 +179,8 @@ impl Service {
         let ask = Ask { wanted: wanted.clone(), ..Ask::default() };
         let now = self.clock.wall();
         let current = self.broker.cached(key, &ask).or_else(|| {
-            let token = record.access_token.clone().filter(|token| token.expires_at > now)?;
+            let validity = Validity::default();
+            let token = record.access_token.clone().filter(|t| validity.suffices(t, now))?;
             self.broker.adopt(key, &wanted, &token);
             Some(token)
         });

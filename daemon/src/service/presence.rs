@@ -251,6 +251,19 @@ impl Presence {
         }
     }
 
+    /// Something happened to all files, or to the clock.
+    pub(super) fn wake_keepers(&self) {
+        for keeper in lock(&self.keepers).values() {
+            keeper.wake.notify_one();
+        }
+    }
+
+    /// Whether anything was written for one of these accounts.
+    pub(super) fn has_written(&self, mut accounts: impl Iterator<Item = AccountKey>) -> bool {
+        let written = lock(&self.written);
+        accounts.any(|key| written.contains_key(&key))
+    }
+
     fn file_name(&self, key: &AccountKey) -> Option<AccountName> {
         let is_default = lock(&self.defaults).get(&key.uid).is_none_or(|name| *name == key.name);
         (!is_default).then(|| key.name.clone())

@@ -48,7 +48,11 @@ impl Service {
         // Only more: other sign-ins may use what it has.
         let scopes = change.scopes.map(|scopes| scopes.union(&client.scopes));
         let change = ClientChange { scopes, ..change };
+        // The answer may carry credentials that replace those that are kept.
+        self.vault.make_room().await?;
+        crate::fault_point!("edit.asked", client.client_id);
         let managed = self.issuers.update_client(profile, &client, &registered, &change).await?;
+        crate::fault_point!("edit.replied", client.client_id);
         let (client, left_out) = self.kept(managed).await?;
         self.audit.record(
             audit::Kind::Registration,
@@ -99,6 +103,7 @@ impl Service {
         if let Err(error) = &journalled {
             tracing::warn!(client = client.client_id, %error, "new credentials of a client are not in the journal: {error}");
         }
+        crate::fault_point!("edit.journalled", client.client_id);
         let mut tries = if journalled.is_ok() { 1 } else { TRIES };
         loop {
             tries -= 1;
@@ -127,7 +132,10 @@ impl Service {
                 return Ok(());
             }
             match self.vault.save_client(client, revision).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    crate::fault_point!("edit.stored", client.client_id);
+                    return Ok(());
+                }
                 Err(VaultError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }

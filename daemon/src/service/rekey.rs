@@ -244,7 +244,9 @@ impl Service {
             }
             self.clock.sleep(AGAIN_IN).await;
         }
+        crate::fault_point!("rekey.records-sealed");
         maintenance.upkeep.reseal_journal().await?;
+        crate::fault_point!("rekey.journal-sealed");
         maintenance.note(|run| run.done += stale.journal);
         if retire {
             let retired = maintenance.upkeep.retire().await?;

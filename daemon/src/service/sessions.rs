@@ -158,6 +158,12 @@ impl Service {
                 return None;
             }
         };
+        let own = accounts.open.iter().map(|account| account.value.key());
+        if !accounts.foreign.is_empty() && !self.presence.has_written(own) {
+            // An earlier user of this uid: their keepers end, and their files go before anybody
+            // reads them who has the uid now.
+            self.presence.leave(owner.uid);
+        }
         let default = accounts.default_name(self.config().default_profile());
         self.presence.set_default(owner.uid, default.clone());
         for account in &accounts.open {
@@ -337,6 +343,11 @@ impl Service {
         for owner in here {
             self.take_up(&owner).await;
         }
+    }
+
+    /// Somebody removed what is below the runtime directory: what belongs there is put back.
+    pub fn files_were_removed(&self) {
+        self.presence.wake_keepers();
     }
 
     /// Now, for the edges.

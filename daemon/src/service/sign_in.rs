@@ -151,6 +151,7 @@ impl Service {
             }
         };
         self.publish(&record, &access_token);
+        crate::fault_point!("login.published", request.key);
         self.keep(&request.key);
         // Until here: a sign-out that comes now finds what it has to take away.
         drop(lock);
@@ -226,6 +227,7 @@ impl Service {
         {
             tracing::warn!(%error, "a journal entry could not be settled: {error}");
         }
+        crate::fault_point!("login.settled", request.key);
         stored.map(|(record, replaced, token)| (lock, record, replaced, token))
     }
 
@@ -293,8 +295,10 @@ impl Service {
             if journalled.is_none() {
                 *journalled = Some(self.vault.journal(&record, None).await.map_err(vault)?);
             }
+            crate::fault_point!("login.journalled", request.key);
             match self.vault.save_account(&record, revision).await {
                 Ok(_) => {
+                    crate::fault_point!("login.stored", request.key);
                     record.generation += 1;
                     return Ok((record, replaced, access_token));
                 }

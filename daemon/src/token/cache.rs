@@ -11,6 +11,9 @@ use crate::account::{AccessToken, AccountKey, UnixTime, ports::Wanted};
 /// The most narrowed tokens kept of one account; the one that ends first makes room.
 const MOST_PER_ACCOUNT: usize = 64;
 
+/// So far clocks may differ and nothing comes of it.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(120);
+
 /// Access tokens by account, scope set and audience.
 #[derive(Default)]
 pub struct TokenCache {
@@ -76,7 +79,11 @@ impl Validity {
             Self::AtLeast(least) => least,
             Self::Usual(usual) => usual.min(token.expires_at.after(token.issued_at) / 3),
         };
-        token.expires_at > now && token.expires_at.after(now) >= least
+        // One that was issued in the future tells that this node's clock went back since: when it
+        // ends is not known any more.
+        token.issued_at <= now.plus(CLOCKS_DIFFER)
+            && token.expires_at > now
+            && token.expires_at.after(now) >= least
     }
 }
 
@@ -122,6 +129,15 @@ mod tests {
         assert!(!usual.suffices(&token("t", 60), UnixTime(41)));
         assert!(usual.suffices(&token("t", 3600), UnixTime(3540)));
         assert!(!usual.suffices(&token("t", 3600), UnixTime(3541)));
+    }
+
+    #[test]
+    fn a_token_of_the_future_is_not_trusted_when_the_clock_went_back() {
+        let issued_at = UnixTime(10_000);
+        let token = AccessToken { issued_at, ..token("t", 13_600) };
+        let suffices = |now| Validity::default().suffices(&token, UnixTime(now));
+        assert!(suffices(10_000) && suffices(9_880) && suffices(13_599));
+        assert!(!suffices(9_879) && !suffices(0));
     }
 
     #[test]

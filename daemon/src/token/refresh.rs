@@ -76,6 +76,7 @@ impl Refresher {
         let refreshed = self.locked(key, profile, wanted, fresh_for).await?;
         // Still under the lock: a sign-out that comes now finds what it has to take away.
         took(&refreshed);
+        crate::fault_point!("refresh.told", key);
         Ok(refreshed)
     }
 
@@ -150,7 +151,18 @@ impl Refresher {
         // The owner may have asked for less than the refresh token has.
         let narrowed = is_base.then(|| record.narrowed()).flatten();
         let asked = Wanted { scopes: narrowed.or(wanted.scopes.clone()), ..wanted.clone() };
-        match self.issuers.refresh(profile, &client, &refresh_token, &asked).await {
+        if record.rotation != Rotation::Keeps {
+            // Nothing is asked whose answer could not be kept.
+            self.vault.make_room().await?;
+        }
+        crate::fault_point!("refresh.asked", key);
+        let mut reply = self.issuers.refresh(profile, &client, &refresh_token, &asked).await;
+        if reply.as_ref().is_err_and(is_lost) {
+            tracing::info!(account = %key, "the issuer's reply was lost on the way; asked once more");
+            reply = self.issuers.refresh(profile, &client, &refresh_token, &asked).await;
+        }
+        crate::fault_point!("refresh.replied", key);
+        match reply {
             Ok(tokens) => {
                 let subject = match standing(&record, profile, &tokens) {
                     Ok(subject) => subject,
@@ -168,6 +180,7 @@ impl Refresher {
                 Ok(Refreshed { token, record: next, asked: true })
             }
             Err(RefreshFailure { error, rotated: None }) => {
+                crate::fault_point!("refresh.failed", key);
                 Err(self.note_failure(record, revision, error).await)
             }
             Err(RefreshFailure { error, rotated: Some(rotated) }) => {
@@ -274,12 +287,15 @@ impl Refresher {
         } else {
             None
         };
+        crate::fault_point!("refresh.journalled", next.key());
         let mut failure = VaultError::Conflict;
         for _ in 0..SWAP_TRIES {
             match self.vault.save_account(&next, revision).await {
                 Ok(_) => {
+                    crate::fault_point!("refresh.stored", next.key());
                     next.generation += 1;
                     self.settle_entry(journalled).await;
+                    crate::fault_point!("refresh.settled", next.key());
                     return Ok(next);
                 }
                 Err(VaultError::Conflict) => {
@@ -444,4 +460,17 @@ pub(super) fn hold_the_same(a: &Record, b: &Record) -> bool {
 
 fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
     a.map(ExposeSecret::expose_secret) == b.map(ExposeSecret::expose_secret)
+}
+
+/// Whether the reply is gone for good, and the issuer at work on it no more. To ask once more with
+/// the same refresh token is then right wherever: an issuer that keeps refresh tokens, gives a
+/// rotated one a grace, or never saw the request, answers; with any other the new token went with
+/// the reply, nothing is left to lose, and the user learns now that they have to sign in. A request
+/// that may be under way still is not repeated: of two at once one would be the second use.
+fn is_lost(failure: &RefreshFailure) -> bool {
+    failure.rotated.is_none()
+        && matches!(
+            &failure.error,
+            RefreshError::Issuer(IssuerError::Unreachable { reply_lost: true, .. })
+        )
 }

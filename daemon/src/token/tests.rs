@@ -283,11 +283,58 @@ async fn r30_a_rejected_client_keeps_the_refresh_token_and_may_recover() {
     assert_eq!(world.vault.record(&world.key).state, State::SignedIn);
 }
 
+fn lost() -> IssuerError {
+    let text = "the connection broke".to_owned();
+    IssuerError::Unreachable { text, retry_after: None, maybe_processed: true, reply_lost: true }
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_asked_for_once_more_with_the_same_refresh_token() {
+    let world = world();
+    world.issuer_says(Err(lost().into()));
+    // The issuer kept the refresh token, or gives it a grace: the user notices nothing.
+    assert_eq!(text(&world.ask(Ask::default()).await.unwrap()), "at2");
+    assert_eq!(*world.issuers.presented.lock().unwrap(), ["rt0", "rt0"]);
+    // Not again and again.
+    world.issuer_says(Err(lost().into()));
+    world.issuer_says(Err(lost().into()));
+    let error = world.ask(Ask { force_new: true, ..Ask::default() }).await.unwrap_err();
+    assert_eq!(error.passing(), Some(None));
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_family_that_ended_with_a_lost_reply_is_told_at_once() {
+    let world = world();
+    world.issuer_says(Err(lost().into()));
+    world.issuer_says(Err(RefreshError::Dead { text: "used before".into() }));
+    let error = world.ask(Ask::default()).await.unwrap_err();
+    assert!(matches!(error, TokenError::Refresh(RefreshError::Dead { .. })), "{error:?}");
+    assert!(matches!(world.vault.record(&world.key).state, State::LoginRequired { .. }));
+}
+
+#[tokio::test]
+async fn nothing_is_asked_whose_answer_could_not_be_kept() {
+    let world = world();
+    world.vault.room_fails.store(true, SeqCst);
+    let error = world.ask(Ask::default()).await.unwrap_err();
+    assert!(matches!(error, TokenError::Vault(VaultError::Unavailable { .. })), "{error:?}");
+    assert_eq!(world.issuers.refreshes.load(SeqCst), 0);
+    // Where the issuer keeps refresh tokens, nothing can be lost.
+    world.vault.accounts.lock().unwrap().get_mut(&world.key).unwrap().0.rotation = Rotation::Keeps;
+    world.ask(Ask::default()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_passing_failure_changes_nothing() {
     let world = world();
     let text = "timed out".to_owned();
-    let error = IssuerError::Unreachable { text, retry_after: None, maybe_processed: true };
+    let error = IssuerError::Unreachable {
+        text,
+        retry_after: None,
+        maybe_processed: true,
+        reply_lost: false,
+    };
     world.issuer_says(Err(error.into()));
     let error = world.ask(Ask::default()).await.unwrap_err();
     assert_eq!(error.passing(), Some(None));

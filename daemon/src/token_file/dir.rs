@@ -124,6 +124,7 @@ impl Dir {
     /// has its owner too, wherever we were killed.
     pub(super) fn make_directory(&self, name: &str, temp: &str, owner: Uid) -> Result<(), Fault> {
         mkdirat(&self.0, temp, Mode::RWXU)?;
+        crate::fault_point!("token-file.directory-made", name);
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = (|| {
             let dir = openat(&self.0, temp, flags, Mode::empty())?;
@@ -198,8 +199,11 @@ impl Dir {
             replaceable(&stat, owner)?;
         }
         let file = self.create(temp)?;
-        let put = Self::fill(&file, bytes, owner)
-            .and_then(|()| self.exchange(name, temp, |stat| replaceable(stat, owner)));
+        crate::fault_point!("token-file.made", name);
+        let filled = Self::fill(&file, bytes, owner);
+        crate::fault_point!("token-file.filled", name);
+        let put = filled.and_then(|()| self.exchange(name, temp, |stat| replaceable(stat, owner)));
+        crate::fault_point!("token-file.in-place", name);
         if put.is_err() {
             self.discard(temp, &file);
         }
@@ -231,6 +235,7 @@ impl Dir {
                 Err(Errno::INVAL) => return Ok(renameat(&self.0, temp, &self.0, name)?),
                 Err(errno) => return Err(errno.into()),
             }
+            crate::fault_point!("token-file.exchanged", name);
             let Some(out) = self.look(temp)? else { return Ok(()) };
             if let Err(fault) = ours(&out) {
                 // It was changed between the look and the exchange.

@@ -73,6 +73,22 @@ async fn hung_up(mut stream: UnixStream) -> bool {
 }
 
 #[tokio::test]
+async fn a_socket_that_somebody_removed_is_there_again() {
+    let door = Door::open();
+    door.serves().await;
+    std::fs::remove_file(&door.path).unwrap();
+    let again = async {
+        while !door.path.exists() {
+            door.house.clock.sleep(Duration::from_millis(10)).await;
+        }
+        door.serves().await;
+    };
+    tokio::time::timeout(Duration::from_secs(10), again).await.unwrap();
+    let mode = std::fs::metadata(&door.path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
 async fn a_session_is_opened_and_closed_by_a_frame_each() {
     let door = Door::open();
     let Reply::Opened(opened) = door.ask(&Request::Open(door.house.frame(ALICE))).await else {

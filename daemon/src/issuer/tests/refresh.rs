@@ -150,6 +150,22 @@ async fn r27_without_expires_in_the_token_itself_tells_or_it_is_five_minutes() {
 }
 
 #[tokio::test]
+async fn r27_what_a_token_says_of_its_end_is_told_by_the_clock_of_its_issuer() {
+    let s = Duration::from_secs;
+    // NOW is 2027-01-15 08:00:00. A day behind, a day ahead, and a minute, which is nothing.
+    for (date, exp, expires_in) in [
+        ("Thu, 14 Jan 2027 08:00:00 GMT", NOW.0 - 86_400 + 600, s(600)),
+        ("Sat, 16 Jan 2027 08:00:00 GMT", NOW.0 + 86_400 + 600, s(600)),
+        ("Fri, 15 Jan 2027 08:01:00 GMT", NOW.0 + 600, s(600)),
+    ] {
+        let jwt = pki::unsigned(&json!({ "alg": "RS256" }), &json!({ "exp": exp }));
+        let reply = json_reply(200, json!({ "access_token": jwt, "expires_in": 3600 }));
+        let given = answered(reply.with("date", date)).await.unwrap();
+        assert_eq!(given.expires_in, expires_in, "{date}");
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_a_refresh_token_is_read_where_it_tells() {
     let exp = NOW.0 + 86_400;
     let iam = pki::unsigned(&json!({ "alg": "none" }), &json!({ "exp": exp, "jti": "x" }));

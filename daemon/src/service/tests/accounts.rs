@@ -47,6 +47,20 @@ async fn r54_accounts_of_an_earlier_user_of_a_uid_are_invisible_and_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r54_the_files_of_an_earlier_user_are_gone_when_the_uids_new_one_logs_in() {
+    let house = House::new();
+    house.signed_in_with_token();
+    house.log_in(ALICE).await;
+    assert!(house.alices_file().is_some());
+    house.users.0.lock().unwrap().insert(ALICE, "alina".into());
+    house.log_in(ALICE).await;
+    assert_eq!(house.alices_file(), None);
+    // And nobody brings them back.
+    house.later(4000).await;
+    assert_eq!((house.alices_file(), house.refreshes()), (None, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn r54_the_new_user_of_a_uid_can_sign_in_beside_what_the_earlier_one_left() {
     let house = House::new();
     let key = house.signed_in();

@@ -70,13 +70,33 @@ async fn r06_failures_are_tried_again_ever_more_slowly_and_the_file_stays_to_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_slept_or_whose_clock_was_set_has_good_files_within_seconds() {
+    let house = House::new();
+    house.signed_in_with_token();
+    house.log_in(ALICE).await;
+    let following = tokio::spawn(std::sync::Arc::clone(&house.service).follow_the_clock());
+    house.later(20).await;
+    assert_eq!((house.refreshes(), house.alices_file().as_deref()), (0, Some("at0")));
+    // Nobody's timer went on meanwhile.
+    house.clock.pass(7200);
+    house.later(6).await;
+    assert_eq!((house.refreshes(), house.alices_file().as_deref()), (1, Some("at1")));
+    // A day back: when the token ends is not known any more.
+    house.clock.pass(86_400_u64.wrapping_neg());
+    house.later(6).await;
+    assert_eq!((house.refreshes(), house.alices_file().as_deref()), (2, Some("at2")));
+    following.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn r31_an_issuer_that_asks_for_time_gets_it() {
     let house = House::new();
     house.signed_in_with_token();
     house.log_in(ALICE).await;
     let text = "429".to_owned();
     let retry_after = Some(300 * S);
-    let busy = IssuerError::Unreachable { text, retry_after, maybe_processed: false };
+    let busy =
+        IssuerError::Unreachable { text, retry_after, maybe_processed: false, reply_lost: false };
     house.refresh_says(Err(busy.into()));
     house.later(2401).await;
     assert_eq!(house.refreshes(), 1);

@@ -297,6 +297,10 @@ impl Vault for StoreVault {
         self.journal.append(payload).await.map(JournalEntry).map_err(unavailable)
     }
 
+    async fn make_room(&self) -> Result<(), VaultError> {
+        self.journal.make_room().await.map_err(unavailable)
+    }
+
     async fn settle(&self, entry: JournalEntry) -> Result<(), VaultError> {
         self.journal.settle(entry.0).await.map_err(unavailable)
     }

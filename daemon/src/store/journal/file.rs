@@ -15,6 +15,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
+
 use super::LARGEST_ENTRY;
 use crate::store::{StateDir, StoreError, state_dir::open_private};
 
@@ -28,6 +33,10 @@ const PREFIX: usize = 8;
 const FIXED: usize = 9;
 /// A file smaller than this is never written anew.
 const REWRITE_ABOVE: u64 = 64 << 10;
+/// What is set aside for answers that are on their way: dozens of them, which is more than an issuer
+/// is asked for at a time; and what is left of it when it is set aside anew.
+const ROOM: u64 = 128 << 10;
+const LEAST_ROOM: u64 = 64 << 10;
 
 /// One line of the file.
 pub(super) enum Line<'a> {
@@ -48,6 +57,8 @@ pub(super) struct JournalFile {
     broken: bool,
     /// Something was written and not synced.
     unsynced: bool,
+    /// Up to here the file has its blocks on the disk, whatever its length.
+    room_to: u64,
 }
 
 impl JournalFile {
@@ -82,6 +93,7 @@ impl JournalFile {
             broken: false,
             // What the last process wrote may still be in the kernel only.
             unsynced: true,
+            room_to: 0,
         };
         if bytes.len() < HEADER as usize || found.damaged {
             journal.rewrite(&found.live)?;
@@ -115,6 +127,7 @@ impl JournalFile {
             return Err(StoreError::io(&self.path, &error));
         }
         self.unsynced = true;
+        crate::fault_point!("journal.written");
         if sync {
             self.sync()?;
         }
@@ -140,6 +153,21 @@ impl JournalFile {
         Ok(())
     }
 
+    /// Has the file system set blocks aside beyond the end of the file, which stays where it is.
+    pub(super) fn make_room(&mut self) -> Result<(), StoreError> {
+        if self.room_to >= self.length + LEAST_ROOM {
+            return Ok(());
+        }
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.length, ROOM) {
+            // A file system that cannot: nothing is known beforehand, as before.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                self.room_to = self.length + ROOM;
+                Ok(())
+            }
+            Err(errno) => Err(StoreError::io(&self.path, &errno.into())),
+        }
+    }
+
     /// Whether most of the file is of no more use.
     pub(super) fn wants_rewrite(&self, live: &BTreeMap<u64, Vec<u8>>) -> bool {
         let needed: usize = live.values().map(|payload| PREFIX + FIXED + payload.len()).sum();
@@ -162,6 +190,7 @@ impl JournalFile {
         })?;
         self.file = file;
         self.length = bytes.len() as u64;
+        self.room_to = 0;
         // Until the rename is durable the old file may come back.
         self.broken = true;
         self.dir.sync()?;
@@ -178,7 +207,9 @@ impl JournalFile {
         let mut file = options.read(true).write(true).create_new(true).mode(0o600).open(new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        crate::fault_point!("journal.rewritten");
         fs::rename(new, &self.path)?;
+        crate::fault_point!("journal.renamed");
         Ok(file)
     }
 
@@ -188,6 +219,8 @@ impl JournalFile {
     }
 
     fn cut(&mut self) -> std::io::Result<()> {
+        // That gives back what was set aside beyond it, too.
+        self.room_to = 0;
         self.file.set_len(self.length)?;
         self.file.sync_data()
     }

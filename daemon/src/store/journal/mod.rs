@@ -44,6 +44,7 @@ enum Request {
     Settle(u64, Answer<()>),
     Replace(Vec<(u64, Vec<u8>)>, Answer<()>),
     Sync(Answer<()>),
+    MakeRoom(Answer<()>),
 }
 
 /// The journal of this node. Dropping it waits for its thread to end, and with it for the lock of
@@ -112,6 +113,15 @@ impl Journal {
         self.ask(Request::Sync).await
     }
 
+    /// Takes the blocks of the disk that the next entries need, so that a disk that fills up
+    /// meanwhile does not refuse them.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub async fn make_room(&self) -> Result<(), StoreError> {
+        self.ask(Request::MakeRoom).await
+    }
+
     /// The entries that are not settled, oldest first.
     pub fn unsettled(&self) -> Vec<Unsettled> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,6 +179,7 @@ impl Writer {
                         drop(answer.send(self.replace(entries)));
                     }
                     Request::Sync(answer) => drop(answer.send(self.file.sync())),
+                    Request::MakeRoom(answer) => drop(answer.send(self.make_room())),
                     Request::Append(..) => {}
                 }
             }
@@ -220,6 +231,11 @@ impl Writer {
         self.file.rewrite(&next)?;
         *live = next;
         Ok(())
+    }
+
+    fn make_room(&mut self) -> Result<(), StoreError> {
+        self.mended()?;
+        self.file.make_room()
     }
 
     /// After a failed write that could not be undone, or a failed sync, nothing is known of the

@@ -2,7 +2,7 @@
 //! provoke. Each with the reason; what is no longer in the sources must go from here.
 
 /// Files, and directories, none of whose sentences is an error.
-pub(crate) const FILES: [(&str, &str); 12] = [
+pub(crate) const FILES: [(&str, &str); 13] = [
     ("cli/src/args", "the help of commands and options"),
     ("cli/src/args.rs", "the same"),
     ("cli/src/commands/man.rs", "the manual pages"),
@@ -10,6 +10,7 @@ pub(crate) const FILES: [(&str, &str); 12] = [
     ("cli/src/commands/doctor", "findings, each with its advice: tests of their own"),
     ("cli/src/commands/doctor.rs", "the same"),
     ("cli/src/commands/status/block.rs", "what is, not what failed: transcripts/status.txt"),
+    ("daemon/src/fault_points.rs", "only in builds for tests, and said to who compiles it"),
     ("daemon/src/policy/explain.rs", "what rules come to, in words: tests of its own"),
     ("daemon/src/service/doctor", "findings, each with its advice: tests of their own"),
     ("daemon/src/service/doctor.rs", "the same"),

@@ -26,7 +26,13 @@ async fn on_a_small_file_system(path: &Path) {
         while std::io::Write::write_all(&mut file, &[1; 512]).is_ok() {}
     };
 
+    vault.make_room().await.unwrap();
     fill();
+    // Room was made for what is on its way.
+    for _ in 0..20 {
+        let fits = vault.journal(&record(1001, "wlcg", "rt-2"), Some(&secret("rt-1"))).await;
+        entry = Some(fits.unwrap());
+    }
     // What is appended until the last block is full may fit; then nothing does.
     let refused = loop {
         match vault.journal(&record(1001, "wlcg", "rt-2"), Some(&secret("rt-1"))).await {
@@ -36,6 +42,8 @@ async fn on_a_small_file_system(path: &Path) {
     };
     assert!(refused.contains("journal") && refused.contains("make room"), "{refused}");
     shows(path, "the disk is full when an answer of an issuer comes", refused);
+    let refused = text_of(vault.make_room().await);
+    assert!(refused.contains("journal") && refused.contains("make room"), "{refused}");
     let fitted = vault.journal.unsettled().len();
     let mut big = record(1001, "wlcg", "rt-2");
     big.client_id = Some("x".repeat(200_000));

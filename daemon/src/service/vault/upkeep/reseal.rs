@@ -36,6 +36,7 @@ impl StoreVault {
         let task = tokio::task::spawn_blocking(move || change(&keyring, &sources));
         let changed = task.await.map_err(|error| UpkeepError::Keyring { text: error.to_string() });
         let changed = changed??;
+        crate::fault_point!("rekey.key-durable");
         let _alone = self.gate.write().await;
         self.sealer.use_keyring(changed);
         Ok(())
@@ -88,7 +89,10 @@ impl StoreVault {
                 .and_then(|anew| keyring.open(kind, row, &anew).map(|_| anew))
                 .map_err(|e| unreadable(e.to_string()))?;
             match self.store.compare_and_swap(row, entry.revision, Some(anew)).await {
-                Ok(_) => return Ok(Resealed::Done),
+                Ok(_) => {
+                    crate::fault_point!("rekey.record-sealed", row);
+                    return Ok(Resealed::Done);
+                }
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(unavailable(error)),
             }
