@@ -3,7 +3,9 @@
 //!
 //! One node for all of these, an issuer with its fault proxy for each.
 
+mod clocks;
 mod logins;
+mod replies;
 mod tokens;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +19,7 @@ use crate::case::Case;
 use crate::people::{json, sign_in_as};
 
 pub fn cases() -> Vec<Case> {
-    [logins::cases(), tokens::cases()].concat()
+    [logins::cases(), tokens::cases(), replies::cases(), clocks::cases()].concat()
 }
 
 type Result<T> = std::result::Result<T, Error>;

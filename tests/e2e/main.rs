@@ -13,6 +13,7 @@ mod backup;
 mod bad_input;
 mod canaries;
 mod case;
+mod crash;
 mod delay;
 mod doctor;
 mod errors;
@@ -26,6 +27,7 @@ mod issuer_faults;
 mod login_command;
 mod login_is_sacred;
 mod node;
+mod node_faults;
 mod own;
 mod passphrase;
 mod password_flow;
@@ -41,6 +43,7 @@ mod run_command;
 mod seeing;
 mod seen;
 mod sessions_and_files;
+mod soak;
 mod ssh_stays_clean;
 mod unit;
 mod users_apart;
@@ -62,6 +65,7 @@ fn all() -> Vec<Case> {
     // What takes minutes goes first.
     [
         renewal::cases(),
+        crash::cases(),
         login_is_sacred::cases(),
         sessions_and_files::cases(),
         readers::cases(),
@@ -93,6 +97,7 @@ fn all() -> Vec<Case> {
         quotas::cases(),
         hostile_files::cases(),
         issuer_faults::cases(),
+        node_faults::cases(),
         errors::cases(),
         bad_input::cases(),
         canaries::cases(),
@@ -112,6 +117,11 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
+    }
+    if let (Some(running), Some(hours)) = (&world, soak::hours()) {
+        let code = soak::run(running, hours);
+        drop(world);
+        return code;
     }
     let trials: Vec<Trial> = all().into_iter().map(|case| case.trial(world.clone())).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -27,6 +27,11 @@ pub fn binaries() -> PathBuf {
     std::env::var_os("IAMD_BINARIES").map_or_else(|| target().join("release"), PathBuf::from)
 }
 
+/// The `iamd` that can be made to die at a named step; `tests/run --only build` makes it.
+pub fn fault_points() -> PathBuf {
+    nodes().join("fault-points/iamd")
+}
+
 /// Root file systems, kept from run to run.
 pub fn nodes() -> PathBuf {
     target().join("iamd-node")

@@ -14,6 +14,7 @@ use crate::places;
 #[derive(Clone, Debug)]
 pub struct Product {
     binaries: PathBuf,
+    daemon: Option<PathBuf>,
     config: String,
     issuers: Vec<(String, String)>,
     hosts: Vec<(String, std::net::Ipv4Addr)>,
@@ -26,6 +27,7 @@ impl Product {
         let config = "[site]\nname = \"Test cluster\"\n\n[issuers]\ndefault = \"test\"\n";
         Product {
             binaries: places::binaries(),
+            daemon: None,
             config: config.into(),
             issuers: Vec::new(),
             hosts: Vec::new(),
@@ -61,6 +63,13 @@ impl Product {
         self
     }
 
+    /// With this `iamd` in the place of the one that is shipped, such as
+    /// [`places::fault_points`].
+    pub fn daemon(mut self, iamd: PathBuf) -> Product {
+        self.daemon = Some(iamd);
+        self
+    }
+
     /// The specification of a node that has it.
     pub fn on(self, mut spec: NodeSpec) -> NodeSpec {
         for (host, address) in &self.hosts {
@@ -82,6 +91,10 @@ impl Product {
         let mut install = Command::new(places::repository().join("dist/install"));
         install.arg("--binaries").arg(&self.binaries).env("DESTDIR", root).env("PREFIX", "/usr");
         command::run(install, b"", Duration::from_secs(60))?.ok()?;
+        if let Some(daemon) = &self.daemon {
+            let iamd = std::fs::read(daemon).map_err(Error::at(daemon))?;
+            write(&root.join("usr/sbin/iamd"), 0o755, &iamd)?;
+        }
         write(&root.join("etc/iamd/iamd.toml"), 0o644, self.config.as_bytes())?;
         for (name, toml) in &self.issuers {
             let path = root.join(format!("etc/iamd/issuers.d/{name}.toml"));
