@@ -55,9 +55,13 @@ pub(crate) fn run() -> u8 {
     }
     let output = Output::of_this_process(&environment);
     let mut context = Context { environment, output };
-    let exit = match Cli::try_parse() {
-        Ok(cli) => command(&cli, &mut context),
-        Err(error) => usage(with_tip(error), &mut context.output) as u8,
+    let mut words = std::env::args_os();
+    let exit = match commands::Program::called(words.next().as_deref()) {
+        Some(program) => program.run(words.collect(), &mut context),
+        None => match Cli::try_parse() {
+            Ok(cli) => command(&cli, &mut context),
+            Err(error) => usage(with_tip(error), &mut context.output) as u8,
+        },
     };
     finish(context.output, exit)
 }

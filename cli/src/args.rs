@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod import;
 mod issuer;
 mod login;
 mod passphrase;
@@ -19,6 +20,7 @@ pub(crate) use account::{
     ShowAccount,
 };
 pub(crate) use admin::{Admin, Audit, Drain, Explain, FlowOfClient, PasswordFlow, Policy, Revoke};
+pub(crate) use import::{Import, ImportOidcAgent};
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Flow, Login, Logout};
 pub(crate) use passphrase::{ChangePassphrase, LockAccount, UnlockAccount};

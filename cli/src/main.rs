@@ -13,6 +13,7 @@ mod duration;
 mod environment;
 mod failure;
 mod interrupt;
+mod oidc_agent;
 mod output;
 mod private;
 mod prompt;

@@ -144,6 +144,8 @@ kinds! {
     TokenOpaque = Exit::Failed, "Only its issuer can read it. What is known of it:  iamctl token --json";
     /// A file or directory cannot be written as a token needs it. Only `iamctl` says this one.
     FileNotWritten = Exit::Failed, "Name a file in a directory of your own, such as your home or $XDG_RUNTIME_DIR.";
+    /// A file of another program holds no account that can be taken over. Only `iamctl` says this one.
+    AccountFileUnusable = Exit::Failed, "Sign in anew instead:  iamctl account add";
     /// A defect of ours.
     Internal = Exit::Failed, "Please report this with the output of:  iamctl doctor";
 }

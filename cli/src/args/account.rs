@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ChangePassphrase, Listing, LockAccount, UnlockAccount, text};
+use super::{ChangePassphrase, Import, Listing, LockAccount, UnlockAccount, text};
 use crate::duration;
 
 /// `iamctl account`.
@@ -17,6 +17,9 @@ pub(crate) enum Account {
     /// Add an account, step by step or by options, and sign in
     #[command(aliases = ["new", "create"], before_help = text::ACCOUNT_ADD, after_help = text::ACCOUNT_ADD_ABOUT, help_template = text::TEMPLATE)]
     Add(Box<AddAccount>),
+    /// Take over accounts of another program
+    #[command(subcommand, before_help = text::IMPORT, help_template = text::TEMPLATE)]
+    Import(Import),
     /// Change scopes, audiences or the name at the issuer
     #[command(before_help = text::ACCOUNT_EDIT, after_help = text::ACCOUNT_EDIT_ABOUT, help_template = text::TEMPLATE)]
     Edit(EditAccount),

@@ -173,6 +173,19 @@ Examples:
   iamctl account edit cms -s max --login
   iamctl account edit --aud https://se.example.org
   iamctl account edit cms --client-name 'CMS on login1'";
+pub(crate) const IMPORT: &str = "\
+Examples:
+  iamctl account import oidc-agent --dry-run      what there is, and what would be done
+  iamctl account import oidc-agent                all accounts
+  iamctl account import oidc-agent cms --remove   one, and its file goes
+  iamctl account import oidc-agent cms --as cms2 --password-fd 3 3< FILE";
+pub(crate) const IMPORT_ABOUT: &str = "\
+Reads the files that oidc-gen wrote: in $OIDC_CONFIG_DIR, else ~/.config/oidc-agent, else \
+~/.oidc-agent. Their password is asked for once and tried for all of them; files that gpg encrypted \
+are decrypted by gpg. Each account keeps its client, scopes and audiences. Its refresh token is used \
+once at the issuer, and iamd keeps what comes back: oidc-agent should not use its copy any more. An \
+account that fails leaves nothing behind, and the exit code is that of the first that failed. The \
+files are kept unless you say --remove, or say yes where you are asked.";
 pub(crate) const ACCOUNT_RENAME: &str = "\
 Examples:
   iamctl account rename cms cms-old";

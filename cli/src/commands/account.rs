@@ -2,6 +2,7 @@
 
 mod add;
 mod change;
+mod import;
 mod show;
 
 use iamd_protocol::bus::AccountInfo;
@@ -11,7 +12,7 @@ use serde_json::json;
 use super::passphrase;
 use super::status::state_text;
 use crate::app::Context;
-use crate::args::{Account, Listing};
+use crate::args::{Account, Import, Listing};
 use crate::failure::Failure;
 use crate::output::table::Table;
 use crate::output::{json, time};
@@ -27,6 +28,7 @@ pub(super) fn run(command: &Account, context: &mut Context) -> Result<Exit, Fail
         Account::List(args) => list(args, context),
         Account::Show(args) => show::run(args, context),
         Account::Add(args) => add::run(args, context),
+        Account::Import(import) => import::run(import, context),
         Account::Edit(args) => change::edit(args, context),
         Account::Rename(args) => change::rename(args, context),
         Account::Default(args) => change::set_default(args, context),
@@ -43,6 +45,7 @@ pub(super) fn as_json(command: &Account) -> bool {
         Account::List(args) => args.json,
         Account::Show(args) => args.json,
         Account::Add(args) => args.json,
+        Account::Import(Import::OidcAgent(args)) => args.json,
         Account::Edit(args) => args.json,
         Account::Rename(args) => args.json,
         Account::Default(args) => args.json,

@@ -159,6 +159,11 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ("IAMD_BUS_ADDRESS", "The D-Bus address to use instead of the system bus."),
             ("NO_COLOR", "When not empty, no colours."),
             (
+                "OIDC_CONFIG_DIR",
+                "Where iamctl account import oidc-agent looks; else in ~/.config/oidc-agent, else in \
+                 ~/.oidc-agent.",
+            ),
+            (
                 "IAM_CLIENT_ID, IAM_CLIENT_SECRET, IAM_ENDPOINT and others",
                 "Read by iamctl account add --from-env only; see iamctl-account-add(1).",
             ),

@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod ask;
+mod compat;
 mod completions;
 mod doctor;
 mod issuer;
@@ -15,6 +16,7 @@ mod status;
 mod token;
 
 pub(crate) use account::VARIABLES;
+pub(crate) use compat::Program;
 
 use crate::app::Context;
 use crate::args::{Command, Issuer};

@@ -36,11 +36,16 @@ impl Transcript {
             .iter()
             .map(|arg| if arg.contains(' ') { format!("'{arg}'") } else { (*arg).to_owned() })
             .collect();
-        writeln!(self.text, "$ iamctl {}", quoted.join(" ")).unwrap();
+        self.take_line(&format!("iamctl {}", quoted.join(" ")), outcome);
+    }
+
+    /// Takes down a run of a shell's line.
+    pub(crate) fn take_line(&mut self, line: &str, outcome: &Run) {
+        writeln!(self.text, "$ {line}").unwrap();
         for (mark, text) in [("", &outcome.stdout), ("2| ", &outcome.stderr)] {
-            assert!(text.is_empty() || text.ends_with('\n'), "{args:?}: {text:?}");
-            for line in stable(text, self.base).lines() {
-                writeln!(self.text, "{}", format!("{mark}{line}").trim_end()).unwrap();
+            assert!(text.is_empty() || text.ends_with('\n'), "{line}: {text:?}");
+            for said in stable(text, self.base).lines() {
+                writeln!(self.text, "{}", format!("{mark}{said}").trim_end()).unwrap();
             }
         }
         writeln!(self.text, "[{}]\n", outcome.code).unwrap();

@@ -34,6 +34,58 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "{} did not allow it either",
         ],
     ),
+    (
+        "cli/src/oidc_agent/account.rs",
+        "remarks beside an account that can be taken over: transcripts/import.txt",
+        &["its certificates", "its own device", "the file has what"],
+    ),
+    (
+        "cli/src/commands/account/import/opening.rs",
+        "what is asked, and answered to who mistypes",
+        &["That is not the password of this file", "Password of oidc-agent for"],
+    ),
+    (
+        "cli/src/commands/account/import/report.rs",
+        "what was done: transcripts/import.txt",
+        &["those that are usual there", "Nothing was used or changed", "A sign-in has one holder"],
+    ),
+    (
+        "cli/src/commands/account/import.rs",
+        "what is asked beside a success",
+        &["Account {} is here now. Remove"],
+    ),
+    (
+        "cli/src/commands/compat.rs",
+        "what is printed, and a sentence that the original's takes the place of",
+        &["you have no account at", "The following account configurations", "{0}={1}; export"],
+    ),
+    (
+        "cli/src/commands/compat/add.rs",
+        "what is printed and asked, or told beside a success: tests/compat.rs",
+        &[
+            "No account configurations are",
+            "The following account configurations",
+            "oidc-add: -t is for",
+            "Passphrase of",
+        ],
+    ),
+    (
+        "cli/src/commands/compat/agent.rs",
+        "what is printed, or told beside a success: tests/compat.rs",
+        &["accounts stay until", "This agent is running", "Currently there are", "unset {};"],
+    ),
+    ("cli/src/commands/compat/options.rs", "help", &["iamctl by this name"]),
+    (
+        "cli/src/commands/compat/around.rs",
+        "help",
+        &["Usage: oidc-keychain", "oidc-keychain (iamd)"],
+    ),
+    (
+        "cli/src/commands/compat/generate.rs",
+        "told beside a success: tests/compat.rs",
+        &["the node's certificates", "nothing is encrypted", "Everything setup correctly"],
+    ),
+    ("cli/src/commands/compat/token.rs", "a header", &["Authorization: Bearer"]),
     ("daemon/src/service/password_grant.rs", "what is recorded", &["grant password"]),
     ("daemon/src/issuer/iam_clients.rs", "a part of a text", &["take away"]),
     (
@@ -420,6 +472,32 @@ pub(crate) const NOT_PROVOKED: &[(&str, &str, &[&str])] = &[
             "journalctl has no output",
             "journalctl cannot be read",
         ],
+    ),
+    (
+        "cli/src/oidc_agent.rs",
+        "memory runs out: a limit for the test's process would end its other tests",
+        &["there is not enough memory"],
+    ),
+    (
+        "cli/src/commands/account/import/opening.rs",
+        "the same; and what every descriptor's errors begin with",
+        &["Try again where more memory", "--password-fd: {}"],
+    ),
+    ("cli/src/oidc_agent/gpg.rs", "a child without the pipes it was given", &["it has no pipes"]),
+    (
+        "cli/src/oidc_agent/place.rs",
+        "who changes files in that moment (a unit test does)",
+        &["another file has taken its place"],
+    ),
+    (
+        "cli/src/commands/account/import.rs",
+        "a directory that is closed after its file was read",
+        &["the file could not be removed"],
+    ),
+    (
+        "cli/src/commands/compat/add.rs",
+        "an account in a state that only a later daemon has, without a reason",
+        &["{name} is not signed in"],
     ),
     (
         "daemon/src/service/password_flow.rs",

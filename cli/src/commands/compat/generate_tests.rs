@@ -1,0 +1,53 @@
+//! What commands of oidc-gen become.
+
+use super::*;
+
+fn becomes(line: &str, exists: bool) -> Result<String, String> {
+    let words = std::iter::once("oidc-gen").chain(line.split(' '));
+    let asked = Asked::try_parse_from(words).unwrap();
+    asked.words(exists).map(|words| words.join(" ")).map_err(|failure| failure.message)
+}
+
+#[test]
+fn each_has_its_command_of_iamctl() {
+    for (line, exists, command) in [
+        ("cms", false, "account add cms"),
+        ("cms -w device", false, "account add cms"),
+        ("-w code -w device cms", false, "account add cms"),
+        ("cms -w device", true, "login cms"),
+        ("cms --scope=a --aud=b", true, "login cms --scope=a --aud=b"),
+        ("cms --reauthenticate", true, "login cms"),
+        ("--rename=new cms", true, "account rename cms new"),
+        ("-d cms", true, "account remove cms"),
+        ("-d cms --confirm-yes", true, "account remove cms --yes"),
+        (
+            "cms --iss=https://x/ --pub",
+            false,
+            "account add cms --issuer=https://x/ --public-client",
+        ),
+        ("cms --issuer https://x/", false, "account add cms --issuer=https://x/"),
+        ("cms --scope=a --scope=b", false, "account add cms --scope=a --scope=b"),
+        ("cms --scope-max", false, "account add cms --scope=max"),
+        ("cms --scope-all", false, "account add cms --scope=max"),
+        ("cms --client-id=-x", false, "account add cms --client-id=-x"),
+        ("cms --audience=u", false, "account add cms --aud=u"),
+        ("cms --cnid=n7", false, "account add cms --client-name=oidc-agent:cms-n7"),
+    ] {
+        assert_eq!(becomes(line, exists).as_deref(), Ok(command), "{line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_way_out() {
+    for (line, says) in [
+        ("cms -w code", "--flow=device"),
+        ("cms -w password", "iamctl login --flow password"),
+        ("cms -w refresh", "--refresh-token-fd"),
+        ("cms -w magic", "device only"),
+        ("-d --confirm-yes", "has to be named"),
+        ("--rename=x", "has to be named"),
+    ] {
+        let said = becomes(line, true).unwrap_err();
+        assert!(said.contains(says), "{line}: {said}");
+    }
+}
