@@ -11,6 +11,7 @@ mod answer_times;
 mod audit;
 mod backup;
 mod bad_input;
+mod bench;
 mod canaries;
 mod case;
 mod crash;
@@ -65,6 +66,7 @@ fn all() -> Vec<Case> {
     // What takes minutes goes first.
     [
         renewal::cases(),
+        bench::cases(),
         crash::cases(),
         login_is_sacred::cases(),
         sessions_and_files::cases(),
