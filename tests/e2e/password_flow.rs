@@ -116,7 +116,7 @@ fn an_administrator_lets_users_sign_in_by_password_and_takes_it_back(world: &Wor
     eventually("polkit to read the rule", SOON, || node.exec_as("bob", &command)?.ok())?;
     node.exec_as("alice", &command)?.exited(4)?;
     // The rule is for that action alone.
-    node.exec_as("bob", "iamctl admin password-flow list")?.exited(4)?;
+    node.exec_as("bob", "iamctl admin users")?.exited(4)?;
     let listed = json_of(node, "root", "iamctl admin password-flow list --json")?;
     assert_eq!(listed["password_flows"][0]["client"], client.as_str());
     assert_eq!(listed["password_flows"][0]["enabled_by_user"], "bob");
