@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) environment: Environment,
     /// Where to write.
     pub(crate) output: Output,
+    /// How long a call of the daemon may take.
+    pub(crate) limit: Duration,
 }
 
 impl Context {
@@ -30,7 +32,7 @@ impl Context {
     /// # Errors
     /// [`Kind::DaemonUnreachable`].
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        self.client_within(LIMIT)
+        self.client_within(self.limit)
     }
 
     /// Connects to the daemon for calls that must not take longer than `limit`.
@@ -54,7 +56,7 @@ pub(crate) fn run() -> u8 {
         return Exit::Done as u8;
     }
     let output = Output::of_this_process(&environment);
-    let mut context = Context { environment, output };
+    let mut context = Context { environment, output, limit: LIMIT };
     let mut words = std::env::args_os();
     let exit = match commands::Program::called(words.next().as_deref()) {
         Some(program) => program.run(words.collect(), &mut context),

@@ -62,6 +62,7 @@ fn every_command_reports_the_errors_of_its_methods() {
         ("Secrets", &["account", "show", "--secrets"]),
         ("Users", &["admin", "users"]),
         ("Sessions", &["admin", "sessions", "--json"]),
+        ("Stats", &["admin", "stats"]),
         ("Reload", &["admin", "reload"]),
         ("Revoke", &["admin", "revoke", "alice", "--yes"]),
         ("SetDrain", &["admin", "drain"]),
@@ -71,6 +72,7 @@ fn every_command_reports_the_errors_of_its_methods() {
         ("Rekey", &["admin", "rekey"]),
         ("RekeyProgress", &["admin", "rekey", "--status", "--json"]),
         ("CheckStore", &["admin", "store", "check"]),
+        ("AcceptStore", &["admin", "store", "accept"]),
     ] {
         let failure = (Kind::NotAuthorized.bus_name(), format!("{method} says no"));
         fake.script().fail.insert(method, failure);

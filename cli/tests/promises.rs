@@ -198,6 +198,8 @@ fn every_member_of_the_json_is_documented() {
         &["doctor"],
         &["admin", "users"],
         &["admin", "sessions"],
+        &["admin", "stats"],
+        &["admin", "store", "accept"],
         &["admin", "reload"],
         &["admin", "revoke", "alice", "--yes"],
         &["admin", "drain"],

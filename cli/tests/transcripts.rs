@@ -254,6 +254,8 @@ fn accounts_and_issuers_are_listed_and_shown() {
         &["admin", "users", "--json"],
         &["admin", "sessions"],
         &["admin", "sessions", "--json"],
+        &["admin", "stats"],
+        &["admin", "stats", "--json"],
         &["admin", "revoke", "alice", "--dry-run"],
         &["admin", "revoke", "--issuer", "wlcg", "--yes"],
         &["admin", "revoke", "--client", "c", "alice", "--yes", "--json"],

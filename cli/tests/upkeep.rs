@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use iamd_protocol::bus::{BackupReply, RekeyState, RestoreReply, StoreReport, rekey_state};
+use iamd_protocol::bus::{
+    AcceptReply, BackupReply, RekeyState, RestoreReply, StoreReport, rekey_state,
+};
 use iamd_protocol::error::Kind;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -142,6 +144,12 @@ fn keys_and_the_store_are_told_as_written_down() {
         ..StoreReport::default()
     };
     assert_eq!(transcript.iamctl(&address, &["admin", "store", "check"]), 1);
+    for args in [&["admin", "store", "accept"][..], &["admin", "store", "accept", "--json"]] {
+        fake.script().accepted = AcceptReply::default();
+        assert_eq!(transcript.iamctl(&address, args), 0);
+        fake.script().accepted.accepted = vec!["accounts/1001/x".into()];
+        assert_eq!(transcript.iamctl(&address, args), 0);
+    }
     transcript.check();
 }
 

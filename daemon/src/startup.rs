@@ -28,7 +28,7 @@ use crate::{
     login::Logins,
     policy,
     service::{
-        Parts, Presence, Service,
+        By, Parts, Presence, Service,
         vault::{OpenVaultError, StoreVault},
     },
     session::{Adoptable, Drain, Login1, Sessions, StayRules},
@@ -191,7 +191,7 @@ async fn until_stopped(
                 // The protocol of Type=notify-reload.
                 let now = NotifyState::monotonic_usec_now()?;
                 tell(&[NotifyState::Reloading, now]);
-                let status = match service.reload(0) {
+                let status = match service.reload(By::ITSELF) {
                     Ok(()) => "serving".to_owned(),
                     Err(error) => format!("the configuration on disk has mistakes: {error}"),
                 };

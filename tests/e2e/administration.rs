@@ -79,6 +79,21 @@ fn an_administrator_ends_the_sign_ins_of_a_user_and_of_nobody_else(world: &World
     assert!(told.len() == 2 && told.iter().all(|line| line.contains(&by)), "{told:?}");
     let told = records(node, "IAMD_EVENT=administration IAMD_RESULT=NotAuthorized")?;
     assert!(told.len() >= 2, "{told:?}");
+    // With the process that asked, whether it was allowed or not.
+    node.exec_as("carol", "iamctl admin users && iamctl admin rekey --status")?.ok()?;
+    for matches in [
+        "IAMD_RESULT=NotAuthorized".to_owned(),
+        format!("IAMD_UID={} IAMD_DETAIL=users", uid("carol")?),
+        format!("IAMD_UID={} IAMD_DETAIL='rekey status'", uid("carol")?),
+    ] {
+        let line = format!(
+            "journalctl -u iamd -o json --no-pager -n 1 IAMD_EVENT=administration {matches}"
+        );
+        let record =
+            eventually("the record", Duration::from_secs(10), || parsed(&node.exec(&line)?.ok()?))?;
+        let pid = record["IAMD_CALLER_PID"].as_str().and_then(|pid| pid.parse::<u32>().ok());
+        assert!(pid.is_some(), "{matches}: {record}");
+    }
     let seen = json(node, "carol", "iamctl admin users --json")?;
     let of = |uid: u32| {
         let users = seen["users"].as_array().cloned().unwrap_or_default();
@@ -88,6 +103,30 @@ fn an_administrator_ends_the_sign_ins_of_a_user_and_of_nobody_else(world: &World
     assert_eq!((&hers["accounts"], &hers["signed_in"]), (&2.into(), &0.into()), "{hers}");
     assert_eq!(hers["states"]["login-required"], 2, "{hers}");
     drop(session);
+    the_numbers_of_a_node_are_told(node, &alice)
+}
+
+fn the_numbers_of_a_node_are_told(node: &Node, user: &str) -> Outcome {
+    assert_eq!(node.exec_as(user, "iamctl admin stats")?.code, 4);
+    let stats = json(node, "carol", "iamctl admin stats --json")?;
+    let number = |key: &str| stats[key].as_u64().unwrap_or_default();
+    for key in
+        ["since", "users", "tokens", "sign_ins", "sign_outs", "logins_started", "store_bytes"]
+    {
+        assert!(number(key) > 0, "{key}: {stats}");
+    }
+    assert!(stats["accounts"]["login-required"].as_u64() >= Some(2), "{stats}");
+    assert!(stats["accounts"]["signed-in"].as_u64() >= Some(1), "{stats}");
+    let issuers = stats["issuers"].as_array().ok_or("no issuers")?;
+    let closed =
+        |name: &str| issuers.iter().any(|it| it["name"] == name && it["circuit"] == "closed");
+    assert!(closed("test") && closed("other"), "{stats}");
+    assert_eq!(stats["keys"].as_array().map(Vec::len), Some(1), "{stats}");
+    let said = node.exec_as("carol", "iamctl admin stats")?.ok()?;
+    assert!(
+        said.text().contains("refreshes  ") && said.text().contains("circuit closed"),
+        "{said:?}"
+    );
     Ok(())
 }
 

@@ -158,6 +158,10 @@ fn a_swapped_row_and_an_older_row_do_not_open(world: &World) -> Outcome {
     assert!(refused.errors().contains("older version"), "{refused:?}");
     let report = node.exec("iamctl admin store check")?.exited(1)?;
     assert!(report.text().contains("older version"), "{report:?}");
+    // Neither after a restart.
+    node.restart("iamd")?;
+    let refused = node.exec_as("alice", "iamctl token --force-new")?.exited(1)?;
+    assert!(refused.errors().contains("older version"), "{refused:?}");
     // A backup leaves it out and says so.
     let made = admin(&node, "backup /root/second")?.ok()?;
     assert!(made.errors().contains(&format!("left out: {alice}")), "{made:?}");
@@ -177,5 +181,47 @@ fn a_swapped_row_and_an_older_row_do_not_open(world: &World) -> Outcome {
         edit(&node, &format!("put('{alice}', kept('now'))"))?;
         node.exec_as("alice", "iamctl token --force-new")?.ok()?;
     }
+    a_leave_that_was_taken_away_stays_away(&node)?;
+    // Who means it says so, and that is on record.
+    edit(&node, &format!("put('{alice}', kept('new'))"))?;
+    node.restart("iamd")?;
+    node.exec_as("alice", "iamctl admin store accept")?.exited(4)?;
+    let said = parsed(&node.exec("iamctl admin store accept --json")?.ok()?)?;
+    assert!(
+        said["accepted"].as_array().is_some_and(|rows| rows.contains(&alice.clone().into())),
+        "{said}"
+    );
+    node.exec("iamctl admin store check")?.ok()?;
+    let told = "journalctl -b -o cat IAMD_EVENT=administration | grep -c 'store accept'";
+    assert_ne!(node.root_says(told)?, "0");
     Ok(())
+}
+
+/// Nor does a restart help whoever puts the row back.
+fn a_leave_that_was_taken_away_stays_away(node: &Node) -> Result<()> {
+    let flow =
+        |what: &str| format!("iamctl admin password-flow {what} --issuer test --client some");
+    let keep = "import pickle; keep('leave', pickle.dumps([tuple(it) for it in db.execute('select key, \
+                value, revision from entries') if bytes(it[0]).startswith(b'password-flows/')]))";
+    node.exec(&flow("enable"))?.ok()?;
+    edit(node, keep)?;
+    node.exec(&flow("disable"))?.ok()?;
+    edit(
+        node,
+        "import pickle; [db.execute('insert into entries values (?,?,?)', it) for it in \
+         pickle.loads(kept('leave'))]",
+    )?;
+    for restarted in [false, true] {
+        if restarted {
+            node.restart("iamd")?;
+        }
+        let listed = parsed(&node.exec("iamctl admin password-flow list --json")?.ok()?)?;
+        let flows = listed["password_flows"].as_array().cloned().unwrap_or_default();
+        assert_eq!(flows.len(), 1, "{listed}");
+        assert!(
+            flows[0]["problem"].as_str().is_some_and(|text| text.contains("older")),
+            "{listed}"
+        );
+    }
+    node.exec(&flow("disable"))?.ok().map(drop)
 }

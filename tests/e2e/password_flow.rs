@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use iamd_tests::{Error, Issuer, Node, Output, Session, World, eventually};
+use iamd_tests::{Error, Issuer, IssuerSpec, Node, Output, Product, Session, World, eventually};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Outcome};
@@ -116,7 +116,8 @@ fn an_administrator_lets_users_sign_in_by_password_and_takes_it_back(world: &Wor
     eventually("polkit to read the rule", SOON, || node.exec_as("bob", &command)?.ok())?;
     node.exec_as("alice", &command)?.exited(4)?;
     // The rule is for that action alone.
-    node.exec_as("bob", "iamctl admin password-flow list")?.exited(4)?;
+    node.exec_as("bob", "iamctl admin users")?.exited(4)?;
+    node.exec_as("bob", "iamctl admin password-flow list")?.ok()?;
     let listed = json_of(node, "root", "iamctl admin password-flow list --json")?;
     assert_eq!(listed["password_flows"][0]["client"], client.as_str());
     assert_eq!(listed["password_flows"][0]["enabled_by_user"], "bob");
@@ -243,7 +244,12 @@ fn what_the_issuer_changes_besides_is_put_back(
 }
 
 fn polkit_asks_on_the_terminal_and_nowhere_else(world: &World) -> Outcome {
-    let (node, _issuer) = own(world, "pwasks", &[], "")?;
+    let issuer = world.start_issuer(IssuerSpec::new("pwasks.test"))?;
+    let rfc = IssuerSpec::new("pwasks-rfc.test").option("SHAPE", "rfc");
+    let plain = world.start_issuer(rfc)?;
+    let product = Product::new(&issuer).issuer("plain", &plain);
+    let node = world.boot(product.on(world.spec("pwasks")))?;
+    an_issuer_that_is_no_indigo_iam_is_told_as_that(&node, &plain)?;
     // Who administers this node, with a password of their own.
     node.exec("usermod -aG sudo carol && echo 'carol:carols-own-words' | chpasswd")?.ok()?;
     let command = flow("enable", "some-client");
@@ -266,6 +272,42 @@ fn polkit_asks_on_the_terminal_and_nowhere_else(world: &World) -> Outcome {
     }
     let listed = json_of(&node, "root", "iamctl admin password-flow list --json")?;
     assert_eq!(listed["password_flows"][0]["enabled_by_user"], "alice");
+    // For every action, not for this one alone.
+    for (action, words) in [
+        ("reload", "reload"),
+        ("inspect", "users"),
+        ("revoke", "revoke nobody --yes"),
+        ("drain", "drain --off"),
+        ("keys", "rekey --status"),
+        ("backup", "backup ~/backup --passphrase-fd 3 3<<<'the words of a backup'"),
+    ] {
+        node.exec_as("alice", &format!("iamctl admin {words}"))?.exited(4)?;
+        let mut session = node.ssh("alice").pty().limit(Duration::from_secs(60)).open(None)?;
+        session.wait_for("$ ")?;
+        session.send(&format!("iamctl admin {words}; echo \"en\"ded-$?-\n"))?;
+        session.wait_for(&format!("org.iamd1.admin.{action}"))?;
+        session.wait_for("Password: ")?;
+        session.send("carols-own-words\n")?;
+        let seen = session.wait_for("ended-")?;
+        session.wait_for("ended-0-").map_err(|_| Error::Wrong(format!("{action}: {seen}")))?;
+        assert_eq!(node.root_says("pgrep -c pkttyagent || true")?, "0", "{action}");
+    }
+    Ok(())
+}
+
+/// Whom to ask is said before anybody's account there is asked for, and nothing is enabled.
+fn an_issuer_that_is_no_indigo_iam_is_told_as_that(node: &Node, plain: &Issuer) -> Outcome {
+    let enable =
+        "iamctl admin password-flow enable --issuer plain --client some-client --at-issuer";
+    let said = node.exec(enable)?.exited(1)?;
+    let sentence = format!(
+        "ask the administrator of {} to allow grant type password for client some-client",
+        plain.url()
+    );
+    assert!(said.errors().contains(&sentence), "{said:?}");
+    assert!(!said.errors().contains("has no account"), "{said:?}");
+    let listed = json_of(node, "root", "iamctl admin password-flow list --json")?;
+    assert_eq!(listed["password_flows"], json!([]));
     Ok(())
 }
 

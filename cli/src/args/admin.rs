@@ -15,6 +15,9 @@ pub(crate) enum Admin {
     /// List the open sessions
     #[command(before_help = text::ADMIN, help_template = text::TEMPLATE)]
     Sessions(Listing),
+    /// Count what there is on this node, and what was done since iamd began
+    #[command(before_help = text::STATS, help_template = text::TEMPLATE)]
+    Stats(Listing),
     /// End the sign-ins of a user, at an issuer, or with a client
     #[command(before_help = text::REVOKE, after_help = text::REVOKE_ABOUT, help_template = text::TEMPLATE)]
     Revoke(Revoke),

@@ -331,7 +331,16 @@ can be used by one node only, and two make the issuer end the sign-in.";
 pub(crate) const STORE: &str = "\
 Examples:
   iamctl admin store check
-  iamctl admin store check --json";
+  iamctl admin store check --json
+  iamctl admin store accept";
+pub(crate) const STORE_ACCEPT_ABOUT: &str = "\
+A record that is older than one that was in its place before does not open: whoever can write the \
+store could have put it back. iamctl admin restore needs this not; it is for who put an older \
+iamd.db in its place by hand and means it. It is recorded which records hold by that.";
+pub(crate) const STATS: &str = "\
+Examples:
+  iamctl admin stats
+  iamctl admin stats --json | jq .refreshes_failed";
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   iamctl completions bash > ~/.local/share/bash-completion/completions/iamctl

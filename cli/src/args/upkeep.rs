@@ -63,4 +63,7 @@ pub(crate) enum Store {
     /// Read everything and say what is wrong with it
     #[command(before_help = text::STORE, help_template = text::TEMPLATE)]
     Check(Listing),
+    /// Have older records hold, after an older file of the store was put back on purpose
+    #[command(before_help = text::STORE, after_help = text::STORE_ACCEPT_ABOUT, help_template = text::TEMPLATE)]
+    Accept(Listing),
 }

@@ -2,7 +2,7 @@
 
 use iamd_protocol::bus::{
     DrainInfo, DrainOptions, PolicyCheck, PolicyLine, RevokeOptions, RevokeReply, SessionInfo,
-    UserInfo,
+    StatsReply, UserInfo,
 };
 
 use super::{Client, proxies::AdminProxy};
@@ -22,6 +22,11 @@ impl Client {
     /// All sessions.
     pub(crate) fn sessions(&self) -> Result<Vec<SessionInfo>, Failure> {
         self.call(async |bus| AdminProxy::new(&bus).await?.sessions().await)
+    }
+
+    /// What there is, in numbers.
+    pub(crate) fn stats(&self) -> Result<StatsReply, Failure> {
+        self.call(async |bus| AdminProxy::new(&bus).await?.stats().await)
     }
 
     /// Ends sign-ins.

@@ -2,10 +2,10 @@
 //! other users send; here it is checked once more, in one place, before anything is printed.
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, BackupReply, ChangeReply, DrainInfo, Finding, IssuerInfo,
-    LoginInfo, LogoutReply, PasswordFlowInfo, PasswordFlowReply, PolicyCheck, PolicyLine,
-    PolicyProblem, RekeyState, RemoveReply, RestoreReply, RevokeReply, RevokedInfo, SessionInfo,
-    StatusReply, StoreReport, TokenReply, UserInfo,
+    AcceptReply, AccountInfo, AccountSecrets, BackupReply, ChangeReply, DrainInfo, Finding,
+    IssuerInfo, IssuerStats, LoginInfo, LogoutReply, PasswordFlowInfo, PasswordFlowReply,
+    PolicyCheck, PolicyLine, PolicyProblem, RekeyState, RemoveReply, RestoreReply, RevokeReply,
+    RevokedInfo, SessionInfo, StatsReply, StatusReply, StoreReport, TokenReply, UserInfo,
 };
 
 use crate::output::text::{clean, clean_ascii};
@@ -82,7 +82,18 @@ clean_fields! {
     RekeyState: state key older_keys unreadable retired message;
     BackupReply: node version keys digest remarks;
     RestoreReply: node version key digest remarks;
+    AcceptReply: accepted;
+    IssuerStats: name circuit;
     StoreReport: integrity keys unreadable accounts_without_client clients_without_account;
+}
+
+impl Clean for StatsReply {
+    fn clean(&mut self) {
+        self.accounts =
+            self.accounts.drain().map(|(state, count)| (clean(&state), count)).collect();
+        self.issuers.clean();
+        self.keys.clean();
+    }
 }
 
 impl Clean for LoginInfo {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, DrainInfo,
-    DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply,
-    PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
+    AcceptReply, AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply,
+    DrainInfo, DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions,
+    LogoutReply, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
     RekeyOptions, RekeyState, RemoveOptions, RemoveReply, RestoreOptions, RestoreReply,
-    RevokeOptions, RevokeReply, SessionInfo, StatusReply, StoreReport, TokenOptions, TokenReply,
-    UnlockOptions, UserInfo,
+    RevokeOptions, RevokeReply, SessionInfo, StatsReply, StatusReply, StoreReport, TokenOptions,
+    TokenReply, UnlockOptions, UserInfo,
 };
 use zbus::{Fd, OwnedFd, proxy};
 
@@ -68,9 +68,15 @@ pub(super) trait Accounts {
 
 #[proxy(interface = "org.iamd1.Admin", default_service = "org.iamd1", default_path = "/org/iamd1")]
 pub(super) trait Admin {
+    // polkit may ask the person at the terminal, whatever is asked for.
+    #[zbus(allow_interactive_auth)]
     async fn reload(&self) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
     async fn users(&self) -> zbus::Result<Vec<UserInfo>>;
+    #[zbus(allow_interactive_auth)]
     async fn sessions(&self) -> zbus::Result<Vec<SessionInfo>>;
+    #[zbus(allow_interactive_auth)]
+    async fn stats(&self) -> zbus::Result<StatsReply>;
     #[zbus(allow_interactive_auth)]
     async fn password_flows(&self) -> zbus::Result<Vec<PasswordFlowInfo>>;
     #[zbus(allow_interactive_auth)]
@@ -83,22 +89,34 @@ pub(super) trait Admin {
         &self,
         options: PasswordFlowOptions,
     ) -> zbus::Result<PasswordFlowReply>;
+    #[zbus(allow_interactive_auth)]
     async fn revoke(&self, options: RevokeOptions) -> zbus::Result<RevokeReply>;
+    #[zbus(allow_interactive_auth)]
     async fn set_drain(&self, options: DrainOptions) -> zbus::Result<DrainInfo>;
+    #[zbus(allow_interactive_auth)]
     async fn drain(&self) -> zbus::Result<DrainInfo>;
+    #[zbus(allow_interactive_auth)]
     async fn check_policy(&self) -> zbus::Result<PolicyCheck>;
+    #[zbus(allow_interactive_auth)]
     async fn explain_policy(&self, user: &str) -> zbus::Result<Vec<PolicyLine>>;
+    #[zbus(allow_interactive_auth)]
     async fn rekey(&self, options: RekeyOptions) -> zbus::Result<RekeyState>;
+    #[zbus(allow_interactive_auth)]
     async fn rekey_progress(&self) -> zbus::Result<RekeyState>;
+    #[zbus(allow_interactive_auth)]
     async fn backup(
         &self,
         options: BackupOptions,
         descriptors: HashMap<&str, OwnedFd>,
     ) -> zbus::Result<BackupReply>;
+    #[zbus(allow_interactive_auth)]
     async fn restore(
         &self,
         options: RestoreOptions,
         descriptors: HashMap<&str, OwnedFd>,
     ) -> zbus::Result<RestoreReply>;
+    #[zbus(allow_interactive_auth)]
     async fn check_store(&self) -> zbus::Result<StoreReport>;
+    #[zbus(allow_interactive_auth)]
+    async fn accept_store(&self) -> zbus::Result<AcceptReply>;
 }

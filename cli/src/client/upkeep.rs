@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    BackupOptions, BackupReply, RekeyOptions, RekeyState, RestoreOptions, RestoreReply,
-    StoreReport, backup,
+    AcceptReply, BackupOptions, BackupReply, RekeyOptions, RekeyState, RestoreOptions,
+    RestoreReply, StoreReport, backup,
 };
 
 use super::Client;
@@ -49,6 +49,11 @@ impl Client {
         self.call_within(LONG, async move |bus| {
             AdminProxy::new(&bus).await?.restore(options, named(data, passphrase)).await
         })
+    }
+
+    /// Has older records hold.
+    pub(crate) fn accept_store(&self) -> Result<AcceptReply, Failure> {
+        self.call_within(LONG, async |bus| AdminProxy::new(&bus).await?.accept_store().await)
     }
 
     /// Has everything read.

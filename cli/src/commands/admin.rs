@@ -8,25 +8,39 @@ mod password_flow;
 mod policy;
 mod rekey;
 mod revoke;
+mod stats;
 mod store;
+
+use std::time::Duration;
 
 use iamd_protocol::error::Exit;
 use serde_json::json;
 
+use crate::agent::Agent;
 use crate::app::Context;
 use crate::args::{Admin, Listing, PasswordFlow, Store};
 use crate::failure::Failure;
 use crate::output::table::Table;
 use crate::output::{json, time};
 
+/// How long a call may take while somebody may be asked for a password; an issuer whose client is
+/// changed is asked up to six times.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Does what was asked.
 ///
 /// # Errors
 /// Why it was not done.
 pub(super) fn run(command: &Admin, context: &mut Context) -> Result<Exit, Failure> {
-    match command {
+    // The journal is read with the user's own permissions: the daemon and polkit have no part.
+    let agent = if matches!(command, Admin::Audit(_)) { None } else { Agent::start() };
+    if agent.is_some() {
+        context.limit = PATIENCE;
+    }
+    let done = match command {
         Admin::Users(args) => users(args, context),
         Admin::Sessions(args) => sessions(args, context),
+        Admin::Stats(args) => stats::run(args, context),
         Admin::Revoke(args) => revoke::run(args, context),
         Admin::Drain(args) => drain::run(args, context),
         Admin::Audit(args) => audit::run(args, context),
@@ -37,13 +51,18 @@ pub(super) fn run(command: &Admin, context: &mut Context) -> Result<Exit, Failur
         Admin::Backup(args) => backup::write(args, context),
         Admin::Restore(args) => backup::restore(args, context),
         Admin::Store(Store::Check(args)) => store::check(args, context),
-    }
+        Admin::Store(Store::Accept(args)) => store::accept(args, context),
+    };
+    drop(agent);
+    done
 }
 
 /// Whether the command was asked for JSON.
 pub(super) fn as_json(command: &Admin) -> bool {
     match command {
-        Admin::Users(args) | Admin::Sessions(args) | Admin::Reload(args) => args.json,
+        Admin::Users(args) | Admin::Sessions(args) | Admin::Stats(args) | Admin::Reload(args) => {
+            args.json
+        }
         Admin::Revoke(args) => args.json,
         Admin::Drain(args) => args.json,
         Admin::Audit(args) => args.json,
@@ -53,7 +72,7 @@ pub(super) fn as_json(command: &Admin) -> bool {
         Admin::Rekey(args) => args.json,
         Admin::Backup(args) => args.json,
         Admin::Restore(args) => args.json,
-        Admin::Store(Store::Check(args)) => args.json,
+        Admin::Store(Store::Check(args) | Store::Accept(args)) => args.json,
     }
 }
 

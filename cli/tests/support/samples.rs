@@ -3,9 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, LoginInfo, PolicyCheck,
-    PolicyLine, PolicyProblem, RemoveReply, RevokeReply, RevokedInfo, SessionInfo, StatusReply,
-    TokenReply, UserInfo, client, login_state, state,
+    AccountInfo, AccountSecrets, ChangeReply, Finding, IssuerInfo, IssuerStats, LoginInfo,
+    PolicyCheck, PolicyLine, PolicyProblem, RemoveReply, RevokeReply, RevokedInfo, SessionInfo,
+    StatsReply, StatusReply, TokenReply, UserInfo, client, login_state, state,
 };
 
 use super::Script;
@@ -165,6 +165,38 @@ pub(crate) fn script(base: u64) -> Script {
             text: "the store is readable and writable".into(),
             advice: String::new(),
         }],
+        stats: StatsReply {
+            since: base - 7200,
+            users: 2,
+            accounts: [(state::SIGNED_IN.to_owned(), 3), (state::LOGIN_REQUIRED.to_owned(), 1)]
+                .into(),
+            sessions: 2,
+            logins: 1,
+            logins_started: 5,
+            logins_failed: 1,
+            sign_ins: 3,
+            sign_outs: 1,
+            refreshes: 40,
+            refreshes_failed: 2,
+            tokens: 120,
+            denials: 4,
+            issuers: vec![
+                IssuerStats {
+                    name: "cms".into(),
+                    circuit: "open".into(),
+                    retry_in_seconds: Some(90),
+                },
+                IssuerStats {
+                    name: "wlcg".into(),
+                    circuit: "closed".into(),
+                    retry_in_seconds: None,
+                },
+            ],
+            store_bytes: 65_536,
+            journal_bytes: 4096,
+            journal: 1,
+            keys: vec!["key-01234567".into()],
+        },
         users: vec![UserInfo {
             uid: 1001,
             user: "alice".into(),

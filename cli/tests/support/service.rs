@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use iamd_protocol::bus::{
-    AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply, DrainInfo,
-    DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions, LogoutReply, NAME,
-    PATH, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
-    RekeyOptions, RekeyState, RemoveOptions, RemoveReply, RestoreOptions, RestoreReply,
-    RevokeOptions, RevokeReply, SessionInfo, StatusReply, StoreReport, TokenOptions, TokenReply,
-    UnlockOptions, UserInfo,
+    AcceptReply, AccountInfo, AccountSecrets, AddOptions, BackupOptions, BackupReply, ChangeReply,
+    DrainInfo, DrainOptions, EditOptions, Finding, IssuerInfo, LoginInfo, LoginOptions,
+    LogoutReply, NAME, PATH, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck,
+    PolicyLine, RekeyOptions, RekeyState, RemoveOptions, RemoveReply, RestoreOptions, RestoreReply,
+    RevokeOptions, RevokeReply, SessionInfo, StatsReply, StatusReply, StoreReport, TokenOptions,
+    TokenReply, UnlockOptions, UserInfo,
 };
 use zbus::{OwnedFd, interface};
 
@@ -42,6 +42,8 @@ pub(crate) struct Script {
     pub(crate) removal: RemoveReply,
     pub(crate) secrets: AccountSecrets,
     pub(crate) store: StoreReport,
+    pub(crate) stats: StatsReply,
+    pub(crate) accepted: AcceptReply,
     /// The answer to `Rekey`, then what `RekeyProgress` says; the last one again and again.
     pub(crate) rekey: VecDeque<RekeyState>,
     /// What `Backup` writes, and says of it.
@@ -331,6 +333,16 @@ impl Admin {
     async fn users(&self) -> Result<Vec<UserInfo>, Scripted> {
         self.0.called("Users", String::new()).await?;
         Ok(self.0.read(|script| script.users.clone()))
+    }
+
+    async fn stats(&self) -> Result<StatsReply, Scripted> {
+        self.0.called("Stats", String::new()).await?;
+        Ok(self.0.read(|script| script.stats.clone()))
+    }
+
+    async fn accept_store(&self) -> Result<AcceptReply, Scripted> {
+        self.0.called("AcceptStore", String::new()).await?;
+        Ok(self.0.read(|script| script.accepted.clone()))
     }
 
     async fn sessions(&self) -> Result<Vec<SessionInfo>, Scripted> {

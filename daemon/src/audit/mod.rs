@@ -3,12 +3,14 @@
 //! events are [`iamd_protocol::audit`]'s; `dist/catalog/iamd.catalog` explains each.
 
 mod caller;
+mod counts;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
 
+pub use counts::Counted;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 

@@ -140,7 +140,7 @@ fn read(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-fn only_roots(about: &fs::Metadata) -> Result<(), String> {
+pub(super) fn only_roots(about: &fs::Metadata) -> Result<(), String> {
     let owner = about.uid();
     if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
         return Err("belongs to somebody else than root (chown root)".into());

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Problem, Sources, identity, read,
+    Problem, Sources, Spelling, identity, one_spelling, read,
     reader::{self, Table},
 };
 use crate::account::{
@@ -39,12 +39,22 @@ pub(super) fn load(
         }
     }
     let mut profiles = BTreeMap::new();
+    let mut told: BTreeMap<Spelling, PathBuf> = BTreeMap::new();
     for (stem, path) in files {
         match read(&path) {
             // An empty file hides a shipped issuer.
             Ok(Some(text)) if text.trim().is_empty() => {}
             Ok(Some(text)) => {
-                let profile = reader::read(&path, &text, problems, |file| profile(file, &stem));
+                let (profile, line) = reader::read(&path, &text, problems, |file| {
+                    let profile = profile(file, &stem);
+                    (profile, file.line("url"))
+                });
+                if let Some(profile) = &profile {
+                    let first = told.entry(one_spelling(&profile.url)).or_insert(path.clone());
+                    if *first != path {
+                        problems.push(told_twice(first, &path, line));
+                    }
+                }
                 profiles.insert(stem, profile);
             }
             Ok(None) => {}
@@ -55,6 +65,16 @@ pub(super) fn load(
         }
     }
     profiles
+}
+
+/// Only one of them would be followed, and what the other requires of who signs in would not hold.
+fn told_twice(first: &Path, second: &Path, line: Option<usize>) -> Problem {
+    let text = format!(
+        "is the issuer of {} too; what the site says of an issuer stands in one file: take one of \
+         them away. An empty file in the site's directory hides a shipped one of its name",
+        first.display()
+    );
+    Problem { line, key: Some("url".to_owned()), ..Problem::of_file(second, text) }
 }
 
 fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, Problem> {

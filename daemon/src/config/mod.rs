@@ -16,6 +16,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -187,8 +188,11 @@ impl Config {
     }
 }
 
+/// What all spellings of an issuer's URL have in common: scheme, host, port and path.
+type Spelling = (String, String, Option<u16>, String);
+
 /// The parser has made case, default port and dots alike; slashes and the host's last dot are left.
-fn one_spelling(url: &url::Url) -> (String, String, Option<u16>, String) {
+fn one_spelling(url: &url::Url) -> Spelling {
     let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_owned();
     let parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
     (url.scheme().to_owned(), host, url.port(), parts.join("/"))
@@ -196,9 +200,22 @@ fn one_spelling(url: &url::Url) -> (String, String, Option<u16>, String) {
 
 /// The text of a file, `None` where it is absent.
 fn read(path: &Path) -> Result<Option<String>, Problem> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Problem::of_file(path, format!("cannot be read: {error}"))),
-    }
+    let cannot = |error| Problem::of_file(path, format!("cannot be read: {error}"));
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return match path.symlink_metadata() {
+                // What was to hold is not there: an empty file would hold instead.
+                Ok(_) => Err(Problem::of_file(path, "is a link to a file that is not there")),
+                Err(_) => Ok(None),
+            };
+        }
+        Err(error) => return Err(cannot(error)),
+    };
+    // Who can write it decides what holds here.
+    identity::only_roots(&file.metadata().map_err(cannot)?)
+        .map_err(|what| Problem::of_file(path, what))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(cannot)?;
+    Ok(Some(text))
 }

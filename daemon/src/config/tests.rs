@@ -286,6 +286,48 @@ fn the_sites_issuer_file_hides_the_shipped_one_and_an_empty_one_removes_it() {
 }
 
 #[test]
+fn a_file_that_others_may_write_and_a_link_to_nothing_are_mistakes_wherever_they_are() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    for name in ["iamd.toml", "site/wlcg.toml", "policy.d/10-site.toml"] {
+        let site = Site::new("");
+        let path = site.dir.path().join(name);
+        fs::write(&path, if name.starts_with("site") { WLCG } else { "" }).unwrap();
+        site.load().unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        let error = site.load().unwrap_err();
+        assert!(error.contains(&format!("{name}: can be written by others")), "{error}");
+        fs::remove_file(&path).unwrap();
+        symlink("/nonexistent/file.toml", &path).unwrap();
+        let error = site.load().unwrap_err();
+        assert_eq!(error, format!("{name}: is a link to a file that is not there"));
+    }
+}
+
+#[test]
+fn two_files_of_one_issuer_are_a_mistake_and_a_file_of_the_same_name_is_none() {
+    let other = |url: &str| {
+        let text = WLCG.replace("\"wlcg\"", "\"zz-strict\"");
+        text.replace("https://wlcg.example", url)
+    };
+    for url in ["https://wlcg.example", "https://WLCG.example.:443//"] {
+        let site = Site::new("").issuer("site/zz-strict.toml", &other(url));
+        let error = site.load().unwrap_err();
+        let line = 1 + WLCG.lines().position(|line| line.starts_with("url")).unwrap();
+        let told = format!("site/zz-strict.toml:{line}: url: is the issuer of ");
+        assert!(error.contains(&told) && error.contains("shipped/wlcg.toml too"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let elsewhere = Site::new("").issuer("site/zz-strict.toml", &other("https://zz.example"));
+    assert_eq!(elsewhere.load().unwrap().issuers.len(), 2);
+    // The shipped one is hidden: only the site's is left.
+    let hidden = Site::new("").issuer("site/zz-strict.toml", &other("https://wlcg.example"));
+    let config = hidden.issuer("site/wlcg.toml", "").load().unwrap();
+    assert_eq!(config.issuer("https://wlcg.example").unwrap().name, "zz-strict");
+    let same = Site::new("").issuer("site/wlcg.toml", WLCG).load().unwrap();
+    assert_eq!(same.issuers.len(), 1);
+}
+
+#[test]
 fn an_issuer_is_found_by_name_and_by_url_with_and_without_the_slash() {
     let config = Site::new("[issuers]\ndefault = \"wlcg\"\n").load().unwrap();
     for text in ["wlcg", "https://wlcg.example/", "https://wlcg.example", "https://WLCG.example//"]

@@ -40,6 +40,27 @@ struct Way<'a> {
 }
 
 impl IssuerClient {
+    /// Whether this issuer has the interface.
+    pub(super) async fn has_client_interface(
+        &self,
+        profile: &IssuerProfile,
+        client_id: &str,
+        allowed: bool,
+    ) -> Result<(), IssuerError> {
+        if self.metadata(profile).await?.dialect == Dialect::IndigoIam {
+            return Ok(());
+        }
+        Err(IssuerError::Unsupported {
+            text: format!(
+                "{} cannot be changed from here: ask the administrator of {} to {} grant type \
+                 password for client {client_id}",
+                profile.title,
+                profile.url,
+                if allowed { "allow" } else { "take away" }
+            ),
+        })
+    }
+
     pub(super) async fn set_password_grant(
         &self,
         profile: &IssuerProfile,
@@ -47,17 +68,7 @@ impl IssuerClient {
         client_id: &str,
         allowed: bool,
     ) -> Result<GrantChange, IssuerError> {
-        if self.metadata(profile).await?.dialect != Dialect::IndigoIam {
-            return Err(IssuerError::Unsupported {
-                text: format!(
-                    "{} cannot be changed from here: ask the administrator of {} to {} grant type \
-                     password for client {client_id}",
-                    profile.title,
-                    profile.url,
-                    if allowed { "allow" } else { "take away" }
-                ),
-            });
-        }
+        self.has_client_interface(profile, client_id, allowed).await?;
         let url = address(profile, client_id)?;
         let way = Way { profile, administrator, client_id, url };
         let before = self.managed_client(&way).await?;

@@ -46,6 +46,15 @@ impl PasswordGrants for IssuerClient {
         self.use_password(issuer, client, sign_in).await
     }
 
+    async fn can_change_password_grant(
+        &self,
+        issuer: &IssuerProfile,
+        client_id: &str,
+        allowed: bool,
+    ) -> Result<(), IssuerError> {
+        self.has_client_interface(issuer, client_id, allowed).await
+    }
+
     async fn change_password_grant(
         &self,
         issuer: &IssuerProfile,

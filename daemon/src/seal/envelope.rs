@@ -47,6 +47,8 @@ pub enum Kind {
     Login = 5,
     /// Leave to sign users in by password.
     PasswordFlow = 6,
+    /// How new rows were, over restarts.
+    Floors = 7,
 }
 
 impl Kind {

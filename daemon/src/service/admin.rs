@@ -9,14 +9,14 @@ use iamd_protocol::{
 
 use crate::{audit, config::Config};
 
-use super::{Service, ServiceError};
+use super::{By, Service, ServiceError};
 
 impl Service {
     /// Reads the configuration again; the one in force stays when the new one has a mistake.
     ///
     /// # Errors
     /// Every mistake, with file, line and key.
-    pub fn reload(&self, by: u32) -> Result<(), ServiceError> {
+    pub fn reload(&self, by: By) -> Result<(), ServiceError> {
         let loaded = Config::load(&self.sources);
         let result = match loaded {
             Ok(config) => {
@@ -42,7 +42,7 @@ impl Service {
     ///
     /// # Errors
     /// The store.
-    pub async fn users(&self, by: u32) -> Result<Vec<UserInfo>, ServiceError> {
+    pub async fn users(&self, by: By) -> Result<Vec<UserInfo>, ServiceError> {
         self.note_administration(by, "users", None);
         let mut users: Vec<UserInfo> = Vec::new();
         for key in self.vault.account_keys().await? {
@@ -87,7 +87,7 @@ impl Service {
     }
 
     /// Every session on this node.
-    pub fn all_sessions(&self, by: u32) -> Vec<SessionInfo> {
+    pub fn all_sessions(&self, by: By) -> Vec<SessionInfo> {
         self.note_administration(by, "sessions", None);
         let info = |session: crate::session::Session| SessionInfo {
             session: session.id.to_string(),
@@ -102,11 +102,12 @@ impl Service {
     }
 
     /// Records what an administrator did, or was not allowed to do.
-    pub fn note_administration(&self, by: u32, what: &str, error: Option<&ServiceError>) {
+    pub fn note_administration(&self, by: By, what: &str, error: Option<&ServiceError>) {
         self.audit.record(
             audit::Kind::Administration,
             &audit::Event {
-                uid: by,
+                uid: by.uid,
+                caller_pid: by.pid,
                 result: error.map_or("ok", |error| error.kind.short_name()),
                 detail: what.to_owned(),
                 ..audit::Event::default()

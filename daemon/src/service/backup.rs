@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use iamd_protocol::{
     bus::{
-        BackupOptions, BackupReply, RestoreOptions, RestoreReply, StoreReport, backup::SHORTEST,
+        AcceptReply, BackupOptions, BackupReply, RestoreOptions, RestoreReply, StoreReport,
+        backup::SHORTEST,
     },
     error::Kind,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Service, ServiceError};
-use crate::account::ports::{
-    LockOn,
-    upkeep::{About, Contents, PutBack, Sink, Source},
+use super::{By, Service, ServiceError};
+use crate::account::{
+    AccountKey,
+    ports::{
+        LockOn,
+        upkeep::{About, Contents, PutBack, Sink, Source, UpkeepError},
+    },
 };
 
 impl Service {
@@ -23,7 +27,7 @@ impl Service {
     /// Too short a passphrase, the reader went away, the store, or something else is under way.
     pub async fn back_up(
         &self,
-        by: u32,
+        by: By,
         options: BackupOptions,
         passphrase: &SecretString,
         to: Sink<'_>,
@@ -88,7 +92,7 @@ impl Service {
     /// Nothing was changed then.
     pub async fn restore(
         self: &Arc<Self>,
-        by: u32,
+        by: By,
         options: RestoreOptions,
         passphrase: &SecretString,
         from: Source<'_>,
@@ -108,7 +112,9 @@ impl Service {
             ),
             Err(_) => word.to_owned(),
         };
-        self.note_administration(by, &what, result.as_ref().err());
+        let damage = result.as_ref().ok().and_then(|(_, done)| done.as_ref()?.damage.clone());
+        let damage = damage.map(|what| UpkeepError::Damaged { what, put_back: true }.into());
+        self.note_administration(by, &what, result.as_ref().err().or(damage.as_ref()));
         let (Contents { about, counts, digest, .. }, done) = result?;
         let reply = RestoreReply {
             node: about.node,
@@ -129,7 +135,7 @@ impl Service {
         if let Some(done) = done {
             self.begin_anew(done).await;
         }
-        Ok(reply)
+        damage.map_or(Ok(reply), Err)
     }
 
     async fn read_backup(
@@ -164,11 +170,39 @@ impl Service {
         self.resume_users().await;
     }
 
+    /// Has records hold that are older than ones that were seen in their place: what an
+    /// administrator says who put an older file of the store in its place.
+    ///
+    /// # Errors
+    /// The store, or something else is under way.
+    pub async fn accept_store(self: &Arc<Self>, by: By) -> Result<AcceptReply, ServiceError> {
+        let accepted = async {
+            let _turn = self.maintenance.begin()?;
+            Ok(self.maintenance.upkeep.accept().await?)
+        };
+        let accepted: Result<Vec<String>, ServiceError> = accepted.await;
+        let what = match &accepted {
+            Ok(rows) => {
+                format!("store accept: {} older records hold: {}", rows.len(), rows.join(" "))
+            }
+            Err(_) => "store accept".to_owned(),
+        };
+        self.note_administration(by, &what, accepted.as_ref().err());
+        let accepted = accepted?;
+        let key = |row: &String| -> Option<AccountKey> {
+            let (uid, name) = row.strip_prefix("accounts/")?.split_once('/')?;
+            Some(AccountKey { uid: uid.parse().ok()?, name: name.parse().ok()? })
+        };
+        let touched = accepted.iter().filter_map(key).collect();
+        self.begin_anew(PutBack { touched, ..PutBack::default() }).await;
+        Ok(AcceptReply { accepted })
+    }
+
     /// Reads everything and says what is wrong with it.
     ///
     /// # Errors
     /// The store cannot be read at all.
-    pub async fn check_store(&self, by: u32) -> Result<StoreReport, ServiceError> {
+    pub async fn check_store(&self, by: By) -> Result<StoreReport, ServiceError> {
         let found = self.maintenance.upkeep.inspect().await.map_err(ServiceError::from);
         self.note_administration(by, "check the store", found.as_ref().err());
         let found = found?;

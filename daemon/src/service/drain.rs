@@ -6,7 +6,7 @@ use iamd_protocol::{
     error::Kind,
 };
 
-use super::{Service, ServiceError};
+use super::{By, Service, ServiceError};
 use crate::session::Draining;
 
 /// The longest reason, in characters: it is shown in one line.
@@ -17,7 +17,7 @@ impl Service {
     ///
     /// # Errors
     /// The reason is not fit to be shown, or the decision cannot be kept.
-    pub fn set_drain(&self, by: u32, options: DrainOptions) -> Result<DrainInfo, ServiceError> {
+    pub fn set_drain(&self, by: By, options: DrainOptions) -> Result<DrainInfo, ServiceError> {
         let result = self.decide_drain(by, &options);
         let what = match (&options.reason, options.on) {
             (Some(reason), true) => format!("drain: {}", reason.escape_debug()),
@@ -28,7 +28,7 @@ impl Service {
         result.map(|()| self.drain_info())
     }
 
-    fn decide_drain(&self, by: u32, options: &DrainOptions) -> Result<(), ServiceError> {
+    fn decide_drain(&self, by: By, options: &DrainOptions) -> Result<(), ServiceError> {
         let reason = options.reason.as_deref().map(str::trim).filter(|text| !text.is_empty());
         let fits = |c: char| c.is_ascii_graphic() || c == ' ';
         if reason.is_some_and(|text| text.len() > LONGEST_REASON || !text.chars().all(fits)) {
@@ -40,7 +40,7 @@ impl Service {
         let wanted = options.on.then(|| Draining {
             reason: reason.map(str::to_owned),
             since: self.clock.wall(),
-            by,
+            by: by.uid,
         });
         self.drain.set(wanted).map_err(|error| {
             let text = format!("the decision could not be kept, so nothing is changed: {error}");
@@ -49,7 +49,7 @@ impl Service {
     }
 
     /// Whether it takes new sign-ins, for an administrator.
-    pub fn drain_state(&self, by: u32) -> DrainInfo {
+    pub fn drain_state(&self, by: By) -> DrainInfo {
         self.note_administration(by, "drain state", None);
         self.drain_info()
     }

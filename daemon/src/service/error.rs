@@ -97,6 +97,7 @@ impl From<UpkeepError> for ServiceError {
             UpkeepError::Invalid { .. } => Kind::BackupInvalid,
             UpkeepError::Transfer { .. } => Kind::InvalidArgument,
             UpkeepError::NotEmpty { .. } => Kind::StoreNotEmpty,
+            UpkeepError::Damaged { .. } => Kind::StoreUnavailable,
             UpkeepError::Vault(error) => return error.clone().into(),
         };
         Self::new(kind, error.to_string())

@@ -6,7 +6,7 @@ use iamd_protocol::{
     error::Kind,
 };
 
-use super::{Service, ServiceError};
+use super::{By, Service, ServiceError};
 use crate::{
     config::{Config, ConfigError, policy::Key},
     policy::explain::{self, Line},
@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 256;
 
 impl Service {
     /// What is wrong with the configuration on disk, or what it comes to. Nothing is changed.
-    pub async fn check_policy(&self, by: u32) -> PolicyCheck {
+    pub async fn check_policy(&self, by: By) -> PolicyCheck {
         self.note_administration(by, "policy check", None);
         match Config::load(&self.sources) {
             Ok(config) => PolicyCheck {
@@ -48,7 +48,7 @@ impl Service {
     /// That is nobody's name.
     pub async fn explain_policy(
         &self,
-        by: u32,
+        by: By,
         user: &str,
     ) -> Result<Vec<PolicyLine>, ServiceError> {
         let fits = |c: char| !c.is_control() && !c.is_whitespace();

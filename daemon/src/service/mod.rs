@@ -38,6 +38,7 @@ mod secrets;
 mod sessions;
 mod sign_in;
 mod site;
+mod stats;
 mod take_over;
 mod tokens;
 pub mod vault;
@@ -60,10 +61,10 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     account::{
-        Guards, Owner,
+        Guards, Owner, UnixTime,
         ports::{Issuers, Vault, upkeep::Upkeep},
     },
-    audit::Audit,
+    audit::{Audit, Counted},
     clock::{Clock, Random},
     config::{Config, Sources, policy::Key},
     login::Logins,
@@ -80,6 +81,26 @@ pub struct Caller {
     pub owner: Owner,
     /// The process, for the audit record only.
     pub pid: Option<u32>,
+}
+
+/// Who administers, and with which process: for the record, never to decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct By {
+    /// The user.
+    pub uid: u32,
+    /// The process.
+    pub pid: Option<u32>,
+}
+
+impl By {
+    /// The daemon, when nobody asked.
+    pub const ITSELF: Self = Self { uid: 0, pid: None };
+}
+
+impl From<&Caller> for By {
+    fn from(caller: &Caller) -> Self {
+        Self { uid: caller.owner.uid, pid: caller.pid }
+    }
 }
 
 /// What the service is built from.
@@ -129,7 +150,9 @@ pub struct Service {
     logins: Arc<Logins>,
     presence: Presence,
     drain: Drain,
-    audit: Arc<dyn Audit>,
+    audit: Counted,
+    /// When the daemon began.
+    began: UnixTime,
     users: Arc<dyn Users>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -157,7 +180,8 @@ impl Service {
             logins: parts.logins,
             presence: parts.presence,
             drain: parts.drain,
-            audit: parts.audit,
+            audit: Counted::over(parts.audit),
+            began: parts.clock.wall(),
             users: parts.users,
             clock: parts.clock,
             random: parts.random,

@@ -9,7 +9,7 @@ use iamd_protocol::{
     error::Kind,
 };
 
-use super::{Caller, Service, ServiceError};
+use super::{By, Caller, Service, ServiceError};
 use crate::{
     account::{
         ClientAuth, ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, PasswordFlow,
@@ -29,7 +29,7 @@ impl Service {
     ///
     /// # Errors
     /// The store.
-    pub async fn password_flows(&self, by: u32) -> Result<Vec<PasswordFlowInfo>, ServiceError> {
+    pub async fn password_flows(&self, by: By) -> Result<Vec<PasswordFlowInfo>, ServiceError> {
         let kept = self.vault.password_flows().await.map_err(ServiceError::from);
         self.note_administration(by, "password-flow list", kept.as_ref().err());
         let config = self.config();
@@ -133,6 +133,10 @@ impl Service {
         let Meant { profile, client_id } = self.meant(options)?;
         let known = self.known_client(&profile, &client_id).await?;
         known.as_ref().map_or(Ok(()), |client| self.may_be_public(&profile, client))?;
+        if options.at_issuer == Some(true) {
+            // Before the site's lock is lifted, and before a token is asked for.
+            self.issuers.can_change_password_grant(&profile, &client_id, true).await?;
+        }
         let issuer = profile.url.as_str();
         let on = LockOn::PasswordFlow(issuer.to_owned(), client_id.clone());
         let _lock = self.vault.lock(on).await?;
@@ -184,8 +188,17 @@ impl Service {
         by: &Caller,
         options: &PasswordFlowOptions,
     ) -> Result<PasswordFlowReply, ServiceError> {
-        let Meant { profile, client_id } = self.meant(options)?;
-        let issuer = profile.url.as_str();
+        let (issuer, client_id) = given(options)?;
+        // Also at an issuer that the site does not list any more, by its URL.
+        let (profile, url) = match crate::policy::issuer(&self.config(), Some(&issuer)) {
+            Ok(profile) => (Ok(profile.clone()), profile.url.to_string()),
+            Err(refusal) if issuer.contains("://") => {
+                let url = issuer.parse().map_or(issuer, |url: url::Url| url.to_string());
+                (Err(refusal), url)
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let issuer = url.as_str();
         let on = LockOn::PasswordFlow(issuer.to_owned(), client_id.clone());
         let _lock = self.vault.lock(on).await?;
         let mut remarks = Vec::new();
@@ -194,6 +207,7 @@ impl Service {
         }
         let mut at_issuer = None;
         if options.at_issuer == Some(true) {
+            let profile = profile?;
             let known = self.known_client(&profile, &client_id).await?;
             let client = (client_id.as_str(), known.as_ref());
             let change = self.change_at_issuer(by, &profile, client, options, false).await;
@@ -212,17 +226,8 @@ impl Service {
     }
 
     fn meant(&self, options: &PasswordFlowOptions) -> Result<Meant, ServiceError> {
-        let absent = |what: &str| {
-            ServiceError::new(Kind::InvalidArgument, format!("{what} has to be named"))
-        };
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let issuer = given(&options.issuer).ok_or_else(|| absent("the issuer"))?;
-        let client_id = given(&options.client).ok_or_else(|| absent("the client"))?;
+        let (issuer, client_id) = given(options)?;
         let profile = crate::policy::issuer(&self.config(), Some(&issuer))?;
-        if client_id.len() > 1024 || !client_id.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            let text = "a client_id is at most 1024 printable ASCII characters";
-            return Err(ServiceError::new(Kind::InvalidArgument, text));
-        }
         Ok(Meant { profile, client_id })
     }
 
@@ -338,6 +343,20 @@ impl Service {
             },
         );
     }
+}
+
+/// The issuer and the client that were named, checked as far as their form goes.
+fn given(options: &PasswordFlowOptions) -> Result<(String, String), ServiceError> {
+    let absent =
+        |what: &str| ServiceError::new(Kind::InvalidArgument, format!("{what} has to be named"));
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let issuer = given(&options.issuer).ok_or_else(|| absent("the issuer"))?;
+    let client_id = given(&options.client).ok_or_else(|| absent("the client"))?;
+    if client_id.len() > 1024 || !client_id.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        let text = "a client_id is at most 1024 printable ASCII characters";
+        return Err(ServiceError::new(Kind::InvalidArgument, text));
+    }
+    Ok((issuer, client_id))
 }
 
 /// How the issuer is named on a command line.

@@ -33,6 +33,7 @@ impl Service {
         options: &PasswordFlowOptions,
         allowed: bool,
     ) -> Result<GrantChange, ServiceError> {
+        self.issuers.can_change_password_grant(profile, client_id, allowed).await?;
         let token = self.administrators_token(by, profile, options.account.as_deref()).await?;
         // The end of the daemon waits until a client that was changed is as it should be.
         let underway = self.logins.underway().await;

@@ -12,7 +12,7 @@ use iamd_protocol::{
 };
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Service, ServiceError};
+use super::{By, Service, ServiceError};
 use crate::account::{
     UnixTime,
     ports::{
@@ -31,6 +31,8 @@ pub(super) struct Maintenance {
     pub(super) upkeep: Arc<dyn Upkeep>,
     turn: Arc<tokio::sync::Mutex<()>>,
     run: Mutex<Option<Run>>,
+    /// Who asked last how it stands.
+    told: Mutex<Option<By>>,
 }
 
 /// Taken for as long as something is under way.
@@ -50,8 +52,15 @@ struct Run {
 }
 
 impl Maintenance {
+    /// Whether this is another process than the last one that asked.
+    fn is_told_to(&self, by: By) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = told.replace(by);
+        by.pid.is_none() || last != Some(by)
+    }
+
     pub(super) fn new(upkeep: Arc<dyn Upkeep>) -> Self {
-        Self { upkeep, turn: Arc::default(), run: Mutex::default() }
+        Self { upkeep, turn: Arc::default(), run: Mutex::default(), told: Mutex::default() }
     }
 
     /// # Errors
@@ -88,12 +97,12 @@ impl Service {
     /// The key is the site's, the keyring cannot be written, or the store cannot be read.
     pub async fn rekey(
         self: &Arc<Self>,
-        by: u32,
+        by: By,
         options: RekeyOptions,
     ) -> Result<RekeyState, ServiceError> {
         let turn = match self.maintenance.begin() {
             Ok(turn) => turn,
-            Err(_) if self.maintenance.is_rekeying() => return self.rekey_progress(by).await,
+            Err(_) if self.maintenance.is_rekeying() => return self.rekey_state().await,
             Err(error) => return Err(error),
         };
         let retire = options.retire == Some(true);
@@ -120,14 +129,24 @@ impl Service {
         };
         self.note_administration(by, &what, begun.as_ref().err());
         self.start_rekey(by, turn, begun?, retire);
-        self.rekey_progress(by).await
+        self.maintenance.is_told_to(by);
+        self.rekey_state().await
     }
 
     /// How a change of keys stands.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn rekey_progress(&self, _by: u32) -> Result<RekeyState, ServiceError> {
+    pub async fn rekey_progress(&self, by: By) -> Result<RekeyState, ServiceError> {
+        let state = self.rekey_state().await;
+        // `iamctl admin rekey` looks on, some times a second: one record per process.
+        if self.maintenance.is_told_to(by) {
+            self.note_administration(by, "rekey status", state.as_ref().err());
+        }
+        state
+    }
+
+    async fn rekey_state(&self) -> Result<RekeyState, ServiceError> {
         let keys = self.maintenance.upkeep.keys();
         let run = self.maintenance.run().clone();
         let running = run.as_ref().is_some_and(|run| run.ended_at.is_none());
@@ -183,10 +202,10 @@ impl Service {
             return;
         }
         tracing::info!(count, key = keys.current, "going on to seal {count} records anew");
-        self.start_rekey(0, turn, stale, false);
+        self.start_rekey(By::ITSELF, turn, stale, false);
     }
 
-    fn start_rekey(self: &Arc<Self>, by: u32, turn: Turn, stale: Stale, retire: bool) {
+    fn start_rekey(self: &Arc<Self>, by: By, turn: Turn, stale: Stale, retire: bool) {
         let total = stale.rows.len() as u64 + stale.journal;
         let started_at = self.clock.wall();
         *self.maintenance.run() = Some(Run { total, started_at, ..Run::default() });

@@ -10,10 +10,12 @@ use iamd_protocol::{
 };
 use tokio::sync::mpsc;
 
-use super::{Service, ServiceError};
+use super::{By, Service, ServiceError};
 use crate::{
-    account::{AccountKey, Record, ports::VaultError},
-    audit, policy,
+    account::{AccountKey, ClientOwner, ClientPolicy, Record, ports::VaultError},
+    audit,
+    login::Request,
+    policy,
 };
 
 /// How many are ended here at once.
@@ -46,7 +48,7 @@ impl Service {
     /// Nothing was named, or the store. What happens to a single one is in the reply.
     pub async fn revoke_sign_ins(
         self: &Arc<Self>,
-        by: u32,
+        by: By,
         options: RevokeOptions,
     ) -> Result<RevokeReply, ServiceError> {
         let result = self.end_sign_ins(by, &options).await;
@@ -71,7 +73,7 @@ impl Service {
 
     async fn end_sign_ins(
         self: &Arc<Self>,
-        by: u32,
+        by: By,
         options: &RevokeOptions,
     ) -> Result<RevokeReply, ServiceError> {
         let sought = self.sought(options)?;
@@ -79,7 +81,12 @@ impl Service {
         let mut reply = RevokeReply::default();
         for (key, request) in self.logins.running() {
             let owner = self.users.name_of(key.uid).await;
-            if sought.is_login(&key, owner.as_deref(), request.profile.url.as_str()) {
+            let client = match sought.client {
+                Some(_) => self.client_of_login(&request).await,
+                None => None,
+            };
+            let issuer = request.profile.url.as_str();
+            if sought.is_login(&key, owner.as_deref(), issuer, client.as_deref()) {
                 reply.logins += 1;
                 if !dry {
                     self.logins.cancel(&key);
@@ -104,6 +111,20 @@ impl Service {
         let pending = reply.sign_ins.iter().filter(|info| info.result == revoked::PENDING);
         reply.pending = u32::try_from(pending.count()).unwrap_or(u32::MAX);
         Ok(reply)
+    }
+
+    /// The client that a running login would sign its account in with.
+    async fn client_of_login(&self, request: &Request) -> Option<String> {
+        match (&request.client_owner, &request.profile.client) {
+            (ClientOwner::Fixed, ClientPolicy::Fixed(fixed)) => Some(fixed.id.clone()),
+            (ClientOwner::Fixed, _) => None,
+            (ClientOwner::Public, _) => request.profile.public_client.clone(),
+            (owner, _) => {
+                let found = self.vault.client(owner, request.profile.url.as_str()).await;
+                // One that does not open signs nobody in.
+                found.ok().flatten().map(|client| client.value.client_id)
+            }
+        }
     }
 
     fn sought(&self, options: &RevokeOptions) -> Result<Sought, ServiceError> {
@@ -186,7 +207,7 @@ impl Service {
         }
     }
 
-    async fn end_all(self: Arc<Self>, by: u32, keys: Vec<AccountKey>, progress: Progress) {
+    async fn end_all(self: Arc<Self>, by: By, keys: Vec<AccountKey>, progress: Progress) {
         let (tell, mut ended) = mpsc::unbounded_channel();
         let here = async {
             let all = stream::iter(keys.into_iter().enumerate());
@@ -237,7 +258,7 @@ impl Service {
     #[allow(clippy::too_many_arguments, reason = "one record, one line of the reply")]
     fn ended(
         &self,
-        by: u32,
+        by: By,
         key: &AccountKey,
         issuer: &str,
         progress: &Progress,
@@ -254,7 +275,7 @@ impl Service {
                 account: key.name.as_str(),
                 issuer,
                 result: if confirmed { "ok" } else { "not-revoked" },
-                detail: format!("by an administrator, uid {by}{remarked}"),
+                detail: format!("by an administrator, uid {}{remarked}", by.uid),
                 ..audit::Event::default()
             },
         );
@@ -273,14 +294,20 @@ impl Sought {
         user && client && self.is_issuer(&record.issuer)
     }
 
-    /// A running login has no client yet that could be told for certain.
-    fn is_login(&self, key: &AccountKey, owner: Option<&str>, issuer: &str) -> bool {
+    fn is_login(
+        &self,
+        key: &AccountKey,
+        owner: Option<&str>,
+        issuer: &str,
+        client: Option<&str>,
+    ) -> bool {
         let user = match &self.user {
             Some(User::Uid(uid)) => *uid == key.uid,
             Some(User::Name(name)) => owner == Some(name),
             None => true,
         };
-        user && self.client.is_none() && self.is_issuer(issuer)
+        let client = self.client.is_none() || self.client.as_deref() == client;
+        user && client && self.is_issuer(issuer)
     }
 
     fn is_issuer(&self, issuer: &str) -> bool {

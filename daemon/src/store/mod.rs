@@ -9,6 +9,7 @@
 pub(crate) mod conformance;
 
 mod error;
+mod floors;
 mod journal;
 mod locks;
 pub mod sqlite;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use error::StoreError;
+pub use floors::FloorsFile;
 pub use journal::{Journal, Unsettled};
 pub use locks::NamedLocks;
 pub use sqlite::SqliteStore;

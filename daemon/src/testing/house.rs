@@ -21,7 +21,9 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{BreakableStore, NoRandom, NoUpkeep, TestClock, TestIssuers, TestVault, tokens};
+use super::{
+    BreakableStore, Damage, NoRandom, NoUpkeep, TestClock, TestIssuers, TestVault, tokens,
+};
 use crate::{
     account::{
         AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
@@ -32,7 +34,7 @@ use crate::{
     config::{Config, Sources},
     login::Logins,
     seal::{KeySources, Keyring},
-    service::{Caller, NewLogin, Parts, Presence, Service, vault::StoreVault},
+    service::{By, Caller, NewLogin, Parts, Presence, Service, vault::StoreVault},
     session::{Drain, Sessions, StayRules},
     store::{Journal, SqliteStore, StateDir},
     token::{Broker, Refresher},
@@ -97,7 +99,7 @@ impl TestAudit {
 
 /// A vault on what the one before it left on the disk, as a kill at this moment leaves it: a task
 /// of the house that was may hold its own for ever.
-async fn open_vault(dir: &Path, now: u64, fails: &Arc<AtomicBool>) -> StoreVault {
+async fn open_vault(dir: &Path, now: u64, fails: &Arc<AtomicBool>, damage: &Damage) -> StoreVault {
     let states = |number: usize| dir.join(format!("state-{number}"));
     let next = (0..).find(|number| !states(*number).exists()).unwrap();
     let state = states(next);
@@ -110,8 +112,11 @@ async fn open_vault(dir: &Path, now: u64, fails: &Arc<AtomicBool>) -> StoreVault
     }
     let in_dir = StateDir::open(&state).unwrap();
     let journal = Journal::open(&in_dir).unwrap();
-    let store =
-        BreakableStore { inner: SqliteStore::open(&in_dir).unwrap(), fails: Arc::clone(fails) };
+    let store = BreakableStore {
+        inner: SqliteStore::open(&in_dir).unwrap(),
+        fails: Arc::clone(fails),
+        damage: Arc::clone(damage),
+    };
     let sources = KeySources { credential: None, state_dir: state };
     let keyring = Keyring::load(&sources, &SystemRandom, next > 0).unwrap();
     let (random, clock) = (Arc::new(SystemRandom), TestClock::at(now));
@@ -190,6 +195,8 @@ pub struct House {
     pub dir: TempDir,
     /// The store on the disk takes no write.
     pub disk_full: Arc<AtomicBool>,
+    /// What the store on the disk says of its file, one after another.
+    pub store_damage: Damage,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -255,10 +262,12 @@ impl House {
         let at = self.clock.wall();
         drop(self);
         let disk_full = Arc::<AtomicBool>::default();
-        let vault = Arc::new(open_vault(dir.path(), at.0, &disk_full).await);
+        let store_damage = Damage::default();
+        let vault = Arc::new(open_vault(dir.path(), at.0, &disk_full, &store_damage).await);
         vault.replay().await.unwrap();
         let mut house = Self::build(dir, test, vault.clone(), vault.clone(), vault);
         house.disk_full = disk_full;
+        house.store_damage = store_damage;
         house.clock.set(at.0);
         *house.users.0.lock().unwrap() = users;
         house
@@ -324,6 +333,7 @@ impl House {
             service,
             dir,
             disk_full: Arc::default(),
+            store_damage: Damage::default(),
             tasks,
         }
     }
@@ -337,7 +347,7 @@ impl House {
     pub fn ruled(text: &str) -> Self {
         let house = Self::new();
         house.rules("rules", text);
-        house.service.reload(0).unwrap();
+        house.service.reload(By::ITSELF).unwrap();
         house
     }
 

@@ -96,6 +96,8 @@ pub struct TestIssuers {
     pub grant_changes: Mutex<Vec<(String, String, bool)>>,
     /// What became of them; when empty, done.
     pub grant_script: Mutex<VecDeque<Result<GrantChange, IssuerError>>>,
+    /// What an issuer says whose clients cannot be changed from here.
+    pub no_client_interface: Mutex<Option<IssuerError>>,
     /// The grants of a client that is read; `None`: those we know of.
     pub grants_at_issuer: Mutex<Option<Vec<String>>>,
     /// The refresh tokens that were presented.

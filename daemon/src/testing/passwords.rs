@@ -75,6 +75,15 @@ impl PasswordGrants for TestIssuers {
         scripted.unwrap_or_else(|| Ok(tokens("at-pw", Some("rt-pw"), 3600)))
     }
 
+    async fn can_change_password_grant(
+        &self,
+        _: &IssuerProfile,
+        _: &str,
+        _: bool,
+    ) -> Result<(), IssuerError> {
+        self.no_client_interface.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
     async fn change_password_grant(
         &self,
         _: &IssuerProfile,

@@ -1,8 +1,11 @@
 //! A real store that can be made to fail.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 use async_trait::async_trait;
@@ -12,10 +15,15 @@ use crate::{
     store::{Changes, Entry, Listing, Snapshot, SqliteStore, Store, StoreError, Swap},
 };
 
+/// What a store says of its file, one after another.
+pub type Damage = Arc<Mutex<VecDeque<Option<String>>>>;
+
 /// SQLite that takes no write while `fails` is set, as with a full disk.
 pub struct BreakableStore {
     pub inner: SqliteStore,
     pub fails: Arc<AtomicBool>,
+    /// What it says of its file, one after another; what the file is, when there is none.
+    pub damage: Damage,
 }
 
 impl BreakableStore {
@@ -46,7 +54,8 @@ impl Store for BreakableStore {
     }
 
     async fn damage(&self) -> Result<Option<String>, StoreError> {
-        self.inner.damage().await
+        let said = self.damage.lock().unwrap().pop_front();
+        if let Some(said) = said { Ok(said) } else { self.inner.damage().await }
     }
 
     async fn compare_and_swap(

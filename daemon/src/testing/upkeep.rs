@@ -40,7 +40,15 @@ impl Upkeep for NoUpkeep {
         Err(nothing_kept().into())
     }
 
+    async fn sizes(&self) -> Sizes {
+        Sizes::default()
+    }
+
     async fn inspect(&self) -> Result<Inspection, VaultError> {
+        Err(nothing_kept())
+    }
+
+    async fn accept(&self) -> Result<Vec<String>, VaultError> {
         Err(nothing_kept())
     }
 

@@ -126,6 +126,14 @@ pub struct RestoreReply {
     pub remarks: Vec<String>,
 }
 
+/// What `AcceptStore` did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct AcceptReply {
+    /// The records that opened no more because a newer one was seen, and hold now.
+    pub accepted: Vec<String>,
+}
+
 /// Whether the store is whole: the reply of `CheckStore`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]

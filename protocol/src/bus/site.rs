@@ -30,6 +30,61 @@ pub struct StatusReply {
     pub logins: Option<Vec<LoginInfo>>,
 }
 
+/// What there is on this node and what was done since the daemon began: numbers, nobody's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct StatsReply {
+    /// When the daemon began: what is counted below is counted from then.
+    pub since: u64,
+    /// How many users have accounts.
+    pub users: u32,
+    /// How many accounts are in which state.
+    pub accounts: HashMap<String, u32>,
+    /// How many sessions are open.
+    pub sessions: u32,
+    /// How many logins are running.
+    pub logins: u32,
+    /// Logins that were started.
+    pub logins_started: u64,
+    /// Logins that ended without success.
+    pub logins_failed: u64,
+    /// Sign-ins.
+    pub sign_ins: u64,
+    /// Sign-outs, those by administrators among them.
+    pub sign_outs: u64,
+    /// Refreshes that brought a token.
+    pub refreshes: u64,
+    /// Refreshes that did not.
+    pub refreshes_failed: u64,
+    /// Tokens that were handed out.
+    pub tokens: u64,
+    /// Requests that were refused.
+    pub denials: u64,
+    /// The site's issuers, and whether they are asked.
+    pub issuers: Vec<IssuerStats>,
+    /// The bytes of the store's files.
+    pub store_bytes: u64,
+    /// The bytes of the journal's file.
+    pub journal_bytes: u64,
+    /// Answers of issuers that the store does not have yet.
+    pub journal: u64,
+    /// The ids of the keys, the sealing one first.
+    pub keys: Vec<String>,
+}
+
+/// An issuer as [`StatsReply`] has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct IssuerStats {
+    /// The short name.
+    pub name: String,
+    /// `closed` (asked), `open` (left in peace for a while), `failing` (asked, after a failure) or
+    /// `unknown` (not asked since the start).
+    pub circuit: String,
+    /// After how many seconds it is asked again; where the circuit is open.
+    pub retry_in_seconds: Option<u64>,
+}
+
 /// An issuer that the site lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]

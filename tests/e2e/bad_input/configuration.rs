@@ -93,6 +93,24 @@ fn iamd_does_not_start_with_a_mistake_and_says_where_it_is(world: &World) -> Out
     assert!(said.contains(&format!("{issuer}:2: url: must begin with https://")), "{said}");
     node.exec(&format!("rm {issuer}"))?.ok()?;
     starts(&node)?;
+    // Two files for one issuer: only one of them would be followed, and what the other requires of
+    // who signs in would not hold.
+    let strict = "/etc/iamd/issuers.d/zz-strict.toml";
+    let copy = format!(
+        "sed 's/^name = .*/name = \"zz-strict\"/' /etc/iamd/issuers.d/test.toml > {strict} && printf \
+         '[identity]\\nclaim = \"preferred_username\"\\nmust_equal = \"{{user}}\"\\n' >> {strict}"
+    );
+    node.exec(&copy)?.ok()?;
+    let told = "zz-strict.toml:3: url: is the issuer of /etc/iamd/issuers.d/test.toml too";
+    let checked = node.exec("iamd --check")?.exited(78)?;
+    assert!(checked.errors().contains(told), "{checked:?}");
+    let checked = node.exec("iamctl admin policy check")?;
+    assert_ne!(checked.code, 0, "{checked:?}");
+    assert!(format!("{}{}", checked.text(), checked.errors()).contains(told), "{checked:?}");
+    let refused = node.exec("iamctl admin reload")?.exited(1)?;
+    assert!(refused.errors().contains(told), "{refused:?}");
+    let login = node.exec_as(&user, "iamctl login mine --issuer zz-strict --no-wait")?;
+    assert_ne!(login.code, 0, "the one that is not in force: {login:?}");
     Ok(())
 }
 

@@ -1,21 +1,16 @@
 //! `iamctl admin password-flow`: which clients users may sign in with by password.
 
-use std::time::Duration;
-
 use iamd_protocol::bus::{PasswordFlowOptions, PasswordFlowReply};
 use iamd_protocol::error::{Exit, Kind};
 use serde_json::json;
 
-use crate::agent::Agent;
+use super::PATIENCE;
 use crate::app::Context;
 use crate::args::{FlowOfClient, Listing, PasswordFlow};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::table::Table;
 use crate::output::{json, time};
-
-/// Where polkit asks a person, that takes its time; an issuer is asked up to six times.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Does what was asked.
 ///
@@ -24,7 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) fn run(command: &PasswordFlow, context: &mut Context) -> Result<Exit, Failure> {
     let client = context.client()?;
     client.limit(PATIENCE);
-    let _agent = Agent::start();
     match command {
         PasswordFlow::List(args) => list(args, &client, context),
         PasswordFlow::Enable(args) => {

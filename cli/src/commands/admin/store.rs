@@ -1,4 +1,4 @@
-//! `iamctl admin store check`.
+//! `iamctl admin store check` and `accept`.
 
 use iamd_protocol::error::Exit;
 use serde_json::json;
@@ -54,4 +54,28 @@ pub(crate) fn check(args: &Listing, context: &mut Context) -> Result<Exit, Failu
          what does not open can be given up by its user:  iamctl logout NAME"
     });
     Ok(exit)
+}
+
+/// Has older records hold.
+///
+/// # Errors
+/// Those of `AcceptStore`.
+pub(crate) fn accept(args: &Listing, context: &mut Context) -> Result<Exit, Failure> {
+    let reply = context.client()?.accept_store()?;
+    if args.json {
+        context.output.json(&json!({ "accepted": reply.accepted }));
+        return Ok(Exit::Done);
+    }
+    if reply.accepted.is_empty() {
+        context.output.tell("No record is older than the one that was in its place before.");
+        return Ok(Exit::Done);
+    }
+    for row in &reply.accepted {
+        context.output.out.line(row);
+    }
+    context.output.tell(
+        "These records hold, though newer ones were in their place. A refresh token that its \
+         issuer replaced since is dead: its user signs in again.",
+    );
+    Ok(Exit::Done)
 }

@@ -24,7 +24,7 @@ pub(super) struct Display<'a> {
 impl<'a> Display<'a> {
     /// Nothing shown yet.
     pub(super) fn new(args: &'a Login, context: &'a mut Context) -> Self {
-        let Context { environment, output } = context;
+        let Context { environment, output, .. } = context;
         Self { output, environment, args, shown: None, remarks: Vec::new(), countdown: false }
     }
 

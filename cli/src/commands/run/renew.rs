@@ -13,6 +13,7 @@ use iamd_protocol::error::Kind;
 use super::super::ask;
 use super::place::Place;
 use crate::app::Context;
+use crate::client::LIMIT;
 use crate::clock::unix_now;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -52,7 +53,7 @@ impl Renewal {
 
     fn keep(mut self, ended: &mpsc::Receiver<()>) {
         let output = Output::of_this_process(&self.environment);
-        let mut context = Context { environment: self.environment.clone(), output };
+        let mut context = Context { environment: self.environment.clone(), output, limit: LIMIT };
         let first = self.account.clone();
         // Without it, an account is not recognised when it is called something else.
         let before = context.client().and_then(|client| client.accounts()).unwrap_or_default();

@@ -74,6 +74,18 @@ pub trait PasswordGrants: Send + Sync + 'static {
         sign_in: PasswordSignIn<'_>,
     ) -> Result<Tokens, PasswordError>;
 
+    /// Whether [`Self::change_password_grant`] can do anything at this issuer, asked before
+    /// anybody's token is taken for it.
+    ///
+    /// # Errors
+    /// [`IssuerError::Unsupported`] with whom to ask instead; the issuer cannot be asked.
+    async fn can_change_password_grant(
+        &self,
+        issuer: &IssuerProfile,
+        client_id: &str,
+        allowed: bool,
+    ) -> Result<(), IssuerError>;
+
     /// Gives a client the grant `password`, or takes it away, as an administrator of the issuer;
     /// what else is different afterwards is put back.
     ///

@@ -71,6 +71,17 @@ pub struct Counts {
     pub journal: u64,
 }
 
+/// How much room what is kept takes on this node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Bytes of the store's files.
+    pub store: u64,
+    /// Bytes of the journal's file.
+    pub journal: u64,
+    /// Entries of the journal that are not settled.
+    pub unsettled: u64,
+}
+
 /// What a backup says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
@@ -108,6 +119,8 @@ pub struct PutBack {
     pub replaced: u64,
     /// The accounts that were there before or are there now.
     pub touched: Vec<AccountKey>,
+    /// What the store says of its file afterwards, where that is damaged.
+    pub damage: Option<String>,
 }
 
 /// Why something of this was not done. Nothing was changed unless it says so.
@@ -143,9 +156,30 @@ pub enum UpkeepError {
         /// How many.
         records: u64,
     },
+    /// The store's file is damaged, so that nobody can tell what is missing.
+    #[error("{}", damaged(.what, *.put_back))]
+    Damaged {
+        /// The first damage.
+        what: String,
+        /// Whether a backup was put back into it all the same.
+        put_back: bool,
+    },
     /// The store.
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+fn damaged(what: &str, put_back: bool) -> String {
+    let begun = if put_back {
+        "the backup is put back and in force, but the store it is in is damaged"
+    } else {
+        "the store is damaged, and what is missing cannot be told: no backup is made of it, and none put into it"
+    };
+    format!(
+        "{begun} ({what}). The way out: stop iamd, move iamd.db with its -wal and -shm files away \
+         and keep them, start iamd, restore the last good backup. Where there is none: sqlite3 \
+         iamd.db REINDEX, with iamd stopped, then: iamctl admin store check"
+    )
 }
 
 /// A backup that was read, checked and found good; nothing is changed yet.
@@ -204,11 +238,21 @@ pub trait Upkeep: Send + Sync + 'static {
     /// [`UpkeepError::Keyring`]; the store.
     async fn retire(&self) -> Result<Vec<String>, UpkeepError>;
 
+    /// How much room it takes; 0 for what cannot be seen.
+    async fn sizes(&self) -> Sizes;
+
     /// Reads everything.
     ///
     /// # Errors
     /// The store cannot be read at all.
     async fn inspect(&self) -> Result<Inspection, VaultError>;
+
+    /// Rows that are older than ones that were seen in their place hold from now on: what an
+    /// administrator says who put an older store back. Which ones.
+    ///
+    /// # Errors
+    /// The store, or what was decided cannot be kept.
+    async fn accept(&self) -> Result<Vec<String>, VaultError>;
 
     /// Writes a backup of this moment, sealed with `passphrase`; writers do not wait for it.
     ///

@@ -1,14 +1,17 @@
 //! `org.iamd1.Admin`: authorised by polkit, by the caller's name on the bus and never by a pid.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use iamd_protocol::{
     bus::{
         ACTION_BACKUP, ACTION_DRAIN, ACTION_INSPECT, ACTION_KEYS, ACTION_PASSWORD_FLOW,
-        ACTION_RELOAD, ACTION_REVOKE, BackupOptions, BackupReply, DrainInfo, DrainOptions,
-        PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck, PolicyLine,
-        RekeyOptions, RekeyState, RestoreOptions, RestoreReply, RevokeOptions, RevokeReply,
-        SessionInfo, StoreReport, UserInfo, backup,
+        ACTION_RELOAD, ACTION_REVOKE, AcceptReply, BackupOptions, BackupReply, DrainInfo,
+        DrainOptions, PasswordFlowInfo, PasswordFlowOptions, PasswordFlowReply, PolicyCheck,
+        PolicyLine, RekeyOptions, RekeyState, RestoreOptions, RestoreReply, RevokeOptions,
+        RevokeReply, SessionInfo, StatsReply, StoreReport, UserInfo, backup,
     },
     error::Kind,
 };
@@ -16,30 +19,33 @@ use zbus::{Connection, OwnedFd, interface, message::Header};
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
 use super::{BusError, Callers, pipes};
-use crate::service::{Service, ServiceError};
+use crate::service::{By, Service, ServiceError};
 
 pub(super) struct Admin {
     service: Arc<Service>,
     callers: Callers,
+    /// The connection that polkit allowed the last change of keys; its name is never given again.
+    rekeyed_by: Mutex<Option<String>>,
 }
 
 impl Admin {
     pub(super) fn new(service: Arc<Service>, callers: Callers) -> Self {
-        Self { service, callers }
+        Self { service, callers, rekeyed_by: Mutex::default() }
     }
 
-    /// The caller's uid, if polkit authorises them for `action`. root always is.
+    /// The caller, if polkit authorises them for `action`. root always is.
     async fn authorise(
         &self,
         header: &Header<'_>,
         connection: &Connection,
         action: &str,
-    ) -> Result<u32, BusError> {
-        let (uid, _) = self.callers.credentials(header, connection).await?;
+    ) -> Result<By, BusError> {
+        let (uid, pid) = self.callers.credentials(header, connection).await?;
+        let by = By { uid, pid };
         // polkit may ask a person, which takes its time.
         let _guard = self.service.admit(uid)?;
         if uid == 0 {
-            return Ok(uid);
+            return Ok(by);
         }
         let allowed = match ask_polkit(header, connection, action).await {
             Ok(allowed) => allowed,
@@ -49,13 +55,17 @@ impl Admin {
             }
         };
         if allowed {
-            return Ok(uid);
+            return Ok(by);
         }
         let error =
             ServiceError::new(Kind::NotAuthorized, format!("polkit does not allow you {action}"));
-        self.service.note_administration(uid, action, Some(&error));
+        self.service.note_administration(by, action, Some(&error));
         Err(error.into())
     }
+}
+
+fn sender(header: &Header<'_>) -> Option<String> {
+    header.sender().map(ToString::to_string)
 }
 
 async fn ask_polkit(
@@ -108,13 +118,23 @@ impl Admin {
         Ok(self.service.all_sessions(by))
     }
 
+    /// What there is on this node and what was done since the daemon began, in numbers.
+    async fn stats(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<StatsReply, BusError> {
+        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        Ok(self.service.stats(by).await?)
+    }
+
     /// The clients that users may sign in with by password.
     async fn password_flows(
         &self,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<PasswordFlowInfo>, BusError> {
-        let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
+        let by = self.authorise(&header, connection, ACTION_PASSWORD_FLOW).await?;
         Ok(self.service.password_flows(by).await?)
     }
 
@@ -203,6 +223,7 @@ impl Admin {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<RekeyState, BusError> {
         let by = self.authorise(&header, connection, ACTION_KEYS).await?;
+        *self.rekeyed_by.lock().unwrap_or_else(PoisonError::into_inner) = sender(&header);
         Ok(self.service.rekey(by, options).await?)
     }
 
@@ -212,7 +233,14 @@ impl Admin {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<RekeyState, BusError> {
-        let by = self.authorise(&header, connection, ACTION_KEYS).await?;
+        // Who started it looks on, some times a second: polkit would ask them each time.
+        let began = self.rekeyed_by.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let by = if began.is_some() && began == sender(&header) {
+            let (uid, pid) = self.callers.credentials(&header, connection).await?;
+            By { uid, pid }
+        } else {
+            self.authorise(&header, connection, ACTION_KEYS).await?
+        };
         Ok(self.service.rekey_progress(by).await?)
     }
 
@@ -252,5 +280,15 @@ impl Admin {
     ) -> Result<StoreReport, BusError> {
         let by = self.authorise(&header, connection, ACTION_INSPECT).await?;
         Ok(self.service.check_store(by).await?)
+    }
+
+    /// Has records hold that are older than ones that were seen in their place.
+    async fn accept_store(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<AcceptReply, BusError> {
+        let by = self.authorise(&header, connection, ACTION_BACKUP).await?;
+        Ok(self.service.accept_store(by).await?)
     }
 }

@@ -314,7 +314,7 @@ async fn the_public_client_is_the_one_of_the_issuers_file() {
     let file = house.dir.path().join("shipped/pub.toml");
     let text = "name = \"pub\"\nurl = \"https://pub.test/\"\nscopes = [\"openid\"]\n\n[public_client]\nid = \"public-id\"\n";
     std::fs::write(file, text).unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     let public = AddOptions { public_client: Some(true), ..AddOptions::default() };
     house.make("pub", public, &[]).await.unwrap();
     let record = house.vault.record(&house.alices("pub"));

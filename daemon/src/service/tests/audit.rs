@@ -20,7 +20,7 @@ const FIELDS: &[(Event, &[&str])] = &[
     (Event::SignOut, &["account", "issuer", "caller_pid"]),
     (Event::Secrets, &["account", "client", "caller_pid"]),
     (Event::Denial, &["caller_pid"]),
-    (Event::Administration, &[]),
+    (Event::Administration, &["caller_pid"]),
     (Event::SessionClosed, &[]),
 ];
 
@@ -48,7 +48,7 @@ async fn r56_every_event_is_recorded_with_its_fields_and_without_a_token() {
     service.remove(&alice, "mine", RemoveOptions::default()).await.unwrap();
     let denied = service.issuer(&alice, "https://unlisted.example/").await;
     assert_eq!(kind(denied), Kind::IssuerNotAllowed);
-    service.reload(0).unwrap();
+    service.reload(By::from(&alice)).unwrap();
     service.logout(&alice, "wlcg").await.unwrap();
     session.kill();
     for _ in 0..1000 {

@@ -5,7 +5,7 @@ use iamd_protocol::bus::{AddOptions, DrainInfo, DrainOptions};
 use super::*;
 
 fn drain(house: &House, on: bool, reason: Option<&str>) -> Result<DrainInfo, ServiceError> {
-    house.service.set_drain(0, DrainOptions { on, reason: reason.map(str::to_owned) })
+    house.service.set_drain(By::ITSELF, DrainOptions { on, reason: reason.map(str::to_owned) })
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,7 +58,7 @@ async fn a_restart_remembers_it() {
     let house = House::new();
     drain(&house, true, Some("disks")).unwrap();
     let house = house.restarted().await;
-    let info = house.service.drain_state(0);
+    let info = house.service.drain_state(By::ITSELF);
     assert_eq!(
         (info.on, info.reason.as_deref(), info.since),
         (true, Some("disks"), Some(1_000_000))
@@ -72,7 +72,7 @@ async fn a_reason_that_cannot_be_shown_is_refused_and_nothing_is_changed() {
     for reason in ["two\nlines", "\u{1b}[2J", "\u{e9}t\u{e9}", &"x".repeat(201)] {
         assert_eq!(kind(drain(&house, true, Some(reason))), Kind::InvalidArgument, "{reason:?}");
     }
-    assert!(!house.service.drain_state(0).on);
+    assert!(!house.service.drain_state(By::ITSELF).on);
     let refused = &house.audit.of(crate::audit::Kind::Administration)[0];
     assert_eq!(
         (refused.result.as_str(), refused.detail.as_str()),

@@ -283,7 +283,7 @@ async fn a_client_per_user_is_not_changed_beyond_what_a_site_without_own_clients
     let text = std::fs::read_to_string(&file).unwrap();
     let wider = text.replace("\"openid\",", "\"openid\", \"compute.read\",");
     std::fs::write(&file, wider).unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     assert!(house.edit("cms", adding("compute.read")).await.is_ok());
     assert_eq!(house.issuers.updates.lock().unwrap().len(), 1);
 }

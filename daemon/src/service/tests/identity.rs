@@ -24,7 +24,7 @@ fn require(house: &House, rule: &str) {
                 scopes = [\"openid\", \"offline_access\", \"storage.read:/\"]\n";
     let path = house.dir.path().join("issuers.d/wlcg.toml");
     std::fs::write(path, format!("{wlcg}{rule}")).unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
 }
 
 /// Tokens of a person whose claim has these values.
@@ -318,7 +318,7 @@ async fn r25_a_handed_token_that_the_store_did_not_take_has_its_proof_and_is_see
     house.vault.saves_fail.store(false, SeqCst);
     let all =
         RevokeOptions { user: Some("alice".into()), dry_run: Some(true), ..Default::default() };
-    let reply = house.service.revoke_sign_ins(0, all).await.unwrap();
+    let reply = house.service.revoke_sign_ins(By::ITSELF, all).await.unwrap();
     assert_eq!(reply.sign_ins.len(), 1, "{reply:?}");
     house.later(10).await;
     // The next refresh says nothing of who it is: it was said.

@@ -63,13 +63,13 @@ async fn who_allowed_what_and_when_is_kept_and_recorded() {
     house.clock.pass(100);
     let caller = house.caller(BOB);
     house.service.enable_password_flow(&caller, of("client-1")).await.unwrap();
-    let [flow] = &house.service.password_flows(0).await.unwrap()[..] else { panic!() };
+    let [flow] = &house.service.password_flows(By::ITSELF).await.unwrap()[..] else { panic!() };
     assert_eq!((flow.enabled_by, flow.enabled_by_user.as_str()), (ALICE, "alice"));
     assert_eq!((flow.enabled_at, flow.issuer_name.as_deref()), (1_000_000, Some("wlcg")));
     assert!(house.disable(of("client-1")).await.unwrap().remarks.is_empty());
     let again = house.disable(of("client-1")).await.unwrap();
     assert_eq!(again.remarks, ["it was not enabled here"]);
-    assert!(house.service.password_flows(0).await.unwrap().is_empty());
+    assert!(house.service.password_flows(By::ITSELF).await.unwrap().is_empty());
     let recorded = house.audit.of(audit::Kind::Administration);
     let what: Vec<_> = recorded.iter().map(|r| (r.uid, r.detail.as_str())).collect();
     let on = "password-flow enable";
@@ -168,6 +168,71 @@ async fn where_the_issuer_says_no_nothing_is_enabled_here_and_disabled_all_the_s
     let error = house.disable(at_issuer("client-1")).await.unwrap_err();
     assert!(error.message.starts_with("it is off at this site, but not at the issuer"), "{error}");
     assert!(house.vault.password_flows.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_issuer_that_cannot_be_changed_from_here_is_told_before_anything_else() {
+    let house = House::new();
+    house.signed_in();
+    let text = "ask the administrator of it to allow grant type password for client client-1";
+    let unsupported = IssuerError::Unsupported { text: text.into() };
+    *house.issuers.no_client_interface.lock().unwrap() = Some(unsupported);
+    // Nobody administers the issuer: that is not what it is about.
+    for administers in [false, true] {
+        if administers {
+            house.administers();
+        }
+        let error = house.enable(at_issuer("client-1")).await.unwrap_err();
+        assert!(error.message.contains(text), "{error}");
+        assert_eq!(
+            error.kind,
+            ServiceError::from(IssuerError::Unsupported { text: text.into() }).kind
+        );
+        assert!(house.vault.password_flows.lock().unwrap().is_empty(), "the lock is not lifted");
+        assert!(house.issuers.presented.lock().unwrap().is_empty(), "no token is asked for");
+        let error = house.disable(at_issuer("client-1")).await.unwrap_err();
+        assert!(error.message.starts_with("it is off at this site"), "{error}");
+    }
+    assert!(house.grant_changes().is_empty());
+}
+
+#[tokio::test]
+async fn the_leave_of_an_issuer_that_is_listed_no_more_is_taken_away_by_its_url() {
+    let house = House::new();
+    house.signed_in();
+    house.enable(of("client-1")).await.unwrap();
+    let files =
+        ["issuers.d/wlcg.toml", "shipped/wlcg.toml"].map(|file| house.dir.path().join(file));
+    std::fs::write(house.dir.path().join("iamd.toml"), "").unwrap();
+    // An empty file hides the shipped one.
+    std::fs::write(&files[0], "").unwrap();
+    house.service.reload(By::ITSELF).unwrap();
+    assert_eq!(kind(house.disable(of("client-1")).await), Kind::NoSuchIssuer);
+    let by_url = PasswordFlowOptions { issuer: Some(WLCG.into()), ..of("client-1") };
+    let there = PasswordFlowOptions { at_issuer: Some(true), ..by_url.clone() };
+    assert!(house.disable(by_url).await.unwrap().remarks.is_empty(), "it was enabled");
+    assert!(house.vault.password_flows.lock().unwrap().is_empty());
+    assert_eq!(kind(house.disable(there).await), Kind::IssuerNotAllowed);
+}
+
+#[tokio::test]
+async fn r34_a_public_client_that_was_enabled_before_is_refused_when_it_is_used() {
+    let house = House::and("[policy]\npublic_password = true\n");
+    house.signed_in();
+    let client = {
+        let mut clients = house.vault.clients.lock().unwrap();
+        let client = &mut clients.get_mut(&(ClientOwner::Site, WLCG.to_owned())).unwrap().0;
+        client.client_secret = None;
+        client.clone()
+    };
+    house.enable(of("client-1")).await.unwrap();
+    let profile = house.service.config().issuers["wlcg"].clone();
+    house.service.may_use_password(&profile, &client, "alice").await.unwrap();
+    std::fs::write(house.dir.path().join("iamd.toml"), "[issuers]\ndefault = \"wlcg\"\n").unwrap();
+    house.service.reload(By::ITSELF).unwrap();
+    let refused = house.service.may_use_password(&profile, &client, "alice").await.unwrap_err();
+    assert_eq!(refused.kind, Kind::DeniedByPolicy);
+    assert!(refused.message.contains("policy.public_password"), "{refused}");
 }
 
 #[tokio::test]

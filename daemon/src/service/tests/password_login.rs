@@ -170,7 +170,7 @@ async fn what_cannot_go_with_a_password_is_refused_before_it_is_sent() {
     let refused = house.service.login_with_password(&caller, "", options, "alice", password());
     assert_eq!(kind(refused.await), Kind::InvalidArgument);
     let drained = iamd_protocol::bus::DrainOptions { on: true, ..Default::default() };
-    house.service.set_drain(0, drained).unwrap();
+    house.service.set_drain(By::ITSELF, drained).unwrap();
     assert_eq!(kind(house.by_password("").await), Kind::Draining);
     let options = LoginOptions { if_needed: Some(true), ..LoginOptions::default() };
     let done = house.service.login_with_password(&caller, "", options, "alice", password());

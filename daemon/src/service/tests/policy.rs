@@ -25,7 +25,7 @@ impl House {
     }
 
     async fn line(&self, user: &str, key: &str) -> PolicyLine {
-        let lines = self.service.explain_policy(0, user).await.unwrap();
+        let lines = self.service.explain_policy(By::ITSELF, user).await.unwrap();
         lines.into_iter().find(|line| line.key == key).unwrap()
     }
 }
@@ -64,7 +64,7 @@ async fn an_issuer_that_a_rule_takes_away_gives_no_token_no_file_and_no_login() 
     assert_eq!(secret(&house.vault.record(&key)), Some("rt0"));
     assert!(house.revoked().is_empty());
     house.rules("rules", "");
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     house.service.clone().look_again().await;
     house.settle().await;
     assert!(house.alices_file().is_some());
@@ -76,7 +76,7 @@ async fn the_way_out_names_whom_to_ask_where_the_site_says_so() {
     let house =
         House::with("[site]\ncontact = \"grid@example.org\"\n[issuers]\ndefault = \"wlcg\"\n");
     house.rules("1", "[[rule]]\nfor = \"alice\"\nissuers = []\n");
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     let message = refused(house.login("").await, Kind::DeniedByPolicy);
     assert!(message.ends_with("you may use: none; ask grid@example.org"), "{message}");
 }
@@ -138,7 +138,7 @@ async fn a_sign_in_that_names_no_scopes_asks_for_those_of_the_usual_ones_that_ar
     let two = "name = \"wlcg\"\ntitle = \"WLCG\"\nurl = \"https://issuer.test/\"\nscopes = \
                [\"openid\", \"offline_access\", \"storage.read:/home\", \"compute.read\"]\n";
     std::fs::write(house.dir.path().join("issuers.d/wlcg.toml"), two).unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     let done = house.sign_in("", sign_in_of("alice")).await;
     assert_eq!(done.state, "done", "{done:?}");
     let remark = "this site does not let you ask for the scopes compute.read";
@@ -155,7 +155,7 @@ async fn an_account_with_a_scope_that_is_not_allowed_any_more_gives_tokens_for_t
     house.change(&key, |record| (record.scopes, record.scopes_asked) = (two.clone(), two));
     house.log_in(ALICE).await;
     house.rules("rules", READERS);
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     let message = refused(house.token(TokenOptions::default()).await, Kind::DeniedByPolicy);
     let way_out = "iamctl account edit --remove-scope \"storage.modify:/\" wlcg";
     assert!(message.ends_with(way_out), "{message}");
@@ -303,7 +303,7 @@ async fn a_sign_in_that_a_rule_forbids_while_it_runs_is_not_kept() {
     let house = House::ruled("");
     house.login("").await.unwrap();
     house.rules("rules", "[[rule]]\nfor = \"alice\"\nissuers = [\"cms\"]\n");
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     house.approve(sign_in_of("alice"));
     let state = house.end_of_login("").await;
     assert_eq!(state.error.as_deref(), Some("DeniedByPolicy"), "{state:?}");
@@ -315,7 +315,7 @@ async fn contradictions_are_reported_by_check_and_by_reload_and_what_is_in_force
     let house = House::ruled("[[rule]]\nfor = \"@a\"\nlogins = 1\n");
     house.join("alice", "a");
     house.rules("other", "[[rule]]\nfor = \"@b\"\nlogins = 3\n");
-    let check = house.service.check_policy(0).await;
+    let check = house.service.check_policy(By::ITSELF).await;
     assert!(!check.good && check.lines.is_empty());
     let [problem] = &check.problems[..] else { panic!("{check:?}") };
     assert_eq!((problem.line, problem.key.as_deref()), (Some(3), Some("rule.logins")));
@@ -323,16 +323,16 @@ async fn contradictions_are_reported_by_check_and_by_reload_and_what_is_in_force
     for text in ["rules.toml:3", "contradicts", "other.toml:3", "both @b and @a"] {
         assert!(problem.message.contains(text), "{problem:?}");
     }
-    let error = house.service.reload(0).unwrap_err();
+    let error = house.service.reload(By::ITSELF).unwrap_err();
     assert!(error.kind == Kind::ConfigurationInvalid && error.message.contains(&problem.text));
     assert_eq!(house.line("alice", "logins").await.values, ["1"]);
     // What would be in force is told before it is.
     house.rules("other", "[[rule]]\nfor = \"@b\"\npriority = 1\nlogins = 3\n");
-    let check = house.service.check_policy(0).await;
+    let check = house.service.check_policy(By::ITSELF).await;
     assert_eq!((check.good, check.in_force), (true, Some(false)));
     assert_eq!(check.lines.last().unwrap().whom, "@b (priority 1)");
-    house.service.reload(0).unwrap();
-    assert_eq!(house.service.check_policy(0).await.in_force, Some(true));
+    house.service.reload(By::ITSELF).unwrap();
+    assert_eq!(house.service.check_policy(By::ITSELF).await.in_force, Some(true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,10 +348,13 @@ async fn an_administrator_sees_what_decided_and_what_is_not_known() {
     house.name_service_dies(true);
     let line = house.line("bob", "issuers").await;
     assert!(line.in_doubt[0].ends_with("/policy.d/rules.toml:3 (@guests)"), "{line:?}");
-    let check = house.service.check_policy(0).await;
+    let check = house.service.check_policy(By::ITSELF).await;
     assert!(check.warnings[0].contains("knows no group guests now"), "{check:?}");
     for name in ["", "a b", "a\u{1b}[m"] {
-        assert_eq!(kind(house.service.explain_policy(0, name).await), Kind::InvalidArgument);
+        assert_eq!(
+            kind(house.service.explain_policy(By::ITSELF, name).await),
+            Kind::InvalidArgument
+        );
     }
     let done = house.audit.of(Record::Administration);
     assert_eq!(done.last().unwrap().detail, "policy explain a[m");

@@ -15,7 +15,7 @@ fn at(issuer: &str) -> RevokeOptions {
 }
 
 async fn revoke(house: &House, options: RevokeOptions) -> RevokeReply {
-    house.service.revoke_sign_ins(0, options).await.unwrap()
+    house.service.revoke_sign_ins(By::ITSELF, options).await.unwrap()
 }
 
 /// Whose sign-ins, and what came of them.
@@ -90,9 +90,12 @@ async fn an_issuer_and_a_client_name_sign_ins_of_everybody() {
 async fn nothing_named_is_refused_and_so_is_an_issuer_that_nobody_knows() {
     let house = populated();
     for options in [RevokeOptions::default(), of(""), at("")] {
-        assert_eq!(kind(house.service.revoke_sign_ins(0, options).await), Kind::InvalidArgument);
+        assert_eq!(
+            kind(house.service.revoke_sign_ins(By::ITSELF, options).await),
+            Kind::InvalidArgument
+        );
     }
-    let unknown = house.service.revoke_sign_ins(0, at("nope")).await;
+    let unknown = house.service.revoke_sign_ins(By::ITSELF, at("nope")).await;
     assert_eq!(kind(unknown), Kind::NoSuchIssuer);
     assert!(house.revoked().is_empty());
     assert!(revoke(&house, of("nobody")).await.sign_ins.is_empty());
@@ -108,6 +111,17 @@ async fn a_running_login_of_those_who_are_meant_is_cancelled() {
     house.login("").await.unwrap();
     assert_eq!(revoke(&house, of("bob")).await.logins, 0);
     assert_eq!(revoke(&house, of("alice")).await.logins, 1);
+    assert_eq!(house.end_of_login("").await.error.as_deref(), Some("LoginCancelled"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_login_with_a_client_that_is_meant_is_cancelled_too() {
+    let house = House::new();
+    house.login("").await.unwrap();
+    let client = house.vault.clients.lock().unwrap().values().next().unwrap().0.client_id.clone();
+    let with = |client: &str| RevokeOptions { client: Some(client.into()), ..Default::default() };
+    assert_eq!(revoke(&house, with("another")).await.logins, 0);
+    assert_eq!(revoke(&house, with(&client)).await.logins, 1);
     assert_eq!(house.end_of_login("").await.error.as_deref(), Some("LoginCancelled"));
 }
 

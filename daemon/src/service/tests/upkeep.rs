@@ -33,7 +33,7 @@ async fn signed_in_at(house: &House) -> AccountKey {
 
 async fn ended(house: &House) -> RekeyState {
     for _ in 0..4000 {
-        let state = house.service.rekey_progress(0).await.unwrap();
+        let state = house.service.rekey_progress(By::ITSELF).await.unwrap();
         if state.state != rekey_state::RUNNING {
             return state;
         }
@@ -44,7 +44,7 @@ async fn ended(house: &House) -> RekeyState {
 
 async fn rekeyed(house: &House, retire: bool) -> RekeyState {
     let options = RekeyOptions { retire: retire.then_some(true) };
-    house.service.rekey(0, options).await.unwrap();
+    house.service.rekey(By::ITSELF, options).await.unwrap();
     ended(house).await
 }
 
@@ -53,7 +53,7 @@ async fn backup(
     words: &SecretString,
     to: &mut Vec<u8>,
 ) -> Result<BackupReply, ServiceError> {
-    house.service.back_up(0, BackupOptions::default(), words, to).await
+    house.service.back_up(By::ITSELF, BackupOptions::default(), words, to).await
 }
 
 async fn restore(
@@ -61,18 +61,33 @@ async fn restore(
     options: RestoreOptions,
     mut bytes: &[u8],
 ) -> Result<RestoreReply, ServiceError> {
-    house.service.restore(0, options, &words(), &mut bytes).await
+    house.service.restore(By::ITSELF, options, &words(), &mut bytes).await
 }
 
 fn done(house: &House) -> Vec<String> {
     let records = house.audit.of(crate::audit::Kind::Administration);
-    records.into_iter().map(|record| format!("{} {}", record.result, record.detail)).collect()
+    let looks_on = |record: &&crate::testing::Recorded| record.detail == "rekey status";
+    let acts = records.iter().filter(|record| !looks_on(record));
+    acts.map(|record| format!("{} {}", record.result, record.detail)).collect()
+}
+
+#[tokio::test]
+async fn who_looks_how_a_change_of_keys_stands_is_recorded_once_and_not_each_time() {
+    let (house, _) = signed_in().await;
+    for pid in [7, 7, 7, 8] {
+        let by = By { uid: 0, pid: Some(pid) };
+        house.service.rekey_progress(by).await.unwrap();
+    }
+    let records = house.audit.of(crate::audit::Kind::Administration);
+    assert_eq!(records.len(), 2, "{records:?}");
+    assert!(records.iter().all(|record| record.detail == "rekey status"));
+    assert!(records.iter().all(|record| record.fields.contains(&"caller_pid")));
 }
 
 #[tokio::test]
 async fn a_change_of_keys_is_told_step_by_step_and_recorded() {
     let (house, _) = signed_in().await;
-    let before = house.service.rekey_progress(0).await.unwrap();
+    let before = house.service.rekey_progress(By::ITSELF).await.unwrap();
     assert_eq!((before.state.as_str(), before.remaining), (rekey_state::DONE, Some(0)));
     assert_eq!(before.started_at, None);
     let state = rekeyed(&house, false).await;
@@ -95,15 +110,15 @@ async fn one_that_was_interrupted_goes_on_after_the_next_start_and_makes_no_furt
     let (house, key) = signed_in().await;
     // Begun, and killed before anything was sealed anew.
     let held = house.kept.lock(LockOn::Account(key)).await.unwrap();
-    let begun = house.service.rekey(0, RekeyOptions::default()).await.unwrap();
+    let begun = house.service.rekey(By::ITSELF, RekeyOptions::default()).await.unwrap();
     assert_eq!(begun.state, rekey_state::RUNNING);
-    let again = house.service.rekey(0, RekeyOptions::default()).await.unwrap();
+    let again = house.service.rekey(By::ITSELF, RekeyOptions::default()).await.unwrap();
     assert_eq!((again.state.as_str(), &again.key), (rekey_state::RUNNING, &begun.key));
     let busy = backup(&house, &words(), &mut Vec::new()).await.unwrap_err();
     shows("Administration", "two of rekey, backup and restore at once", busy);
     let house = house.restarted().await;
     drop(held);
-    let found = house.service.rekey_progress(0).await.unwrap();
+    let found = house.service.rekey_progress(By::ITSELF).await.unwrap();
     assert_eq!(found.state, rekey_state::UNFINISHED);
     assert!(found.remaining > Some(0));
     house.service.resume_rekey().await;
@@ -182,8 +197,34 @@ async fn a_short_passphrase_and_a_file_that_is_no_backup_are_refused_and_recorde
 #[tokio::test]
 async fn a_check_says_that_all_is_well_or_what_is_not() {
     let (house, _) = signed_in().await;
-    let report = house.service.check_store(0).await.unwrap();
+    let report = house.service.check_store(By::ITSELF).await.unwrap();
     let StoreReport { sound, integrity, accounts, clients, unreadable, .. } = report;
     assert_eq!((sound, integrity.as_str(), accounts, clients), (true, "ok", 1, 1));
     assert!(unreadable.is_empty() && report.accounts_without_client.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_damaged_is_said_with_the_way_out_before_and_after_a_restore() {
+    let (house, key) = signed_in().await;
+    let mut bytes = Vec::new();
+    backup(&house, &words(), &mut bytes).await.unwrap();
+    let damaged = || Some("row 3 missing from index".to_owned());
+    let says = |said: &[Option<String>]| {
+        *house.store_damage.lock().unwrap() = said.iter().cloned().collect();
+    };
+    let shows = |when: &str, error| crate::testing::shows("Store and keys", when, error);
+    says(&[damaged()]);
+    let refused = backup(&house, &words(), &mut Vec::new()).await.unwrap_err();
+    shows("a backup of a store that is damaged", refused);
+    let replace = || RestoreOptions { replace: Some(true), verify: None };
+    says(&[damaged()]);
+    let refused = restore(&house, replace(), &bytes).await.unwrap_err();
+    assert!(refused.message.contains("none put into it"), "{refused}");
+    says(&[None, damaged()]);
+    let refused = restore(&house, replace(), &bytes).await.unwrap_err();
+    shows("a restore into a store that turns out to be damaged", refused);
+    assert!(house.kept.account(&key).await.unwrap().is_some());
+    let told = done(&house);
+    let ends = |word: &str| told.iter().filter(|told| told.contains(word)).count();
+    assert_eq!(ends("StoreUnavailable"), 3, "{told:?}");
 }

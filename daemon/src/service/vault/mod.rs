@@ -13,6 +13,7 @@
 //! which issuers a user registered at; the second is over the client.
 
 mod clients;
+mod floors;
 mod guards;
 mod kept;
 mod password_flows;
@@ -42,7 +43,7 @@ use crate::{
     },
     clock::{Clock, Random},
     seal::{KeySources, Keyring, KeyringError},
-    store::{Journal, SqliteStore, StateDir, Store, StoreError},
+    store::{FloorsFile, Journal, SqliteStore, StateDir, Store, StoreError},
 };
 use guards::Held;
 use kept::{Kept, account_row, client_row, key_of_row, settings_row};
@@ -89,15 +90,17 @@ impl StoreVault {
         // Opening checks the whole database: not on an async thread.
         let opened = tokio::task::spawn_blocking(move || {
             let dir = StateDir::open(&path)?;
-            Ok::<_, StoreError>((SqliteStore::open(&dir)?, Journal::open(&dir)?))
+            let floors = FloorsFile::open(&dir)?;
+            Ok::<_, StoreError>((SqliteStore::open(&dir)?, Journal::open(&dir)?, floors))
         });
-        let (store, journal) = opened
+        let (store, journal, floors) = opened
             .await
             .map_err(|error| StoreError::unavailable(state_dir, error.to_string()))??;
         let sealed_records = !journal.unsettled().is_empty() || !store.keys("").await?.is_empty();
         let sources = KeySources { credential, state_dir: state_dir.to_owned() };
         let keyring = Keyring::load(&sources, random.as_ref(), sealed_records)?;
         let vault = Self::new(Arc::new(store), journal, keyring, random, clock);
+        vault.sealer.remember(floors)?;
         Ok(vault.with_keys_from(sources))
     }
 

@@ -8,7 +8,12 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use super::{kept::Kept, seen::Seen};
+use super::{
+    floors::{Floors, Keys},
+    kept::Kept,
+    seen::Seen,
+    unavailable,
+};
 use crate::{
     account::{
         UnixTime,
@@ -16,10 +21,11 @@ use crate::{
     },
     clock::{Clock, Random},
     seal::{Bound, Keyring, Kind},
+    store::{FloorsFile, StoreError},
 };
 
 pub(super) struct Sealer {
-    keyring: RwLock<Arc<Keyring>>,
+    keyring: Keys,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
     seen: Mutex<Seen>,
@@ -27,8 +33,35 @@ pub(super) struct Sealer {
 
 impl Sealer {
     pub(super) fn new(keyring: Keyring, random: Arc<dyn Random>, clock: Arc<dyn Clock>) -> Self {
-        let keyring = RwLock::new(Arc::new(keyring));
+        let keyring = Arc::new(RwLock::new(Arc::new(keyring)));
         Self { keyring, random, clock, seen: Mutex::default() }
+    }
+
+    /// Remembers over restarts how new each row is, from now on and from before.
+    pub(super) fn remember(&self, file: (FloorsFile, Vec<Vec<u8>>)) -> Result<(), StoreError> {
+        let seen = Floors::begin(file, Arc::clone(&self.keyring), self.shared_random())?;
+        *self.seen() = seen;
+        Ok(())
+    }
+
+    /// What is remembered is sealed with the key that seals now, and no other.
+    pub(super) async fn rewrite_floors(&self) -> Result<(), VaultError> {
+        let written = self.seen().kept().map(Floors::rewrite);
+        let Some(written) = written else { return Ok(()) };
+        let gone = || VaultError::Unavailable { text: "the thread of the floors ended".into() };
+        written.await.map_err(|_| gone())?.map_err(unavailable)
+    }
+
+    /// These rows are the newest, though newer ones were seen.
+    pub(super) async fn lower_floors(&self, rows: Vec<(String, u64)>) -> Result<(), VaultError> {
+        {
+            let mut seen = self.seen();
+            seen.lower(rows.clone());
+            if let Some(kept) = seen.kept() {
+                kept.lowered(rows);
+            }
+        }
+        self.rewrite_floors().await
     }
 
     /// The keys as they are now.
@@ -142,7 +175,8 @@ impl Sealer {
 pub(super) fn older(noun: &str, row: &str) -> VaultError {
     let text = format!(
         "{noun} at {row} does not open: the store gave an older version than the one seen before; \
-         whoever can write to the store put it back. If it was you, with a backup: restart iamd"
+         whoever can write to the store put it back. If it was you, with an older file, and it is to \
+         hold:  iamctl admin store accept"
     );
     VaultError::Unreadable { text }
 }

@@ -1,9 +1,11 @@
-//! The newest generation of each row that this process wrote or read.
+//! The newest generation of each row that this node wrote or read.
 //!
 //! Whoever can write the store can put an older row back: its seal is whole. A row older than one
-//! seen here is refused. After a restart nothing was seen yet; what is read first counts.
+//! seen here is refused. What was seen is told to [`Floors`], which knows it after a restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::floors::Floors;
 
 /// Removed rows are remembered too, the last ones: a user can make and remove accounts for ever.
 const REMOVED_KEPT: usize = 65_536;
@@ -13,6 +15,8 @@ pub(super) struct Seen {
     rows: BTreeMap<String, u64>,
     /// With the generation at removal: if the row has moved on since, it is in use again.
     removed: VecDeque<(String, u64)>,
+    /// Who keeps it over restarts; nobody in a vault of given parts.
+    kept: Option<Floors>,
 }
 
 impl Seen {
@@ -29,16 +33,30 @@ impl Seen {
             .collect()
     }
 
+    /// The row was written or read at this generation.
     pub(super) fn note(&mut self, row: &str, generation: u64) {
         match self.rows.get_mut(row) {
-            Some(floor) => *floor = generation.max(*floor),
+            Some(floor) if *floor >= generation => return,
+            Some(floor) => *floor = generation,
             None => drop(self.rows.insert(row.to_owned(), generation)),
+        }
+        if let Some(kept) = &self.kept {
+            kept.floor(row, generation, false);
         }
     }
 
     /// The row as it was is old from now on.
     pub(super) fn note_removed(&mut self, row: &str) {
         let floor = self.floor(row) + 1;
+        self.remember_removed(row, floor);
+        if let Some(kept) = &self.kept {
+            kept.floor(row, floor, true);
+        }
+    }
+
+    /// The row was removed, and nothing below this floor is it again.
+    pub(super) fn remember_removed(&mut self, row: &str, floor: u64) {
+        let floor = floor.max(self.floor(row));
         self.rows.insert(row.to_owned(), floor);
         self.removed.push_back((row.to_owned(), floor));
         if self.removed.len() > REMOVED_KEPT
@@ -47,6 +65,37 @@ impl Seen {
         {
             self.rows.remove(&row);
         }
+    }
+
+    /// These are the newest now, whatever was seen before.
+    pub(super) fn lower(&mut self, rows: Vec<(String, u64)>) {
+        self.rows.extend(rows);
+    }
+
+    /// From here on, what is noted is told to them.
+    pub(super) fn tell(&mut self, floors: Floors) {
+        self.kept = Some(floors);
+    }
+
+    /// Who keeps it over restarts.
+    pub(super) fn kept(&self) -> Option<&Floors> {
+        self.kept.as_ref()
+    }
+
+    /// The same, told to nobody.
+    pub(super) fn copied(&self) -> Self {
+        Self { rows: self.rows.clone(), removed: self.removed.clone(), kept: None }
+    }
+
+    /// Every row with its floor and whether it was removed; the removed ones first, the oldest
+    /// first of them.
+    pub(super) fn all(&self) -> Vec<(String, u64, bool)> {
+        let gone = |(row, floor): &&(String, u64)| self.floor(row) == *floor;
+        let removed: Vec<_> = self.removed.iter().filter(gone).collect();
+        let rows: BTreeSet<&str> = removed.iter().map(|(row, _)| row.as_str()).collect();
+        let live = self.rows.iter().filter(|(row, _)| !rows.contains(row.as_str()));
+        let removed = removed.iter().map(|(row, floor)| (row.clone(), *floor, true));
+        removed.chain(live.map(|(row, floor)| (row.clone(), *floor, false))).collect()
     }
 }
 

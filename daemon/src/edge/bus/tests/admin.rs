@@ -110,7 +110,16 @@ async fn without_polkit_nobody_but_root_is_one() {
         client.serve_at("/nothing", Fails)
     })
     .await;
-    for member in ["Reload", "Users", "Sessions", "CheckPolicy", "RekeyProgress", "CheckStore"] {
+    for member in [
+        "Reload",
+        "Users",
+        "Sessions",
+        "CheckPolicy",
+        "RekeyProgress",
+        "CheckStore",
+        "Stats",
+        "AcceptStore",
+    ] {
         let error = line.call_as(":1.7", ADMIN, member).await.err();
         assert_eq!(error, named(Kind::NotAuthorized), "{member}");
         // A caller without a name on the bus is nobody polkit could know.

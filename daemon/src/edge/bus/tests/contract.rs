@@ -69,7 +69,7 @@ fn the_bus_lets_through_exactly_the_methods_there_are() {
             offered.insert((interface.clone(), member.to_owned()));
         }
     }
-    assert_eq!(offered.len(), 38);
+    assert_eq!(offered.len(), 40);
     let policy = read("dist/dbus/org.iamd1.conf");
     let mut allowed = BTreeSet::new();
     for line in policy.lines().filter(|line| line.contains("send_interface=\"org.iamd1.")) {

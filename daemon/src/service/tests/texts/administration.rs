@@ -13,7 +13,7 @@ async fn a_node_is_drained() {
     let house = House::new();
     let drain = |reason: &str| {
         let reason = Some(reason.to_owned());
-        house.service.set_drain(0, DrainOptions { on: true, reason })
+        house.service.set_drain(By::ITSELF, DrainOptions { on: true, reason })
     };
     shows("iamctl admin drain with a reason that no terminal shows", told(drain("at \u{1b}[2J")));
     drain("new kernel at noon").unwrap();
@@ -29,9 +29,9 @@ async fn a_node_is_drained() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_named_whose_sign_ins_are_to_end() {
     let house = House::new();
-    let all = house.service.revoke_sign_ins(0, RevokeOptions::default()).await;
+    let all = house.service.revoke_sign_ins(By::ITSELF, RevokeOptions::default()).await;
     shows("iamctl admin revoke without a word of whose", told(all));
     let nowhere = RevokeOptions { issuer: Some("nowhere".into()), ..RevokeOptions::default() };
-    let nowhere = house.service.revoke_sign_ins(0, nowhere).await;
+    let nowhere = house.service.revoke_sign_ins(By::ITSELF, nowhere).await;
     shows("iamctl admin revoke of an issuer that there is not", told(nowhere));
 }

@@ -21,7 +21,7 @@ async fn another_client_is_not_for_every_account() {
     let fixed = "name = \"fix\"\nurl = \"https://fix.test/\"\nscopes = [\"openid\"]\n\
                  [fixed_client]\nid = \"fixed-id\"\n";
     std::fs::write(house.dir.path().join("shipped/fix.toml"), fixed).unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     let fixed =
         told(house.login_with("f", LoginOptions { new_client: Some(true), ..at("fix") }).await);
     shows("--new-client where the site configured one", fixed);

@@ -13,7 +13,7 @@ fn reloaded(when: &str, file: &str, text: &str) {
 }
 
 fn told_of(when: &str, house: &House) {
-    let mut error = told(house.service.reload(0));
+    let mut error = told(house.service.reload(By::ITSELF));
     error.message = error.message.replace(house.dir.path().to_str().unwrap(), "/etc/iamd");
     crate::testing::shows("Configuration", when, error);
 }
@@ -46,6 +46,14 @@ async fn in_iamd_toml() {
     fs::remove_file(house.dir.path().join("iamd.toml")).unwrap();
     fs::create_dir(house.dir.path().join("iamd.toml")).unwrap();
     told_of("the file cannot be read", &house);
+    let house = House::with("");
+    let rules = house.dir.path().join("policy.d/10-site.toml");
+    std::os::unix::fs::symlink("/srv/not/mounted.toml", &rules).unwrap();
+    told_of("a file of rules is a link to nothing", &house);
+    fs::remove_file(&rules).unwrap();
+    fs::write(&rules, "").unwrap();
+    fs::set_permissions(&rules, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    told_of("a file of rules that others may write", &house);
 }
 
 #[tokio::test]
@@ -64,6 +72,7 @@ async fn in_an_issuers_file() {
         ("a title that no terminal shows", file("title = \"\u{e9}\"\n")),
         ("a scope of an issuer's file is none", file("").replace("openid", "\\u0007")),
         ("a public client without an ID", file("[public_client]\nid = \"\"\n")),
+        ("two files for one issuer", url("https://issuer.test")),
     ] {
         reloaded(when, "issuers.d/x.toml", &text);
     }

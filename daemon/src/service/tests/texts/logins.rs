@@ -135,7 +135,7 @@ async fn its_client_is_refused() {
                  [fixed_client]\nid = \"fixed-id\"\nauth = \"none\"\n\
                  [public_client]\nid = \"public-id\"\n";
     std::fs::write(house.dir.path().join("shipped/fix.toml"), fixed).unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     refuses();
     let fixed = house.login_with("f", at("fix")).await.unwrap();
     shows("the issuer refuses the client of the site's issuer file", ended(fixed));

@@ -21,7 +21,7 @@ async fn an_issuer_or_a_way_to_sign_in() {
     shows("a rule names other issuers", told(house.login("").await));
     let house = House::with("[site]\ncontact = \"grid@example.org\"\n");
     house.rules("1", "[[rule]]\nfor = \"alice\"\nissuers = []\n");
-    house.service.reload(0).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
     let login = house.login_with("", at("wlcg")).await;
     shows("a rule names no issuer, and site.contact whom to ask", told(login));
     let house = House::ruled("[[rule]]\nfor = \"@vo\"\nissuers = [\"cms\"]\n");
@@ -59,7 +59,7 @@ async fn scopes_and_times() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_has_that_name() {
-    let explained = House::new().service.explain_policy(0, "a b").await;
+    let explained = House::new().service.explain_policy(By::ITSELF, "a b").await;
     shows("iamctl admin policy explain of what is no name", told(explained));
 }
 
@@ -105,7 +105,7 @@ async fn mistakes_in_rules() {
 }
 
 fn reloaded(when: &str, house: &House) {
-    let mut error = told(house.service.reload(0));
+    let mut error = told(house.service.reload(By::ITSELF));
     error.message = error.message.replace(house.dir.path().to_str().unwrap(), "/etc/iamd");
     crate::testing::shows("Configuration", when, error);
 }

@@ -1,6 +1,7 @@
 //! Whoever writes the store can deny service, and nothing else.
 
 use super::*;
+use crate::account::ports::upkeep::Upkeep as _;
 
 /// A vault, and its store as an attacker has it.
 pub(super) fn with_store(path: &Path, keyring: &str) -> (StoreVault, Arc<dyn Store>) {
@@ -88,6 +89,76 @@ async fn an_older_row_that_is_put_back_does_not_open() {
         put(&store, row, gone).await;
         unreadable(vault.account(&key(1001, "wlcg")).await);
     }
+}
+
+#[tokio::test]
+async fn an_older_row_and_one_that_was_removed_do_not_open_after_a_restart_either() {
+    let (vault, temp) = fresh().await;
+    let row = "accounts/1001/wlcg";
+    let at = vault.save_account(&record(1001, "wlcg", "rt-1"), ABSENT).await.unwrap();
+    let old = raw(&vault.store, row).await;
+    vault.save_account(&record(1001, "wlcg", "rt-2"), at).await.unwrap();
+    let at = vault.save_account(&record(1001, "cms", "rt"), ABSENT).await.unwrap();
+    let gone = raw(&vault.store, "accounts/1001/cms").await;
+    vault.remove_account(&key(1001, "cms"), at).await.unwrap();
+    put(&vault.store, row, old).await;
+    put(&vault.store, "accounts/1001/cms", gone).await;
+    drop(vault);
+    let vault = open_at(temp.path()).await.unwrap();
+    for name in ["wlcg", "cms"] {
+        let text = unreadable(vault.account(&key(1001, name)).await);
+        assert!(text.contains("older version") && text.contains("store accept"), "{text}");
+    }
+    assert_eq!(vault.inspect().await.unwrap().unreadable.len(), 2);
+    // Another key seals what is remembered, and nothing of it is lost.
+    let floor = vault.sealer.seen().floor(row);
+    vault.renew_key().await.unwrap();
+    vault.reseal_journal().await.unwrap();
+    drop(vault);
+    let vault = open_at(temp.path()).await.unwrap();
+    assert_eq!(vault.sealer.seen().floor(row), floor);
+    // Who put them there on purpose says so, once.
+    let rows = vec!["accounts/1001/cms".to_owned(), row.to_owned()];
+    assert_eq!(vault.accept().await.unwrap(), rows);
+    assert!(vault.accept().await.unwrap().is_empty());
+    drop(vault);
+    let vault = open_at(temp.path()).await.unwrap();
+    let found = stored(&vault, 1001, "wlcg").await;
+    assert_eq!(token_of(&found.value), "rt-1");
+    stored(&vault, 1001, "cms").await;
+    // From there on it goes as ever.
+    vault.save_account(&found.value, found.revision).await.unwrap();
+    drop(vault);
+    stored(&open_at(temp.path()).await.unwrap(), 1001, "wlcg").await;
+}
+
+#[tokio::test]
+async fn what_is_not_remembered_of_a_row_locks_nobody_out() {
+    let (vault, temp) = fresh().await;
+    let mut at = ABSENT;
+    for round in 0..4 {
+        at = vault.save_account(&record(1001, "wlcg", &format!("rt-{round}")), at).await.unwrap();
+    }
+    drop(vault);
+    let path = temp.path().join("floors");
+    let whole = fs::read(&path).unwrap();
+    let foreign = {
+        let (other, temp) = fresh().await;
+        other.save_account(&record(1001, "wlcg", "rt"), ABSENT).await.unwrap();
+        drop(other);
+        fs::read(temp.path().join("floors")).unwrap()
+    };
+    // As a kill or a power failure leaves it, removed, something else, and another node's.
+    let cuts = (0..whole.len()).step_by(7).map(|length| whole[..length].to_vec());
+    for bytes in cuts.chain([b"something else".to_vec(), foreign]) {
+        fs::write(&path, &bytes).unwrap();
+        let vault = open_at(temp.path()).await.unwrap();
+        assert_eq!(token_of(&stored(&vault, 1001, "wlcg").await.value), "rt-3");
+    }
+    fs::remove_file(&path).unwrap();
+    let vault = open_at(temp.path()).await.unwrap();
+    let found = stored(&vault, 1001, "wlcg").await;
+    vault.save_account(&found.value, found.revision).await.unwrap();
 }
 
 #[tokio::test]
@@ -210,5 +281,5 @@ async fn no_file_of_the_state_directory_shows_a_token_a_scope_or_a_name() {
             assert!(!shown, "{} in {}", String::from_utf8_lossy(needle), path.display());
         }
     }
-    assert_eq!(searched, 6, "db, wal, shm, lock, journal, keyring");
+    assert_eq!(searched, 7, "db, wal, shm, lock, journal, floors, keyring");
 }

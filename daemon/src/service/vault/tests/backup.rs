@@ -390,3 +390,36 @@ async fn orphans_are_told() {
     assert_eq!(found.clients_without_account.len(), 1, "the site's may wait for its first user");
     assert!(found.clients_without_account[0].starts_with("clients/1001/"));
 }
+
+/// As a disk, or a copy that was made while iamd ran, may leave it: the rows are read, and an index
+/// is not whole.
+fn tamper_with_an_index(path: &Path) {
+    let database = rusqlite::Connection::open(path.join("iamd.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    // The index gets the empty page of another one, which goes.
+    database.execute("CREATE INDEX other ON counters (value) WHERE value < 0", []).unwrap();
+    let read = "SELECT rootpage FROM sqlite_schema WHERE name = 'other'";
+    let page: i64 = database.query_row(read, [], |row| row.get(0)).unwrap();
+    database.pragma_update(None, "writable_schema", true).unwrap();
+    database.execute("DELETE FROM sqlite_schema WHERE name = 'other'", []).unwrap();
+    let write = "UPDATE sqlite_schema SET rootpage = ?1 WHERE name = 'sqlite_autoindex_entries_2'";
+    assert_eq!(database.execute(write, [page]).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn of_a_damaged_store_no_backup_is_made_and_none_is_put_into_it() {
+    let (vault, temp) = furnished().await;
+    let (good, _) = taken(&vault, true).await;
+    tamper_with_an_index(temp.path());
+    assert!(vault.inspect().await.unwrap().damage.is_some());
+    let mut bytes = Vec::new();
+    let refused = vault.back_up(about(true), &words(), &mut bytes).await.unwrap_err();
+    assert!(matches!(refused, UpkeepError::Damaged { put_back: false, .. }), "{refused:?}");
+    assert!(bytes.is_empty(), "nothing that looks like a backup");
+    let text = refused.to_string();
+    assert!(text.contains("no backup is made of it") && text.contains("REINDEX"), "{text}");
+    let before = stored(&vault, 1001, "cms").await.value.generation;
+    let refused = read(&vault, &good).await.unwrap().put_back(true).await.unwrap_err();
+    assert!(matches!(refused, UpkeepError::Damaged { put_back: false, .. }), "{refused:?}");
+    assert_eq!(stored(&vault, 1001, "cms").await.value.generation, before);
+}

@@ -37,7 +37,7 @@ async fn a_leave_is_kept_over_a_restart_and_taken_away() {
 
 #[tokio::test]
 async fn a_leave_that_is_moved_or_put_back_opens_nothing() {
-    let (vault, _temp) = fresh().await;
+    let (vault, temp) = fresh().await;
     vault.save_password_flow(&flow(ISSUER, "c1"), ABSENT).await.unwrap();
     let from = kept::password_flow_row(ISSUER, "c1");
     let taken = vault.store.get(&from).await.unwrap().unwrap().value;
@@ -53,4 +53,8 @@ async fn a_leave_that_is_moved_or_put_back_opens_nothing() {
     vault.store.compare_and_swap(&from, ABSENT, Some(taken)).await.unwrap();
     let back = vault.password_flow(ISSUER, "c1").await;
     assert!(matches!(back, Err(VaultError::Unreadable { .. })), "{back:?}");
+    drop(vault);
+    let vault = open_at(temp.path()).await.unwrap();
+    let back = vault.password_flow(ISSUER, "c1").await;
+    assert!(matches!(back, Err(VaultError::Unreadable { .. })), "after a restart: {back:?}");
 }

@@ -1,6 +1,7 @@
 //! Looking after all that is kept: sealing it with another key, reading all of it, backups. Rows
 //! are taken as they are; what a user's passphrase guards inside is neither opened nor needed.
 
+mod accept;
 pub(super) mod frames;
 mod read;
 mod reseal;
@@ -17,8 +18,8 @@ use crate::{
     account::ports::{
         VaultError,
         upkeep::{
-            About, Checked, Contents, Inspection, Keys, Resealed, Sink, Source, Stale, Upkeep,
-            UpkeepError,
+            About, Checked, Contents, Inspection, Keys, Resealed, Sink, Sizes, Source, Stale,
+            Upkeep, UpkeepError,
         },
     },
     seal::ChangeError,
@@ -48,11 +49,26 @@ impl Upkeep for StoreVault {
     }
 
     async fn reseal_journal(&self) -> Result<(), VaultError> {
-        self.reseal_entries().await
+        self.reseal_entries().await?;
+        // What only an older key opens would be forgotten when that is retired.
+        self.sealer.rewrite_floors().await
     }
 
     async fn retire(&self) -> Result<Vec<String>, UpkeepError> {
         self.retire_unused().await
+    }
+
+    async fn sizes(&self) -> Sizes {
+        let unsettled = self.journal.unsettled().len() as u64;
+        let Some(dir) = self.sources.as_ref().map(|sources| sources.state_dir.clone()) else {
+            return Sizes { unsettled, ..Sizes::default() };
+        };
+        let read = tokio::task::spawn_blocking(move || {
+            let size = |name: &str| std::fs::metadata(dir.join(name)).map_or(0, |file| file.len());
+            (size("iamd.db") + size("iamd.db-wal"), size("journal"))
+        });
+        let (store, journal) = read.await.unwrap_or_default();
+        Sizes { store, journal, unsettled }
     }
 
     async fn inspect(&self) -> Result<Inspection, VaultError> {
@@ -60,6 +76,10 @@ impl Upkeep for StoreVault {
         let mut inspection = self.survey().await?.inspection();
         inspection.damage = damage;
         Ok(inspection)
+    }
+
+    async fn accept(&self) -> Result<Vec<String>, VaultError> {
+        self.accept_older().await
     }
 
     async fn back_up(
@@ -77,6 +97,16 @@ impl Upkeep for StoreVault {
         from: Source<'_>,
     ) -> Result<Box<dyn Checked>, UpkeepError> {
         read::checked(self, passphrase, from).await
+    }
+}
+
+impl StoreVault {
+    /// Rows can be missing unseen from a file that is damaged.
+    async fn is_whole(&self) -> Result<(), UpkeepError> {
+        match self.store.damage().await.map_err(unavailable)? {
+            None => Ok(()),
+            Some(what) => Err(UpkeepError::Damaged { what, put_back: false }),
+        }
     }
 }
 

@@ -177,6 +177,7 @@ impl Checked for Good {
 
     async fn put_back(self: Box<Self>, replace: bool) -> Result<PutBack, UpkeepError> {
         let vault = Arc::clone(&self.vault);
+        vault.is_whole().await?;
         // Nobody writes meanwhile; who did will find another revision.
         let _alone = vault.gate.write().await;
         let waiting = vault.journal.unsettled();
@@ -217,7 +218,9 @@ impl Checked for Good {
                 tracing::warn!(%error, "a journal entry from before the restore remains: {error}");
             }
         }
-        Ok(PutBack { replaced: there.len() as u64, touched })
+        // It is in force, whatever is found now: the caller goes on, and says it.
+        let damage = vault.store.damage().await.unwrap_or_else(|error| Some(error.to_string()));
+        Ok(PutBack { replaced: there.len() as u64, touched, damage })
     }
 }
 

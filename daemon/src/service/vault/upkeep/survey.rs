@@ -135,7 +135,9 @@ impl Survey {
                 self.clients.insert(row.to_owned());
             }
             Kind::Settings => drop(content::<Settings>(opened)?),
-            Kind::Journal => return Err("an entry of the journal is no row".to_owned()),
+            Kind::Journal | Kind::Floors => {
+                return Err("an entry of the journal is no row".to_owned());
+            }
         }
         self.counts.records += 1;
         Ok(())

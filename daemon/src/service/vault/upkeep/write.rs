@@ -28,6 +28,7 @@ impl StoreVault {
         passphrase: &SecretString,
         to: Sink<'_>,
     ) -> Result<Contents, UpkeepError> {
+        self.is_whole().await?;
         let keyring = self.sealer.keyring();
         let keys: Vec<String> = keyring.ids().map(str::to_owned).collect();
         let header = Header {
