@@ -120,6 +120,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let broker = Broker::new(refresher, Arc::clone(&clock));
     let logins = Logins::new(issuers.clone(), Arc::clone(&clock));
     let presence = Presence::new(Arc::clone(&sessions), Arc::new(files), Arc::clone(&clock));
+    let audit = audit::Repeats::before(Arc::new(audit::Journal), Arc::clone(&clock));
     let service = Service::new(Parts {
         config,
         sources,
@@ -132,7 +133,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         logins,
         presence,
         drain: Drain::load(runtime_dir.join("draining")),
-        audit: Arc::new(audit::Journal),
+        audit: audit.clone(),
         users: Arc::new(NameService::new(Arc::clone(&clock))),
         clock: Arc::clone(&clock),
         random,
@@ -169,6 +170,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let patience = service.config().limits.reply_time + Duration::from_secs(1);
     service.finish(patience).await;
     tasks.abort_all();
+    audit.finish();
     tracing::info!("stopped");
     Ok(())
 }

@@ -94,6 +94,8 @@ kinds! {
     TooManyAccounts = Exit::Denied, "Sign out of one that you no longer need:  iamctl logout NAME";
     /// The uid has as many running logins as the site allows.
     TooManyLogins = Exit::Denied, "Finish or cancel one first:  iamctl login --cancel NAME";
+    /// The uid has begun as many logins in a minute as the site allows.
+    TooManyLoginStarts = Exit::Denied, "Wait a minute, then try again; a login that runs goes on:  iamctl login";
     /// The uid has as many requests in flight as the site allows.
     TooManyRequests = Exit::Denied, "Try again when the running requests are done.";
     /// The uid has registered as many clients in an hour as the site allows.
@@ -108,6 +110,10 @@ kinds! {
     InvalidArgument = Exit::Usage, "";
     /// The issuer could not be reached or answered with a passing failure.
     IssuerUnreachable = Exit::Unreachable, "Try again later; a login or token that is still valid keeps working.";
+    /// The issuer did not answer within `limits.reply_time`: may pass.
+    IssuerReplyTooSlow = Exit::Unreachable, "Try again later. Administrators: see limits.reply_time in iamd.toml(5)";
+    /// The issuer's answer is longer than `limits.reply_bytes`.
+    IssuerReplyTooLong = Exit::Failed, "Ask for less. Administrators: see limits.reply_bytes in iamd.toml(5)";
     /// The issuer refused, for a reason that signing in again does not cure.
     IssuerRefused = Exit::Failed, "See:  iamctl doctor";
     /// The issuer's answer breaks the protocol.

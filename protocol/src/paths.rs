@@ -16,7 +16,8 @@ pub const RUNTIME_DIR: &str = "/run/iamd";
 pub const PAM_SOCKET: &str = "/run/iamd/pam.sock";
 /// The socket that speaks oidc-agent's protocol. Reserved: nothing listens there yet.
 pub const AGENT_SOCKET: &str = "/run/iamd/oidc-agent.sock";
-/// One directory per user below this one: `UID/`, 0700, the user's.
+/// One directory per user below this one: `UID/`, 0700, the user's, behind a link that shows nobody
+/// else what is in it.
 pub const USERS_DIR: &str = "/run/iamd/users";
 /// The name of the systemd credential that holds the keys.
 pub const KEYRING_CREDENTIAL: &str = "iamd.keyring";

@@ -46,8 +46,9 @@ enum Has {
     Login,
 }
 
-/// Every method that takes a name, as words of the D-Bus client; `@` is the name.
-const ASKING: [&str; 11] = [
+/// Every method that takes a name, as words of the D-Bus client, but for two that do something where
+/// there is nothing of that name ([`LOGIN`], [`ADD`]); `@` is the name.
+const ASKING: [&str; 14] = [
     "org.iamd1.Tokens GetToken 'sa{sv}' @",
     "org.iamd1.Accounts Show s @",
     "org.iamd1.Accounts LoginState su @ 0",
@@ -59,13 +60,17 @@ const ASKING: [&str; 11] = [
     "org.iamd1.Accounts Remove 'sa{sv}' @",
     "org.iamd1.Accounts Secrets s @",
     "org.iamd1.Accounts Lock s @",
+    "org.iamd1.Accounts Unlock 'sa{sv}h' @ 12345678",
+    "org.iamd1.Accounts SetPassphrase 'sa{sh}' @ new_passphrase=12345678",
+    "org.iamd1.Accounts LoginWithPassword 'sa{sv}sa{sh}' @ bob -",
 ];
 const LOGIN: &str = "org.iamd1.Accounts Login 'sa{sv}' @";
+const ADD: &str = "org.iamd1.Accounts Add 'sa{sv}a{sh}' @ -";
 
 fn whether_another_user_has_an_account_or_a_login_cannot_be_told_from_the_time_an_answer_takes(
     world: &World,
 ) -> Outcome {
-    let (node, issuer) = own(world, "times", &[], "[limits]\nlogins = 3\n")?;
+    let (node, issuer) = own(world, "times", &[], "[limits]\nlogins = 3\nlogin_starts = 100000\n")?;
     put_bus_client(&node)?;
     for (has, [name, ..]) in NAMES {
         match has {
@@ -83,6 +88,7 @@ fn whether_another_user_has_an_account_or_a_login_cannot_be_told_from_the_time_a
         for method in ASKING {
             alike(world, &node, names, method, "-", ROUNDS, "error org.iamd1.Error.")?;
         }
+        alike(world, &node, names, ADD, "'Remove:sa{sv}'", FEWER, "ok")?;
         // A login that is begun, and one that is joined.
         begun += alike(world, &node, names, LOGIN, "CancelLogin", FEWER, "ok pending")?;
         for name in names {

@@ -6,8 +6,12 @@
 #   bus.py listen                                              every signal that reaches us
 #   bus.py compare ROUNDS UNDO NAME,NAME... INTERFACE METHOD SIGNATURE [ARGUMENT...]
 #       In each round the call once for each name, in an order of chance, with the name where an
-#       argument is "@"; UNDO is a method that takes the name afterwards, or "-". Prints for each
-#       name "times NAME NANOSECONDS...", and "answer NAME TEXT" for each answer it had.
+#       argument is "@"; UNDO is a method that takes the name afterwards, with its signature behind a
+#       colon if that is not s, or "-". Prints for each name "times NAME NANOSECONDS...", and
+#       "answer NAME TEXT" for each answer it had.
+#
+# Of signatures it knows s, u, b, a{sv} (always empty), h and a{sh}: for h an argument is what comes out
+# of a pipe, for a{sh} it is NAME=WHAT, or "-" for none.
 import gc
 import os
 import random
@@ -30,17 +34,32 @@ def field(code, kind, text):
     return bytes([code, 1]) + kind.encode() + b"\0" + string(text)
 
 
+def pipe_with(text):
+    reader, writer = os.pipe()
+    os.write(writer, text.encode())
+    os.close(writer)
+    return reader
+
+
 def body_of(signature, arguments):
-    body, left = b"", list(arguments)
-    kinds = signature.replace("a{sv}", "d")
+    body, left, fds = b"", list(arguments), []
+    kinds = signature.replace("a{sv}", "d").replace("a{sh}", "f")
     for kind in kinds:
         if kind == "s":
             body = pad(body, 4) + string(left.pop(0))
         elif kind in "ub":
             body = pad(body, 4) + struct.pack("<I", int(left.pop(0)))
-        elif kind == "d":  # the empty dictionary
+        elif kind == "h":
+            body = pad(body, 4) + struct.pack("<I", len(fds))
+            fds.append(pipe_with(left.pop(0)))
+        elif kind == "f" and (one := left.pop(0)) != "-":
+            name, text = one.split("=", 1)
+            entry = pad(string(name), 4) + struct.pack("<I", len(fds))
+            fds.append(pipe_with(text))
+            body = pad(pad(body, 4) + struct.pack("<I", len(entry)), 8) + entry
+        elif kind in "df":  # the empty dictionary
             body = pad(pad(body, 4) + struct.pack("<I", 0), 8)
-    return body
+    return body, fds
 
 
 class Bus:
@@ -54,13 +73,16 @@ class Bus:
         self.socket.sendall(b"\0AUTH EXTERNAL " + uid + b"\r\n")
         if not self.stream.readline().startswith(b"OK"):
             sys.exit("the bus refuses us")
+        self.socket.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+        if not self.stream.readline().startswith(b"AGREE_UNIX_FD"):
+            sys.exit("the bus takes no descriptors")
         self.socket.sendall(b"BEGIN\r\n")
         bus = "org.freedesktop.DBus"
         self.wait(self.send(bus, "Hello", "", [], bus, "/org/freedesktop/DBus"))
 
     def send(self, interface, method, signature, arguments, to="org.iamd1", path="/org/iamd1"):
         self.serial += 1
-        body = body_of(signature, arguments)
+        body, fds = body_of(signature, arguments)
         fields = b""
         wanted = [field(1, "o", path), field(2, "s", interface), field(3, "s", method)]
         for one in [*wanted, field(6, "s", to)]:
@@ -68,8 +90,14 @@ class Bus:
         if signature:
             raw = signature.encode()
             fields = pad(fields, 8) + b"\x08\x01g\0" + bytes([len(raw)]) + raw + b"\0"
+        if fds:
+            fields = pad(fields, 8) + b"\x09\x01u\0" + struct.pack("<I", len(fds))
         head = struct.pack("<BBBBIII", ord("l"), 1, 0, 1, len(body), self.serial, len(fields))
-        self.socket.sendall(pad(head + fields, 8) + body)
+        message = pad(head + fields, 8) + body
+        sent = socket.send_fds(self.socket, [message], fds) if fds else 0
+        self.socket.sendall(message[sent:])
+        for fd in fds:
+            os.close(fd)
         return self.serial
 
     def answer(self):
@@ -146,6 +174,7 @@ def listen(bus):
 def compare(bus, rounds, undo, names, interface, method, signature, *arguments):
     names = names.split(",")
     took, answers = {name: [] for name in names}, {name: set() for name in names}
+    undo, _, undo_signature = undo.partition(":")
     gc.disable()
     for _ in range(int(rounds)):
         for name in random.sample(names, len(names)):
@@ -158,7 +187,7 @@ def compare(bus, rounds, undo, names, interface, method, signature, *arguments):
             text = text.replace(name, "@") if error else " ".join(states)
             answers[name].add(shown(error, text))
             if undo != "-":
-                bus.wait(bus.send(interface, undo, "s", [name]))
+                bus.wait(bus.send(interface, undo, undo_signature or "s", [name]))
     for name in names:
         print("times", name, *took[name])
         for answer in sorted(answers[name]):

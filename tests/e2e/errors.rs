@@ -43,6 +43,8 @@ fn place(world: &World) -> Result<Place> {
     let product = product.config(
         "[login]
 automatic = false
+[limits]
+login_starts = 100
 ",
     );
     let node = world.boot(product.on(world.spec("errors")))?;

@@ -50,7 +50,7 @@ fn the_first_login_shows_where_to_sign_in_and_the_token_comes_by_itself(world: &
     assert_eq!(session.ask(&format!("readlink /run/user/{uid}/bt_u{uid}"))?.trim(), file);
     assert_eq!(node.get(&file)?, token.as_bytes());
     assert!(!token.contains(char::is_whitespace), "white space in the token file");
-    let what = format!("stat -c '%F, %a, %U' {file} /run/iamd/users/{uid}");
+    let what = format!("stat -c '%F, %a, %U' {file} /run/iamd/users/{uid}/");
     let private = format!("regular file, 600, {user}\ndirectory, 700, {user}");
     assert_eq!(node.root_says(&what)?, private);
 

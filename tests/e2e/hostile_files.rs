@@ -263,7 +263,7 @@ print('swapped', count)
     canaries.unchanged()?;
     // And when it is over everything is in order again.
     assert_eq!(session.ask("echo here")?, "here\n");
-    node.exec(&format!("find /run/iamd/users/{number} -name '.iamd-*' -delete"))?.ok()?;
+    node.exec(&format!("find /run/iamd/users/{number}/ -name '.iamd-*' -delete"))?.ok()?;
     node.exec_as(&user, "iamctl token --force-new")?.ok()?;
     let file = token_file(&user)?;
     issuer.verify(&session.ask(&format!("cat {file}"))?)?;
@@ -287,7 +287,7 @@ fn a_directory_of_the_users_that_is_moved_away_is_left_alone(world: &World) -> O
         assert_ne!(node.exec_as(&user, &line)?.code, 0, "{line}");
     }
     // But may open it to all, which would let others put things into it.
-    run(node, &user, &format!("rm {file}; chmod 777 {dir}"))?;
+    run(node, &user, &format!("rm {file}; chmod 777 {dir} /run/iamd/users/.{number}"))?;
     node.exec_as("bob", &format!("ln -s {}/roots {file}", canaries.dir))?.ok()?;
     node.exec_as(&user, "iamctl token --force-new")?.ok()?;
     canaries.unchanged()?;
@@ -295,7 +295,7 @@ fn a_directory_of_the_users_that_is_moved_away_is_left_alone(world: &World) -> O
     let problem = status["accounts"][0]["token_file_problem"].as_str().unwrap_or_default();
     assert!(problem.contains("mode is not 0700"), "status says: {problem}");
     assert_eq!(session.ask("echo here")?, "here\n");
-    run(node, &user, &format!("chmod 700 {dir}; rm {file}"))?;
+    run(node, &user, &format!("chmod 700 {dir} /run/iamd/users/.{number}; rm {file}"))?;
     node.exec_as(&user, "iamctl token --force-new")?.ok()?;
     issuer.verify(&session.ask(&format!("cat {file}"))?)?;
     Ok(())

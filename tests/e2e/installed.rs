@@ -12,7 +12,8 @@ pub fn cases() -> Vec<Case> {
         a_user_signs_in_and_has_a_token_file,
         token_files_have_a_bounded_file_system_of_their_own,
         a_credential_of_systemd_seals_and_no_key_is_made,
-        an_uninstalled_product_leaves_a_working_login;
+        an_uninstalled_product_leaves_a_working_login,
+        an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins;
         alone: the_daemon_comes_back_after_a_restart,
     ]
 }
@@ -88,6 +89,56 @@ fn a_credential_of_systemd_seals_and_no_key_is_made(world: &World) -> Outcome {
     )?;
     let status = node.ssh(&user).run("iamctl status --json")?.ok()?;
     assert!(status.line().contains("signed-in"), "{}", status.line());
+    Ok(())
+}
+
+/// `dist/install` by a root shell on the node, in the middle of everything, as an administrator does.
+fn an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins(world: &World) -> Outcome {
+    let (issuer, user) = (world.issuer()?, world.user()?);
+    let node = world.boot(Product::new(issuer).on(world.spec("upgraded")))?;
+    let mut session = sign_in(&node, issuer, &user)?;
+    let file = token_file(&user)?;
+    let token = session.ask(&format!("cat {file}"))?;
+    // The tree, as it was unpacked there; and a file that only the version before had.
+    let tree = node.root().join("srv/tree/target/release");
+    std::fs::create_dir_all(&tree)?;
+    for name in ["iamd", "iamctl", "libpam_iam.so"] {
+        std::fs::copy(iamd_tests::places::binaries().join(name), tree.join(name))?;
+    }
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-a").arg(iamd_tests::places::repository().join("dist"));
+    iamd_tests::command::must({
+        copy.arg(node.root().join("srv/tree/dist"));
+        copy
+    })?;
+    let old = "/usr/share/iamd/of-the-old-version";
+    node.root_says(&format!("touch {old} && echo {old} >> /usr/share/iamd/installed"))?;
+    let module = "stat -c %i /usr/lib/*-linux-gnu/security/pam_iam.so";
+    let (module_before, toml) =
+        (node.root_says(module)?, node.root_says("cat /etc/iamd/iamd.toml")?);
+    let told = std::thread::scope(|scope| {
+        let upgrade = scope.spawn(|| node.exec("/srv/tree/dist/install"));
+        // Logins meanwhile have the old module or the new one.
+        while !upgrade.is_finished() {
+            let seen = node.ssh(&user).run("cat $BEARER_TOKEN_FILE")?.ok()?;
+            assert_eq!((seen.line(), seen.errors()), (token.clone(), String::new()));
+        }
+        upgrade.join().map_err(|_| iamd_tests::Error::Wrong("the upgrade".into()))?
+    })?
+    .ok()?;
+    assert!(told.text().contains("systemctl restart iamd"), "what is left to do: {told:?}");
+    assert_ne!(node.root_says(module)?, module_before, "the module is another file");
+    assert_eq!(node.root_says("cat /etc/iamd/iamd.toml")?, toml);
+    assert_ne!(node.exec(&format!("test -e {old}"))?.code, 0, "of the old version");
+    assert_eq!(session.ask(&format!("cat {file}"))?, token, "before the restart");
+    node.restart("iamd")?;
+    assert_eq!(session.ask(&format!("cat {file}"))?, token, "after it");
+    let status = node.exec_as(&user, "iamctl status --json")?.ok()?.text();
+    assert!(status.contains("signed-in") && status.contains("\"sessions\":1"), "{status}");
+    // A login says nothing, and a new token takes no sign-in.
+    let seen = node.ssh(&user).run("cat $BEARER_TOKEN_FILE")?.ok()?;
+    assert_eq!((seen.line(), seen.errors()), (token, String::new()));
+    node.exec_as(&user, "iamctl token --force-new")?.ok()?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod clocks;
 mod logins;
+mod numbers;
 mod replies;
 mod tokens;
 
@@ -19,7 +20,7 @@ use crate::case::Case;
 use crate::people::{json, sign_in_as};
 
 pub fn cases() -> Vec<Case> {
-    [logins::cases(), tokens::cases(), replies::cases(), clocks::cases()].concat()
+    [logins::cases(), numbers::cases(), tokens::cases(), replies::cases(), clocks::cases()].concat()
 }
 
 type Result<T> = std::result::Result<T, Error>;
@@ -31,7 +32,8 @@ struct Faulty {
 }
 
 fn faulty(world: &World) -> Result<Faulty> {
-    let product = Product::new(world.issuer()?).config("[login]\nautomatic = false\n");
+    let product = Product::new(world.issuer()?)
+        .config("[login]\nautomatic = false\n[limits]\nlogin_starts = 100\n");
     let node = world.boot(product.on(world.spec("faulty")))?;
     Ok(Faulty { node, configuring: Mutex::default() })
 }

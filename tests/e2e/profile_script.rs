@@ -46,6 +46,7 @@ fn scripted(world: &World, name: &str) -> Result<Scripted, Error> {
     node.root_says("ln -s /usr/share/iamd/profile.d/iamd.sh /etc/profile.d/iamd.sh")?;
     node.put("/etc/profile.d/before.sh", 0o644, "root", BEFORE.as_bytes())?;
     node.put("/etc/profile.d/zzz.sh", 0o644, "root", BEHIND.as_bytes())?;
+    node.put("/etc/zsh/zprofile", 0o644, "root", ZPROFILE.as_bytes())?;
     Ok(Scripted { node, issuer })
 }
 
@@ -53,18 +54,18 @@ fn shared(world: &World) -> Result<Scripted, Error> {
     scripted(world, "profile")
 }
 
-/// The shells that read /etc/profile, as far as the node has them.
-fn shells(node: &Node) -> Result<Vec<&'static str>, Error> {
-    let all = ["/bin/bash", "/bin/dash", "/bin/zsh"];
-    let there = all.map(|shell| Ok((shell, node.exec(&format!("test -x {shell}"))?.code == 0)));
-    let there = there.into_iter().collect::<Result<Vec<_>, Error>>()?;
-    Ok(there.into_iter().filter(|(_, there)| *there).map(|(shell, _)| shell).collect())
-}
+/// The shells that read /etc/profile: one that the node lacks fails the test.
+const SHELLS: [&str; 3] = ["/bin/bash", "/bin/dash", "/bin/zsh"];
+
+/// Debian's zsh reads it where the site says so, as README does.
+const ZPROFILE: &str = "emulate sh -c '. /etc/profile'\n";
 
 /// A user who has this login shell.
 fn user_with(world: &World, node: &Node, shell: &str) -> Result<String, Error> {
     let user = world.user()?;
-    node.root_says(&format!("usermod -s {shell} {user}"))?;
+    // The file keeps zsh from asking a new user for settings.
+    node.root_says(&format!("test -x {shell} && usermod -s {shell} {user}"))?;
+    node.exec_as(&user, "touch ~/.zshrc")?.ok()?;
     Ok(user)
 }
 
@@ -78,7 +79,7 @@ fn held(session: &mut Session) -> Result<Duration, Error> {
 fn a_first_login_shows_where_to_sign_in_and_goes_on_in_the_shell(world: &World) -> Outcome {
     let place = world.place(shared)?;
     let Scripted { node, issuer } = &*place;
-    for shell in shells(node)? {
+    for shell in SHELLS {
         let user = user_with(world, node, shell)?;
         let mut session = node.ssh(&user).pty().open(None)?;
         let (uri, code) = prompt(&mut session)?;
@@ -98,7 +99,7 @@ fn a_first_login_shows_where_to_sign_in_and_goes_on_in_the_shell(world: &World) 
 fn ctrl_c_gives_the_shell_and_the_login_goes_on(world: &World) -> Outcome {
     let place = world.place(shared)?;
     let Scripted { node, issuer } = &*place;
-    for shell in shells(node)? {
+    for shell in SHELLS {
         let user = user_with(world, node, shell)?;
         let mut session = node.ssh(&user).pty().open(None)?;
         let (uri, code) = prompt(&mut session)?;
@@ -189,7 +190,7 @@ fn panes_of_a_multiplexer_and_who_wants_none_are_left_alone(world: &World) -> Ou
 fn who_has_a_token_sees_nothing_and_has_the_shell_at_once(world: &World) -> Outcome {
     let place = world.place(shared)?;
     let Scripted { node, issuer } = &*place;
-    for shell in shells(node)? {
+    for shell in SHELLS {
         let user = user_with(world, node, shell)?;
         let _first = sign_in(node, issuer, &user)?;
         let mut session = node.ssh(&user).pty().open(None)?;
@@ -229,7 +230,7 @@ fn told_in_one_line(
 
 fn a_shell_is_not_held_by_a_daemon_that_is_silent_or_away(world: &World) -> Outcome {
     let Scripted { node, issuer: _issuer } = scripted(world, "held")?;
-    for shell in shells(&node)? {
+    for shell in SHELLS {
         let user = user_with(world, &node, shell)?;
         let login = || node.ssh(&user).pty().open(None);
         // In the middle of the wait for the user.
@@ -264,7 +265,7 @@ fn a_shell_is_not_held_by_an_issuer_that_is_silent(world: &World) -> Outcome {
     let Scripted { node, issuer } = scripted(world, "mute")?;
     let hole = json!([{"match": {"path": "*"}, "fault": "blackhole"}]);
     let _faults = issuer.faults(&hole)?;
-    for shell in shells(&node)? {
+    for shell in SHELLS {
         let user = user_with(world, &node, shell)?;
         let mut session = node.ssh(&user).pty().open(None)?;
         told_in_one_line(world, &mut session, "the issuer does not answer", HELD_AT_MOST)?;

@@ -12,6 +12,7 @@ pub fn cases() -> Vec<Case> {
     cases![
         the_17th_account_is_refused_with_its_own_error,
         the_3rd_running_login_is_refused_with_its_own_error,
+        r31_who_begins_login_after_login_is_refused_with_its_own_error,
         the_65th_request_in_flight_is_refused_with_its_own_error,
         a_pam_frame_over_the_limit_is_refused_with_its_own_error_and_the_session_opens,
     ]
@@ -28,7 +29,7 @@ fn quotas(world: &World) -> Result<Quotas, Error> {
     let issuer = world.start_issuer(IssuerSpec::new("quota.test"))?;
     let hasty = world.start_issuer(IssuerSpec::new("hasty.test"))?;
     let product = Product::new(&issuer).issuer("hasty", &hasty);
-    let product = product.config("[limits]\nframe_bytes = 1024\n");
+    let product = product.config("[limits]\nframe_bytes = 1024\nlogin_starts = 20\n");
     let node = world.boot(product.on(world.spec("quotas")))?;
     put_bus_client(&node)?;
     Ok(Quotas { node, issuer, hasty })
@@ -76,6 +77,23 @@ fn the_3rd_running_login_is_refused_with_its_own_error(world: &World) -> Outcome
     start_login(node, &bob, "three", "test")?;
     node.exec_as(&alice, "iamctl login --cancel two")?.ok()?;
     start_login(node, &alice, "three", "test")?;
+    Ok(())
+}
+
+fn r31_who_begins_login_after_login_is_refused_with_its_own_error(world: &World) -> Outcome {
+    let place = world.place(quotas)?;
+    let node = &place.node;
+    let (alice, bob) = (world.user()?, world.user()?);
+    let begin = "iamctl login x --issuer hasty --no-wait --json";
+    let many = format!(
+        "for n in $(seq 60); do out=$({begin} 2>&1) || {{ echo \"$out\"; exit 4; }}; \
+         iamctl login --cancel x 2>/dev/null || :; done"
+    );
+    let refused = node.exec_as(&alice, &many)?.exited(4)?;
+    let (name, text) = error_of(&refused)?;
+    assert_eq!(name, "TooManyLoginStarts");
+    assert!(text.contains("limits.login_starts"), "{text}");
+    start_login(node, &bob, "x", "hasty")?;
     Ok(())
 }
 

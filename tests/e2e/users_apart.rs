@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         a_login_of_another_user_is_neither_seen_nor_cancelled,
         listings_show_nothing_of_another_user,
         no_file_of_the_daemon_or_of_another_user_can_be_read_or_listed,
+        nobody_sees_who_has_an_account_how_many_or_when_one_is_renewed,
         the_pam_socket_refuses_everybody_but_root,
         nobody_hears_of_another_users_accounts_on_the_bus,
         the_bus_name_cannot_be_owned_by_a_user,
@@ -40,8 +41,9 @@ pub fn apart(world: &World) -> Result<Apart, Error> {
     Ok(Apart { node, issuer })
 }
 
-/// Every method that takes the name of an account, as words of the D-Bus client.
-const NAMING: [&str; 11] = [
+/// Every method that takes the name of an account and fails where there is none, as words of the
+/// D-Bus client.
+const NAMING: [&str; 14] = [
     "call org.iamd1.Tokens GetToken 'sa{sv}'",
     "call org.iamd1.Accounts Show s",
     "call org.iamd1.Accounts LoginState su",
@@ -53,6 +55,9 @@ const NAMING: [&str; 11] = [
     "call org.iamd1.Accounts Remove 'sa{sv}'",
     "call org.iamd1.Accounts Secrets s",
     "call org.iamd1.Accounts Lock s",
+    "call org.iamd1.Accounts Unlock 'sa{sv}h'",
+    "call org.iamd1.Accounts SetPassphrase 'sa{sh}'",
+    "call org.iamd1.Accounts LoginWithPassword 'sa{sv}sa{sh}'",
 ];
 
 /// The arguments behind a method of [`NAMING`].
@@ -60,6 +65,9 @@ fn asking(method: &str, name: &str) -> String {
     let more = match method {
         _ if method.contains("LoginState") => " 10",
         _ if method.contains("Rename") => " another",
+        _ if method.contains("Unlock") => " 12345678",
+        _ if method.contains("SetPassphrase") => " new_passphrase=12345678",
+        _ if method.contains("LoginWithPassword") => " bob -",
         _ => "",
     };
     format!("{method} {name}{more}")
@@ -103,6 +111,19 @@ fn no_method_tells_whether_another_user_has_an_account_or_a_login(world: &World)
         for name in ["thesis", "waiting"] {
             assert_eq!(login_as(node, &bob, name, more)?, none, "login {name}{more}");
         }
+    }
+    // An account of the same name is made as of any other; the names are equally long, as lengths
+    // are in the answer.
+    let add = |name: &str| -> Result<String, Error> {
+        let added =
+            bus(node, &bob, &format!("call org.iamd1.Accounts Add 'sa{{sv}}a{{sh}}' {name} -"))?;
+        let removed = bus(node, &bob, &asking("call org.iamd1.Accounts Remove 'sa{sv}'", name))?;
+        Ok(format!("{added}\n{removed}").replace(name, "NAME"))
+    };
+    for (theirs, nobodys) in [("thesis", "nobody"), ("waiting", "nobodys")] {
+        let none = add(nobodys)?;
+        assert!(none.starts_with("ok") && none.contains("\nok"), "{none}");
+        assert_eq!(add(theirs)?, none, "add {theirs}");
     }
     let token = node.exec_as(&alice, "iamctl token thesis")?.ok()?.line();
     assert_eq!(place.issuer.verify(&token)?["aud"], "https://wlcg.cern.ch/jwt/v1/any");
@@ -177,7 +198,9 @@ fn no_file_of_the_daemon_or_of_another_user_can_be_read_or_listed(world: &World)
     for line in [
         format!("cat {file}"),
         format!("stat {file}"),
-        format!("ls {dir}"),
+        format!("ls {dir}/"),
+        format!("stat {dir}/"),
+        format!("stat /run/iamd/users/.{uid}/files"),
         format!("touch {dir}/mine"),
         format!("cat /run/user/{uid}/bt_u{uid}"),
         "ls /run/iamd".into(),
@@ -207,8 +230,49 @@ fn no_file_of_the_daemon_or_of_another_user_can_be_read_or_listed(world: &World)
         let mode = u32::from_str_radix(mode, 8)?;
         assert_eq!(mode & 0o077 & !most, 0, "{line}");
     }
-    let own = node.root_says(&format!("stat -c '%U %a' {dir} {file}"))?;
+    let own = node.root_says(&format!("stat -c '%U %a' {dir}/ {file}"))?;
     assert_eq!(own, format!("{alice} 700\n{alice} 600"));
+    Ok(())
+}
+
+/// What another user finds out of the two names below the directory that everybody may pass through.
+fn seen_by(node: &Node, bob: &str, user: &str, what: &str) -> Result<String, Error> {
+    let uid = uid(user)?;
+    let line = format!("cd /run/iamd/users && stat -c '{what}' {uid} .{uid}");
+    Ok(node.exec_as(bob, &line)?.ok()?.text().replace(&uid.to_string(), "UID"))
+}
+
+fn nobody_sees_who_has_an_account_how_many_or_when_one_is_renewed(world: &World) -> Outcome {
+    let place = world.place(apart)?;
+    let (node, issuer) = (&place.node, &place.issuer);
+    let [bob, none, one, two] = [(); 4].map(|()| world.user());
+    let [bob, none, one, two] = [bob?, none?, one?, two?];
+    let mut without = node.ssh(&none).pty().open(None)?;
+    without.ask("true")?;
+    let _ones: Session = iamd_tests::sign_in(node, issuer, &one)?;
+    let _twos: Session = iamd_tests::sign_in(node, issuer, &two)?;
+    let all = "%N %F %a %s %h %b";
+    let times = "%N %Y %Z %.9Y %.9Z";
+    let (before, at_first) = (seen_by(node, &bob, &two, all)?, seen_by(node, &bob, &two, times)?);
+    sign_in_as(node, issuer, &two, "second", "test")?;
+    let named = format!("{}-second", token_file(&two)?);
+    eventually("the second file", Duration::from_secs(10), || {
+        node.exec(&format!("test -s {named}"))?.ok()
+    })?;
+    node.exec_as(&two, "iamctl token --force-new")?.ok()?;
+    assert_eq!(seen_by(node, &bob, &two, all)?, before, "of two accounts and of one");
+    assert_eq!(seen_by(node, &bob, &two, times)?, at_first, "a second account, a renewal");
+    assert_eq!(seen_by(node, &bob, &one, all)?, before, "of two users with an account");
+    assert_eq!(seen_by(node, &bob, &none, all)?, before, "of a user with none");
+    // Nothing behind them can be asked about.
+    let (two, none) = (uid(&two)?, uid(&none)?);
+    let behind =
+        |uid: u32| format!("stat /run/iamd/users/{uid}/bt_u{uid}; stat /run/iamd/users/{uid}/");
+    let told = |uid: u32| -> Result<String, Error> {
+        let said = node.exec_as(&bob, &behind(uid))?;
+        Ok(said.errors().replace(&uid.to_string(), "UID"))
+    };
+    assert_eq!(told(two)?, told(none)?);
     Ok(())
 }
 

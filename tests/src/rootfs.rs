@@ -38,6 +38,7 @@ const PACKAGES: &[&str] = &[
     "python3-minimal",
     "strace",
     "pamtester",
+    "zsh",
 ];
 
 /// Programs that find a token by themselves, and what they need; and what iamd takes the place of.

@@ -87,6 +87,8 @@ pub enum IssuerError {
         maybe_processed: bool,
         /// The connection broke before the whole answer was there: whatever the issuer did is done.
         reply_lost: bool,
+        /// The answer took longer than the site allows (`limits.reply_time`).
+        too_slow: bool,
     },
     /// Not asked: this issuer failed too often just now.
     #[error("{issuer} is not answering; next try in {} s", retry_in.as_secs())]
@@ -126,6 +128,12 @@ pub enum IssuerError {
     #[error("{text}")]
     Malformed {
         /// How.
+        text: String,
+    },
+    /// The answer is longer than the site allows (`limits.reply_bytes`).
+    #[error("{text}")]
+    TooLong {
+        /// Whose, and what is allowed.
         text: String,
     },
     /// The issuer does not offer what is needed, such as a device endpoint.
@@ -236,11 +244,12 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
     /// The scopes that the issuer says it offers (`scopes_supported`), asked for now.
     async fn scopes_offered(&self, issuer: &IssuerProfile) -> Result<ScopeSet, IssuerError>;
 
-    /// Asks for a device code (RFC 8628 §3.1).
+    /// Asks for a device code (RFC 8628 §3.1) for this user: who asks too often is told so alone.
     async fn authorize_device(
         &self,
         issuer: &IssuerProfile,
         client: &ClientRecord,
+        uid: u32,
         scopes: &ScopeSet,
         audiences: &AudienceSet,
     ) -> Result<DeviceAuthorization, IssuerError>;

@@ -4,6 +4,7 @@
 
 mod caller;
 mod counts;
+mod repeats;
 
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,8 @@ use std::fmt::Write as _;
 pub use counts::Counted;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+
+pub use repeats::Repeats;
 
 /// The longest value, in characters: an account may have some hundred scopes.
 const LONGEST: usize = 4096;

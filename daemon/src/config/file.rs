@@ -147,6 +147,7 @@ fn limits(table: &mut Table<'_, '_>) -> Limits {
     Limits {
         accounts: table.number("accounts", 16, 1..=1000),
         logins: table.number("logins", 2, 1..=100),
+        login_starts: table.number("login_starts", 10, 1..=100_000),
         requests: table.number("requests", 64, 1..=100_000),
         registrations: table.number("registrations", 5, 1..=1000),
         reply_bytes: table.number("reply_bytes", 1 << 20, 4096..=1 << 26) as usize,

@@ -133,6 +133,8 @@ pub struct Limits {
     pub accounts: u32,
     /// Running logins per uid.
     pub logins: u32,
+    /// Logins that a uid may begin in a minute.
+    pub login_starts: u32,
     /// Requests in flight per uid.
     pub requests: u32,
     /// Clients that are registered per uid and hour.

@@ -48,6 +48,7 @@ impl IssuerClient {
         &self,
         profile: &IssuerProfile,
         client: &ClientRecord,
+        uid: u32,
         scopes: &ScopeSet,
         audiences: &AudienceSet,
     ) -> Result<DeviceAuthorization, IssuerError> {
@@ -78,12 +79,11 @@ impl IssuerClient {
             ..Ask::get(endpoint)
         };
         let lane = if client.owner.is_of_one_account() {
-            Some(Lane::of_client(client))
+            Lane::of_client(client)
         } else {
-            let own_words = *scopes != profile.scopes || *audiences != profile.audiences;
-            own_words.then(|| Lane::of_words(client, scopes, audiences))
+            Lane::of_codes_for(uid, client)
         };
-        let reply = self.ask(profile, ask, lane).await?;
+        let reply = self.ask(profile, ask, Some(lane)).await?;
         if reply.status == 200
             && let Ok(mut device) = serde_json::from_slice::<DeviceReply>(&reply.body)
             && let Some(device_code) = device.device_code.take().filter(reply::is_sane)

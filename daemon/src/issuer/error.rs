@@ -99,7 +99,13 @@ impl ErrorReply {
     /// The error as one that may pass.
     pub(super) fn unreachable(&self, maybe_processed: bool) -> IssuerError {
         let (text, retry_after) = (self.text.clone(), self.retry_after);
-        IssuerError::Unreachable { text, retry_after, maybe_processed, reply_lost: false }
+        IssuerError::Unreachable {
+            text,
+            retry_after,
+            maybe_processed,
+            reply_lost: false,
+            too_slow: false,
+        }
     }
 
     /// Whether the issuer rejects our client: RFC 6749 §5.2, and INDIGO IAM's 401 `unauthorized`

@@ -157,7 +157,8 @@ impl Http {
     fn too_long(&self, url: &Url) -> IssuerError {
         let host = url.host_str().unwrap_or_default();
         let most = self.limits.longest_body / 1024;
-        IssuerError::Malformed { text: format!("the answer of {host} is longer than {most} KiB") }
+        let text = format!("the answer of {host} is longer than {most} KiB (limits.reply_bytes)");
+        IssuerError::TooLong { text }
     }
 
     /// The client for this trust and this caution; they are few.
@@ -202,6 +203,7 @@ impl Http {
         }
         let deepest = deepest.map(ToString::to_string).unwrap_or_default();
         let deepest = printable(&deepest, 200);
+        let too_slow = error.is_timeout() && !error.is_connect();
         let (text, maybe_processed, reply_lost) = if error.is_connect() {
             let text = match deepest.as_str() {
                 _ if error.is_timeout() => {
@@ -216,14 +218,14 @@ impl Http {
                 why => format!("no connection to {host}: {why}"),
             };
             (text, false, false)
-        } else if error.is_timeout() {
+        } else if too_slow {
             // It may be at work still.
             let within = seconds(self.limits.total_timeout);
-            (format!("no answer from {host} within {within} s"), true, false)
+            (format!("no answer from {host} within {within} s (limits.reply_time)"), true, false)
         } else {
             (format!("the connection to {host} broke: {deepest}"), true, true)
         };
-        IssuerError::Unreachable { text, retry_after: None, maybe_processed, reply_lost }
+        IssuerError::Unreachable { text, retry_after: None, maybe_processed, reply_lost, too_slow }
     }
 }
 

@@ -128,6 +128,7 @@ impl IssuerClient {
             retry_after: None,
             maybe_processed: false,
             reply_lost: false,
+            too_slow: false,
         })
     }
 

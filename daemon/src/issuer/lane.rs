@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::limits::{Breaker, Limits, Outcome};
-use crate::account::{AudienceSet, ClientOwner, ClientRecord, ScopeSet};
+use crate::account::{ClientOwner, ClientRecord};
 
 /// Lanes that failed lately; users could make more and more of them.
 const MOST: usize = 1024;
@@ -37,13 +37,10 @@ impl Lane {
         Self::of(&["client", &client.client_id])
     }
 
-    /// What is asked for with a client that others have too.
-    pub(super) fn of_words(
-        client: &ClientRecord,
-        scopes: &ScopeSet,
-        audiences: &AudienceSet,
-    ) -> Self {
-        Self::of(&["words", &client.client_id, &scopes.to_string(), &audiences.to_string()])
+    /// Device codes for this user, with a client that others have too. A user can ask for as many
+    /// as the site allows, with the words that everybody uses: it is for the user all the same.
+    pub(super) fn of_codes_for(uid: u32, client: &ClientRecord) -> Self {
+        Self::of(&["codes", &client.client_id, &uid.to_string()])
     }
 
     /// Of who signs in under this name at the issuer.

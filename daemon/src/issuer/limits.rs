@@ -217,6 +217,7 @@ impl Gate {
             retry_after: None,
             maybe_processed: false,
             reply_lost: false,
+            too_slow: false,
         };
         let slot = tokio::select! {
             biased;

@@ -220,10 +220,11 @@ impl Issuers for IssuerClient {
         &self,
         issuer: &IssuerProfile,
         client: &ClientRecord,
+        uid: u32,
         scopes: &ScopeSet,
         audiences: &AudienceSet,
     ) -> Result<DeviceAuthorization, IssuerError> {
-        self.device_code(issuer, client, scopes, audiences).await
+        self.device_code(issuer, client, uid, scopes, audiences).await
     }
 
     async fn poll_device(

@@ -207,7 +207,7 @@ impl IssuerClient {
         asked_at: UnixTime,
         used: Option<&SecretString>,
     ) -> Option<Result<(Tokens, Option<SecretString>), IssuerError>> {
-        if reply.status != 200 {
+        if !is_success(reply) {
             return None;
         }
         let malformed =
@@ -219,7 +219,7 @@ impl IssuerClient {
             Err(_) if json.is_err() => return None,
             Err(_) => return Some(malformed("the token reply has fields of the wrong type")),
         };
-        // Some send errors with 200.
+        // Some send errors with a success.
         let access_token = answer.access_token?;
         if !reply::is_sane(&access_token) {
             return Some(malformed("the access token is not visible ASCII"));
@@ -252,7 +252,7 @@ impl IssuerClient {
 
     /// The new refresh token of a success reply that [`Self::read`] could make nothing of.
     fn refresh_token_alone(&self, reply: &Reply, used: Option<&SecretString>) -> Option<Rotated> {
-        if reply.status != 200 {
+        if !is_success(reply) {
             return None;
         }
         let answer = serde_json::from_slice::<RefreshTokenAlone>(&reply.body).ok()?;
@@ -272,6 +272,11 @@ impl IssuerClient {
 /// Whether two clocks differ by no more than they may.
 fn is_near(a: UnixTime, b: UnixTime) -> bool {
     a.after(b).max(b.after(a)) <= TOLERANCE
+}
+
+/// RFC 6749 §5.1 wants 200, and some answer 201: what is in it must not be lost for that.
+fn is_success(reply: &Reply) -> bool {
+    (200..300).contains(&reply.status)
 }
 
 fn is_the_same(token: &SecretString, used: Option<&SecretString>) -> bool {

@@ -114,6 +114,8 @@ impl Failure {
 impl From<IssuerError> for Failure {
     fn from(error: IssuerError) -> Self {
         let kind = match &error {
+            IssuerError::Unreachable { too_slow: true, .. } => Kind::IssuerReplyTooSlow,
+            IssuerError::TooLong { .. } => Kind::IssuerReplyTooLong,
             IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. } => {
                 Kind::IssuerUnreachable
             }
@@ -412,13 +414,15 @@ impl Logins {
         request: &Request,
         completion: &dyn Completion,
     ) -> Result<(ClientRecord, DeviceAuthorization), Failure> {
-        let Request { profile, scopes, audiences, .. } = request;
+        let Request { key, profile, scopes, audiences, .. } = request;
         let mut client = completion.client().await?;
-        let device = match self.issuers.authorize_device(profile, &client, scopes, audiences).await
-        {
+        let ask = async |client: &ClientRecord| {
+            self.issuers.authorize_device(profile, client, key.uid, scopes, audiences).await
+        };
+        let device = match ask(&client).await {
             Err(IssuerError::ClientRejected { .. }) => {
                 client = completion.replace_client(&client).await?;
-                self.issuers.authorize_device(profile, &client, scopes, audiences).await?
+                ask(&client).await?
             }
             answer => answer?,
         };

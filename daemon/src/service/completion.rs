@@ -34,6 +34,10 @@ impl Service {
     ) -> Result<Login, ServiceError> {
         if self.logins.request_of(&plan.key).is_none() {
             self.takes_logins()?;
+            let (most, now) = (self.config().limits.login_starts, self.clock.monotonic());
+            self.login_starts
+                .count(owner.uid, most, now)
+                .map_err(ServiceError::too_many_login_starts)?;
         }
         let (rejected, fresh, replaces) = match new_client {
             None => (None, None, None),
@@ -60,6 +64,7 @@ impl Service {
         });
         let most = self.most(&owner.user, Key::Logins) as usize;
         let login = self.logins.start(request, completion, most).map_err(|_| {
+            self.login_starts.take_back(owner.uid);
             let text = format!("as many logins of yours are running as this site allows: {most}");
             ServiceError::new(Kind::TooManyLogins, text)
         })?;

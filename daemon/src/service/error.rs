@@ -8,7 +8,7 @@ use crate::{
         ports::{IssuerError, RefreshError, VaultError, upkeep::UpkeepError},
     },
     login::Failure,
-    policy::{IssuerRefusal, TooManyRegistrations, TooManyRequests},
+    policy::{IssuerRefusal, TooManyRequests, TooOften},
     token::TokenError,
 };
 
@@ -130,13 +130,23 @@ impl From<TooManyRequests> for ServiceError {
     }
 }
 
-impl From<TooManyRegistrations> for ServiceError {
-    fn from(TooManyRegistrations(wait): TooManyRegistrations) -> Self {
+impl ServiceError {
+    /// Clients of a user's, in an hour.
+    pub(super) fn too_many_registrations(TooOften(wait): TooOften) -> Self {
         let minutes = wait.as_secs().div_ceil(60);
         let text = format!(
             "as many clients were registered for you as this site allows in an hour (limits.registrations); the next one is possible in {minutes} min"
         );
         Self::new(Kind::TooManyRegistrations, text)
+    }
+
+    /// Logins of a user that were begun in a minute.
+    pub(super) fn too_many_login_starts(TooOften(wait): TooOften) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let text = format!(
+            "you have begun as many logins as this site allows in a minute (limits.login_starts); the next one is possible in {seconds} s"
+        );
+        Self::new(Kind::TooManyLoginStarts, text)
     }
 }
 

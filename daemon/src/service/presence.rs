@@ -120,6 +120,18 @@ impl Presence {
         self.files.path(uid, None)
     }
 
+    /// Makes the directory of somebody who is here, whatever accounts there are: whether it is
+    /// there is all that other users see of it.
+    pub(super) fn prepare(&self, uid: u32) {
+        if let Err(error) = self.files.prepare(uid) {
+            tracing::warn!(uid, %error, "a user's directory was not made: {error}");
+        }
+        if !self.is_here(uid) {
+            // A login that was over before this leaves nothing behind.
+            self.leave(uid);
+        }
+    }
+
     /// Writes the token file, and for the default account the link in the runtime directory.
     pub(super) fn write_file(&self, record: &Record, token: &AccessToken) {
         let key = record.key();

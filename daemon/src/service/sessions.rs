@@ -151,6 +151,7 @@ impl Service {
         self: &Arc<Self>,
         owner: &Owner,
     ) -> Option<(Accounts, Option<AccountName>)> {
+        self.presence.prepare(owner.uid);
         let accounts = match self.accounts(owner).await {
             Ok(accounts) => accounts,
             Err(error) => {

@@ -245,6 +245,7 @@ impl Issuers for TestIssuers {
         &self,
         _: &IssuerProfile,
         client: &ClientRecord,
+        _: u32,
         scopes: &ScopeSet,
         _: &AudienceSet,
     ) -> Result<DeviceAuthorization, IssuerError> {

@@ -285,7 +285,13 @@ async fn r30_a_rejected_client_keeps_the_refresh_token_and_may_recover() {
 
 fn lost() -> IssuerError {
     let text = "the connection broke".to_owned();
-    IssuerError::Unreachable { text, retry_after: None, maybe_processed: true, reply_lost: true }
+    IssuerError::Unreachable {
+        text,
+        retry_after: None,
+        maybe_processed: true,
+        reply_lost: true,
+        too_slow: false,
+    }
 }
 
 #[tokio::test]
@@ -334,6 +340,7 @@ async fn a_passing_failure_changes_nothing() {
         retry_after: None,
         maybe_processed: true,
         reply_lost: false,
+        too_slow: false,
     };
     world.issuer_says(Err(error.into()));
     let error = world.ask(Ask::default()).await.unwrap_err();

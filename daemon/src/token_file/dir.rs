@@ -11,7 +11,7 @@ use std::{
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fchown, fstat, mkdirat,
-        open, openat, renameat, renameat_with, unlinkat,
+        open, openat, readlinkat, renameat, renameat_with, symlinkat, unlinkat,
     },
     io::Errno,
     process::{Uid, geteuid},
@@ -126,20 +126,45 @@ impl Dir {
         mkdirat(&self.0, temp, Mode::RWXU)?;
         crate::fault_point!("token-file.directory-made", name);
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = (|| {
-            let dir = openat(&self.0, temp, flags, Mode::empty())?;
+        let made: Result<(), Fault> = (|| {
+            // Where this directory is a user's, something else may stand there by now.
+            let seen = self.open_here(temp, OFlags::DIRECTORY)?;
+            let dir = openat(&seen, ".", flags, Mode::empty())?;
             fchmod(&dir, Mode::RWXU)?;
             fchown(&dir, Some(owner), None)?;
-            renameat_with(&self.0, temp, &self.0, name, RenameFlags::NOREPLACE)
+            Ok(renameat_with(&self.0, temp, &self.0, name, RenameFlags::NOREPLACE)?)
         })();
         if made.is_err() {
             let _ = unlinkat(&self.0, temp, AtFlags::REMOVEDIR);
         }
         match made {
             // Somebody else of us was faster.
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(errno.into()),
+            Err(Fault::Errno(Errno::EXIST)) => Ok(()),
+            other => other,
         }
+    }
+
+    /// Makes a link; something that stands there already is in the way.
+    pub(super) fn make_link(&self, name: &str, target: &str) -> Result<(), Fault> {
+        match symlinkat(target, &self.0, name) {
+            Err(Errno::EXIST) => Err(Fault::InTheWay("something that was put there just now")),
+            other => Ok(other?),
+        }
+    }
+
+    /// Where the link at a name leads; anything but a link is in the way.
+    pub(super) fn link_at(&self, name: &str) -> Result<Option<String>, Fault> {
+        let Some(stat) = self.look(name)? else { return Ok(None) };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+            return Err(Fault::InTheWay(kind(&stat)));
+        }
+        let target = readlinkat(&self.0, name, Vec::new())?;
+        Ok(Some(String::from_utf8_lossy(target.as_bytes()).into_owned()))
+    }
+
+    /// Removes a link that was looked at.
+    pub(super) fn remove_link(&self, name: &str) -> Result<(), Fault> {
+        Ok(unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
     pub(super) fn remove_directory(&self, name: &str) -> Result<(), Fault> {
@@ -307,22 +332,26 @@ impl AsFd for Dir {
 /// Whether a token file may take the place of this: a plain file of the user's or of ours, known
 /// under no other name.
 fn replaceable(stat: &Stat, owner: Uid) -> Result<(), Fault> {
-    let what = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {
-            if stat.st_uid != owner.as_raw() && stat.st_uid != geteuid().as_raw() {
-                "a file of another owner"
-            } else if stat.st_nlink > 1 {
-                "a file with several names"
-            } else {
-                return Ok(());
-            }
-        }
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Fault::InTheWay(kind(stat)));
+    }
+    if stat.st_uid != owner.as_raw() && stat.st_uid != geteuid().as_raw() {
+        return Err(Fault::InTheWay("a file of another owner"));
+    }
+    if stat.st_nlink > 1 {
+        return Err(Fault::InTheWay("a file with several names"));
+    }
+    Ok(())
+}
+
+fn kind(stat: &Stat) -> &'static str {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => "a file",
         FileType::Symlink => "a symbolic link",
         FileType::Directory => "a directory",
         FileType::Fifo => "a FIFO",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         FileType::Unknown => "something unknown",
-    };
-    Err(Fault::InTheWay(what))
+    }
 }

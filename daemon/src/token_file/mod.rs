@@ -1,14 +1,16 @@
 //! The users' token files: `USERS_DIR/UID/bt_uUID[-NAME]`, 0600, the user's, without a newline.
 //!
-//! The daemon is root and the directory `UID/` belongs to the user, so all that stands in it is
-//! hostile: links, FIFOs, things that change between two looks. Two rules follow. Nothing outside
-//! is written: everything goes by descriptors of directories that were checked, and no link is
-//! followed. Nothing of the user's is destroyed: a name is given up by the kernel in exchange, and
-//! what comes out is looked at before it is removed (`dir.rs`).
+//! The daemon is root and the directory `UID/` belongs to the user (`UID` is a link of ours to where
+//! it is: `layout.rs`), so all that stands in it is hostile: links, FIFOs, things that change between
+//! two looks. Two rules follow. Nothing outside is written: everything goes by descriptors of
+//! directories that were checked, and no link is followed. Nothing of the user's is destroyed: a name
+//! is given up by the kernel in exchange, and what comes out is looked at before it is removed
+//! (`dir.rs`).
 //!
 //! Reserved for us in that directory are `bt_uUID`, `bt_uUID-NAME` and `.iamd-` with 32 hex digits.
 
 mod dir;
+mod layout;
 mod link;
 mod mount;
 
@@ -17,18 +19,14 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use iamd_protocol::paths;
-use rustix::{
-    fs::{FileType, Mode},
-    io::Errno,
-    process::Uid,
-};
+use rustix::{fs::FileType, io::Errno, process::Uid};
 use secrecy::{ExposeSecret, SecretString};
 
-use self::dir::{Dir, Fault};
+use self::dir::Fault;
 use crate::{
     account::{
         AccountName,
@@ -75,6 +73,7 @@ pub struct Files {
     runtime_dirs: PathBuf,
     ownership: Ownership,
     random: Arc<dyn Random>,
+    turn: Mutex<()>,
 }
 
 impl Files {
@@ -86,7 +85,7 @@ impl Files {
         ownership: Ownership,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self { users_dir, runtime_dirs, ownership, random }
+        Self { users_dir, runtime_dirs, ownership, random, turn: Mutex::default() }
     }
 
     /// Removes what a daemon that was killed half-way left behind. For the start, before the
@@ -101,6 +100,7 @@ impl Files {
             // A directory that was made but not yet named after its user; empty.
             let _ = users.remove_directory(&name);
         }
+        self.clear_unnamed(&users).map_err(|fault| fault.at(&self.users_dir))?;
         for uid in self.owners() {
             // One user's oddities do not keep the others from being swept.
             let Ok(Some(dir)) = self.user(uid) else { continue };
@@ -111,62 +111,10 @@ impl Files {
         Ok(())
     }
 
-    /// The directory of all users: a real one, ours, that nobody else writes.
-    fn users(&self, make: bool) -> Result<Option<Dir>, TokenFileError> {
-        let at = |fault: Fault| fault.at(&self.users_dir);
-        loop {
-            match Dir::open_own(&self.users_dir) {
-                Ok(dir) => return Ok(Some(dir)),
-                Err(Fault::Errno(Errno::NOENT)) if make => {
-                    dir::make_users_dir(&self.users_dir).map_err(at)?;
-                }
-                Err(Fault::Errno(Errno::NOENT)) => return Ok(None),
-                Err(fault) => return Err(at(fault)),
-            }
-        }
-    }
-
-    /// The user's directory, where there is one.
-    fn user(&self, uid: u32) -> Result<Option<Dir>, TokenFileError> {
-        let Some(users) = self.users(false)? else { return Ok(None) };
-        match users.directory_of(&uid.to_string(), self.ownership.of(uid)) {
-            Ok(dir) => Ok(Some(dir)),
-            Err(Fault::Errno(Errno::NOENT)) => Ok(None),
-            Err(fault) => Err(fault.at(&self.user_dir(uid))),
-        }
-    }
-
-    /// The user's directory, made where there is none, fit to be written to.
-    fn user_to_write(&self, uid: u32) -> Result<Dir, TokenFileError> {
-        let at = |fault: Fault| fault.at(&self.user_dir(uid));
-        let Some(users) = self.users(true)? else { return Err(at(Fault::Errno(Errno::NOENT))) };
-        let owner = self.ownership.of(uid);
-        let dir = match users.directory_of(&uid.to_string(), owner) {
-            Err(Fault::Errno(Errno::NOENT)) => {
-                users
-                    .make_directory(&uid.to_string(), &self.temporary_name(), owner)
-                    .map_err(at)?;
-                users.directory_of(&uid.to_string(), owner)
-            }
-            other => other,
-        }
-        .map_err(at)?;
-        // The user may open up the directory to readers; the files stay 0600. But with write
-        // access for others, or sticky (then removing needs CAP_FOWNER), it is not ours to use.
-        if dir.mode().map_err(at)?.intersects(Mode::WGRP | Mode::WOTH | Mode::SVTX) {
-            return Err(at(Fault::InTheWay("a directory whose mode is not 0700")));
-        }
-        Ok(dir)
-    }
-
     fn write_once(&self, uid: u32, name: &str, token: &[u8]) -> Result<(), TokenFileError> {
         let dir = self.user_to_write(uid)?;
         dir.replace(name, token, self.ownership.of(uid), &self.temporary_name())
             .map_err(|fault| fault.at(&self.user_dir(uid).join(name)))
-    }
-
-    fn user_dir(&self, uid: u32) -> PathBuf {
-        self.users_dir.join(uid.to_string())
     }
 
     fn temporary_name(&self) -> String {
@@ -175,6 +123,11 @@ impl Files {
 }
 
 impl TokenFiles for Files {
+    fn prepare(&self, uid: u32) -> Result<(), TokenFileError> {
+        check(uid, &self.user_dir(uid))?;
+        self.user_to_write(uid).map(drop)
+    }
+
     fn write(
         &self,
         uid: u32,
@@ -217,21 +170,17 @@ impl TokenFiles for Files {
         let path = self.user_dir(uid);
         check(uid, &path)?;
         self.unlink(uid)?;
-        let Some(dir) = self.user(uid)? else { return Ok(()) };
-        let ours = |name: &str| dir::is_temporary(name) || is_token_file(uid, name);
-        for name in dir.names(ours).map_err(|fault| fault.at(&path))? {
-            match dir.remove_ours(&name, self.ownership.of(uid), &self.temporary_name()) {
-                // A thing of the user's under a name of ours: left alone.
-                Ok(()) | Err(Fault::InTheWay(_)) => {}
-                Err(fault) => return Err(fault.at(&path.join(&name))),
+        if let Some(dir) = self.user(uid)? {
+            let ours = |name: &str| dir::is_temporary(name) || is_token_file(uid, name);
+            for name in dir.names(ours).map_err(|fault| fault.at(&path))? {
+                match dir.remove_ours(&name, self.ownership.of(uid), &self.temporary_name()) {
+                    // A thing of the user's under a name of ours: left alone.
+                    Ok(()) | Err(Fault::InTheWay(_)) => {}
+                    Err(fault) => return Err(fault.at(&path.join(&name))),
+                }
             }
         }
-        let Some(users) = self.users(false)? else { return Ok(()) };
-        match users.remove_directory(&uid.to_string()) {
-            // Not empty: the user keeps things there.
-            Ok(()) | Err(Fault::Errno(Errno::NOTEMPTY | Errno::NOENT)) => Ok(()),
-            Err(fault) => Err(fault.at(&path)),
-        }
+        self.clear_away(uid)
     }
 
     fn link(&self, uid: u32) -> Result<LinkOutcome, TokenFileError> {

@@ -38,7 +38,7 @@ fn open(world: &World) -> Result<Open, Error> {
     let (big, late, patient) = (start("big")?, start("late")?, start("patient")?);
     let inside = start("inside")?;
     // Last in the file is [issuers].
-    let more = "custom = true\n[limits]\nreply_time = \"2s\"\n";
+    let more = "custom = true\n[limits]\nreply_time = \"2s\"\nlogin_starts = 100\n";
     let spec = world.spec("limits").host_at("inside.test", inside.address());
     let product = Product::new(&big).issuer("late", &late).issuer("patient", &patient);
     let node = world.boot(product.config(more).on(spec))?;
@@ -125,8 +125,8 @@ fn a_reply_of_more_than_a_mebibyte_is_refused(world: &World) -> Outcome {
     {
         let _faults = place.big.faults(&rule(json!({"oversize": {"bytes": (1 << 20) + 1}})))?;
         let (name, text) = error_of(&refresh()?.exited(1)?)?;
-        assert_eq!(name, "IssuerMalformed");
-        assert!(text.contains("longer than 1024 KiB"), "{text}");
+        assert_eq!(name, "IssuerReplyTooLong");
+        assert!(text.contains("longer than 1024 KiB (limits.reply_bytes)"), "{text}");
     }
     {
         let padding = json!({"set": {"padding": "x".repeat(900_000)}});
@@ -145,8 +145,8 @@ fn a_reply_slower_than_the_limit_is_given_up(world: &World) -> Outcome {
         let _faults = place.late.faults(&json!([{"match": refreshes, "fault": fault}]))?;
         let said = place.node.exec_as(&user, "iamctl token late --force-new --json")?.exited(5)?;
         let (name, text) = error_of(&said)?;
-        assert_eq!(name, "IssuerUnreachable");
-        assert!(text.contains("no answer from late.test within 2 s"), "{text}");
+        assert_eq!(name, "IssuerReplyTooSlow");
+        assert!(text.contains("no answer from late.test within 2 s (limits.reply_time)"), "{text}");
         assert!(said.took < Duration::from_secs(4), "{:?}", said.took);
     }
     // The token that is valid goes on being given.

@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         r29_an_error_that_is_not_oauths_does_not_end_the_sign_in,
         r30_a_dead_refresh_token_is_final_at_once_and_the_file_goes_when_its_token_ends,
         r30_a_refused_client_keeps_the_sign_in,
+        r31_codes_that_one_user_is_refused_do_not_stop_anothers_renewal,
         r31_nothing_is_asked_before_the_time_that_retry_after_gives,
         a_lost_reply_to_a_refresh_costs_nothing_where_refresh_tokens_stay,
         a_lost_reply_to_a_refresh_asks_for_a_login_where_refresh_tokens_rotate,
@@ -149,6 +150,23 @@ fn r30_a_refused_client_keeps_the_sign_in(world: &World) -> Outcome {
     }
     stage.new_token()?.ok()?;
     assert_eq!(stage.state()?, "signed-in");
+    Ok(())
+}
+
+fn r31_codes_that_one_user_is_refused_do_not_stop_anothers_renewal(world: &World) -> Outcome {
+    let (stage, other) = (stage(world, "codes", &[])?, world.user()?);
+    stage.sign_in()?;
+    let busy = json!({"status": {"code": 429, "headers": {"retry-after": "120"}, "body": ""}});
+    let faults = stage.fault("/devicecode", busy)?;
+    let login = "iamctl login codes --issuer codes --no-wait";
+    for _ in 0..3 {
+        stage.node().exec_as(&other, login)?.exited(5)?;
+    }
+    assert_eq!(faults.counters()?[0]["applied"], 1, "who was told to wait waits");
+    drop(faults);
+    stage.new_token()?.ok()?;
+    // Another user's login is asked for as well.
+    stage.iamctl("login codes --issuer codes --no-wait")?.ok()?;
     Ok(())
 }
 

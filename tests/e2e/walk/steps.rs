@@ -103,7 +103,7 @@ pub(super) fn prelude() -> String {
 
 /// The site's configuration: it shows this user their secrets.
 pub(super) fn config(user: &str) -> String {
-    format!("[policy]\nshow_secrets = [\"{user}\"]\n")
+    format!("[policy]\nshow_secrets = [\"{user}\"]\n[limits]\nlogin_starts = 100\n")
 }
 
 /// The issuer's file, with a public client.

@@ -40,6 +40,10 @@ pub enum LinkOutcome {
 
 /// The users' token files. `account` is `None` for the default account.
 pub trait TokenFiles: Send + Sync + 'static {
+    /// Makes the user's directory: who is here has one, with an account or without, for others can
+    /// see that it is there.
+    fn prepare(&self, uid: u32) -> Result<(), TokenFileError>;
+
     /// Replaces the file by rename; a reader sees the old token or the new one, whole.
     fn write(
         &self,

@@ -162,7 +162,7 @@ async fn r31_what_one_user_provokes_holds_that_users_requests_and_no_others() {
         assert_eq!(client.health(&profile), Health::Answering);
         let uid = |uid| ClientOwner::User(uid);
         for _ in 0..2 {
-            client.authorize_device(&profile, &basic(), &words, &none).await.unwrap_err();
+            client.authorize_device(&profile, &basic(), 1001, &words, &none).await.unwrap_err();
             client.register(&profile, uid(1001), None).await.unwrap_err();
         }
         client.register(&profile, uid(1002), None).await.unwrap_err();
@@ -173,6 +173,37 @@ async fn r31_what_one_user_provokes_holds_that_users_requests_and_no_others() {
         clock.pass(60 * S);
         client.refresh(&profile, &basic(), &secret("mine"), &wanted).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn r31_codes_that_one_user_is_refused_hold_that_users_logins_and_nobodys_renewals() {
+    let mock = Mock::start().await;
+    let busy = page(429, "").with("retry-after", "30");
+    mock.on("POST /devicecode", [busy]);
+    let done = serde_json::json!({ "access_token": "at", "token_type": "Bearer" });
+    mock.on("POST /token", [json_reply(200, done)]);
+    let clock = TestClock::new();
+    let client = IssuerClient::new(clock.clone(), limits());
+    let profile = mock.profile();
+    // With the words and the client that everybody uses.
+    let site = basic();
+    let code = async |uid| {
+        let words = (&profile.scopes, &profile.audiences);
+        client.authorize_device(&profile, &site, uid, words.0, words.1).await.unwrap_err()
+    };
+    for _ in 0..3 {
+        code(1002).await;
+    }
+    assert_eq!(mock.seen("POST /devicecode").len(), 1, "the user who asked waits");
+    assert!(matches!(code(1002).await, IssuerError::CircuitOpen { .. }));
+    let wanted = Wanted { audiences: profile.audiences.clone(), ..Wanted::default() };
+    client.refresh(&profile, &basic(), &secret("alice"), &wanted).await.unwrap();
+    assert_eq!(client.health(&profile), Health::Answering);
+    code(1001).await;
+    assert_eq!(mock.seen("POST /devicecode").len(), 2, "another user may ask");
+    clock.pass(30 * S);
+    code(1002).await;
+    assert_eq!(mock.seen("POST /devicecode").len(), 3);
 }
 
 #[tokio::test]
@@ -249,8 +280,8 @@ async fn what_users_bring_or_ask_for_does_not_open_the_circuit_for_all() {
             client.read_client(&profile, &own).await.unwrap().answer.err(),
             client.update_client(&profile, &own, &registered, &change).await.unwrap().answer.err(),
             client.deregister(&profile, &own).await.err(),
-            client.authorize_device(&profile, &basic(), &words, &none).await.err(),
-            client.authorize_device(&profile, &given, &profile.scopes, &none).await.err(),
+            client.authorize_device(&profile, &basic(), 1001, &words, &none).await.err(),
+            client.authorize_device(&profile, &given, 1001, &profile.scopes, &none).await.err(),
             client.revoke(&profile, &given, &secret("token")).await.err(),
         ];
         for (which, error) in failed.into_iter().enumerate() {

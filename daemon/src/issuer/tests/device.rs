@@ -43,7 +43,7 @@ async fn ask(
 ) -> Result<DeviceAuthorization, IssuerError> {
     let scopes = scopes("openid offline_access storage.read:/");
     client()
-        .authorize_device(&mock.profile(), client_record, &scopes, &AudienceSet::default())
+        .authorize_device(&mock.profile(), client_record, 1001, &scopes, &AudienceSet::default())
         .await
 }
 
@@ -158,18 +158,18 @@ async fn an_audience_is_asked_for_as_the_dialect_does_and_never_in_both_ways() {
     mock.on(ENDPOINT, [json_reply(200, reply(json!({})))]);
     let two = audiences("https://se1.example https://se2.example");
     let none = scopes("");
-    client().authorize_device(&mock.profile(), &basic(), &none, &two).await.unwrap();
+    client().authorize_device(&mock.profile(), &basic(), 1001, &none, &two).await.unwrap();
     let sent = mock.seen(ENDPOINT).pop().unwrap();
     assert_eq!(sent.all("audience"), ["https://se1.example https://se2.example"]);
     assert!(sent.all("resource").is_empty() && sent.field("scope").is_none());
     mock.without_dialect();
-    client().authorize_device(&mock.profile(), &basic(), &none, &two).await.unwrap();
+    client().authorize_device(&mock.profile(), &basic(), 1001, &none, &two).await.unwrap();
     let sent = mock.seen(ENDPOINT).pop().unwrap();
     assert_eq!(sent.all("resource"), ["https://se1.example", "https://se2.example"]);
     assert!(sent.all("audience").is_empty());
     // RFC 8707 wants absolute URIs; nothing else is sent.
     let plain = audiences("dcache");
-    let error = client().authorize_device(&mock.profile(), &basic(), &none, &plain).await;
+    let error = client().authorize_device(&mock.profile(), &basic(), 1001, &none, &plain).await;
     assert!(matches!(error, Err(IssuerError::Refused { code, .. }) if code == "invalid_target"));
     assert_eq!(mock.seen(ENDPOINT).len(), 2);
 }

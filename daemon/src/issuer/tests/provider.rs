@@ -137,7 +137,8 @@ async fn a_login_its_refreshes_and_its_end_work_at_a_real_issuer_of_each_dialect
         assert_eq!(registered.left_out, Default::default());
         let record = registered.client;
         let audience = AudienceSet::parse(["https://se.example:1094"]).unwrap();
-        let asked = client.authorize_device(&profile, &record, &profile.scopes, &audience).await;
+        let asked =
+            client.authorize_device(&profile, &record, 1001, &profile.scopes, &audience).await;
         let device = asked.unwrap();
         let poll =
             async || client.poll_device(&profile, &record, &device.device_code, &audience).await;

@@ -57,6 +57,18 @@ async fn r25_a_refresh_token_is_given_where_a_new_one_came_and_none_means_keep()
 }
 
 #[tokio::test]
+async fn r25_a_success_that_is_not_200_is_a_success_and_its_refresh_token_is_kept() {
+    for status in [200, 201, 202] {
+        let whole = json!({ "access_token": "at", "refresh_token": "new" });
+        let tokens = answered(json_reply(status, whole)).await.unwrap();
+        assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "new", "{status}");
+        let half = json!({ "token_type": "DPoP", "access_token": "at", "refresh_token": "new" });
+        let failure = failed(json_reply(status, half)).await;
+        assert_eq!(failure.rotated.unwrap().token.expose_secret(), "new", "{status}");
+    }
+}
+
+#[tokio::test]
 async fn r25_a_refresh_token_without_a_usable_access_token_comes_with_the_failure() {
     for reply in [
         json!({ "access_token": "at", "token_type": "DPoP" }),

@@ -191,7 +191,9 @@ async fn without_the_key_set_nobody_signs_in_and_nobody_is_sent_to_approve() {
     case.mock.on("POST /devicecode", [json_reply(200, device)]);
     let authorize = async || {
         let none = AudienceSet::default();
-        client().authorize_device(&case.profile(), &basic(), &ScopeSet::default(), &none).await
+        client()
+            .authorize_device(&case.profile(), &basic(), 1001, &ScopeSet::default(), &none)
+            .await
     };
     authorize().await.unwrap();
     for broken in [page(500, ""), page(404, ""), page(200, "<html>")] {

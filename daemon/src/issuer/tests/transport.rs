@@ -58,7 +58,7 @@ async fn a_reply_longer_than_a_mebibyte_is_cut_off_however_it_comes() {
         mock.on("POST /token", [answer]);
         let error = refresh(&client(), &mock).await;
         assert!(
-            matches!(&error, IssuerError::Malformed { text } if text.contains("1024 KiB")),
+            matches!(&error, IssuerError::TooLong { text } if text.contains("1024 KiB (limits.reply_bytes)")),
             "{error:?}"
         );
     }

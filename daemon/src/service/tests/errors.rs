@@ -14,10 +14,22 @@ fn text() -> String {
     "why".into()
 }
 
+fn slow() -> IssuerError {
+    IssuerError::Unreachable {
+        text: text(),
+        retry_after: None,
+        maybe_processed: true,
+        reply_lost: false,
+        too_slow: true,
+    }
+}
+
 fn issuer_errors() -> Vec<(IssuerError, Kind)> {
     let code = "invalid_request".to_owned();
     vec![
         (unreachable(), Kind::IssuerUnreachable),
+        (slow(), Kind::IssuerReplyTooSlow),
+        (IssuerError::TooLong { text: text() }, Kind::IssuerReplyTooLong),
         (IssuerError::CircuitOpen { issuer: text(), retry_in: S }, Kind::IssuerUnreachable),
         (IssuerError::AddressNotPublic { text: text() }, Kind::AddressNotPublic),
         (IssuerError::Refused { code, text: text() }, Kind::IssuerRefused),

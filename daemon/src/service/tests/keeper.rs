@@ -95,8 +95,13 @@ async fn r31_an_issuer_that_asks_for_time_gets_it() {
     house.log_in(ALICE).await;
     let text = "429".to_owned();
     let retry_after = Some(300 * S);
-    let busy =
-        IssuerError::Unreachable { text, retry_after, maybe_processed: false, reply_lost: false };
+    let busy = IssuerError::Unreachable {
+        text,
+        retry_after,
+        maybe_processed: false,
+        reply_lost: false,
+        too_slow: false,
+    };
     house.refresh_says(Err(busy.into()));
     house.later(2401).await;
     assert_eq!(house.refreshes(), 1);

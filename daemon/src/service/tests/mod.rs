@@ -144,7 +144,13 @@ fn token(text: &str, issued_at: UnixTime, lives: u64) -> AccessToken {
 
 fn unreachable() -> IssuerError {
     let text = "the issuer does not answer".to_owned();
-    IssuerError::Unreachable { text, retry_after: None, maybe_processed: false, reply_lost: false }
+    IssuerError::Unreachable {
+        text,
+        retry_after: None,
+        maybe_processed: false,
+        reply_lost: false,
+        too_slow: false,
+    }
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> Kind {

@@ -116,6 +116,27 @@ async fn scopes_and_audiences_are_the_askers_else_the_accounts_else_the_issuers(
 }
 
 #[tokio::test(start_paused = true)]
+async fn r31_a_user_who_begins_login_after_login_is_asked_to_wait_and_nobody_else_is() {
+    let house = House::and("[limits]\nlogin_starts = 3\n");
+    let alice = house.caller(ALICE);
+    for _ in 0..3 {
+        assert_eq!(house.login("one").await.unwrap().state, "pending");
+        // To join the one that runs costs nothing.
+        assert_eq!(house.login("one").await.unwrap().state, "pending");
+        house.service.cancel_login(&alice, "one").await.unwrap();
+        house.settle().await;
+    }
+    let refused = house.login("one").await.unwrap_err();
+    assert_eq!(refused.kind, Kind::TooManyLoginStarts);
+    assert!(refused.message.contains("limits.login_starts"), "{}", refused.message);
+    assert_eq!(house.issuers.authorizations.load(SeqCst), 3, "the issuer was asked no more");
+    let bobs = house.service.login(&house.caller(BOB), "one", none()).await.unwrap();
+    assert_eq!(bobs.state, "pending");
+    house.later(60).await;
+    assert_eq!(house.login("one").await.unwrap().state, "pending");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_limit_answers_with_its_own_error() {
     let house = House::and("[limits]\naccounts = 2\nlogins = 1\nrequests = 3\n");
     assert_eq!(house.login("one").await.unwrap().state, "pending");

@@ -168,6 +168,33 @@ fn a_directory_that_is_not_the_users_is_neither_followed_nor_given_away() {
 }
 
 #[test]
+fn a_user_who_moves_the_directory_of_the_files_leads_nothing_astray() {
+    let outside = tempfile::tempdir().unwrap();
+    type Arrange = fn(&Node, &Path);
+    let arrangements: [(&str, Arrange); 4] = [
+        ("a symbolic link", |node, outside| symlink(outside, node.inner()).unwrap()),
+        ("a symbolic link", |node, _| symlink(".", node.inner()).unwrap()),
+        ("something that is not a directory", |node, _| node.put(&node.inner(), "a file")),
+        ("something that is not a directory", |node, _| {
+            nix::unistd::mkfifo(&node.inner(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }),
+    ];
+    for (what, arrange) in arrangements {
+        let node = Node::with_dir();
+        let away = node.outer().join("away");
+        fs::rename(node.inner(), &away).unwrap();
+        node.put(&away.join("thesis.tex"), "the user's");
+        arrange(&node, outside.path());
+        let before = (snapshot(node.root.path()), snapshot(outside.path()));
+        assert_eq!(node.in_the_way("secret"), what);
+        let _ = node.files.remove(node.uid, None);
+        let _ = node.files.remove_all(node.uid);
+        let _ = node.files.sweep();
+        assert_eq!((snapshot(node.root.path()), snapshot(outside.path())), before, "{what}");
+    }
+}
+
+#[test]
 fn a_directory_that_others_may_write_to_gets_no_token() {
     for mode in [0o777, 0o770, 0o702, 0o1700] {
         let node = Node::with_dir();

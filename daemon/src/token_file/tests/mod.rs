@@ -59,6 +59,15 @@ impl Node {
         self.root.path().join("users").join(self.uid.to_string())
     }
 
+    /// The directory that only the user enters, and that of the files in it.
+    fn outer(&self) -> PathBuf {
+        self.root.path().join("users").join(format!(".{}", self.uid))
+    }
+
+    fn inner(&self) -> PathBuf {
+        self.outer().join("files")
+    }
+
     fn file(&self) -> PathBuf {
         self.files.path(self.uid, None)
     }

@@ -81,8 +81,7 @@ fn changes_after_the_look(between: impl Fn()) -> impl Fn(&Stat) -> Result<(), Fa
 fn what_comes_after_the_look_is_put_back() {
     let node = Node::with_dir();
     let [name, temp] = ["bt_u1", ".iamd-temp"].map(|name| node.dir().join(name));
-    let dir = Dir::open_own(&node.root.path().join("users")).unwrap();
-    let dir = dir.directory_of(&node.uid.to_string(), node.files.ownership.of(node.uid)).unwrap();
+    let dir = node.files.user(node.uid).unwrap().unwrap();
     let swap = || {
         fs::remove_file(&name).unwrap();
         symlink("/nowhere", &name).unwrap();
@@ -108,8 +107,7 @@ fn what_comes_after_the_look_is_put_back() {
 fn what_goes_after_the_look_or_comes_before_the_rename_is_looked_at_again() {
     let node = Node::with_dir();
     let [name, temp] = ["bt_u1", ".iamd-temp"].map(|name| node.dir().join(name));
-    let dir = Dir::open_own(&node.root.path().join("users")).unwrap();
-    let dir = dir.directory_of(&node.uid.to_string(), node.files.ownership.of(node.uid)).unwrap();
+    let dir = node.files.user(node.uid).unwrap().unwrap();
     fs::write(&name, "old").unwrap();
     fs::write(&temp, "new").unwrap();
     let gone = changes_after_the_look(|| fs::remove_file(&name).unwrap());

@@ -46,8 +46,8 @@ fn something_stands_at_its_name() {
 fn its_directory_is_not_what_it_was() {
     shows("others may write to the user's directory", |node| node.give(&node.dir(), 0o770));
     shows("the user's directory is a link", |node| {
-        fs::remove_dir(node.dir()).unwrap();
-        symlink("/tmp", node.dir()).unwrap();
+        fs::remove_dir(node.inner()).unwrap();
+        symlink("/tmp", node.inner()).unwrap();
     });
     if is_root() {
         shows("the user's directory is somebody else's", |node| {
@@ -70,7 +70,7 @@ fn its_directory_is_not_what_it_was() {
     }
     // A full disk, as a user's quota or another's files make it.
     let node = Node::with_dir();
-    if let Some(_mount) = Mount::tmpfs(node.root.path(), "mode=755,size=64k,nr_inodes=4") {
+    if let Some(_mount) = Mount::tmpfs(node.root.path(), "mode=755,size=64k,nr_inodes=6") {
         node.write("first").unwrap_or_default();
         fs::write(node.root.path().join("filler"), [0; 60_000]).unwrap_or_default();
         says("there is no room for the file", &node);

@@ -12,8 +12,10 @@ fn the_file_is_the_users_0600_and_holds_the_token_and_nothing_else() {
     assert_eq!(fs::read(&path).unwrap(), b"eyJ.a.b");
     let file = fs::symlink_metadata(&path).unwrap();
     assert_eq!((file.uid(), file.mode(), file.nlink()), (node.uid, 0o100_600, 1));
-    let dir = fs::symlink_metadata(node.dir()).unwrap();
-    assert_eq!((dir.uid(), dir.mode()), (node.uid, 0o40_700));
+    for dir in [node.dir(), node.outer(), node.inner()] {
+        let dir = fs::metadata(dir).unwrap();
+        assert_eq!((dir.uid(), dir.mode()), (node.uid, 0o40_700));
+    }
     assert_eq!(mode(&node.root.path().join("users")), 0o711);
 }
 
@@ -104,12 +106,70 @@ fn writing_goes_on_while_everything_is_removed() {
         assert!(writer.join().unwrap() > 100);
     });
     node.files.remove_all(node.uid).unwrap();
-    assert!(!node.dir().exists());
+    assert!(names(&node.root.path().join("users")).is_empty());
+}
+
+/// What anybody can find out who may pass through the directory above.
+fn seen_from_outside(node: &Node) -> Vec<String> {
+    let see = |path: PathBuf| {
+        let seen = fs::symlink_metadata(&path).unwrap();
+        let (changed, modified) = (seen.ctime_nsec(), seen.mtime_nsec());
+        let times = (seen.ctime(), changed, seen.mtime(), modified);
+        format!("{path:?} {} {:o} {} {times:?}", seen.len(), seen.mode(), seen.nlink())
+    };
+    [node.dir(), node.outer()].map(see).to_vec()
+}
+
+#[test]
+fn from_outside_nothing_shows_how_many_accounts_there_are_or_when_one_is_renewed() {
+    let node = Node::new();
+    node.files.prepare(node.uid).unwrap();
+    let before = seen_from_outside(&node);
+    node.write("first").unwrap();
+    assert_eq!(seen_from_outside(&node), before, "one account");
+    node.files.write(node.uid, Some(&name("cms")), &"cms".to_owned().into()).unwrap();
+    assert_eq!(seen_from_outside(&node), before, "two accounts");
+    node.write("renewed").unwrap();
+    assert_eq!(seen_from_outside(&node), before, "a renewal");
+    node.files.remove(node.uid, Some(&name("cms"))).unwrap();
+    node.files.remove(node.uid, None).unwrap();
+    node.files.sweep().unwrap();
+    assert_eq!(seen_from_outside(&node), before, "signed out of both");
+    // Sizes of a directory are told by a tmpfs only, where most file systems have blocks.
+    let Some(mount) = Mount::tmpfs(&node.root.path().join("users"), "mode=711") else { return };
+    node.files.prepare(node.uid).unwrap();
+    let before = seen_from_outside(&node);
+    node.write("first").unwrap();
+    node.files.write(node.uid, Some(&name("cms")), &"cms".to_owned().into()).unwrap();
+    assert_eq!(seen_from_outside(&node), before, "on a tmpfs");
+    node.files.remove_all(node.uid).unwrap();
+    assert!(names(&node.root.path().join("users")).is_empty());
+    drop(mount);
+}
+
+#[test]
+fn what_was_made_and_not_yet_named_is_swept_and_what_is_missing_is_made_again() {
+    let node = Node::with_dir();
+    let users = node.root.path().join("users");
+    fs::remove_file(node.dir()).unwrap();
+    node.files.sweep().unwrap();
+    assert!(names(&users).is_empty());
+    // A name that leads to nothing, as a user can arrange by removing the directory.
+    for missing in [node.inner(), node.outer()] {
+        node.files.prepare(node.uid).unwrap();
+        fs::remove_dir_all(&missing).unwrap();
+        assert!(!node.files.stands(node.uid, None));
+        node.write("token").unwrap();
+        assert_eq!(fs::read(node.file()).unwrap(), b"token");
+        fs::remove_dir_all(&missing).unwrap();
+        node.files.remove_all(node.uid).unwrap();
+        assert!(names(&users).is_empty());
+    }
 }
 
 #[test]
 fn a_full_disk_leaves_no_partial_file_and_the_old_token_in_place() {
-    for (options, reason) in [("size=64k,mode=755", "space"), ("nr_inodes=6,mode=755", "space")] {
+    for (options, reason) in [("size=64k,mode=755", "space"), ("nr_inodes=8,mode=755", "space")] {
         let root = tempfile::tempdir().unwrap();
         let Some(_mount) = Mount::tmpfs(root.path(), options) else { return };
         let node = Node::below(root);

@@ -55,5 +55,5 @@ async fn polled(mock: &Mock) -> IssuerError {
 /// The error of a request for a device code.
 async fn asked(mock: &Mock) -> IssuerError {
     let (profile, none) = (mock.profile(), AudienceSet::default());
-    client().authorize_device(&profile, &basic(), &profile.scopes, &none).await.unwrap_err()
+    client().authorize_device(&profile, &basic(), 1001, &profile.scopes, &none).await.unwrap_err()
 }

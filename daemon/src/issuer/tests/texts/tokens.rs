@@ -69,7 +69,7 @@ async fn the_request_is_none() {
     let error = crate::token::TokenError::from(answer.unwrap_err().error);
     shows(&mock, "an audience that is no URI, where the issuer wants URIs", error);
     let (client, ours) = (client(), basic());
-    let codes = client.authorize_device(&profile, &ours, &profile.scopes, &wanted.audiences);
+    let codes = client.authorize_device(&profile, &ours, 1001, &profile.scopes, &wanted.audiences);
     shows(&mock, "the same at a login", codes.await.unwrap_err());
 }
 

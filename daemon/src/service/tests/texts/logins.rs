@@ -87,6 +87,10 @@ async fn one_runs_already() {
     let other = told(house.login_with("x", at("cms")).await);
     shows("a login runs and another is asked for", other);
     shows("more logins of a user at once than limits.logins", told(house.login("y").await));
+    let house = House::and("[limits]\nlogin_starts = 1\n");
+    house.login("x").await.unwrap();
+    let soon = told(house.login("y").await);
+    shows("more logins of a user begun in a minute than limits.login_starts", soon);
     house.signed_in();
     house.service.cancel_login(&house.caller(ALICE), "x").await.unwrap();
     house.end_of_login("x").await;

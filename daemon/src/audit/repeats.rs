@@ -1,0 +1,253 @@
+//! The same thing many times over is one record with a count. A program that asks for a token in a
+//! loop, or is refused in one, would otherwise write thousands in a minute, and the journal, whose
+//! size has an end, would give up the records of everybody else for them.
+//!
+//! The first is recorded at once. What is the same but for the calling process and comes within a
+//! minute is counted, and the minute ends with one record that says how many there were.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Audit, Event, Kind};
+use crate::clock::Clock;
+
+const WINDOW: Duration = Duration::from_secs(60);
+/// So many different ones of a user and a kind; what is still different counts as the same.
+const MOST: usize = 100;
+
+/// Counts what is repeated, and records the rest.
+pub struct Repeats {
+    inner: Arc<dyn Audit>,
+    clock: Arc<dyn Clock>,
+    /// For the tasks that end a minute.
+    this: std::sync::Weak<Self>,
+    seen: Mutex<HashMap<Key, Seen>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    kind: Kind,
+    uid: u32,
+    /// Empty for all that are too many.
+    what: String,
+}
+
+struct Seen {
+    since: Instant,
+    count: u32,
+    last: Last,
+}
+
+/// The newest repeat, to be recorded for all of them.
+#[derive(Default)]
+struct Last {
+    account: String,
+    issuer: String,
+    client: String,
+    scopes: String,
+    audience: String,
+    token_hash: String,
+    caller_pid: Option<u32>,
+    result: String,
+    detail: String,
+}
+
+impl Repeats {
+    /// In front of `inner`.
+    pub fn before(inner: Arc<dyn Audit>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self { inner, clock, this: this.clone(), seen: Mutex::default() })
+    }
+
+    /// Records what was counted, before the daemon ends.
+    pub fn finish(&self) {
+        let keys: Vec<Key> = self.lock().keys().cloned().collect();
+        keys.iter().for_each(|key| self.end(key));
+    }
+
+    /// Whether this is to be recorded now; else it was counted.
+    fn is_new(&self, kind: Kind, event: &Event<'_>) -> bool {
+        let now = self.clock.monotonic();
+        let mut seen = self.lock();
+        seen.retain(|_, seen| seen.count > 0 || seen.since + WINDOW > now);
+        let mut key = Key { kind, uid: event.uid, what: what(event) };
+        let others = |key: &&Key| key.kind == kind && key.uid == event.uid;
+        if !seen.contains_key(&key) && seen.keys().filter(others).count() >= MOST {
+            key.what = String::new();
+        }
+        let Some(before) = seen.get_mut(&key) else {
+            seen.insert(key, Seen { since: now, count: 0, last: Last::default() });
+            return true;
+        };
+        before.count += 1;
+        before.last = Last::of(event);
+        if before.count == 1 {
+            let left = (before.since + WINDOW).saturating_duration_since(now);
+            let (this, clock) = (self.this.clone(), Arc::clone(&self.clock));
+            let later = async move {
+                clock.sleep(left).await;
+                if let Some(this) = this.upgrade() {
+                    this.end(&key);
+                }
+            };
+            tokio::spawn(later);
+        }
+        false
+    }
+
+    /// The minute of this is over.
+    fn end(&self, key: &Key) {
+        let Some(seen) = self.lock().remove(key) else { return };
+        let (times, last) = (seen.count, seen.last);
+        if times == 0 {
+            return;
+        }
+        let often = match times {
+            1 => "once more within a minute".to_owned(),
+            times => format!("{times} times more within a minute"),
+        };
+        let detail = match last.detail.as_str() {
+            "" => often,
+            detail => format!("{often}: {detail}"),
+        };
+        let event = Event {
+            uid: key.uid,
+            account: &last.account,
+            issuer: &last.issuer,
+            client: &last.client,
+            scopes: last.scopes,
+            audience: last.audience,
+            token_hash: last.token_hash,
+            caller_pid: last.caller_pid,
+            result: &last.result,
+            detail,
+        };
+        self.inner.record(key.kind, &event);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Audit for Repeats {
+    fn record(&self, kind: Kind, event: &Event<'_>) {
+        // What a user can have recorded as often as wanted, at no cost.
+        let counted = matches!(kind, Kind::Issue | Kind::Denial);
+        if !counted || self.is_new(kind, event) {
+            self.inner.record(kind, event);
+        }
+    }
+}
+
+impl Last {
+    fn of(event: &Event<'_>) -> Self {
+        Self {
+            account: event.account.to_owned(),
+            issuer: event.issuer.to_owned(),
+            client: event.client.to_owned(),
+            scopes: event.scopes.clone(),
+            audience: event.audience.clone(),
+            token_hash: event.token_hash.clone(),
+            caller_pid: event.caller_pid,
+            result: event.result.to_owned(),
+            detail: event.detail.clone(),
+        }
+    }
+}
+
+/// All that makes an event another one.
+fn what(event: &Event<'_>) -> String {
+    let parts: [&str; 7] = [
+        event.account,
+        event.issuer,
+        &event.scopes,
+        &event.audience,
+        &event.token_hash,
+        event.result,
+        &event.detail,
+    ];
+    let whole = parts.map(|part| format!("{}:{part}", part.len())).concat();
+    super::hash(whole.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[derive(Default)]
+    struct Records(Mutex<Vec<String>>);
+
+    impl Audit for Records {
+        fn record(&self, kind: Kind, event: &Event<'_>) {
+            let line = format!("{} {} {} {}", kind.word(), event.uid, event.account, event.detail);
+            self.0.lock().unwrap().push(line.trim_end().to_owned());
+        }
+    }
+
+    impl Records {
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    fn event(uid: u32, account: &str) -> Event<'_> {
+        Event { uid, account, token_hash: "abc".into(), result: "ok", ..Event::default() }
+    }
+
+    fn start() -> (Arc<Records>, Arc<Repeats>) {
+        let records = Arc::new(Records::default());
+        (Arc::clone(&records), Repeats::before(records, Arc::new(SystemClock)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_of_one_user_is_two_records_a_minute_and_hides_nobody_elses() {
+        let (records, audit) = start();
+        for round in 0..1500 {
+            let pid = Some(round);
+            audit.record(Kind::Issue, &Event { caller_pid: pid, ..event(1001, "wlcg") });
+        }
+        audit.record(Kind::Issue, &event(1002, "wlcg"));
+        audit.record(Kind::Issue, &event(1001, "cms"));
+        assert_eq!(records.take(), ["issue 1001 wlcg", "issue 1002 wlcg", "issue 1001 cms"]);
+        tokio::time::sleep(WINDOW + Duration::from_secs(1)).await;
+        assert_eq!(records.take(), ["issue 1001 wlcg 1499 times more within a minute"]);
+        // The next minute begins with a record of its own; one alone is not counted.
+        audit.record(Kind::Issue, &event(1001, "wlcg"));
+        tokio::time::sleep(WINDOW + Duration::from_secs(1)).await;
+        audit.record(Kind::Issue, &event(1001, "wlcg"));
+        assert_eq!(records.take(), ["issue 1001 wlcg"; 2]);
+        assert_eq!(audit.lock().len(), 1, "what is over takes no memory");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_who_asks_for_ever_other_things_does_not_fill_the_journal_either() {
+        let (records, audit) = start();
+        for round in 0..1000 {
+            let account = format!("name{round}");
+            audit.record(Kind::Denial, &event(1001, &account));
+        }
+        let at_once = records.take().len();
+        assert!((MOST..=MOST + 1).contains(&at_once), "{at_once}");
+        audit.record(Kind::Denial, &event(1002, "x"));
+        assert_eq!(records.take(), ["denial 1002 x"]);
+        tokio::time::sleep(WINDOW + Duration::from_secs(1)).await;
+        assert_eq!(records.take(), ["denial 1001 name999 899 times more within a minute"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_counted_is_recorded_before_the_daemon_ends_and_other_kinds_are_never_counted()
+    {
+        let (records, audit) = start();
+        for _ in 0..3 {
+            audit.record(Kind::Issue, &event(1001, "wlcg"));
+            audit.record(Kind::SignIn, &event(1001, "wlcg"));
+        }
+        assert_eq!(records.take().len(), 4);
+        audit.finish();
+        assert_eq!(records.take(), ["issue 1001 wlcg 2 times more within a minute"]);
+    }
+}
