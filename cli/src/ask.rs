@@ -31,6 +31,7 @@ pub(crate) fn line(
     question: &str,
     words: &[String],
 ) -> Result<String, Failure> {
+    let question = &context.output.err.spelled(question).into_owned();
     let answer = if can_edit(context) {
         edited(question, words)
     } else {

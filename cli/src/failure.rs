@@ -48,6 +48,9 @@ impl Failure {
     /// The same with advice that names the account the command was about.
     pub(crate) fn about(mut self, account: Option<&str>) -> Self {
         let Some(account) = account else { return self };
+        if self.is(Kind::GivenClientRefused) {
+            self.advice = self.advice.replace(" NAME ", &format!(" {account} "));
+        }
         for command in [
             "iamctl login",
             "iamctl account show",
@@ -78,6 +81,8 @@ mod tests {
         let failure = Failure::new(Kind::LoginRequired, "not signed in");
         assert_eq!(failure.clone().about(None).advice, "Sign in with:  iamctl login");
         assert_eq!(failure.about(Some("cms")).advice, "Sign in with:  iamctl login cms");
+        let given = Failure::new(Kind::GivenClientRefused, "unknown").about(Some("g"));
+        assert!(given.advice.contains("account remove g ") && !given.advice.contains("NAME"));
         let failure = Failure::new(Kind::DeniedByPolicy, "no").about(Some("cms"));
         assert_eq!(failure.advice, Kind::DeniedByPolicy.advice());
     }

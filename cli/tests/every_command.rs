@@ -128,7 +128,7 @@ fn doctor_tells_what_is_well_and_what_is_not() {
 /// What is the same on every node: not how PAM is set up here, who runs the test and what lies in
 /// /tmp. That the last line counts right is looked at before it goes.
 fn of_any_node(outcome: Run, home: &Path) -> Run {
-    const OF_THE_NODE: [&str; 3] = ["PAM for sshd", "profile script", "token path: /tmp"];
+    const OF_THE_NODE: [&str; 4] = ["PAM for sshd", "sshd: ", "profile script", "token path: /tmp"];
     let uid = nix::unistd::geteuid();
     let clean = |text: &str| {
         text.replace(home.to_str().unwrap(), "HOME")

@@ -303,3 +303,27 @@ fn a_passphrase_is_neither_an_argument_nor_a_variable() {
     }
     assert!(fake.calls().is_empty());
 }
+
+#[test]
+fn what_is_said_of_a_locked_account_names_it_and_an_unlocked_one_is_marked() {
+    let fake = guarded();
+    {
+        let cms = &mut fake.script().accounts[1];
+        (cms.has_passphrase, cms.state) = (Some(true), state::SIGNED_IN.into());
+    }
+    let listed = run(&mut iamctl(&fake.bus.address, &["account", "list"])).stdout;
+    assert!(listed.contains("signed in, unlocked") && listed.contains("  locked "), "{listed}");
+    let locked = run(&mut iamctl(&fake.bus.address, &["account", "lock", "cms"])).stderr;
+    assert!(locked.replace('\n', " ").ends_with("iamctl account unlock cms "), "{locked}");
+    let all = run(&mut iamctl(&fake.bus.address, &["account", "lock", "--all"])).stderr;
+    assert!(all.replace('\n', " ").ends_with("iamctl account unlock NAME "), "{all}");
+    // Before a locked one is removed, it is said how its sign-in can be revoked.
+    let mut terminal =
+        Terminal::start(&fake.bus.address, &["account", "remove", "wlcg"], (120, 24), |_| {});
+    terminal.wait_for("[y/N]: ");
+    terminal.type_keys("n\r");
+    let (code, text) = terminal.end();
+    assert_eq!(code, 1, "{text}");
+    assert!(text.replace('\n', " ").contains("iamctl account unlock wlcg"), "{text}");
+    assert!(fake.calls().iter().all(|call| !call.starts_with("Remove(")));
+}

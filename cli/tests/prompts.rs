@@ -9,7 +9,7 @@ use std::process::Command;
 
 use iamd_protocol::bus::state;
 use support::terminal::{Terminal, plain_lines};
-use support::{Fake, samples};
+use support::{Fake, Script, file, samples};
 
 type Change = fn(&mut Command);
 
@@ -57,24 +57,31 @@ struct Asking {
 }
 
 /// The methods that change nothing.
-const LOOKS: [&str; 5] = ["List(", "Show(", "Issuers(", "Issuer(", "Status("];
+const LOOKS: [&str; 6] =
+    ["List(", "Show(", "Issuers(", "Issuer(", "Status(", "LoginWithoutPassword("];
 
 impl Asking {
     /// Answers everything, on each kind of terminal; then presses Ctrl-C at each question instead.
     fn on_every_terminal(&self) {
+        self.on_every_terminal_of(|_| {});
+    }
+
+    /// The same with a daemon that `prepare` made another.
+    fn on_every_terminal_of(&self, prepare: fn(&mut Script)) {
         for (kind, change) in KINDS {
             for size in SIZES {
                 let what = format!("{:?}, {kind}, {} columns", self.args, size.0);
-                self.answered(&what, size, change);
+                self.answered(&what, size, change, prepare);
                 for last in 0..self.questions.len() {
-                    self.interrupted(last, &format!("{what}, question {last}"), size, change);
+                    let what = format!("{what}, question {last}");
+                    self.interrupted(last, &what, size, change, prepare);
                 }
             }
         }
     }
 
-    fn answered(&self, what: &str, size: (u16, u16), change: Change) {
-        let (fake, home) = (fake(), tempfile::tempdir().unwrap());
+    fn answered(&self, what: &str, size: (u16, u16), change: Change, prepare: fn(&mut Script)) {
+        let (fake, home) = (fake_with(prepare), tempfile::tempdir().unwrap());
         let mut terminal = self.start(&fake, size, &home, change);
         for question in &self.questions {
             terminal.wait_for(question.asks);
@@ -87,8 +94,15 @@ impl Asking {
         fits(what, &text, size, change);
     }
 
-    fn interrupted(&self, last: usize, what: &str, size: (u16, u16), change: Change) {
-        let (fake, home) = (fake(), tempfile::tempdir().unwrap());
+    fn interrupted(
+        &self,
+        last: usize,
+        what: &str,
+        size: (u16, u16),
+        change: Change,
+        prepare: fn(&mut Script),
+    ) {
+        let (fake, home) = (fake_with(prepare), tempfile::tempdir().unwrap());
         let mut terminal = self.start(&fake, size, &home, change);
         for question in &self.questions[..last] {
             terminal.wait_for(question.asks);
@@ -155,7 +169,7 @@ fn has_colour(text: &str) -> bool {
 }
 
 /// A daemon with an account that has a passphrase and is locked, and one that has none.
-fn fake() -> Fake {
+fn fake_with(prepare: fn(&mut Script)) -> Fake {
     let base = samples::base();
     let fake = Fake::start(samples::script(base));
     {
@@ -163,6 +177,7 @@ fn fake() -> Fake {
         script.login = samples::done(base);
         let first = &mut script.accounts[0];
         (first.has_passphrase, first.state) = (Some(true), state::LOCKED.into());
+        prepare(&mut script);
     }
     fake
 }
@@ -290,4 +305,107 @@ fn the_end_of_many_sign_ins() {
         call: r#"Revoke(RevokeOptions { user: None, issuer: Some("wlcg"), client: None, dry_run: None"#,
     }
     .on_every_terminal();
+}
+
+#[test]
+fn a_name_and_a_password_and_the_warning_before_them() {
+    Asking {
+        args: &["login", "cms", "--flow", "password"],
+        questions: vec![open("User name at WLCG [", "al"), hidden("Password of al at WLCG: ")],
+        call: r#"LoginWithPassword("cms", "#,
+    }
+    .on_every_terminal_of(|script| script.password_login = samples::done(samples::base()));
+}
+
+#[test]
+fn the_passphrase_of_a_new_backup() {
+    Asking {
+        args: &["admin", "backup", "iamd.backup"],
+        questions: vec![hidden("Passphrase for the backup: "), hidden("The same once more: ")],
+        call: "Backup(",
+    }
+    .on_every_terminal();
+}
+
+#[test]
+fn the_passphrase_of_a_backup_that_is_checked_or_put_back() {
+    for args in
+        [&["admin", "backup", "--verify", "/dev/null"][..], &["admin", "restore", "/dev/null"]]
+    {
+        Asking { args, questions: vec![hidden("Passphrase of the backup: ")], call: "Restore(" }
+            .on_every_terminal();
+    }
+}
+
+#[test]
+fn an_issuer_where_the_site_names_none() {
+    Asking {
+        args: &["account", "add", "--no-login"],
+        questions: vec![
+            open("URL of the issuer: ", "https://a.example.org/"),
+            open("Name of the account: ", "mine"),
+            open("Scopes [default]: ", ""),
+            open("Audience [default]: ", ""),
+        ],
+        call: r#"Add("mine", AddOptions { issuer: Some("https://a.example.org/")"#,
+    }
+    .on_every_terminal_of(|script| script.issuers.clear());
+}
+
+#[test]
+fn an_issuer_and_a_name_where_the_site_has_no_default_and_the_name_is_free() {
+    Asking {
+        args: &["account", "add", "--no-login"],
+        questions: vec![
+            open("Number, name or URL: ", "1"),
+            open("Name of the account [wlcg]: ", ""),
+            open("Scopes [default]: ", ""),
+            open("Audience [default]: ", ""),
+        ],
+        call: r#"Add("wlcg", AddOptions { issuer: Some("wlcg")"#,
+    }
+    .on_every_terminal_of(|script| {
+        script.accounts.clear();
+        script.issuers.iter_mut().for_each(|issuer| issuer.is_default = false);
+    });
+}
+
+/// The texts between quotes in a line of Rust.
+fn literals(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
+}
+
+#[test]
+fn every_question_in_the_sources_is_asked_here() {
+    let mut asked = Vec::new();
+    let here = std::fs::read_to_string(file("tests/prompts.rs")).unwrap();
+    for line in here.lines().filter(|line| line.contains("open(") || line.contains("hidden(")) {
+        asked.extend(literals(line));
+    }
+    let (mut rest, mut found) = (vec![file("src")], 0);
+    while let Some(path) = rest.pop() {
+        if path.is_dir() {
+            rest.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for question in code.flat_map(literals).filter(|text| text.ends_with(": ")) {
+            // clap's own word, which is taken away.
+            if question == "error: " {
+                continue;
+            }
+            found += 1;
+            let begins = question.split('{').next().unwrap();
+            let is_asked = |other: &&str| match begins {
+                "" => other.ends_with("]: ") && other.starts_with('['),
+                begins => other.starts_with(begins),
+            };
+            assert!(asked.iter().any(is_asked), "{}: {question:?}", path.display());
+        }
+    }
+    assert!(found >= 14, "only {found} questions were found");
 }

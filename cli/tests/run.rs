@@ -281,10 +281,17 @@ fn signals_sent_to_iamctl_are_passed_on_and_it_waits_for_the_command() {
         Signal::SIGUSR1,
         Signal::SIGUSR2,
         Signal::SIGQUIT,
+        Signal::SIGXCPU,
+        Signal::SIGXFSZ,
+        Signal::SIGALRM,
+        Signal::SIGVTALRM,
+        Signal::SIGPROF,
+        Signal::SIGPWR,
+        Signal::SIGIO,
     ] {
-        let name = signal.as_str().strip_prefix("SIG").unwrap();
+        let (name, number) = (signal.as_str().strip_prefix("SIG").unwrap(), signal as i32);
         let script = format!(
-            "trap 'echo {name} >> SAID; exit 9' {name}; : > SAID; while :; do sleep 0.05; done"
+            "trap 'echo {name} >> SAID; exit 9' {number}; : > SAID; while :; do sleep 0.05; done"
         );
         let (child, said) = world.start_trap(&script);
         assert_eq!(world.left_behind().len(), 1);

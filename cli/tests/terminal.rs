@@ -87,6 +87,75 @@ fn without_utf8_everything_is_ascii() {
 }
 
 #[test]
+fn without_utf8_what_the_daemon_says_is_ascii_too_and_what_programs_read_stays_the_same() {
+    let in_c = |command: &mut Command| {
+        command.env("LC_ALL", "C");
+    };
+    let fake = signs_in_soon();
+    let page = std::fs::read_to_string(support::file("../docs/errors.md")).unwrap();
+    let rows = page.lines().filter_map(|row| row.split('`').nth(1));
+    let texts: Vec<_> = rows.filter(|text| !text.is_ascii()).collect();
+    assert!(texts.len() >= 5, "{texts:?}");
+    for text in texts {
+        let failure = ("org.iamd1.Error.NoSuchAccount".to_owned(), text.to_owned());
+        fake.script().fail.insert("GetToken", failure);
+        let terminal = Terminal::start(&fake.bus.address, &["token"], (80, 24), in_c);
+        let (code, said) = terminal.end();
+        assert_eq!(code, 1, "{said}");
+        assert!(said.is_ascii(), "{said}");
+        let quoted = text.contains('\u{201c}');
+        assert_eq!(said.contains('"'), quoted || text.contains('"'), "{text}: {said}");
+    }
+    fake.script().accounts[0].subject_name = Some("zo\u{eb}".into());
+    for (args, name) in [
+        (&["status"][..], "zo?"),
+        (&["account", "show"][..], "zo?"),
+        (&["account", "show", "--json"][..], "zo\\u00eb"),
+    ] {
+        let (_, text) = Terminal::start(&fake.bus.address, args, (80, 50), in_c).end();
+        assert!(text.is_ascii() && text.contains(name), "{text}");
+        let piped = run(iamctl(&fake.bus.address, args).env("LC_ALL", "C"));
+        assert!(piped.stdout.contains("zo\u{eb}"), "{piped:?}");
+    }
+}
+
+#[test]
+fn colours_and_qr_codes_are_for_who_has_input_and_errors_on_the_terminal() {
+    let fake = signs_in_soon();
+    for redirect in ["< /dev/null", "2> /dev/null", "< /dev/null 2> /dev/null"] {
+        for args in [
+            &["login", "--no-wait"][..],
+            &["status"],
+            &["account", "list"],
+            &["doctor"],
+            &["issuer", "list"],
+            &["token", "--decode"],
+            &["help"],
+            &["frob"],
+        ] {
+            let terminal =
+                Terminal::redirected(&fake.bus.address, args, (80, 50), redirect, as_it_is);
+            let (_, text) = terminal.end();
+            assert!(
+                !has_qr_code(&text) && !text.contains("\x1b["),
+                "{args:?} {redirect}: {text:?}"
+            );
+        }
+    }
+    // A file has none, and who sits at the terminal has them still.
+    let home = tempfile::tempdir().unwrap();
+    let product = home.path().join("product");
+    let to_file = format!("> {}", product.display());
+    for (args, qr) in [(&["login", "--no-wait"][..], true), (&["status"][..], false)] {
+        let terminal = Terminal::redirected(&fake.bus.address, args, (80, 50), &to_file, as_it_is);
+        let (_, text) = terminal.end();
+        assert_eq!(has_qr_code(&text), qr, "{args:?}: {text}");
+        let text = std::fs::read_to_string(&product).unwrap();
+        assert!(text.is_ascii() && !text.contains('\x1b'), "{args:?}: {text:?}");
+    }
+}
+
+#[test]
 fn no_color_means_no_escape_sequence_for_colours() {
     let text = login_on((80, 24), &["login"], |command| {
         command.env("NO_COLOR", "1");

@@ -120,6 +120,10 @@ kinds! {
     IssuerMalformed = Exit::Failed, "Tell the administrators of the issuer; details:  iamctl doctor";
     /// The issuer no longer accepts our client. The refresh token is kept.
     ClientBroken = Exit::Failed, "Register anew and sign in with:  iamctl login --new-client";
+    /// The issuer does not accept a client that only the site can put right.
+    ClientRefused = Exit::Failed, "Ask the administrators of this site: only they can put it right.";
+    /// The issuer does not accept the client that the user gave to the account.
+    GivenClientRefused = Exit::Failed, "Give it the right one:  iamctl account remove NAME  (where it is there), then  iamctl account add NAME --issuer ISSUER --client-id ID";
     /// The user has to do something at the issuer first, such as sign its acceptable use policy.
     ActionNeeded = Exit::Failed, "Do at the issuer what it asks for, then try again.";
     /// No token with that validity is to be had.

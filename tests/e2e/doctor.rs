@@ -20,6 +20,8 @@ pub fn cases() -> Vec<Case> {
         r65_a_token_that_xrootd_would_refuse_is_found,
         r48_the_refresh_token_is_inspected_and_not_used;
         apart: a_daemon_that_is_not_there_and_a_login_that_does_not_call_it_are_found,
+        a_module_in_the_wrong_place_or_gone_and_an_sshd_without_pam_are_found,
+        a_client_that_the_issuer_forgot_is_found_whoevers_it_is,
         a_silent_issuer_is_found_in_time,
         what_an_issuer_says_wrong_is_found_each_by_itself,
     ]
@@ -130,6 +132,64 @@ fn a_daemon_that_is_not_there_and_a_login_that_does_not_call_it_are_found(
     let said = node.ssh("alice").run("iamctl doctor")?.exited(1)?;
     assert!(said.text().contains("problem") && said.text().contains("systemctl status iamd"));
     assert!(said.text().contains("gfal2"), "the rest is looked at: {}", said.text());
+    Ok(())
+}
+
+fn a_module_in_the_wrong_place_or_gone_and_an_sshd_without_pam_are_found(world: &World) -> Outcome {
+    let (node, _issuer) = own(world, "misplaced", &[], "")?;
+    // As the user's own: without PAM there is no login that could ask.
+    let found = || parsed(&node.exec_as("alice", "iamctl doctor --json")?);
+    advice(&found()?, "ok", "PAM for sshd", "/etc/pam.d/common-session")?;
+    advice(&found()?, "ok", "sshd", "UsePAM is yes")?;
+    let stack = "/etc/pam.d/common-session";
+    node.root_says(&format!(
+        "cp -p {stack} /root/stack && {{ grep pam_iam.so /root/stack; \
+         grep -v pam_iam.so /root/stack; }} > {stack}"
+    ))?;
+    let way = advice(&found()?, "warning", "PAM for sshd", "in front of pam_systemd.so")?;
+    assert_eq!(way, "Administrators: put its line behind that of pam_systemd.so");
+    node.root_says(&format!("cp -p /root/stack {stack}"))?;
+    advice(&found()?, "ok", "PAM for sshd", "")?;
+    let module = node.root_says("ls /usr/lib/*/security/pam_iam.so")?.trim().to_owned();
+    node.root_says(&format!("mv {module} /root/pam_iam.so"))?;
+    let way = advice(&found()?, "problem", "PAM for sshd", "the module is not there")?;
+    assert!(way.contains("install iamd again"), "{way}");
+    node.root_says(&format!("mv /root/pam_iam.so {module}"))?;
+    node.put("/etc/ssh/sshd_config.d/00-site.conf", 0o644, "root", b"UsePAM no\n")?;
+    let way = advice(&found()?, "warning", "sshd", "UsePAM is no in /etc/ssh/sshd_config.d/")?;
+    assert!(way.contains("UsePAM yes"), "{way}");
+    node.root_says("chmod 600 /etc/ssh/sshd_config")?;
+    let way = advice(&found()?, "warning", "sshd", "its settings cannot be read")?;
+    assert!(way.contains("sshd -T"), "{way}");
+    Ok(())
+}
+
+fn a_client_that_the_issuer_forgot_is_found_whoevers_it_is(world: &World) -> Outcome {
+    let issuer = world.start_issuer(IssuerSpec::new("forgot.test"))?;
+    let other = world.start_issuer(IssuerSpec::new("forgot-too.test"))?;
+    let fixed = issuer_file("fixed", &other);
+    let fixed = format!("{fixed}[fixed_client]\nid = \"nobody\"\nauth = \"none\"\n");
+    let product = Product::new(&issuer).issuer("fixed", &other).issuer_file("fixed", &fixed);
+    let node = world.boot(product.on(world.spec("forgot")))?;
+    node.root_says("sed -i 's/^default = .*/default = \"fixed\"/' /etc/iamd/iamd.toml")?;
+    node.restart("iamd")?;
+    // Nobody has an account there yet.
+    let found = findings(&node, "alice", "")?;
+    let way = advice(&found, "problem", "client of issuer fixed", "does not know it any more")?;
+    assert!(way.starts_with("Ask the administrators"), "{way}");
+    let said = iamctl(&node, "alice", "login --no-wait")?.exited(1)?;
+    assert!(said.errors().contains("Ask the administrators"), "{}", said.errors());
+    assert!(!said.errors().contains("--new-client"), "{}", said.errors());
+    // One that the user brings: what is advised is done, and not refused.
+    let add = "exec 3<<<bad; iamctl account add g --issuer test --client-id nobody --client-secret-fd 3 --no-login";
+    node.ssh("alice").run(&format!("bash -c '{add}'"))?.ok()?;
+    let found = findings(&node, "alice", "")?;
+    let way = advice(&found, "problem", "client of account g", "does not know it any more")?;
+    assert!(way.contains("iamctl account remove g "), "{way}");
+    let said = iamctl(&node, "alice", "login g --no-wait")?.exited(1)?;
+    assert!(said.errors().contains("iamctl account remove g "), "{}", said.errors());
+    iamctl(&node, "alice", "account remove g --yes")?.ok()?;
+    node.ssh("alice").run(&format!("bash -c '{add}'"))?.ok()?;
     Ok(())
 }
 

@@ -67,7 +67,7 @@ pub(crate) struct AddAccount {
     /// The issuer, by its short name at this site or by URL
     #[arg(long, value_name = "NAME|URL")]
     pub(crate) issuer: Option<String>,
-    /// Ask for this scope; may be given several times; max: all on offer
+    /// Ask for this scope; may be given several times; max: all it may have
     #[arg(short = 's', long = "scope", value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// Tokens of this account are for this audience; may be given several times
@@ -140,7 +140,7 @@ pub(crate) struct EditAccount {
     /// The account's short name; without one, the default account
     #[arg(value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// Ask for this scope instead of those before; may be given several times; max: all on offer
+    /// Ask for this scope instead of those before; may be given several times; max: all it may have
     #[arg(short = 's', long = "scope", value_name = "SCOPE", conflicts_with_all = ["add_scopes", "remove_scopes"])]
     pub(crate) scopes: Vec<String>,
     /// Ask for this scope besides; may be given several times

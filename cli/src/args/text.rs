@@ -107,9 +107,9 @@ and removed at the end. If the token cannot be had, nothing is run. If it cannot
 that is told once, the command goes on, and the file is removed when its token has expired.\n\n\
 BEARER_TOKEN, which goes before the file, is not passed on. Tools that read nothing else (gfal2 is \
 one) get it with --bearer-env; it is the token of the start and is not renewed.\n\n\
-Signals sent to iamctl are passed on. The exit code is the command's, 128 and the number of the \
-signal that ended it, 126 if it cannot be run and 127 if it is not found. If it was ended by Ctrl-C \
-or Ctrl-\\, iamctl ends in the same way, so that a loop in a shell ends too.";
+Signals sent to iamctl are passed on, but for real-time ones. The exit code is the command's, 128 \
+and the number of the signal that ended it, 126 if it cannot be run and 127 if it is not found. If \
+it was ended by Ctrl-C or Ctrl-\\, iamctl ends in the same way, so that a loop in a shell ends too.";
 pub(crate) const RUN: &str = "\
 Examples:
   iamctl run -- xrdcp root://se//file .           a fresh token, however long it takes

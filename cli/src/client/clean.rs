@@ -58,7 +58,8 @@ macro_rules! clean_fields {
 
 clean_fields! {
     AccountInfo: name issuer issuer_name state reason client_id client client_name grant_types
-        scopes_asked scopes audiences subject subject_name token_file token_file_problem;
+        client_auth registration_client_uri configuration_endpoint device_authorization_endpoint
+        ca_file scopes_asked scopes audiences subject subject_name token_file token_file_problem;
     // The token itself is checked by the command that prints it.
     TokenReply: scopes audiences account issuer remarks;
     LogoutReply: account remarks;

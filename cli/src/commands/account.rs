@@ -5,7 +5,7 @@ mod change;
 mod import;
 mod show;
 
-use iamd_protocol::bus::AccountInfo;
+use iamd_protocol::bus::{AccountInfo, state};
 use iamd_protocol::error::Exit;
 use serde_json::json;
 
@@ -86,7 +86,12 @@ fn row(account: &AccountInfo, now: u64) -> Vec<String> {
     vec![
         if account.is_default { "*" } else { " " }.to_owned(),
         account.name.clone(),
-        state_text(account).to_owned(),
+        match account.has_passphrase {
+            Some(true) if account.state != state::LOCKED => {
+                format!("{}, unlocked", state_text(account))
+            }
+            _ => state_text(account).to_owned(),
+        },
         span(account.access_expires_at),
         span(account.refresh_expires_at),
         account.issuer.clone(),

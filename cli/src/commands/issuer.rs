@@ -91,6 +91,7 @@ fn client_text(client: &str) -> &str {
         "per-site" => "per-site: registered once, shared by the users of this site",
         "per-user" => "per-user: registered for each user",
         "fixed" => "fixed: the one that the site configured",
+        "missing" => "missing: administrators have to register one and set fixed_client",
         newer => newer,
     }
 }

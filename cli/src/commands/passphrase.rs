@@ -38,8 +38,9 @@ pub(super) fn lock(args: &LockAccount, context: &mut Context) -> Result<Exit, Fa
         context.output.tell("No account of yours has a passphrase.");
     } else {
         let names = locked.join(", ");
+        let which = if locked.len() == 1 { &names } else { "NAME" };
         context.output.tell(&format!(
-            "Locked {names}: no token and no token file until:  iamctl account unlock"
+            "Locked {names}: no token and no token file until:  iamctl account unlock {which}"
         ));
     }
     Ok(Exit::Done)

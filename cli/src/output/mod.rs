@@ -1,6 +1,7 @@
 //! What a command writes: its product to standard output, everything for people to standard
 //! error; colours, bars and QR codes only where a terminal shows them.
 
+pub(crate) mod ascii;
 pub(crate) mod bar;
 pub(crate) mod json;
 pub(crate) mod stream;
@@ -37,12 +38,20 @@ impl Output {
         } else {
             serde_json::to_string(value)
         };
-        self.out.line(&text.unwrap_or_default());
+        self.json_text(&text.unwrap_or_default());
     }
 
     /// Prints a value as JSON on one line, for streams of objects.
     pub(crate) fn json_line(&mut self, value: &impl Serialize) {
-        self.out.line(&serde_json::to_string(value).unwrap_or_default());
+        self.json_text(&serde_json::to_string(value).unwrap_or_default());
+    }
+
+    fn json_text(&mut self, text: &str) {
+        if self.out.is_ascii() {
+            // Another spelling of the same value: a quote may not become one of JSON's.
+            return self.out.line(&ascii::escaped(text));
+        }
+        self.out.line(text);
     }
 
     /// Prints a line of the product.

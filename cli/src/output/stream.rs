@@ -1,12 +1,14 @@
 //! A stream to write to: survives a closed pipe, waits for a pipe that is full and does not
 //! block, keeps no copy of what it wrote, and knows what its terminal can show.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::ascii;
 use crate::environment::Environment;
 
 /// What a text means, shown as a colour where there are colours.
@@ -53,6 +55,8 @@ pub(crate) struct Stream {
     color: bool,
     utf8: bool,
     dumb: bool,
+    /// Whether a person sits there: standard input and standard error are terminals too.
+    person: bool,
 }
 
 impl Stream {
@@ -68,6 +72,7 @@ impl Stream {
 
     fn on(fd: BorrowedFd<'_>, environment: &Environment) -> Self {
         let terminal = fd.is_terminal();
+        let person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         // A file of our own on the same description: the standard library's stream would keep a
         // copy of a token in its buffer.
         let (file, failed) = match fd.try_clone_to_owned() {
@@ -78,9 +83,10 @@ impl Stream {
             file,
             failed,
             terminal,
-            color: terminal && environment.allows_color(),
+            color: terminal && person && environment.allows_color(),
             utf8: terminal && environment.is_utf8(),
             dumb: environment.is_dumb(),
+            person,
         }
     }
 
@@ -97,6 +103,21 @@ impl Stream {
     /// Whether characters beyond ASCII may be sent.
     pub(crate) fn has_utf8(&self) -> bool {
         self.utf8
+    }
+
+    /// Whether a picture may be drawn for a person.
+    pub(crate) fn has_pictures(&self) -> bool {
+        self.person && self.utf8 && self.can_redraw()
+    }
+
+    /// The text as this terminal can show it. What is read by a program stays as it is.
+    pub(crate) fn spelled<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.is_ascii() { ascii::spelled(text) } else { text.into() }
+    }
+
+    /// Whether it is a terminal that shows ASCII only.
+    pub(crate) fn is_ascii(&self) -> bool {
+        self.terminal && !self.utf8
     }
 
     /// Whether a line may be written over.
@@ -124,6 +145,7 @@ impl Stream {
 
     /// Writes a line.
     pub(crate) fn line(&mut self, text: &str) {
+        let text = self.spelled(text);
         self.put(format!("{text}\n").as_bytes());
     }
 

@@ -56,6 +56,13 @@ pub(crate) fn accounts(base: u64) -> Vec<AccountInfo> {
             "urn:ietf:params:oauth:grant-type:device_code".into(),
             "refresh_token".into(),
         ]),
+        client_auth: Some("client_secret_basic".into()),
+        registration_client_uri: Some("https://wlcg.example.org/register/7f1c2d3e".into()),
+        configuration_endpoint: Some(
+            "https://wlcg.example.org/.well-known/openid-configuration".into(),
+        ),
+        device_authorization_endpoint: Some("https://wlcg.example.org/devicecode".into()),
+        ca_file: Some("/etc/iamd/wlcg-ca.pem".into()),
         scopes_asked: vec!["openid".into(), "offline_access".into(), "storage.read:/".into()],
         scopes: vec!["openid".into(), "storage.read:/".into()],
         subject: Some("73f16d93-2441".into()),

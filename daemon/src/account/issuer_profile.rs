@@ -71,6 +71,8 @@ pub enum ClientPolicy {
     PerUser,
     /// The client the site configured.
     Fixed(FixedClient),
+    /// One that the site has to register by hand, and has not configured yet.
+    Missing,
 }
 
 /// A client that was registered by hand.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use url::Url;
 
 pub use self::{clients::*, files::*, password::*, refresh::*};
 
@@ -194,6 +195,15 @@ pub enum Health {
     Open(Duration),
 }
 
+/// Endpoints of an issuer that a user may want to know of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The metadata document (OpenID Connect Discovery, RFC 8414).
+    pub configuration: Option<Url>,
+    /// The device authorization endpoint (RFC 8628 §3.1).
+    pub device_authorization: Option<Url>,
+}
+
 /// The issuers, as the other rooms need them.
 #[async_trait]
 pub trait Issuers: PasswordGrants + Send + Sync + 'static {
@@ -308,6 +318,17 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
         client: &ClientRecord,
         refresh_token: &SecretString,
     ) -> Result<Option<bool>, IssuerError>;
+
+    /// Whether the issuer accepts the client, found out with a refresh token that never was one:
+    /// nothing of anybody's is used.
+    async fn accepts(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<bool, IssuerError>;
+
+    /// Where the issuer is, as far as it is known without asking it.
+    fn places(&self, issuer: &IssuerProfile) -> Places;
 
     /// How the issuer is doing, without asking it.
     fn health(&self, issuer: &IssuerProfile) -> Health;

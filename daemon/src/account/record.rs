@@ -207,6 +207,17 @@ pub enum ClientAuth {
     None,
 }
 
+impl ClientAuth {
+    /// Its name in the registry of RFC 7591 §4.2.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A registered client (RFC 7591 §3.2.1).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ClientRecord {

@@ -22,6 +22,7 @@ use crate::account::{
 enum Whose {
     PerSite,
     PerUser,
+    Fixed,
 }
 
 /// All issuers, by name. What is wrong goes to `problems`; an issuer whose file has mistakes has no
@@ -129,6 +130,7 @@ fn profile(file: &mut Table<'_, '_>, stem: &str) -> Option<IssuerProfile> {
         audience_parameter,
         client: match (fixed, whose) {
             (Some(fixed), _) => ClientPolicy::Fixed(fixed),
+            (None, Some(Whose::Fixed)) => ClientPolicy::Missing,
             (None, Some(Whose::PerUser)) => ClientPolicy::PerUser,
             (None, Some(Whose::PerSite) | None) => ClientPolicy::PerSite,
         },

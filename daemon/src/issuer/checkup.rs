@@ -12,13 +12,18 @@ use super::{
     error::ErrorReply,
     form::Form,
     http::{Ask, Reply},
+    identity::Moment,
     lane::Lane,
     redact::Redactor,
+    token::Use,
 };
 use crate::account::{
     ClientAuth, ClientRecord, IssuerProfile, UnixTime,
-    ports::{Checkup, IssuerError},
+    ports::{Checkup, IssuerError, RefreshError, Wanted},
 };
+
+/// It says to the issuer's people what it is.
+const NO_TOKEN: &str = "no-token-iamctl-doctor-asks-for-the-client";
 
 /// What the last answers of an issuer told beside their content.
 #[derive(Default)]
@@ -91,7 +96,35 @@ impl IssuerClient {
             return Ok(Some(active));
         }
         let secrets = client.client_secret.iter().chain([refresh_token]);
-        Err(ErrorReply::read(profile, &reply, &Redactor::new(secrets)).into_error())
+        Err(ErrorReply::read(profile, &reply, &Redactor::new(secrets).of_client(&client.client_id))
+            .into_error())
+    }
+}
+
+impl IssuerClient {
+    /// The client at the token endpoint, with a refresh token that never was one. An issuer looks at
+    /// the client first (RFC 6749 §3.2.1), public ones too: what it then says of the token is that
+    /// it knows the client.
+    pub(super) async fn try_client(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<bool, IssuerError> {
+        let token = SecretString::from(NO_TOKEN);
+        let wanted = Wanted::default();
+        let usage = Use { lane: Some(Lane::of_client(client)), moment: Moment::Refresh };
+        let asked = self.use_refresh_token(profile, client, &token, &wanted, usage).await;
+        match asked.map_err(|failure| failure.error) {
+            Err(RefreshError::Issuer(IssuerError::ClientRejected { .. })) => Ok(false),
+            Err(RefreshError::Issuer(error)) => Err(error),
+            Ok(_)
+            | Err(
+                RefreshError::Dead { .. }
+                | RefreshError::ActionNeeded { .. }
+                | RefreshError::Scope { .. }
+                | RefreshError::Audience { .. },
+            ) => Ok(true),
+        }
     }
 }
 

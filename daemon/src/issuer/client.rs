@@ -13,7 +13,10 @@ impl IssuerClient {
     pub(super) fn site_client(&self, profile: &IssuerProfile) -> Result<ClientRecord, IssuerError> {
         let ClientPolicy::Fixed(fixed) = &profile.client else {
             let title = &profile.title;
-            return Err(IssuerError::Local { text: format!("no client is set for {title}") });
+            let text = format!(
+                "this site has no client at {title} yet; administrators: see its file in issuers.d"
+            );
+            return Err(IssuerError::Local { text });
         };
         let secret = fixed.secret_file.as_deref().map(secret_file::read).transpose()?;
         if secret.is_none() && fixed.auth != ClientAuth::None {

@@ -90,7 +90,7 @@ impl IssuerClient {
         {
             return checked(profile, device_code, device);
         }
-        let redactor = Redactor::new(client.client_secret.as_ref());
+        let redactor = Redactor::new(client.client_secret.as_ref()).of_client(&client.client_id);
         let error = ErrorReply::read(profile, &reply, &redactor);
         if reply.status == 200 && error.passing().is_none() && error.code.is_empty() {
             let text = format!("{} gave no device code", profile.title);

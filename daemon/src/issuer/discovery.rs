@@ -19,7 +19,10 @@ use super::{
     metadata::{Document, Metadata, check_issuer, complete},
     redact::Redactor,
 };
-use crate::account::{IssuerProfile, ports::IssuerError};
+use crate::account::{
+    IssuerProfile,
+    ports::{IssuerError, Places},
+};
 
 /// How long metadata is taken as it was (requirement 15).
 const FRESH: Duration = Duration::from_secs(24 * 3600);
@@ -117,6 +120,24 @@ impl IssuerClient {
         self.renew(profile, cache, old).await
     }
 
+    /// Where the issuer is, as far as it was asked before; nobody is asked now.
+    pub(super) fn known_places(&self, profile: &IssuerProfile) -> Places {
+        let known = self.peer(profile).metadata.get(profile, self.clock.monotonic());
+        let Some((metadata, _)) = known else {
+            return Places {
+                configuration: profile.endpoints.configuration.clone(),
+                device_authorization: profile.endpoints.device_authorization.clone(),
+            };
+        };
+        Places {
+            configuration: metadata.found_at.clone(),
+            device_authorization: match &metadata.device_authorization {
+                Some(Ok(url)) => Some(url.clone()),
+                _ => None,
+            },
+        }
+    }
+
     /// Asks again, if what is known is older than a minute. For a diagnosis.
     ///
     /// # Errors
@@ -169,12 +190,13 @@ impl IssuerClient {
             return match self.look(profile, place).await? {
                 Found::Document(document) => {
                     check_issuer(profile, &document)?;
-                    Ok(Metadata::new(profile, &document))
+                    Ok(Metadata::new(profile, &document).at(place))
                 }
                 Found::Nothing(why) => Err(nothing(profile, &why)),
             };
         }
-        let (mut document, why) = match self.look(profile, &openid_place(&profile.url)).await? {
+        let mut found_at = openid_place(&profile.url);
+        let (mut document, why) = match self.look(profile, &found_at).await? {
             Found::Document(document) => {
                 check_issuer(profile, &document)?;
                 (Some(document), String::new())
@@ -195,6 +217,7 @@ impl IssuerClient {
                 (Ok(Found::Document(other)), None) => {
                     check_issuer(profile, &other)?;
                     document = Some(other);
+                    found_at = place;
                 }
                 (Err(error), None) => return Err(error),
                 (Ok(Found::Nothing(_)), _) | (Err(_), Some(_)) => {}
@@ -202,7 +225,7 @@ impl IssuerClient {
         }
         let by_hand = &profile.endpoints;
         match document {
-            Some(document) => Ok(Metadata::new(profile, &document)),
+            Some(document) => Ok(Metadata::new(profile, &document).at(&found_at)),
             // The site knows all that is needed.
             None if by_hand.token.is_some() && by_hand.device_authorization.is_some() => {
                 Ok(Metadata::new(profile, &Document::new()))

@@ -18,6 +18,8 @@ pub(super) type Endpoint = Option<Result<Url, IssuerError>>;
 /// What is known of an issuer.
 #[derive(Debug, Clone)]
 pub(super) struct Metadata {
+    /// Where it was found; nowhere, where the site says all of it.
+    pub(super) found_at: Option<Url>,
     /// `issuer`, as it spells itself.
     pub(super) issuer: String,
     pub(super) token: Endpoint,
@@ -52,6 +54,7 @@ impl Metadata {
             Dialect::Rfc => AudienceParameter::Resource,
         };
         Self {
+            found_at: None,
             issuer: text(document, "issuer").unwrap_or(profile.url.as_str()).to_owned(),
             token: endpoint(&by_hand.token, "token_endpoint"),
             device_authorization: endpoint(
@@ -68,6 +71,11 @@ impl Metadata {
             dialect,
             audience_parameter: profile.audience_parameter.unwrap_or(by_dialect),
         }
+    }
+
+    /// The same, found there.
+    pub(super) fn at(self, place: &Url) -> Self {
+        Self { found_at: Some(place.clone()), ..self }
     }
 
     /// What was found, for a diagnosis.

@@ -67,8 +67,8 @@ use crate::{
         AudienceSet, ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
         ports::{
             Checkup, ClientChange, ClientMetadata, Deregistered, DeviceAuthorization, Health,
-            IssuerError, Issuers, LeftOut, Managed, PollAnswer, RefreshFailure, Registration,
-            Tokens, Wanted,
+            IssuerError, Issuers, LeftOut, Managed, Places, PollAnswer, RefreshFailure,
+            Registration, Tokens, Wanted,
         },
     },
     clock::Clock,
@@ -284,6 +284,18 @@ impl Issuers for IssuerClient {
         refresh_token: &SecretString,
     ) -> Result<Option<bool>, IssuerError> {
         self.introspect(issuer, client, refresh_token).await
+    }
+
+    async fn accepts(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<bool, IssuerError> {
+        self.try_client(issuer, client).await
+    }
+
+    fn places(&self, issuer: &IssuerProfile) -> Places {
+        self.known_places(issuer)
     }
 
     fn health(&self, issuer: &IssuerProfile) -> Health {

@@ -112,7 +112,8 @@ impl IssuerClient {
             Some(Err(error)) => error.into(),
             None => {
                 let secrets = client.client_secret.iter().chain([&password]);
-                let error = ErrorReply::read(profile, &reply, &Redactor::new(secrets));
+                let redactor = Redactor::new(secrets).of_client(&client.client_id);
+                let error = ErrorReply::read(profile, &reply, &redactor);
                 classify(profile, client, error)
             }
         };

@@ -18,12 +18,20 @@ const REDACTED: &str = "[redacted]";
 #[derive(Default)]
 pub(super) struct Redactor<'a> {
     secrets: Vec<&'a SecretString>,
+    /// What may look like a token and is none.
+    open: Option<&'a str>,
 }
 
 impl<'a> Redactor<'a> {
     /// One that knows these secrets.
     pub(super) fn new(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
-        Self { secrets: secrets.into_iter().collect() }
+        Self { secrets: secrets.into_iter().collect(), open: None }
+    }
+
+    /// The same for a request of this client: its identifier is no secret (RFC 6749 §2.2), and who
+    /// is told of a refusal needs it.
+    pub(super) fn of_client(self, client_id: &'a str) -> Self {
+        Self { open: (!client_id.is_empty()).then_some(client_id), ..self }
     }
 
     /// `text` for people: printable, bounded, every word that holds a secret or a part of one, or
@@ -37,8 +45,12 @@ impl<'a> Redactor<'a> {
             if !cleaned.is_empty() {
                 cleaned.push(' ');
             }
+            let bare =
+                word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
             if self.holds_secret(word) {
                 cleaned.push_str(REDACTED);
+            } else if self.open.is_some_and(|open| bare == open) {
+                cleaned.push_str(word);
             } else {
                 push_without_tokens(&mut cleaned, word);
             }

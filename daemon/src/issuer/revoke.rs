@@ -36,7 +36,11 @@ impl IssuerClient {
             // The token is not this client's any more, or never was: nothing left to do.
             (403, Dialect::IndigoIam) => Ok(()),
             _ => {
-                let error = ErrorReply::read(profile, &reply, &Redactor::new(secrets));
+                let error = ErrorReply::read(
+                    profile,
+                    &reply,
+                    &Redactor::new(secrets).of_client(&client.client_id),
+                );
                 // Unknown to it, though RFC 7009 §2.2 wants 200 for that.
                 if matches!(error.code.as_str(), "invalid_token" | "invalid_grant") {
                     return Ok(());

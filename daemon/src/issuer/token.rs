@@ -79,7 +79,8 @@ impl IssuerClient {
         form.add_secret("device_code", device_code);
         // An audience that was given with the device code alone does not reach INDIGO IAM's token.
         form.add_audiences(metadata.audience_parameter, audiences);
-        let redactor = Redactor::new(client.client_secret.iter().chain([device_code]));
+        let secrets = client.client_secret.iter().chain([device_code]);
+        let redactor = Redactor::new(secrets).of_client(&client.client_id);
         let asked_at = self.clock.wall();
         // A poll is one user's, and so may be the reason for a failure.
         let lane = Some(Lane::of_secret(device_code));
@@ -173,7 +174,8 @@ impl IssuerClient {
             Some(Err(error)) => error.into(),
             None => {
                 let secrets = client.client_secret.iter().chain([refresh_token]);
-                classify::refresh(ErrorReply::read(profile, &reply, &Redactor::new(secrets)))
+                let redactor = Redactor::new(secrets).of_client(&client.client_id);
+                classify::refresh(ErrorReply::read(profile, &reply, &redactor))
             }
         };
         let rotated = self.refresh_token_alone(&reply, Some(refresh_token));

@@ -89,10 +89,14 @@ pub trait Completion: Send + Sync + 'static {
         client: &ClientRecord,
         tokens: Tokens,
     ) -> Result<(Option<String>, Vec<String>), Failure>;
+    /// What to ask for instead, once, where the issuer does not let the client ask for all of it.
+    fn narrower(&self) -> Option<ScopeSet> {
+        None
+    }
     /// The code ended and nobody had answered.
     async fn unanswered(&self);
-    /// It is over, with whatever result.
-    async fn over(&self, progress: &Progress);
+    /// It is over, with whatever result; what is told of it.
+    async fn over(&self, progress: Progress) -> Progress;
 }
 
 /// Why a login failed.
@@ -257,8 +261,7 @@ impl Logins {
         let logins = Arc::clone(self);
         tokio::spawn(async move {
             let over = logins.run(&request, &*completion, code, &tell, cancelled).await;
-            completion.over(&over).await;
-            tell.send_replace(over);
+            tell.send_replace(completion.over(over).await);
             // The result stays to be seen for a while.
             logins.clock.sleep(Duration::from_secs(120)).await;
             logins.forget(&request.key, id);
@@ -414,17 +417,27 @@ impl Logins {
         request: &Request,
         completion: &dyn Completion,
     ) -> Result<(ClientRecord, DeviceAuthorization), Failure> {
-        let Request { key, profile, scopes, audiences, .. } = request;
+        let Request { key, profile, audiences, .. } = request;
         let mut client = completion.client().await?;
-        let ask = async |client: &ClientRecord| {
-            self.issuers.authorize_device(profile, client, key.uid, scopes, audiences).await
-        };
-        let device = match ask(&client).await {
-            Err(IssuerError::ClientRejected { .. }) => {
-                client = completion.replace_client(&client).await?;
-                ask(&client).await?
+        let mut scopes = request.scopes.clone();
+        let (mut replaced, mut narrowed) = (false, false);
+        let device = loop {
+            let ask =
+                self.issuers.authorize_device(profile, &client, key.uid, &scopes, audiences);
+            match ask.await {
+                Err(IssuerError::ClientRejected { .. }) if !replaced => {
+                    client = completion.replace_client(&client).await?;
+                    replaced = true;
+                }
+                Err(IssuerError::Refused { code, text })
+                    if code == "invalid_scope" && !narrowed =>
+                {
+                    let refused = IssuerError::Refused { code, text };
+                    scopes = completion.narrower().ok_or(refused)?;
+                    narrowed = true;
+                }
+                answer => break answer?,
             }
-            answer => answer?,
         };
         crate::fault_point!("login.code-received", request.key);
         completion.prompted(&client, &device).await;

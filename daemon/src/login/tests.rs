@@ -35,8 +35,9 @@ impl Completion for Witness {
         self.unanswered.fetch_add(1, SeqCst);
     }
 
-    async fn over(&self, _: &Progress) {
+    async fn over(&self, progress: Progress) -> Progress {
         self.over.fetch_add(1, SeqCst);
+        progress
     }
 }
 

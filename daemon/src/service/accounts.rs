@@ -5,7 +5,8 @@ use iamd_protocol::error::Kind;
 
 use crate::{
     account::{
-        AccountKey, AccountName, ClientOwner, ClientRecord, IssuerProfile, Owner, Record, Settings,
+        AccountKey, AccountName, ClientAuth, ClientOwner, ClientPolicy, ClientRecord,
+        IssuerProfile, Owner, Record, Settings,
         ports::{Revision, Stored, VaultError, Wanted},
     },
     audit,
@@ -192,6 +193,18 @@ impl Service {
 
     async fn info(&self, record: &Record, default: Option<&AccountName>) -> AccountInfo {
         let client = self.registered(record).await;
+        let profile = self.profile_of(record).ok();
+        let places = profile.as_ref().map(|profile| self.issuers.places(profile));
+        let places = places.unwrap_or_default();
+        let auth = match (&record.client_owner, profile.as_ref().map(|profile| &profile.client)) {
+            (ClientOwner::Public, _) => Some(ClientAuth::None),
+            (ClientOwner::Fixed, Some(ClientPolicy::Fixed(fixed))) => Some(fixed.auth),
+            (ClientOwner::Given(..), _) => {
+                let given = self.vault.client(&record.client_owner, &record.issuer).await;
+                given.ok().flatten().map(|client| client.value.auth)
+            }
+            _ => client.as_ref().map(|client| client.auth),
+        };
         let key = record.key();
         let config = self.config();
         let is_default = default == Some(&record.name);
@@ -205,6 +218,10 @@ impl Service {
         let refused = self.permit_account(&who, record).err();
         let refused = refused.filter(|error| record.state.may_refresh() && !is_doubt(error));
         let too_old = refused.as_ref().is_some_and(|error| error.kind == Kind::LoginRequired);
+        // What is shared is the site's to look after.
+        let mine = client.as_ref().filter(|client| client.owner != ClientOwner::Site);
+        let registration_client_uri =
+            mine.and_then(|client| client.registration_client_uri.clone());
         AccountInfo {
             name: record.name.to_string(),
             is_default,
@@ -225,6 +242,11 @@ impl Service {
             grant_types: client
                 .map(|client| client.grant_types)
                 .filter(|grants| !grants.is_empty()),
+            client_auth: auth.map(|auth| auth.word().to_owned()),
+            registration_client_uri,
+            configuration_endpoint: places.configuration.map(Into::into),
+            device_authorization_endpoint: places.device_authorization.map(Into::into),
+            ca_file: profile.and_then(|profile| profile.ca).map(|ca| ca.display().to_string()),
             scopes_asked: record.scopes_asked.to_vec(),
             scopes: record.scopes.to_vec(),
             audiences: record.audiences.to_vec(),

@@ -56,10 +56,16 @@ impl Service {
         let _accounts = self.vault.lock(LockOn::Accounts(owner.uid)).await?;
         let accounts = self.accounts(owner).await?;
         let default = accounts.default_name(self.config().default_profile());
-        let plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
+        let mut plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
         let Provided { client, left_out } = self.client_of_new(owner, &plan).await?;
         let mut remarks = plan.remarks.clone();
         remarks.extend(told(&left_out));
+        if let Some(named) = &plan.all_but {
+            let keeps = plan.profile.with_required(named.clone());
+            let (scopes, remark) = all_of(&client, &plan.scopes, &keeps, &left_out);
+            plan.scopes = scopes;
+            remarks.extend(remark);
+        }
         remarks.extend(lacking(&client, &plan.scopes, &left_out));
         let made = match self.save_new(owner, &plan, &client).await {
             Ok(()) => self.take_over(owner, &plan, &client).await,
@@ -181,6 +187,32 @@ impl Service {
         let now = accounts.default_name(self.config().default_profile());
         (now.as_ref() != Some(&before)).then_some(before)
     }
+}
+
+/// Of all that there is, what this client is registered for, and `keeps`; what is said of the rest.
+/// A sign-in that asks for more is refused by many issuers.
+pub(super) fn all_of(
+    client: &ClientRecord,
+    all: &ScopeSet,
+    keeps: &ScopeSet,
+    told: &LeftOut,
+) -> (ScopeSet, Option<String>) {
+    // Where that is not known, the sign-in shows it.
+    if client.scopes.is_empty() {
+        return (all.clone(), None);
+    }
+    let stays = |scope: &str| {
+        let always = ["openid", "offline_access"].contains(&scope);
+        always || client.scopes.covers(scope) || keeps.contains(scope)
+    };
+    let left_out = all.filtered(|scope| !stays(scope));
+    let untold = left_out.filtered(|scope| !told.scopes.contains(scope));
+    let (whose, out) = match client.owner {
+        ClientOwner::Site => ("the site's client", "; for those:  --own-client"),
+        _ => ("your client at this issuer", ""),
+    };
+    let remark = format!("left out, because {whose} is not registered for it: {untold}{out}");
+    (all.filtered(stays), (!untold.is_empty()).then_some(remark))
 }
 
 /// What a client that iamd registered earlier was not registered for.

@@ -30,6 +30,8 @@ pub(super) struct NewAccount {
     pub(super) scopes: ScopeSet,
     pub(super) audiences: AudienceSet,
     pub(super) client: Choice,
+    /// Where it is to have all that its client may ask for: what was named besides, which stays.
+    pub(super) all_but: Option<ScopeSet>,
     pub(super) refresh_token: Option<SecretString>,
     /// What a person should know.
     pub(super) remarks: Vec<String>,
@@ -88,13 +90,20 @@ impl Service {
             Some(audiences) => AudienceSet::parse(audiences)?,
             None => profile.audiences.clone(),
         };
-        let client = self.beyond_shared(&who, &caller.owner, &profile, &scopes, client).await?;
+        let all_but = match options.all_scopes {
+            Some(true) => Some(ScopeSet::parse(options.scopes.iter().flatten())?),
+            _ => None,
+        };
+        let for_sure = all_but.as_ref().unwrap_or(&scopes);
+        let client =
+            self.beyond_shared(&who, &caller.owner, &profile, (&scopes, for_sure), client).await?;
         Ok(NewAccount {
             key,
             profile,
             scopes,
             audiences,
             client,
+            all_but,
             refresh_token,
             remarks,
             passphrase,
@@ -167,12 +176,15 @@ impl Service {
         let own = options.own_client == Some(true) || name.is_some() || initial.is_some();
         let given = options.client_id.as_deref();
         if usize::from(public) + usize::from(own) + usize::from(given.is_some()) > 1 {
-            let text = "an account has one client: one of its own, a given one, or the public one";
+            let text = "an account has one client: name one of --own-client, --client-id and --public-client";
             return Err(ServiceError::new(Kind::InvalidArgument, text));
         }
         if public {
             if profile.public_client.is_none() {
-                let text = format!("this site names no public client for {}", profile.title);
+                let text = format!(
+                    "this site names no public client for {}; leave --public-client out, or bring a client of your own (--client-id)",
+                    profile.title
+                );
                 return Err(ServiceError::new(Kind::InvalidArgument, text));
             }
             return Ok(Choice::Shared(ClientOwner::Public));
@@ -215,7 +227,7 @@ impl Service {
             (None | Some("none"), false) => ClientAuth::None,
             (Some("none"), true) => return wrong("a client without authentication has no secret"),
             (Some("client_secret_basic" | "client_secret_post"), false) => {
-                return wrong("this client needs its secret");
+                return wrong("this client needs its secret (--client-secret-fd)");
             }
             (Some(_), _) => {
                 return wrong(
@@ -269,7 +281,7 @@ impl Service {
         let offered = self.issuers.scopes_offered(profile).await?;
         if offered.is_empty() {
             let text = format!(
-                "{} does not say which scopes it offers; name those you want",
+                "{} does not say which scopes it offers; name those you want (-s SCOPE)",
                 profile.title
             );
             return Err(ServiceError::new(Kind::InvalidArgument, text));
@@ -284,7 +296,7 @@ impl Service {
         who: &Who,
         user: &Owner,
         profile: &IssuerProfile,
-        scopes: &ScopeSet,
+        (scopes, for_sure): (&ScopeSet, &ScopeSet),
         client: Choice,
     ) -> Result<Choice, ServiceError> {
         let Choice::Shared(owner @ ClientOwner::User(_)) = &client else { return Ok(client) };
@@ -296,6 +308,8 @@ impl Service {
             return Ok(client);
         }
         if self.permit(who, Question::OwnClient).is_err() {
+            // Of all there is, what that client may have.
+            let lacks = lacks.filtered(|scope| for_sure.contains(scope));
             only_as_the_site_has_it(&lacks, profile, false)?;
             return Ok(client);
         }

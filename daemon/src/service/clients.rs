@@ -52,7 +52,7 @@ impl Service {
         match profile.client {
             ClientPolicy::PerSite => ClientOwner::Site,
             ClientPolicy::PerUser => ClientOwner::User(uid),
-            ClientPolicy::Fixed(_) => ClientOwner::Fixed,
+            ClientPolicy::Fixed(_) | ClientPolicy::Missing => ClientOwner::Fixed,
         }
     }
 
@@ -83,18 +83,20 @@ impl Service {
         rejected: Option<&str>,
     ) -> Result<Provided, Failure> {
         let issuer = profile.url.as_str();
-        let no_longer = |whose: &str| {
+        let no_longer = |kind: Kind, whose: &str| {
             let text = format!("{} does not accept the client {whose}", profile.title);
-            Failure::new(Kind::ClientBroken, text)
+            Failure::new(kind, text)
         };
         match owner {
             ClientOwner::Fixed if rejected.is_some() => {
                 return Err(no_longer(
+                    Kind::ClientRefused,
                     "that the site configured; administrators: see its issuer file",
                 ));
             }
             ClientOwner::Public if rejected.is_some() => {
                 return Err(no_longer(
+                    Kind::ClientRefused,
                     "that its file at this site names; administrators: see that file",
                 ));
             }
@@ -110,7 +112,7 @@ impl Service {
                     let rejected = rejected == Some(known.value.client_id.as_str());
                     !rejected && known.value.is_for(&user.user)
                 });
-                let known = known.ok_or_else(|| no_longer("that you gave to this account; to give another, remove the account and add it again"))?;
+                let known = known.ok_or_else(|| no_longer(Kind::GivenClientRefused, "that you gave to this account; to give another, remove the account and add it again"))?;
                 return Ok(Provided::known(known.value));
             }
             ClientOwner::Site | ClientOwner::User(_) | ClientOwner::Own(..) => {}

@@ -8,7 +8,7 @@ use iamd_protocol::error::Kind;
 
 use crate::{
     account::{
-        ClientRecord, Owner,
+        ClientRecord, Owner, ScopeSet,
         ports::{DeviceAuthorization, Revision, Tokens},
     },
     audit,
@@ -59,6 +59,9 @@ impl Service {
             request: request.clone(),
             rejected,
             fresh,
+            narrower: (plan.usual.as_ref())
+                .map(|usual| usual.filtered(|scope| plan.scopes.contains(scope))),
+            narrowed: Mutex::default(),
             remarks: Mutex::new(plan.remarks.clone()),
             kept: Mutex::default(),
         });
@@ -96,6 +99,10 @@ pub(super) struct SignIn {
     pub(super) rejected: Option<String>,
     /// The client that the account is to have for itself from this login on.
     pub(super) fresh: Option<Fresh>,
+    /// What to ask for where the issuer does not let this client ask for all that is asked.
+    pub(super) narrower: Option<ScopeSet>,
+    /// What was asked for then.
+    pub(super) narrowed: Mutex<Option<ScopeSet>>,
     pub(super) remarks: Mutex<Vec<String>>,
     /// Where the login is kept.
     pub(super) kept: Mutex<Option<Revision>>,
@@ -123,7 +130,7 @@ impl Completion for SignIn {
                 "{} does not accept the client that it registered just now",
                 self.request.profile.title
             );
-            return Err(Failure::new(Kind::ClientBroken, text));
+            return Err(Failure::new(Kind::ClientRefused, text));
         }
         self.provide(Some(rejected.client_id.as_str())).await
     }
@@ -133,7 +140,7 @@ impl Completion for SignIn {
         client: &ClientRecord,
         tokens: Tokens,
     ) -> Result<(Option<String>, Vec<String>), Failure> {
-        let (owner, request) = (&self.owner, &self.request);
+        let (owner, request) = (&self.owner, &self.request_now());
         let subject = match &self.fresh {
             Some(fresh) => {
                 self.service.keep_with_fresh(owner, request, fresh, client, tokens).await?
@@ -146,16 +153,30 @@ impl Completion for SignIn {
         Ok((subject.0, remarks))
     }
 
+    fn narrower(&self) -> Option<ScopeSet> {
+        let usual = self.narrower.clone()?;
+        let left_out = self.request.scopes.missing_from(&usual);
+        let remark =
+            format!("the issuer does not let this client ask for all of it; left out: {left_out}");
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(remark);
+        *self.narrowed.lock().unwrap_or_else(PoisonError::into_inner) = Some(usual.clone());
+        Some(usual)
+    }
+
     async fn unanswered(&self) {
         self.service.count_unanswered(&self.owner, &self.request).await;
     }
 
-    async fn over(&self, progress: &Progress) {
+    async fn over(&self, mut progress: Progress) -> Progress {
         self.forget_login().await;
         if let Some(fresh) = &self.fresh {
             self.service.give_up_fresh(&self.request.profile, fresh);
         }
-        if let Progress::Failed { kind, message } = progress {
+        if let Progress::Failed { kind, message } = &mut progress {
+            if *kind == Kind::ClientBroken {
+                let Request { key, client_owner, .. } = &self.request;
+                *kind = self.service.refusal_now(key, client_owner, &self.owner.user).await;
+            }
             self.service.audit.record(
                 audit::Kind::LoginFailed,
                 &audit::Event {
@@ -170,10 +191,19 @@ impl Completion for SignIn {
                 },
             );
         }
+        progress
     }
 }
 
 impl SignIn {
+    /// What is asked for, as far as the issuer lets it be.
+    pub(super) fn request_now(&self) -> Request {
+        let mut request = self.request.clone();
+        let narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        request.scopes = narrowed.unwrap_or(request.scopes);
+        request
+    }
+
     async fn provide(&self, rejected: Option<&str>) -> Result<ClientRecord, Failure> {
         let Request { profile, scopes, client_owner, .. } = &self.request;
         let wish = Wish { scopes, name: None, initial_access_token: None };

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use iamd_protocol::{bus::Finding, error::Kind};
 
 use crate::account::{
-    ClientOwner, ClientRecord, IssuerProfile, Record, State,
+    ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, Record, State,
     ports::{Checkup, IssuerError, Stored},
 };
 
@@ -72,6 +72,13 @@ impl Service {
         let answering = |url: &str| {
             issuers.iter().any(|(profile, found)| profile.url.as_str() == url && found.is_ok())
         };
+        if let Some(profile) = self.config().default_profile()
+            && matches!(profile.client, ClientPolicy::Fixed(_))
+            && answering(profile.url.as_str())
+            && !accounts.open.iter().any(|account| account.value.issuer == profile.url.as_str())
+        {
+            findings.push(self.ask_about_fixed(profile).await);
+        }
         let looks = accounts.open.iter().map(|account| {
             let record = &account.value;
             let is_default = default.as_ref() == Some(&record.name);
@@ -112,15 +119,15 @@ impl Service {
         }
     }
 
-    /// Whether the issuer knows a client; `None` where it cannot be asked. What the answer brings of
-    /// new credentials is kept, also when it comes too late for the diagnosis.
+    /// Whether the issuer knows a client. What the answer brings of new credentials is kept, also
+    /// when it comes too late for the diagnosis.
     async fn knows(
         self: &Arc<Self>,
         profile: &IssuerProfile,
         client: &ClientRecord,
-    ) -> Result<Option<bool>, String> {
-        if client.registration_access_token.is_none() || client.registration_client_uri.is_none() {
-            return Ok(None);
+    ) -> Result<bool, String> {
+        if !can_be_read(client) {
+            return self.within(self.issuers.accepts(profile, client)).await;
         }
         let (service, profile, owner) = (Arc::clone(self), profile.clone(), client.owner.clone());
         let read = tokio::spawn(async move { service.read_registration(&profile, &owner).await });
@@ -130,8 +137,8 @@ impl Service {
             read.await.map_err(lost)
         };
         match self.within(read).await? {
-            Ok(_) => Ok(Some(true)),
-            Err(error) if error.kind == Kind::ClientBroken => Ok(Some(false)),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == Kind::ClientBroken => Ok(false),
             Err(error) => Err(error.message),
         }
     }
@@ -155,7 +162,9 @@ impl Service {
                 &name,
                 format!("{}: {}", state.word(), state.reason().unwrap_or_default()),
                 &advice(match state {
-                    State::ClientBroken { .. } => Kind::ClientBroken,
+                    State::ClientBroken { .. } => {
+                        self.refusal_of(&record.client_owner, &record.owner.user, true)
+                    }
                     State::ActionNeeded { .. } => Kind::ActionNeeded,
                     _ => Kind::LoginRequired,
                 }),
@@ -216,40 +225,97 @@ impl Service {
     ) -> Vec<Finding> {
         let client = match &record.client_owner {
             ClientOwner::Fixed => self.issuers.fixed_client(profile).await.ok(),
+            ClientOwner::Public => self.issuers.public_client(profile).ok(),
             owner => {
                 let found = self.vault.client(owner, &record.issuer).await.ok().flatten();
                 found.map(|found| found.value)
             }
         };
-        let Some(client) = client.filter(|c| record.client_id.as_ref() == Some(&c.client_id))
-        else {
+        let Some(client) = client else { return Vec::new() };
+        let is_its_own = record.client_id.as_ref() == Some(&client.client_id);
+        // Of the site's and of the given client, the one that the next sign-in takes matters.
+        if !is_its_own && record.state.may_refresh() {
             return Vec::new();
-        };
-        let knows = async {
-            match client.owner {
-                // The site's client is the site's to look after.
-                ClientOwner::Site | ClientOwner::Fixed => Ok(None),
-                _ => self.knows(profile, &client).await,
-            }
-        };
-        let alive = async {
-            match &record.refresh_token {
-                Some(token) => self.within(self.issuers.is_alive(profile, &client, token)).await,
-                None => Ok(None),
-            }
-        };
-        let (knows, alive) = tokio::join!(knows, alive);
+        }
+        let (knows, alive) = self.inspect(record, profile, &client, is_its_own).await;
         let name = record.name.as_str();
         let advice = |kind| about(kind, record, is_default);
-        let client = account::client(name, &profile.title, knows, &advice(Kind::ClientBroken));
+        let (owner, user) = (&client.owner, &record.owner.user);
+        let broken = matches!(record.state, State::ClientBroken { .. });
+        let refusal = match self.refusal_of(owner, user, broken) {
+            // The next sign-in registers another by itself.
+            Kind::ClientRefused if *owner == ClientOwner::Site => Kind::LoginRequired,
+            kind => kind,
+        };
+        let of = format!("client of account {name}");
+        let client = account::client(&of, &profile.title, knows, &advice(refusal));
         let token = account::refresh_token(name, alive, &advice(Kind::LoginRequired));
-        client.into_iter().chain(token).collect()
+        [client].into_iter().chain(token).collect()
     }
+
+    /// Whether the issuer knows the client, and whether the refresh token lives.
+    async fn inspect(
+        self: &Arc<Self>,
+        record: &Record,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        is_its_own: bool,
+    ) -> (Result<bool, String>, Result<Option<bool>, String>) {
+        let token = record.refresh_token.as_ref().filter(|_| is_its_own);
+        let both = async {
+            let alive = match token {
+                Some(token) => self.issuers.is_alive(profile, client, token).await,
+                None => Ok(None),
+            };
+            let rejected = matches!(alive, Err(IssuerError::ClientRejected { .. }));
+            let alive = if rejected { Ok(None) } else { alive.map_err(|error| error.to_string()) };
+            let knows = match alive {
+                // It told this client of its token.
+                Ok(Some(_)) if !can_be_read(client) => Ok(true),
+                _ => self.knows(profile, client).await,
+            };
+            let knows = match knows {
+                // Its registration is there, and its credentials are refused, or only introspection.
+                Ok(true) if rejected => {
+                    let accepts = self.issuers.accepts(profile, client).await;
+                    accepts.map_err(|error| error.to_string())
+                }
+                knows => knows,
+            };
+            Ok((knows, alive))
+        };
+        let late = |why: String| {
+            let alive = if token.is_some() { Err(why.clone()) } else { Ok(None) };
+            (Err(why), alive)
+        };
+        self.within(both).await.unwrap_or_else(late)
+    }
+
+    /// The site's fixed client of the default issuer, for somebody who has no account there yet.
+    async fn ask_about_fixed(&self, profile: &IssuerProfile) -> Finding {
+        let of = format!("client of issuer {}", profile.name);
+        let knows = match self.issuers.fixed_client(profile).await {
+            Ok(client) => self.within(self.issuers.accepts(profile, &client)).await,
+            Err(error) => Err(error.to_string()),
+        };
+        account::client(&of, &profile.title, knows, Kind::ClientRefused.advice())
+    }
+}
+
+/// Whether this user's diagnosis may read the registration: that of the site's client is the site's,
+/// and a reading may bring it new credentials.
+fn can_be_read(client: &ClientRecord) -> bool {
+    client.owner != ClientOwner::Site
+        && client.registration_access_token.is_some()
+        && client.registration_client_uri.is_some()
 }
 
 /// The advice of a kind, which means this account also when it is not the default one.
 fn about(kind: Kind, record: &Record, is_default: bool) -> String {
     match kind.advice() {
+        advice if kind == Kind::GivenClientRefused => {
+            advice.replace(" NAME ", &format!(" {} ", record.name))
+        }
         advice
             if is_default
                 || !["iamctl login", "account unlock"]

@@ -8,11 +8,13 @@ use iamd_protocol::{
     error::Kind,
 };
 
-use super::{Caller, Service, ServiceError, add_plan::check_client_name, clients::told};
+use super::{
+    Caller, Service, ServiceError, add::all_of, add_plan::check_client_name, clients::told,
+};
 use crate::{
     account::{
         AudienceSet, ClientOwner, IssuerProfile, Record, ScopeSet, is_steering,
-        ports::{ClientChange, LockOn, RefreshError, Stored, Wanted},
+        ports::{ClientChange, LeftOut, LockOn, RefreshError, Stored, Wanted},
     },
     audit,
     policy::{Question, Who},
@@ -72,13 +74,20 @@ impl Service {
         let record = &accounts.find_one(named, self.config().default_profile())?.value;
         let key = record.key();
         let profile = self.profile_of(record)?;
-        let change = self.checked(&who, &profile, options).await?;
+        let all = options.all_scopes == Some(true);
+        let named = ScopeSet::parse(options.scopes.iter().flatten())?;
+        let mut change = self.checked(&who, &profile, options).await?;
         self.no_login(&key)?;
+        let left_out = match all {
+            true => self.within_shared(&who, record, &profile, &named, &mut change).await?,
+            false => None,
+        };
         let scopes = change.scopes_of(record);
         // What it has already is not asked for again by a change of something else.
         let new = scopes.filtered(|scope| !record.scopes_asked.contains(scope));
         self.permit_scopes(&who, &new)?;
         let mut remarks = self.change_client(record, &profile, &scopes, &change).await?;
+        remarks.extend(left_out);
         let stays = change.remove.filtered(|scope| change.required.contains(scope));
         if !stays.is_empty() {
             remarks.push(format!("this site checks who signs in, so this stays: {stays}"));
@@ -123,6 +132,32 @@ impl Service {
             },
         );
         Ok(ChangeReply { account: key.name.to_string(), login_needed, remarks })
+    }
+
+    /// Of all that there is, what a client may have that this user cannot change; what is said of
+    /// the rest.
+    async fn within_shared(
+        &self,
+        who: &Who,
+        record: &Record,
+        profile: &IssuerProfile,
+        named: &ScopeSet,
+        change: &mut Change,
+    ) -> Result<Option<String>, ServiceError> {
+        let owner = Self::owner_for(Some(record), profile, record.owner.uid);
+        let is_shared = match owner {
+            ClientOwner::Site => true,
+            ClientOwner::User(_) => self.permit(who, Question::OwnClient).is_err(),
+            _ => false,
+        };
+        let (true, Some(all)) = (is_shared, change.scopes.clone()) else { return Ok(None) };
+        let Some(client) = self.vault.client(&owner, &record.issuer).await? else {
+            return Ok(None);
+        };
+        let keeps = change.required.union(named);
+        let (scopes, remark) = all_of(&client.value, &all, &keeps, &LeftOut::default());
+        change.scopes = Some(scopes);
+        Ok(remark)
     }
 
     async fn checked(
@@ -185,8 +220,16 @@ impl Service {
             false => scopes.filtered(|scope| !has.covers(scope)),
         };
         let has = stored.value.scopes;
+        // A refresh token that has them may be refused where its client has them no more.
+        let keeps = has.filtered(|scope| change.remove.contains(scope));
+        let kept = match &owner {
+            ClientOwner::Own(..) if !keeps.is_empty() => {
+                vec![format!("its client at the issuer stays registered for: {keeps}")]
+            }
+            _ => Vec::new(),
+        };
         if lacks(&has).is_empty() && name.is_none() {
-            return Ok(Vec::new());
+            return Ok(kept);
         }
         if owner == ClientOwner::Site {
             // The issuer's people may have added it meanwhile.
@@ -205,10 +248,17 @@ impl Service {
             only_as_the_site_has_it(&lacks, profile, name.is_some())?;
         }
         let wanted = (!lacks.is_empty()).then(|| scopes.clone());
-        let left_out = self
-            .change_registration(profile, &owner, ClientChange { scopes: wanted, name })
-            .await?;
-        Ok(told(&left_out))
+        let changed =
+            self.change_registration(profile, &owner, ClientChange { scopes: wanted, name }).await;
+        let left_out = match changed {
+            Err(error) if error.kind == Kind::ClientBroken => {
+                let user = &record.owner.user;
+                let kind = self.refusal_now(&record.key(), &owner, user).await;
+                return Err(ServiceError { kind, ..error });
+            }
+            changed => changed?,
+        };
+        Ok(told(&left_out).into_iter().chain(kept).collect())
     }
 
     /// Gets the token that the account now is for: its file follows. Whether a sign-in is needed
@@ -233,7 +283,13 @@ impl Service {
                         )
                 );
                 // The keeper takes the file away and tries again.
-                (login, Some(format!("there is no token for that yet: {error}")))
+                let way = match &error {
+                    TokenError::Locked { account } => {
+                        format!("; unlock it with:  iamctl account unlock {account}")
+                    }
+                    _ => String::new(),
+                };
+                (login, Some(format!("there is no token for that yet: {error}{way}")))
             }
         }
     }

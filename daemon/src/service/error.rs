@@ -43,11 +43,11 @@ impl From<TokenError> for ServiceError {
     fn from(error: TokenError) -> Self {
         let kind = match &error {
             TokenError::NoSuchAccount(_) => Kind::NoSuchAccount,
-            TokenError::LoginRequired { .. } | TokenError::Refresh(RefreshError::Dead { .. }) => {
-                Kind::LoginRequired
-            }
+            // A sign-in takes the client that there is now.
+            TokenError::LoginRequired { .. }
+            | TokenError::ClientGone
+            | TokenError::Refresh(RefreshError::Dead { .. }) => Kind::LoginRequired,
             TokenError::Locked { .. } => Kind::AccountLocked,
-            TokenError::ClientBroken { .. } => Kind::ClientBroken,
             TokenError::IdentityMismatch { .. } => Kind::IdentityMismatch,
             TokenError::Validity { .. } => Kind::ValidityUnavailable,
             TokenError::Superseded => Kind::StoreUnavailable,

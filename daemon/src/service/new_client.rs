@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::{Service, ServiceError, clients::Provided, plan::Plan, sign_in::SignedIn};
 use crate::{
     account::{
-        ClientOwner, ClientRecord, IssuerProfile, Owner, State,
+        AccountKey, ClientOwner, ClientRecord, IssuerProfile, Owner, State,
         ports::{ClientStep, LockOn, Revision, Tokens, VaultError},
     },
     login::{Failure, Request},
@@ -76,6 +76,34 @@ impl Service {
         // One that is joined would have the client that it has.
         self.no_login(&plan.key)?;
         Ok(new)
+    }
+
+    /// What it is to a user that the issuer refuses their client: each kind has its own way out, and
+    /// `--new-client` is named to nobody whom [`Self::new_client`] would refuse it. `broken` is an
+    /// account that knows of the refusal.
+    pub(super) fn refusal_of(&self, owner: &ClientOwner, user: &str, broken: bool) -> Kind {
+        let own_clients = || self.permit(&self.who_now(user), Question::OwnClient).is_ok();
+        match owner {
+            ClientOwner::Own(..) => Kind::ClientBroken,
+            ClientOwner::Site if broken => Kind::ClientBroken,
+            ClientOwner::User(_) if broken || own_clients() => Kind::ClientBroken,
+            ClientOwner::Site | ClientOwner::User(_) => Kind::ClientRefused,
+            ClientOwner::Fixed | ClientOwner::Public => Kind::ClientRefused,
+            ClientOwner::Given(..) => Kind::GivenClientRefused,
+        }
+    }
+
+    /// The same for an account as it is kept now.
+    pub(super) async fn refusal_now(
+        &self,
+        key: &AccountKey,
+        owner: &ClientOwner,
+        user: &str,
+    ) -> Kind {
+        let record = self.vault.account(key).await.ok().flatten();
+        let broken =
+            record.is_some_and(|record| matches!(record.value.state, State::ClientBroken { .. }));
+        self.refusal_of(owner, user, broken)
     }
 
     /// Registers the client that a login brings. It is known to the login from the moment that the

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::login::Prompt;
 
+/// The lines that a notice may have.
+const LINES: usize = 5;
+
 /// Who logged in where, for the sentence that guards against a code that somebody else sent
 /// (RFC 8628 §5.4).
 #[derive(Debug, Clone, Copy)]
@@ -53,18 +56,38 @@ pub(super) fn refused(why: &str) -> String {
     ascii(&format!("iamd: no access token: {why}"))
 }
 
-/// The sign-in ends soon and the issuer does not extend it.
-pub(super) fn ends_soon(context: Context<'_>, left: Duration) -> String {
+/// The sign-in ends soon and the issuer does not extend it; the account's name, where it is not the
+/// default one.
+pub(super) fn ends_soon(context: Context<'_>, account: Option<&str>, left: Duration) -> String {
     let days = left.as_secs() / 86_400;
     let when = match (days, left.as_secs() / 3600) {
         (0, hours) => format!("{hours} h"),
         (1, _) => "1 day".to_owned(),
         (days, _) => format!("{days} days"),
     };
+    let name = account.map(|account| format!(" {account}")).unwrap_or_default();
     ascii(&format!(
-        "iamd: your sign-in to {} ends in {when}. To sign in again:  iamctl login",
+        "iamd: your sign-in{name} to {} ends in {when}. To sign in again:  iamctl login{name}",
         context.issuer
     ))
+}
+
+/// What is said of the default account, and then a line for each other one, as many as a notice may
+/// have.
+pub(super) fn with_others(main: Option<String>, others: Vec<String>) -> Option<String> {
+    let mut lines: Vec<String> =
+        main.iter().flat_map(|text| text.lines()).map(Into::into).collect();
+    let room = LINES.saturating_sub(lines.len());
+    if others.len() <= room {
+        lines.extend(others);
+    } else if let Some(told) = room.checked_sub(1) {
+        let more = others.len() - told;
+        lines.extend(others.into_iter().take(told));
+        lines.push(format!(
+            "iamd: {more} more of your sign-ins end soon. All of them:  iamctl status"
+        ));
+    }
+    (!lines.is_empty()).then(|| ascii(&lines.join("\n")))
 }
 
 /// The issuer wants something of the user.
@@ -117,10 +140,31 @@ iamd: sign in to WLCG and this node has your access token.
 
     #[test]
     fn r67_the_end_of_a_sign_in_is_told_in_days_and_hours() {
-        let text = |left: Duration| ends_soon(CONTEXT, left);
+        let text = |left: Duration| ends_soon(CONTEXT, None, left);
         assert!(text(5 * 86_400 * S).contains("ends in 5 days"));
         assert!(text(86_400 * S).contains("ends in 1 day."));
         assert!(text(7200 * S).contains("ends in 2 h"));
+        assert_eq!(
+            ends_soon(CONTEXT, Some("cms"), 7200 * S),
+            "iamd: your sign-in cms to WLCG ends in 2 h. To sign in again:  iamctl login cms"
+        );
+    }
+
+    #[test]
+    fn r57_other_accounts_have_a_line_each_as_far_as_five_lines_go() {
+        let others = |count: usize| (0..count).map(|n| format!("iamd: other {n}")).collect();
+        let main = || Some(sign_in(CONTEXT, &prompt("https://x/"), 60 * S));
+        assert_eq!(with_others(None, others(0)), None);
+        assert_eq!(with_others(None, others(2)).unwrap(), "iamd: other 0\niamd: other 1");
+        let four = main().unwrap();
+        assert_eq!(with_others(main(), others(1)).unwrap(), format!("{four}\niamd: other 0"));
+        let more = with_others(main(), others(2)).unwrap();
+        assert!(
+            more.ends_with("\niamd: 2 more of your sign-ins end soon. All of them:  iamctl status")
+        );
+        let many = with_others(None, others(9)).unwrap();
+        assert_eq!(many.lines().count(), 5);
+        assert!(many.contains("other 3") && many.contains("5 more"), "{many}");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) client_owner: ClientOwner,
     /// The account as it is, where it exists.
     pub(super) record: Option<Record>,
+    /// What to ask for where the issuer refuses those scopes.
+    pub(super) usual: Option<ScopeSet>,
     /// What a person should know of what it asks for.
     pub(super) remarks: Vec<String>,
 }
@@ -56,7 +58,10 @@ impl Service {
         let record = existing.map(|account| account.value.clone());
         let profile = match (&record, wanted) {
             (Some(record), Some(profile)) if record.issuer != profile.url.as_str() => {
-                let text = format!("the account {} is at {}", record.name, record.issuer);
+                let text = format!(
+                    "the account {} is at {}; for another issuer name another account",
+                    record.name, record.issuer
+                );
                 return Err(ServiceError::new(Kind::InvalidArgument, text));
             }
             (_, Some(profile)) => profile,
@@ -98,7 +103,20 @@ impl Service {
         };
         let key = AccountKey { uid: owner.uid, name };
         let client_owner = Self::owner_for(record.as_ref(), &profile, owner.uid);
-        Ok(Plan { key, profile, scopes, audiences, client_owner, record, remarks })
+        let usual = match client_owner {
+            // What these are registered for is not known here. More than the issuer's file asks for
+            // is a wish for all there is.
+            ClientOwner::Given(..) | ClientOwner::Fixed | ClientOwner::Public
+                if options.scopes.as_ref().is_none_or(Vec::is_empty) =>
+            {
+                let (usual, _) = required(&profile, profile.scopes.clone());
+                let beyond = scopes.missing_from(&usual);
+                let has_all = usual.missing_from(&scopes).is_empty();
+                (has_all && !beyond.is_empty()).then_some(usual)
+            }
+            _ => None,
+        };
+        Ok(Plan { key, profile, scopes, audiences, client_owner, record, usual, remarks })
     }
 
     /// Whether a login may go as planned. Where it names no scopes, it asks for what of the usual

@@ -19,7 +19,7 @@ impl SignIn {
     /// Keeps the login. Without that it ends with the daemon, and goes on until then.
     pub(super) async fn keep_login(&self, client: &ClientRecord, device: &DeviceAuthorization) {
         let Request { key, profile, scopes, audiences, client_owner, replaces, exists } =
-            &self.request;
+            &self.request_now();
         let now = self.service.clock.wall();
         let login = PendingLogin {
             owner: self.owner.clone(),
@@ -114,6 +114,8 @@ impl Service {
             exists: login.exists,
         };
         let completion = SignIn {
+            narrower: None,
+            narrowed: Mutex::default(),
             service: Arc::clone(self),
             owner: login.owner,
             request: request.clone(),

@@ -114,11 +114,15 @@ impl Service {
         let config = self.config();
         let main =
             accounts.open.iter().find(|account| Some(&account.value.name) == default.as_ref());
+        let told = |notice: Option<String>| {
+            if quiet || accounts.settings.notice_off {
+                return None;
+            }
+            notice::with_others(notice, self.others_that_end(owner, who, &accounts, &default))
+        };
         match main {
             Some(account) if account.value.is_locked() => {
-                let notice = self.remark_on(&account.value, owner, who);
-                let notice = notice.filter(|_| !quiet && !accounts.settings.notice_off);
-                Welcome { serves: true, notice }
+                Welcome { serves: true, notice: told(self.remark_on(&account.value, owner, who)) }
             }
             Some(account) if !self.wants_login(who, &account.value) => {
                 let notice = match self.permit_account(who, &account.value) {
@@ -128,8 +132,7 @@ impl Service {
                     }
                     Err(error) => Some(notice::refused(&error.message)),
                 };
-                let notice = notice.filter(|_| !quiet && !accounts.settings.notice_off);
-                Welcome { serves: true, notice }
+                Welcome { serves: true, notice: told(notice) }
             }
             main => {
                 let record = main.map(|account| &account.value);
@@ -139,9 +142,10 @@ impl Service {
                 let offers = policy::decide(&config, who, &Question::AutomaticLogin).allowed;
                 let silent = quiet || accounts.settings.notice_off || !offers;
                 if silent || !serves {
-                    return Welcome { serves, notice: None };
+                    return Welcome { serves, notice: told(None) };
                 }
-                Welcome { serves, notice: self.offer_login(owner, who, &accounts, record).await }
+                let notice = self.offer_login(owner, who, &accounts, record).await;
+                Welcome { serves, notice: told(notice) }
             }
         }
     }
@@ -208,6 +212,29 @@ impl Service {
         }
     }
 
+    /// A line for each account beside the default one whose sign-in ends soon.
+    fn others_that_end(
+        &self,
+        owner: &Owner,
+        who: &Who,
+        accounts: &Accounts,
+        default: &Option<AccountName>,
+    ) -> Vec<String> {
+        let others = accounts.open.iter().map(|account| &account.value);
+        let others = others
+            .filter(|record| Some(&record.name) != default.as_ref() && record.state.may_refresh());
+        let ends = others.filter_map(|record| {
+            let left = self.sign_in_end(who, record)?.after(self.clock.wall());
+            if left > self.config().tokens.announce_ahead {
+                return None;
+            }
+            let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
+            let context = Context { issuer: &title, node: &self.node, user: &owner.user };
+            Some(notice::ends_soon(context, Some(record.name.as_str()), left))
+        });
+        ends.collect()
+    }
+
     /// What the owner of a working sign-in should know.
     fn remark_on(&self, record: &Record, owner: &Owner, who: &Who) -> Option<String> {
         let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
@@ -219,7 +246,8 @@ impl Service {
             return Some(notice::action_needed(context, reason));
         }
         let left = self.sign_in_end(who, record)?.after(self.clock.wall());
-        (left <= self.config().tokens.announce_ahead).then(|| notice::ends_soon(context, left))
+        (left <= self.config().tokens.announce_ahead)
+            .then(|| notice::ends_soon(context, None, left))
     }
 
     /// Starts a device login, or joins the running one, and tells how to go on.

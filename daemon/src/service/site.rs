@@ -114,6 +114,7 @@ impl Service {
                 ClientPolicy::PerSite => "per-site",
                 ClientPolicy::PerUser => "per-user",
                 ClientPolicy::Fixed(_) => "fixed",
+                ClientPolicy::Missing => "missing",
             }
             .into(),
             public_client: Some(profile.public_client.is_some()),

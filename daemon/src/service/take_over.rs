@@ -108,7 +108,13 @@ impl Service {
                 let text = format!("the refresh token is of no use: {text}");
                 Err(ServiceError::new(Kind::LoginRequired, text).into())
             }
-            Err(RefreshFailure { error, rotated: None }) => Err(TokenError::from(error).into()),
+            Err(RefreshFailure { error, rotated: None }) => {
+                let mut error = ServiceError::from(TokenError::from(error));
+                if error.kind == Kind::ClientBroken {
+                    error.kind = self.refusal_of(&client.owner, &owner.user, false);
+                }
+                Err(error.into())
+            }
         }
     }
 

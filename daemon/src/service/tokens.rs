@@ -62,15 +62,22 @@ impl Service {
                 self.broker.adopt(&key, &ask.wanted, token);
             }
         }
-        let given = self.broker.token(&key, &profile, &ask).await.map_err(|error| {
-            let error = ServiceError::from(error);
-            match self.logins.pending(&key) {
-                Some(_) if error.kind == Kind::LoginRequired => {
-                    ServiceError::new(Kind::LoginPending, error.message)
-                }
-                _ => error,
+        let given = match self.broker.token(&key, &profile, &ask).await {
+            Ok(given) => given,
+            Err(error) => {
+                let mut error = ServiceError::from(error);
+                error.kind = match error.kind {
+                    Kind::LoginRequired if self.logins.pending(&key).is_some() => {
+                        Kind::LoginPending
+                    }
+                    Kind::ClientBroken => {
+                        self.refusal_now(&key, &record.client_owner, &caller.owner.user).await
+                    }
+                    kind => kind,
+                };
+                return Err(error);
             }
-        })?;
+        };
         let detail = detail(!is_base(record, &ask.wanted), options.application.as_deref());
         // Compared each time: a token that was granted less is in the cache under what was asked.
         let asked = ask.wanted.scopes.as_ref().unwrap_or(&record.scopes);

@@ -67,6 +67,9 @@ pub struct TestIssuers {
     /// How long a look takes.
     pub probe_latency: Mutex<Duration>,
     /// Whether the refresh token lives; `None`: it cannot be asked.
+    pub accepts: Mutex<Option<Result<bool, IssuerError>>>,
+    /// Clients that the issuer was asked for, without anybody's token.
+    pub tried: Mutex<Vec<String>>,
     pub alive: Mutex<Option<Result<Option<bool>, IssuerError>>>,
     /// How it is doing; `None`: answering.
     pub health: Mutex<Option<Health>>,
@@ -331,6 +334,18 @@ impl Issuers for TestIssuers {
         _: &SecretString,
     ) -> Result<Option<bool>, IssuerError> {
         self.alive.lock().unwrap().clone().unwrap_or(Ok(None))
+    }
+
+    async fn accepts(&self, _: &IssuerProfile, client: &ClientRecord) -> Result<bool, IssuerError> {
+        self.tried.lock().unwrap().push(client.client_id.clone());
+        self.accepts.lock().unwrap().clone().unwrap_or(Ok(true))
+    }
+
+    fn places(&self, issuer: &IssuerProfile) -> Places {
+        Places {
+            configuration: issuer.url.join(".well-known/openid-configuration").ok(),
+            device_authorization: issuer.url.join("devicecode").ok(),
+        }
     }
 
     fn health(&self, _: &IssuerProfile) -> Health {

@@ -57,11 +57,8 @@ pub enum TokenError {
         account: String,
     },
     /// The client that the refresh token belongs to is not there any more.
-    #[error("{text}")]
-    ClientBroken {
-        /// What happened.
-        text: String,
-    },
+    #[error("the client that this sign-in belongs to is not registered any more")]
+    ClientGone,
     /// The issuer named another person than the account belongs to, or than the site requires.
     #[error("{text}")]
     IdentityMismatch {
@@ -97,11 +94,6 @@ impl TokenError {
     fn login_required(record: &Record) -> Self {
         let reason = record.state.reason().unwrap_or("never signed in").to_owned();
         Self::LoginRequired { account: record.name.to_string(), reason }
-    }
-
-    fn client_gone() -> Self {
-        let text = "the client that this sign-in belongs to is not registered any more";
-        Self::ClientBroken { text: text.into() }
     }
 
     /// Whether trying again later may help, and what the issuer said of when.

@@ -223,13 +223,13 @@ impl Refresher {
             ClientOwner::Public => self.issuers.public_client(profile)?,
             owner => {
                 let stored = self.vault.client(owner, &record.issuer).await?;
-                stored.ok_or_else(TokenError::client_gone)?.value
+                stored.ok_or(TokenError::ClientGone)?.value
             }
         };
         if record.client_id.as_ref() == Some(&client.client_id) {
             Ok(client)
         } else {
-            Err(TokenError::client_gone())
+            Err(TokenError::ClientGone)
         }
     }
 

@@ -26,6 +26,16 @@ pub struct AccountInfo {
     pub client_name: Option<String>,
     /// The grants it was registered with.
     pub grant_types: Option<Vec<String>>,
+    /// How the client authenticates (`token_endpoint_auth_method`, RFC 7591 §2), where that is known.
+    pub client_auth: Option<String>,
+    /// Where the registration is read and changed (RFC 7592 §3); it is of no use without its token.
+    pub registration_client_uri: Option<String>,
+    /// Where the issuer's metadata was found, since it was last read.
+    pub configuration_endpoint: Option<String>,
+    /// Where device logins begin (RFC 8628 §3.1), since the metadata was last read.
+    pub device_authorization_endpoint: Option<String>,
+    /// The certificates that the site checks the issuer with, where they are not the system's.
+    pub ca_file: Option<String>,
     /// The scopes the sign-in asks for.
     pub scopes_asked: Vec<String>,
     /// The scopes that were granted.

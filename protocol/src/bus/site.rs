@@ -101,7 +101,7 @@ pub struct IssuerInfo {
     pub dialect: String,
     /// The scopes a sign-in asks for by default.
     pub scopes: Vec<String>,
-    /// `per-site`, `per-user` or `fixed`.
+    /// `per-site`, `per-user`, `fixed`, or `missing` where the site has to register one first.
     pub client: String,
     /// Whether the issuer's file names a public client.
     pub public_client: Option<bool>,

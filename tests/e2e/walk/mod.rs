@@ -1,10 +1,11 @@
 //! docs/from-oidc-agent.md, row by row, on a login node: what a command of oidc-agent does (Debian's
 //! package, at the same issuer), and that what the row names does the same job here. A row that no
-//! step walks, a step without a row, an outcome that is another than the original's and is not said
+//! step walks and that does not stand in [`not_run`] with the reason, a step without a row, an outcome that is another than the original's and is not said
 //! to be one, and an option of oidc-agent without a row are failures.
 //!
 //! Start reading at [`steps`]; what came of it stands in `walk.txt` beside the nodes' logs.
 
+mod not_run;
 mod options;
 mod perform;
 mod reading;
@@ -20,6 +21,7 @@ use iamd_tests::sign_in::warm;
 use iamd_tests::{Error, IssuerSpec, Product, World, places};
 use serde_json::json;
 
+use self::not_run::NOT_RUN;
 use self::perform::Walker;
 use self::reading::Reader;
 use self::report::Report;
@@ -46,11 +48,16 @@ fn every_row_is_walked_or_says_why_not(_: &World) -> Outcome {
     assert_eq!(walked.len(), steps().count(), "a row is walked once");
     for row in &rows {
         let step = steps().find(|step| step.is_of(row));
-        let Some(step) = step else {
-            assert!(row.ours == "–", "{row:?}: no step walks it");
+        let not_run: Vec<_> = NOT_RUN.iter().filter(|not_run| not_run.is_of(row)).collect();
+        if row.ours == "–" {
             assert!(row.reason.len() > 10, "{row:?}: no counterpart, and no reason");
+        }
+        let Some(step) = step else {
+            assert_eq!(not_run.len(), 1, "{row:?}: no step walks it, and why is not said once");
+            assert!(not_run[0].why.len() > 10, "{row:?}: not run, and no reason");
             continue;
         };
+        assert!(not_run.is_empty(), "{row:?}: a step walks it, and it is said not to be run");
         assert!(row.ours == "–" || step.ours != Act::Nothing, "{row:?}: its step has nothing");
         if let Some(script) = step.ours.script() {
             assert!(row.is_what(script), "{row:?}: its step does something else: {script}");
@@ -66,6 +73,9 @@ fn every_row_is_walked_or_says_why_not(_: &World) -> Outcome {
     for step in steps() {
         let known = rows.iter().any(|row: &Row| step.is_of(row));
         assert!(known, "{} / {}: no such row", step.section, step.row);
+    }
+    for not_run in NOT_RUN {
+        assert!(rows.iter().any(|row| not_run.is_of(row)), "{}: no such row", not_run.row);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::not_run::NOT_RUN;
 use super::perform::{Did, Walked};
 use super::steps::{Act, Outcome, SCRIPT, Step};
 use super::table::{MARKS, Row};
@@ -39,7 +40,7 @@ impl Report {
         let count = |kind: &str| self.walked.iter().filter(|(step, _)| step.kind() == kind).count();
         format!(
             "{} rows: {} with the same outcome on both sides, {} meant to differ, {} done by iamctl \
-             alone, {} that need nothing here, {} left with a reason",
+             alone, {} that need nothing here, {} not run, each with a reason",
             self.rows.len(),
             count("the same"),
             count("differs"),
@@ -52,7 +53,9 @@ impl Report {
     fn row(&self, f: &mut Formatter<'_>, row: &Row) -> fmt::Result {
         let theirs = row.theirs.replace('`', "");
         let Some((step, walked)) = self.walked.iter().find(|(step, _)| step.is_of(row)) else {
-            return writeln!(f, "{theirs}\n    not walked: {}\n", plain(&row.reason));
+            let why = NOT_RUN.iter().find(|not_run| not_run.is_of(row)).map_or("", |one| one.why);
+            writeln!(f, "{theirs}    [not run: {}]", plain(why))?;
+            return writeln!(f, "    iamctl      {}\n", plain(&row.reason));
         };
         let verdict = match (walked.problem(step), step.outcome) {
             (Some(problem), _) => format!("FAILED, {problem}"),

@@ -1,6 +1,6 @@
 //! `iamctl account edit`, `rename`, `default` and `remove`.
 
-use iamd_protocol::bus::{ChangeReply, EditOptions, RemoveOptions};
+use iamd_protocol::bus::{ChangeReply, EditOptions, RemoveOptions, state};
 use iamd_protocol::error::{Exit, Kind};
 
 use crate::app::Context;
@@ -147,6 +147,14 @@ fn agreed(args: &RemoveAccount, context: &mut Context) -> Result<bool, Failure> 
     } else {
         "a client that was registered for it alone is deleted at the issuer"
     };
+    let account = context.client()?.account(&args.account).ok();
+    if account.is_some_and(|account| account.state == state::LOCKED) {
+        context.output.tell(&format!(
+            "It is locked, so the issuer cannot be told that its sign-in is over. To have it \
+             revoked, say no and unlock it first:  iamctl account unlock {}",
+            args.account
+        ));
+    }
     let question = format!("Remove the account {}? It is signed out, {client}.", args.account);
     ask::yes(context, &question, false)
 }

@@ -71,6 +71,22 @@ fn people(account: &AccountInfo, context: &mut Context) {
     if let Some(grants) = account.grant_types.as_ref().filter(|grants| !grants.is_empty()) {
         more("Grants", &grants.join(" "));
     }
+    if let Some(auth) = &account.client_auth {
+        more("Authenticates", auth);
+    }
+    for (label, value) in [
+        ("Registration", &account.registration_client_uri),
+        ("Metadata", &account.configuration_endpoint),
+        ("Device login", &account.device_authorization_endpoint),
+        ("CA file", &account.ca_file),
+    ] {
+        if let Some(value) = value {
+            more(label, value);
+        }
+    }
+    if account.client.is_some() {
+        more("Redirects to", "nowhere: the device login needs no redirect URI");
+    }
     if account.scopes_asked != account.scopes && !account.scopes_asked.is_empty() {
         more("Scopes asked", &account.scopes_asked.join(" "));
     }

@@ -1,6 +1,10 @@
 //! Does a login over SSH call us, and in the right place? And is the profile script on?
 
+mod sshd;
+
 use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use iamd_protocol::bus::Finding;
 
@@ -9,8 +13,14 @@ use crate::environment::Environment;
 
 /// Where PAM looks for a service's file, in this order (pam.d(5), `--with-vendordir`).
 const DIRECTORIES: &[&str] = &["/etc/pam.d", "/usr/lib/pam.d"];
+/// Where libpam looks for modules; Debian has one such directory per architecture.
+const SECURITY: &[&str] =
+    &["/usr/lib64/security", "/usr/lib/security", "/lib64/security", "/lib/security"];
 const MODULE: &str = "pam_iam.so";
+/// It makes `/run/user/UID`, where the link to the token file is put.
+const SYSTEMD: &str = "pam_systemd.so";
 const PROFILE_SCRIPT: &str = "/etc/profile.d/iamd.sh";
+const READ: &str = "Administrators: see that everybody can read /etc/pam.d, as PAM has it";
 /// Files may include each other in a circle.
 const DEPTH: usize = 8;
 
@@ -21,14 +31,17 @@ pub(super) fn look(environment: &Environment) -> Vec<Finding> {
     } else {
         "off, as the site left it"
     };
-    vec![sshd(environment), finding("profile script", OK, script, "")]
+    let mut findings = vec![rules(environment)];
+    findings.extend(sshd::look(environment));
+    findings.push(finding("profile script", OK, script, ""));
+    findings
 }
 
-fn sshd(environment: &Environment) -> Finding {
+fn rules(environment: &Environment) -> Finding {
     let name = "PAM for sshd";
     let mut rules = Vec::new();
     if let Err(error) = collect(environment, "sshd", DEPTH, &mut rules) {
-        return finding(name, WARNING, format!("its rules cannot be read: {error}"), "");
+        return finding(name, WARNING, format!("its rules cannot be read: {error}"), READ);
     }
     let ours: Vec<&Rule> = rules.iter().filter(|rule| rule.module == MODULE).collect();
     if let Some(wrong) = ours.iter().find(|rule| rule.kind != "session") {
@@ -56,7 +69,73 @@ fn sshd(environment: &Environment) -> Finding {
             "Administrators: make it optional",
         ),
         Some(rule) => {
-            finding(name, OK, format!("{MODULE} is called for a session, in {}", rule.file), "")
+            let called = format!("{MODULE} is called for a session, in {}", rule.file);
+            if comes_before_systemd(&rules) {
+                return finding(
+                    name,
+                    WARNING,
+                    format!("{called}, in front of {SYSTEMD}: /run/user/UID is not there yet"),
+                    format!("Administrators: put its line behind that of {SYSTEMD}"),
+                );
+            }
+            match find_module(environment, &rule.path) {
+                Ok(true) => finding(name, OK, called, ""),
+                Ok(false) => finding(
+                    name,
+                    PROBLEM,
+                    format!("{called}, and the module is not there: a login goes on without it"),
+                    "Administrators: install iamd again, see its dist/install",
+                ),
+                Err(error) => finding(
+                    name,
+                    WARNING,
+                    format!("{called}; the module cannot be looked for: {error}"),
+                    "Administrators: see that its directory can be read by everybody",
+                ),
+            }
+        }
+    }
+}
+
+/// Whether ours runs before the session has its runtime directory.
+fn comes_before_systemd(rules: &[Rule]) -> bool {
+    let first = |module: &str| {
+        rules.iter().position(|rule| rule.kind == "session" && rule.module == module)
+    };
+    matches!((first(MODULE), first(SYSTEMD)), (Some(ours), Some(systemd)) if ours < systemd)
+}
+
+/// Whether libpam finds the module that a rule names.
+fn find_module(environment: &Environment, named: &str) -> std::io::Result<bool> {
+    if named.starts_with('/') {
+        return is_there(environment, Path::new(named));
+    }
+    let mut directories: Vec<_> = SECURITY.iter().map(|path| (*path).to_owned()).collect();
+    for lib in ["/usr/lib", "/lib"] {
+        let Ok(entries) = fs::read_dir(environment.path(lib)) else { continue };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let of_architectures = names.filter(|name| name.contains("-linux-"));
+        directories.extend(of_architectures.map(|name| format!("{lib}/{name}/security")));
+    }
+    let mut unreadable = None;
+    for directory in directories {
+        match is_there(environment, &Path::new(&directory).join(named)) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => unreadable = Some(error),
+        }
+    }
+    unreadable.map_or(Ok(false), Err)
+}
+
+fn is_there(environment: &Environment, path: &Path) -> std::io::Result<bool> {
+    match fs::metadata(environment.path(path)) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => {
+            Err(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
         }
     }
 }
@@ -66,6 +145,8 @@ struct Rule {
     kind: String,
     control: String,
     module: String,
+    /// As the rule names it.
+    path: String,
     file: String,
 }
 
@@ -106,8 +187,9 @@ fn collect(
             collect(environment, module, depth - 1, rules)?;
             continue;
         }
+        let path = module.to_owned();
         let module = module.rsplit('/').next().unwrap_or(module).to_owned();
-        rules.push(Rule { kind, control, module, file: file.clone() });
+        rules.push(Rule { kind, control, module, path, file: file.clone() });
     }
     Ok(())
 }
@@ -116,13 +198,28 @@ fn collect(
 mod tests {
     use super::*;
 
-    fn sshd_with(files: &[(&str, &str)]) -> Finding {
+    /// A file system with these files below it.
+    fn with(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    const INSTALLED: &str = "usr/lib/x86_64-linux-gnu/security/pam_iam.so";
+
+    fn sshd_with(files: &[(&str, &str)]) -> Finding {
+        let root = with(&[(INSTALLED, "")]);
         fs::create_dir_all(root.path().join("etc/pam.d")).unwrap();
         for (name, text) in files {
             fs::write(root.path().join("etc/pam.d").join(name), text).unwrap();
         }
-        sshd(&Environment::for_test(&[], root.path()))
+        let found = rules(&Environment::for_test(&[], root.path()));
+        assert_eq!(found.advice.is_empty(), found.level == OK, "{found:?}");
+        found
     }
 
     #[test]
@@ -139,7 +236,7 @@ mod tests {
         assert!(debian.text.ends_with("/etc/pam.d/common-session"));
         let fedora = sshd_with(&[
             ("sshd", "session include password-auth\n"),
-            ("password-auth", "-session optional /usr/lib64/security/pam_iam.so # tokens\n"),
+            ("password-auth", "-session optional pam_iam.so # tokens\n"),
         ]);
         assert_eq!(fedora.level, OK, "{}", fedora.text);
     }
@@ -147,12 +244,60 @@ mod tests {
     #[test]
     fn a_missing_a_misplaced_and_a_dangerous_line_are_told() {
         assert_eq!(sshd_with(&[("sshd", "# session optional pam_iam.so\n")]).level, WARNING);
-        assert_eq!(sshd_with(&[]).level, WARNING);
+        let none = sshd_with(&[]);
+        assert_eq!(none.level, WARNING);
+        assert!(none.text.starts_with("its rules cannot be read: /etc/pam.d/sshd: "), "{none:?}");
         let auth = sshd_with(&[("sshd", "auth required pam_iam.so\n")]);
         assert_eq!(auth.level, PROBLEM);
+        assert_eq!(auth.advice, "Administrators: it belongs among the session rules only");
         let required = sshd_with(&[("sshd", "session required pam_iam.so\n")]);
         assert_eq!(required.level, WARNING);
         assert!(required.text.contains("required"));
+        assert_eq!(required.advice, "Administrators: make it optional");
+    }
+
+    #[test]
+    fn in_front_of_pam_systemd_is_the_wrong_place() {
+        let systemd = "session optional pam_systemd.so\n";
+        let ours = "session optional pam_iam.so\n";
+        let behind = format!("session required pam_unix.so\n{systemd}{ours}");
+        assert_eq!(sshd_with(&[("sshd", &behind)]).level, OK);
+        let front = sshd_with(&[
+            ("sshd", "session optional pam_iam.so\n@include common-session\n"),
+            ("common-session", &format!("{systemd}{ours}")),
+        ]);
+        assert_eq!(front.level, WARNING);
+        assert!(front.text.contains("in front of pam_systemd.so"), "{}", front.text);
+        assert!(front.advice.contains("behind that of pam_systemd.so"), "{}", front.advice);
+    }
+
+    #[test]
+    fn a_module_that_is_not_installed_is_a_problem() {
+        let line = "session optional pam_iam.so\n";
+        for (module, level) in [
+            (INSTALLED, OK),
+            ("usr/lib64/security/pam_iam.so", OK),
+            ("lib/security/pam_iam.so", OK),
+            ("usr/lib/x86_64-linux-gnu/pam_iam.so", PROBLEM),
+            ("usr/lib/x86_64-linux-gnu/security/pam_iam.so.old", PROBLEM),
+        ] {
+            let root = with(&[("etc/pam.d/sshd", line), (module, "")]);
+            let found = rules(&Environment::for_test(&[], root.path()));
+            assert_eq!(found.level, level, "{module}: {found:?}");
+        }
+        let line = "session optional /opt/iamd/pam_iam.so\n";
+        for (module, level) in [("opt/iamd/pam_iam.so", OK), (INSTALLED, PROBLEM)] {
+            let root = with(&[("etc/pam.d/sshd", line), (module, "")]);
+            assert_eq!(rules(&Environment::for_test(&[], root.path())).level, level, "{module}");
+        }
+        // A circle of links is nothing that can be looked at, for root neither.
+        let root = with(&[("etc/pam.d/sshd", "session optional pam_iam.so\n")]);
+        fs::create_dir_all(root.path().join("usr/lib/security")).unwrap();
+        let module = root.path().join("usr/lib/security/pam_iam.so");
+        std::os::unix::fs::symlink(&module, &module).unwrap();
+        let found = rules(&Environment::for_test(&[], root.path()));
+        assert_eq!(found.level, WARNING, "{found:?}");
+        assert!(found.text.contains("cannot be looked for"), "{found:?}");
     }
 
     #[test]

@@ -53,8 +53,11 @@ pub(super) fn sign_in(
         let user = user_name(args, &may, context)?;
         let password = match args.password_fd {
             Some(fd) => prompt::from_fd(fd)?,
-            None => prompt::secret(&format!("Password of {user} at {}: ", may.issuer_title))
-                .map_err(|failure| by_descriptor(failure, "--password-fd N"))?,
+            None => {
+                let question = format!("Password of {user} at {}: ", may.issuer_title);
+                prompt::secret(&context.output.err.spelled(&question))
+                    .map_err(|failure| by_descriptor(failure, "--password-fd N"))?
+            }
         };
         let pipe = prompt::to_pipe(&password)?;
         drop(password);
@@ -104,7 +107,10 @@ fn in_a_browser(failure: Failure) -> Failure {
         () if failure.is(Kind::TooManyAttempts) => {
             "Wait a minute, then try again; or sign in in a browser:  iamctl login"
         }
-        () if failure.is(Kind::ClientBroken) || failure.is(Kind::IssuerRefused) => {
+        () if failure.is(Kind::ClientBroken)
+            || failure.is(Kind::ClientRefused)
+            || failure.is(Kind::IssuerRefused) =>
+        {
             "Administrators can look into it. To sign in in a browser:  iamctl login"
         }
         () => return failure,

@@ -182,7 +182,7 @@ impl<'a> Display<'a> {
     /// The QR code, if the terminal can show it together with `rows` lines of text.
     fn qr_code(&self, login: &LoginInfo, rows: usize) -> Vec<String> {
         let err = &self.output.err;
-        if self.args.no_qr || !err.has_utf8() || !err.can_redraw() {
+        if self.args.no_qr || !err.has_pictures() {
             return Vec::new();
         }
         let uri = login.verification_uri_complete.as_ref().or(login.verification_uri.as_ref());

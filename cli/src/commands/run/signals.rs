@@ -17,8 +17,9 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-/// What is passed on when it is sent to `iamctl`.
-const PASSED_ON: [Signal; 9] = [
+/// What is passed on when it is sent to `iamctl`: all that can be caught and would end or stop it,
+/// but for what a fault of its own raises, and for real-time signals, which have no names.
+const PASSED_ON: [Signal; 16] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -28,6 +29,13 @@ const PASSED_ON: [Signal; 9] = [
     Signal::SIGTSTP,
     Signal::SIGCONT,
     Signal::SIGWINCH,
+    Signal::SIGXCPU,
+    Signal::SIGXFSZ,
+    Signal::SIGALRM,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGPWR,
+    Signal::SIGIO,
 ];
 
 /// How a command ended.
@@ -118,6 +126,14 @@ impl Attended {
             // A terminal that goes away tells its session leader only; who that is has to pass it
             // on, as a shell does (tty_signal_session_leader in the kernel).
             Signal::SIGHUP if is_session_leader() => !by_command,
+            // A limit or a timer is of one process: the command has seen nothing of it.
+            Signal::SIGXCPU
+            | Signal::SIGXFSZ
+            | Signal::SIGALRM
+            | Signal::SIGVTALRM
+            | Signal::SIGPROF
+            | Signal::SIGPWR
+            | Signal::SIGIO => !by_command,
             _ => !by_command && !matches!(origin.cause, Cause::Kernel),
         }
     }

@@ -1,6 +1,7 @@
 //! An account, a login and the node in lines for people.
 
-use iamd_protocol::bus::{AccountInfo, LoginInfo, StatusReply, login_state, state};
+use iamd_protocol::bus::{AccountInfo, LoginInfo, StatusReply, client, login_state, state};
+use iamd_protocol::error::Kind;
 
 use crate::output::bar::bar;
 use crate::output::stream::{Paint, Stream};
@@ -155,7 +156,16 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
     }
     match account.state.as_str() {
         state::NEW | state::LOGIN_REQUIRED => return Some(format!("Sign in with:  {login}")),
-        state::CLIENT_BROKEN => return Some(format!("Register anew:  {login} --new-client")),
+        state::CLIENT_BROKEN => {
+            return Some(match account.client.as_deref() {
+                Some(client::FIXED | client::PUBLIC) => Kind::ClientRefused.advice().to_owned(),
+                Some(client::GIVEN) => {
+                    let name = format!(" {} ", account.name);
+                    Kind::GivenClientRefused.advice().replace(" NAME ", &name)
+                }
+                _ => format!("Register anew:  {login} --new-client"),
+            });
+        }
         state::ACTION_NEEDED => {
             let account = login.trim_start_matches("iamctl login");
             return Some(format!("When it is done:  iamctl token{account} --force-new"));
@@ -200,6 +210,28 @@ mod tests {
             hint(&account, 600, Some(500)).as_deref(),
             Some("The sign-in ends in 6 min. Sign in again with:  iamctl login cms")
         );
+    }
+
+    #[test]
+    fn what_to_do_about_a_refused_client_depends_on_whose_it_is() {
+        let hint_of = |whose: &str| {
+            let account = AccountInfo {
+                name: "cms".into(),
+                state: state::CLIENT_BROKEN.into(),
+                client: Some(whose.into()),
+                ..Default::default()
+            };
+            hint(&account, 0, None).unwrap()
+        };
+        for whose in [client::SITE, client::USER, client::OWN] {
+            assert_eq!(hint_of(whose), "Register anew:  iamctl login cms --new-client");
+        }
+        for whose in [client::FIXED, client::PUBLIC] {
+            assert!(hint_of(whose).starts_with("Ask the administrators"), "{whose}");
+        }
+        let given = hint_of(client::GIVEN);
+        assert!(given.contains("iamctl account remove cms "), "{given}");
+        assert!(given.contains("iamctl account add cms --issuer ISSUER --client-id ID"), "{given}");
     }
 
     #[test]

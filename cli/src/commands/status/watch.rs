@@ -119,7 +119,8 @@ impl Screen {
     fn show(&mut self, frame: &[String], out: &mut Stream) {
         // A terminal that does not say (0 by 0, as ssh without one of its own) is an ordinary one.
         let size = out.size().unwrap_or(Size { columns: 80, rows: 24 });
-        let (text, rows) = redrawn(frame, self.rows, size);
+        let frame: Vec<_> = frame.iter().map(|line| out.spelled(line).into_owned()).collect();
+        let (text, rows) = redrawn(&frame, self.rows, size);
         out.put(text.as_bytes());
         self.rows = rows;
     }

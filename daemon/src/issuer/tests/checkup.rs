@@ -84,3 +84,24 @@ async fn r48_a_refresh_token_is_inspected_and_never_used() {
     let error = error.unwrap_err().to_string();
     assert!(!error.contains("Canary"), "{error}");
 }
+
+#[tokio::test]
+async fn a_client_is_asked_for_with_a_token_that_is_nobodys() {
+    for auth in [ClientAuth::ClientSecretBasic, ClientAuth::None] {
+        for (answer, expected) in [
+            (oauth(400, "invalid_grant", "unknown token"), Some(true)),
+            (oauth(401, "invalid_client", "unknown client"), Some(false)),
+            (oauth(401, "unauthorized", "Bad credentials"), Some(false)),
+            (oauth(503, "server_error", "later"), None),
+        ] {
+            let mock = Mock::start().await;
+            mock.on(OPENID, [json_reply(200, metadata(&mock))]);
+            mock.on("POST /token", [answer]);
+            let found = client().accepts(&mock.profile(), &record(auth)).await;
+            assert_eq!(found.ok(), expected);
+            let asked = &mock.seen("POST /token")[0];
+            let token = asked.field("refresh_token").unwrap();
+            assert!(token.contains("no-token") && token != REFRESH_TOKEN, "{token}");
+        }
+    }
+}

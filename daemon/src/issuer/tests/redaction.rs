@@ -57,6 +57,24 @@ fn what_looks_like_a_token_is_redacted_whosever_it_is() {
 }
 
 #[test]
+fn the_clients_own_identifier_is_shown_and_no_secret_for_it() {
+    let id = "q0PG36uvJDxnFBfuzgtMwRMFmskpSRae_T37bpLYaft";
+    let said = format!("scope is not allowed for client '{id}'");
+    let secrets = [secret(SECRET)];
+    assert_eq!(Redactor::new(&secrets).of_client(id).clean(&said), said);
+    assert!(Redactor::new(&secrets).clean(&said).ends_with("client '[redacted]'"));
+    // Another's stays hidden, and so does one that is in a longer word.
+    let other = format!("client {}x and {id}.{id}", id.to_lowercase());
+    assert_eq!(
+        Redactor::new(&secrets).of_client(id).clean(&other),
+        "client [redacted] and [redacted].[redacted]"
+    );
+    let both = [secret(id)];
+    assert!(!Redactor::new(&both).of_client(id).clean(&said).contains(id));
+    assert_eq!(Redactor::new(&secrets).of_client("").clean("plain"), "plain");
+}
+
+#[test]
 fn a_text_is_printable_and_bounded() {
     assert_eq!(printable("a\tb\r\nc\u{7}\u{202e}d  \u{feff}e ü – 日本 ", 100), "a b cd e ü – 日本");
     let long = clean(&"word ".repeat(100_000));

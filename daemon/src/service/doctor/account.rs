@@ -4,20 +4,18 @@ use iamd_protocol::bus::Finding;
 
 use super::{ok, problem, warning};
 
-/// Whether the issuer still knows the account's client; nothing where it cannot be asked.
+/// Whether the issuer still knows a client, under the name of the finding.
 pub(super) fn client(
-    account: &str,
+    name: &str,
     issuer: &str,
-    knows: Result<Option<bool>, String>,
+    knows: Result<bool, String>,
     advice: &str,
-) -> Option<Finding> {
-    let name = format!("client of account {account}");
-    Some(match knows {
-        Ok(None) => return None,
-        Ok(Some(true)) => ok(&name, format!("is known to {issuer}")),
-        Ok(Some(false)) => problem(&name, format!("{issuer} does not know it any more"), advice),
-        Err(error) => warning(&name, &format!("could not be asked for: {error}"), LATER),
-    })
+) -> Finding {
+    match knows {
+        Ok(true) => ok(name, format!("is known to {issuer}")),
+        Ok(false) => problem(name, format!("{issuer} does not know it any more"), advice),
+        Err(error) => warning(name, &format!("could not be asked for: {error}"), LATER),
+    }
 }
 
 /// Whether the refresh token lives; nothing where it cannot be asked.
@@ -47,19 +45,18 @@ mod tests {
     fn each_answer_has_its_finding_and_a_way_out() {
         let way = "Sign in with:  iamctl login";
         for (answer, level) in [
-            (Ok(Some(true)), "ok"),
-            (Ok(Some(false)), "problem"),
+            (Ok(true), "ok"),
+            (Ok(false), "problem"),
             (Err("no answer within 8 s".to_owned()), "warning"),
         ] {
-            let of_client = client("cms", "CMS", answer.clone(), way).unwrap();
-            let of_token = refresh_token("cms", answer, way).unwrap();
+            let of_client = client("client of account cms", "CMS", answer.clone(), way);
+            let of_token = refresh_token("cms", answer.map(Some), way).unwrap();
             for finding in [of_client, of_token] {
                 assert_eq!(finding.level, level, "{finding:?}");
                 assert_eq!(finding.advice.is_empty(), level == "ok", "{finding:?}");
                 assert!(finding.name.ends_with("account cms"), "{finding:?}");
             }
         }
-        assert_eq!(client("cms", "CMS", Ok(None), way), None);
         assert_eq!(refresh_token("cms", Ok(None), way), None);
     }
 }

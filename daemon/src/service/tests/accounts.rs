@@ -189,11 +189,13 @@ async fn a_diagnosis_asks_for_client_and_refresh_token_and_uses_nothing_up() {
         (dead.level.as_str(), dead.advice.as_str()),
         ("problem", "Sign in with:  iamctl login")
     );
-    // The site's client is nobody's business; the user's own is asked for.
     let clients = |findings: &[iamd_protocol::bus::Finding]| {
         findings.iter().filter(|f| f.name.starts_with("client of")).cloned().collect::<Vec<_>>()
     };
-    assert!(clients(&findings).is_empty());
+    // What it said of the token it said to this client.
+    let site = clients(&findings);
+    assert_eq!((site.len(), site[0].level.as_str()), (1, "ok"));
+    assert!(house.issuers.tried.lock().unwrap().is_empty());
     let mut own = house.vault.clients.lock().unwrap().values().next().unwrap().0.clone();
     own.owner = ClientOwner::User(ALICE);
     own.registration_access_token = Some("rat-0".to_owned().into());
@@ -264,4 +266,26 @@ async fn a_diagnosis_does_not_wait_for_ever_for_a_silent_issuer() {
     let silent = findings.iter().find(|f| f.name == "issuer wlcg").unwrap();
     assert_eq!((silent.level.as_str(), silent.text.as_str()), ("problem", "no answer within 8 s"));
     assert!(!silent.advice.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_shows_where_it_signs_in_and_how_its_client_authenticates() {
+    let house = House::new();
+    house.sign_in("cms", sign_in_of("alice-sub")).await;
+    let alice = house.caller(ALICE);
+    let cms = house.service.show(&alice, "cms").await.unwrap();
+    assert_eq!(cms.client_auth.as_deref(), Some("client_secret_basic"));
+    let uri = cms.registration_client_uri.unwrap();
+    assert!(uri.starts_with("https://"), "{uri}");
+    let configuration = cms.configuration_endpoint.unwrap();
+    assert_eq!(configuration, "https://cms.test/.well-known/openid-configuration");
+    assert_eq!(cms.device_authorization_endpoint.unwrap(), "https://cms.test/devicecode");
+    assert_eq!(cms.ca_file, None);
+    // A client that all share has no place that is this user's.
+    house.signed_in();
+    let wlcg = house.service.show(&alice, "wlcg").await.unwrap();
+    assert_eq!((wlcg.registration_client_uri, wlcg.client.as_deref()), (None, Some("site")));
+    house.make("g", super::add::given("id"), &[]).await.unwrap();
+    let given = house.service.show(&alice, "g").await.unwrap();
+    assert_eq!(given.client_auth.as_deref(), Some("none"));
 }

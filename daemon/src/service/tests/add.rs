@@ -259,7 +259,7 @@ async fn a_given_client_is_kept_with_its_secret_and_used() {
     // An issuer that does not know it gets no other one in its place.
     let rejected = IssuerError::ClientRejected { text: "unknown".into() };
     house.issuers.device_script.lock().unwrap().push_back(Err(rejected));
-    assert_eq!(house.login("mine").await.unwrap().error.as_deref(), Some("ClientBroken"));
+    assert_eq!(house.login("mine").await.unwrap().error.as_deref(), Some("GivenClientRefused"));
     assert_eq!(house.issuers.registrations.load(SeqCst), 0);
 }
 

@@ -91,7 +91,7 @@ async fn a_client_that_the_issuer_rejects_is_replaced_once() {
     // An issuer that rejects the new one too is not asked for ever.
     house.issuers.device_script.lock().unwrap().extend([rejected(), rejected()]);
     let ended = house.login("other").await.unwrap();
-    assert_eq!(ended.error.as_deref(), Some("ClientBroken"));
+    assert_eq!(ended.error.as_deref(), Some("ClientRefused"));
     assert_eq!(registrations(&house), 3);
 }
 

@@ -310,3 +310,22 @@ async fn r54_a_client_that_does_not_say_whose_it_is_is_its_accounts_and_no_later
 fn shows(when: &str, error: ServiceError) {
     crate::testing::shows("Issuers and clients", when, error);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_that_is_taken_away_stays_with_the_accounts_own_client_and_that_is_said() {
+    use iamd_protocol::bus::{AddOptions, EditOptions};
+    let house = House::new();
+    let scopes = Some(vec!["storage.read:/".to_owned(), "compute.read".to_owned()]);
+    let own = AddOptions { own_client: Some(true), scopes, ..AddOptions::default() };
+    house.make("own", own, &[]).await.unwrap();
+    let remove = || EditOptions {
+        remove_scopes: Some(vec!["compute.read".into()]),
+        ..EditOptions::default()
+    };
+    let reply = house.service.edit(&house.caller(ALICE), "own", remove()).await.unwrap();
+    assert_eq!(reply.remarks, ["its client at the issuer stays registered for: compute.read"]);
+    // One that others use too is not asked about.
+    house.make("shared", AddOptions::default(), &[]).await.unwrap();
+    let reply = house.service.edit(&house.caller(ALICE), "shared", remove()).await.unwrap();
+    assert_eq!(reply.remarks, [""; 0]);
+}

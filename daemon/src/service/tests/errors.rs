@@ -70,7 +70,7 @@ fn every_error_of_a_room_has_a_kind_and_keeps_its_text() {
     let login = TokenError::LoginRequired { account: text(), reason: text() };
     add(login.into(), Kind::LoginRequired);
     add(TokenError::NoSuchAccount(key()).into(), Kind::NoSuchAccount);
-    add(TokenError::ClientBroken { text: text() }.into(), Kind::ClientBroken);
+    add(TokenError::ClientGone.into(), Kind::LoginRequired);
     add(TokenError::IdentityMismatch { text: "x".into() }.into(), Kind::IdentityMismatch);
     add(TokenError::Validity { got: S, asked: 2 * S }.into(), Kind::ValidityUnavailable);
     add(TokenError::Superseded.into(), Kind::StoreUnavailable);

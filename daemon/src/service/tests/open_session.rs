@@ -216,3 +216,30 @@ async fn what_the_issuer_wants_of_the_user_is_told_at_login() {
     let notice = house.log_in(ALICE).await.notice.unwrap();
     assert!(notice.contains("WLCG wants something of you first: sign the"), "{notice}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn r67_the_end_of_a_sign_in_is_announced_of_every_account_and_with_its_name() {
+    let house = House::new();
+    let main = house.signed_in_with_token();
+    house.sign_in("cms", sign_in_of("alice-sub")).await;
+    let other = house.alices("cms");
+    let now = house.clock.wall();
+    let ends = |days: u32| Some(now.plus(days * 86_400 * S + S));
+    house.change(&other, |record| record.refresh_expires_at = ends(3));
+    let line = "iamd: your sign-in cms to CMS ends in 3 days. To sign in again:  iamctl login cms";
+    assert_eq!(house.log_in(ALICE).await.notice.as_deref(), Some(line));
+    // Behind what is said of the default one, also where that needs a login.
+    house.change(&main, |record| record.refresh_expires_at = ends(1));
+    let both = house.log_in(ALICE).await.notice.unwrap();
+    let first = "iamd: your sign-in to WLCG ends in 1 day. To sign in again:  iamctl login";
+    assert_eq!(both, format!("{first}\n{line}"));
+    house.change(&main, |record| record.state = State::LoginRequired { reason: "r".into() });
+    let offered = house.log_in(ALICE).await.notice.unwrap();
+    assert!(offered.contains("AB12CD") && offered.ends_with(line), "{offered}");
+    house.change(&other, |record| record.refresh_expires_at = ends(9));
+    assert!(!house.log_in(ALICE).await.notice.unwrap().contains("cms"));
+    // Who wants no notice has none.
+    house.change(&other, |record| record.refresh_expires_at = ends(3));
+    house.service.set_notice(&house.caller(ALICE), false).await.unwrap();
+    assert_eq!(house.log_in(ALICE).await.notice, None);
+}

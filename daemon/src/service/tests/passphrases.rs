@@ -466,3 +466,15 @@ async fn nothing_is_held_of_an_account_with_a_passphrase_that_could_not_be_added
     assert!(house.kept.account(&key).await.unwrap().is_none());
     assert!(!house.service.locks.release(&key), "its key is held");
 }
+
+#[tokio::test]
+async fn a_change_of_a_locked_account_says_how_to_unlock_it() {
+    use iamd_protocol::bus::EditOptions;
+    let house = guarded().await;
+    house.service.lock(&house.caller(ALICE), "").await.unwrap();
+    let audiences = Some(vec!["https://se.test".to_owned()]);
+    let edit = EditOptions { audiences, ..EditOptions::default() };
+    let reply = house.service.edit(&house.caller(ALICE), "", edit).await.unwrap();
+    let said = "the account wlcg is locked; unlock it with:  iamctl account unlock wlcg";
+    assert!(reply.remarks.iter().any(|remark| remark.ends_with(said)), "{:?}", reply.remarks);
+}

@@ -141,7 +141,7 @@ async fn a_dead_refresh_token_leaves_nothing_half_done() {
     for (error, expected) in [
         (RefreshError::Dead { text: "expired".into() }, Kind::LoginRequired),
         (RefreshError::Issuer(unreachable()), Kind::IssuerUnreachable),
-        (IssuerError::ClientRejected { text: "no".into() }.into(), Kind::ClientBroken),
+        (IssuerError::ClientRejected { text: "no".into() }.into(), Kind::GivenClientRefused),
     ] {
         house.refresh_says(Err(error));
         let handed = [(secret::REFRESH_TOKEN, "rt"), (secret::CLIENT_SECRET, "s")];

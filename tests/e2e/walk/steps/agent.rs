@@ -1,7 +1,7 @@
 //! The agent of oidc-agent: it is started, asked and ended by its user. Ours is there.
 
 use super::Act::Run;
-use super::{AGENT, Step, gone, unlike};
+use super::{AGENT, Step, gone, left, unlike};
 
 pub(super) const STEPS: &[Step] = &[
     unlike(
@@ -58,6 +58,16 @@ pub(super) const STEPS: &[Step] = &[
             head -n 1 ~/log; kill $!",
             0,
             &["DEBUG"],
+        ),
+    ),
+    left(
+        AGENT,
+        "`--pid-file=PATH` (5)",
+        "5",
+        Run(
+            "systemctl show iamd -P MainPID | grep '^[1-9]' >&2 && echo a process",
+            0,
+            &["a process"],
         ),
     ),
 ];

@@ -37,9 +37,11 @@ pub(super) const STEPS: &[Step] = &[
         "`oidc-tokensh --oidc NAME -- CMD` (5)",
         "5",
         Run(
-            "iamctl run --account cms -- sh -c 'stat -c %a $BEARER_TOKEN_FILE; cat $BEARER_TOKEN_FILE'",
+            "iamctl run --account cms -- sh -c 'stat -c %a $BEARER_TOKEN_FILE; cat $BEARER_TOKEN_FILE
+                echo $BEARER_TOKEN_FILE > ~/place'
+            place=$(cat ~/place); [ -n \"$place\" ] && ! [ -e \"$place\" ] && echo removed",
             0,
-            &["600", "<token of "],
+            &["600", "<token of ", "removed"],
         ),
     ),
     left(

@@ -13,13 +13,7 @@ pub(super) const STEPS: &[Step] = &[
     ),
     left(
         FILES,
-        "`default-min-lifetime` in `config` (5)",
-        "5",
-        Run("iamctl token cms -t 60", 0, &["<token of "]),
-    ),
-    left(
-        FILES,
-        "`contact`, `user_client`, `register`, `config_endpoint`, `device_authorization_endpoint`, `cert_path`, `oauth` of an issuer (5)",
+        "`contact`, `user_client`, `register`, also spelt `manual_register`, `config_endpoint`, `device_authorization_endpoint`, `cert_path`, `oauth` of an issuer (5)",
         "5",
         Run("iamctl issuer show test", 0, &["walk.test"]),
     ),
@@ -44,11 +38,5 @@ pub(super) const STEPS: &[Step] = &[
             0,
             &["audiences by `audience`", "for https://se.example.org:"],
         ),
-    ),
-    left(
-        FILES,
-        "`config` (5)",
-        "5",
-        Run("test -r /etc/iamd/iamd.toml && iamctl issuer list", 0, &["test"]),
     ),
 ];

@@ -121,6 +121,17 @@ pub(super) const STEPS: &[Step] = &[
             &["<token of "],
         ),
     ),
+    left(
+        GEN,
+        "`--pw-gpg=KEY`, `--pw-pgp`, `--gpg`, `--pgp` (keyring)",
+        "keyring",
+        Run(
+            "iamctl account lock cms >&2
+            iamctl account unlock cms --passphrase-fd 3 3< <(echo walk-walk) >&2 && iamctl token cms",
+            0,
+            &["<token of "],
+        ),
+    ),
     gone(
         ADD,
         "`--pw-store[=SEC]`",

@@ -23,6 +23,9 @@ const FAMILIES: [Family; 2] = [
     Family { client_id: "IAM_CLIENT_ID", secret: "IAM_CLIENT_SECRET", scopes: "IAM_CLIENT_SCOPES" },
 ];
 
+/// The client of `get-access-token.sh` where `IAM_CLIENT_ID` is not set.
+const DEFAULT_CLIENT: &str = "iam-client";
+
 /// The user's own password, which the first script takes and iamd does not want.
 pub(super) const PASSWORD: &str = "IAM_PASSWORD";
 
@@ -79,9 +82,17 @@ pub(super) fn read(
         let value = plain(variable)?.trim().to_owned();
         (!value.is_empty()).then_some(Taken { value, variable })
     };
+    // The script's own, where its user names none.
+    let by_default = || {
+        let script = &FAMILIES[1];
+        let is_configured = is_set(script.secret) && take("IAM_ENDPOINT").is_some();
+        let value = DEFAULT_CLIENT.to_owned();
+        is_configured.then_some((script, Taken { value, variable: "get-access-token.sh" }))
+    };
     let family = FAMILIES
         .iter()
         .find_map(|family| Some((family, take(family.client_id)?)))
+        .or_else(by_default)
         .ok_or_else(|| {
             Failure::new(
                 Kind::InvalidArgument,
@@ -187,6 +198,18 @@ mod tests {
         for variables in [&[][..], &[("IAM_CLIENT_ID", "")], &[("IAM_CLIENT_SECRET", "x")]] {
             assert!(from(variables).unwrap_err().is(Kind::InvalidArgument));
         }
+    }
+
+    #[test]
+    fn the_script_has_a_client_of_its_own_for_who_names_none() {
+        let secret = ("IAM_CLIENT_SECRET", "x");
+        let endpoint = ("IAM_ENDPOINT", "https://iam.example.org/token");
+        let read = from(&[secret, endpoint]).unwrap();
+        assert_eq!(read.client_id.value, "iam-client");
+        assert_eq!(read.secret, Some("IAM_CLIENT_SECRET"));
+        let named = from(&[secret, endpoint, ("IAM_CLIENT_ID", "mine")]).unwrap();
+        assert_eq!(named.client_id.value, "mine");
+        assert!(from(&[endpoint]).is_err(), "it would have no secret");
     }
 
     #[test]

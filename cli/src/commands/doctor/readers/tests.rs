@@ -165,3 +165,22 @@ fn who_looks_for_no_token_is_given_one() {
     let shell = Shell::new().set(BEARER_TOKEN, &jwt(NOW + 60));
     assert_eq!(shell.finding("gfal2").text, "finds BEARER_TOKEN");
 }
+
+#[test]
+fn a_file_of_somebody_else_and_one_that_is_too_long_are_told() {
+    let good = jwt(NOW + 3000);
+    let shell = Shell::new().set(BEARER_TOKEN_FILE, "/mine").file("/mine", &good, 0o600);
+    let path = [(BEARER_TOKEN_FILE, "/mine")];
+    let mut environment = Environment::for_test(&path, shell.root.path());
+    environment.uid += 1;
+    let found = look(&environment, NOW);
+    let owner = environment.uid - 1;
+    let text = format!("/mine through BEARER_TOKEN_FILE belongs to uid {owner}, not to you");
+    let told = found.iter().find(|finding| finding.text == text).unwrap();
+    assert_eq!((told.level.as_str(), told.advice.as_str()), (PROBLEM, "Do not use what it holds"));
+    let long = "x".repeat((1 << 20) + 1);
+    let shell = Shell::new().set(BEARER_TOKEN_FILE, "/long").file("/long", &long, 0o600);
+    let told = shell.finding("token file");
+    assert!(told.text.contains("is too long for a token"), "{told:?}");
+    assert_eq!((told.level.as_str(), told.advice.is_empty()), (PROBLEM, false));
+}

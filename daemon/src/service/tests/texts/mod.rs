@@ -5,6 +5,7 @@ mod accounts;
 mod administration;
 mod clients;
 mod configuration;
+mod doctor;
 mod logins;
 mod passphrases;
 mod passwords;

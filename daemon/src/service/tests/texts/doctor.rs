@@ -1,0 +1,118 @@
+//! What the doctor finds wrong as far as the daemon sees it, each provoked and shown with its way out.
+
+use iamd_protocol::bus::Finding;
+
+use super::*;
+use crate::{account::ports::Checkup, service::tests::passphrases::guarded};
+
+async fn findings(house: &House) -> Vec<Finding> {
+    house.service.diagnose(&house.caller(ALICE)).await.unwrap()
+}
+
+/// The finding whose name and text have these parts.
+fn found(findings: &[Finding], name: &str, text: &str) -> Finding {
+    let fits = |finding: &&Finding| finding.name.starts_with(name) && finding.text.contains(text);
+    findings.iter().find(fits).unwrap_or_else(|| panic!("{name}: {text}: {findings:#?}")).clone()
+}
+
+/// Compares it with its row in docs/errors.md. Whoever reads it has to know what to do.
+fn shown(when: &str, finding: &Finding) {
+    assert_ne!(finding.level, "ok", "{finding:?}");
+    assert!(!finding.advice.is_empty(), "{finding:?}");
+    let text = format!("{}: {}", finding.name, finding.text);
+    iamd_errors::shows("Doctor", when, &text, &finding.level, None, &finding.advice);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_sessions_and_accounts() {
+    let house = House::new();
+    let none = findings(&house).await;
+    shown("iamd knows of no login of the user's", &found(&none, "sessions", "no session"));
+    shown("the user has no account yet", &found(&none, "accounts", "none yet"));
+    let nowhere = findings(&House::with("")).await;
+    shown("the site names no default issuer", &found(&nowhere, "issuers", "no default"));
+    house.make("mine", AddOptions::default(), &[]).await.unwrap();
+    let fresh = findings(&house).await;
+    shown("an account that never was signed in", &found(&fresh, "account mine", "never"));
+    let key = house.alices("lost");
+    let why = "its seal does not open with the keys of this node";
+    house.vault.unreadable.lock().unwrap().insert(key, why.into());
+    let lost = findings(&house).await;
+    shown("an account that this node cannot read", &found(&lost, "account lost", "seal"));
+}
+
+#[tokio::test]
+async fn of_a_passphrase() {
+    let house = guarded().await;
+    house.service.lock(&house.caller(ALICE), "").await.unwrap();
+    let locked = findings(&house).await;
+    shown("an account that is locked", &found(&locked, "account wlcg", "locked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_sign_in_and_its_token() {
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    let now = house.clock.wall();
+    house.change(&key, |record| {
+        record.refresh_expires_at = Some(now.plus(30 * 3600 * S));
+        record.access_token.as_mut().unwrap().token = "x".repeat(5000).into();
+    });
+    let found_now = findings(&house).await;
+    shown("a sign-in that ends within days", &found(&found_now, "account wlcg", "ends in"));
+    shown("a token that XRootD refuses", &found(&found_now, "token size", "XRootD"));
+    *house.issuers.alive.lock().unwrap() = Some(Ok(Some(false)));
+    let dead = findings(&house).await;
+    shown("a refresh token that is dead", &found(&dead, "sign-in of", "not valid any more"));
+    *house.issuers.alive.lock().unwrap() = Some(Err(unreachable()));
+    let unknown = findings(&house).await;
+    shown("introspection fails", &found(&unknown, "sign-in of", "could not be inspected"));
+    house.change(&key, |record| record.state = State::LoginRequired { reason: "revoked".into() });
+    let ended = findings(&house).await;
+    shown("a sign-in that has ended", &found(&ended, "account wlcg", "revoked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_client() {
+    let house = House::new();
+    house.signed_in_with_token();
+    *house.issuers.accepts.lock().unwrap() = Some(Ok(false));
+    let gone = findings(&house).await;
+    shown("the issuer forgot the site's client", &found(&gone, "client of", "does not know"));
+    *house.issuers.accepts.lock().unwrap() = Some(Err(unreachable()));
+    let unknown = findings(&house).await;
+    shown("a client cannot be asked for", &found(&unknown, "client of", "could not be asked"));
+    let fixed = "name = \"fix\"\ntitle = \"FIX\"\nurl = \"https://fix.test/\"\nscopes = [\"openid\"]\n\
+                 [fixed_client]\nid = \"fixed-id\"\nauth = \"none\"\n";
+    std::fs::write(house.dir.path().join("shipped/fix.toml"), fixed).unwrap();
+    std::fs::write(house.dir.path().join("iamd.toml"), "[issuers]\ndefault = \"fix\"\n").unwrap();
+    house.service.reload(0).unwrap();
+    *house.issuers.accepts.lock().unwrap() = Some(Ok(false));
+    let gone = findings(&house).await;
+    shown("the issuer forgot the client of its file", &found(&gone, "client of issuer", "know"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_issuer() {
+    let house = House::new();
+    let now = house.clock.wall();
+    let looked = |checkup: Checkup| *house.issuers.probe.lock().unwrap() = Some(Ok(checkup));
+    looked(Checkup { lacks: vec!["device login"], ..Checkup::default() });
+    let lacks = findings(&house).await;
+    shown("metadata without an endpoint", &found(&lacks, "issuer wlcg", "names no endpoint"));
+    for (when, ahead) in [("a clock that is behind", 300), ("a clock that is ahead", -300)] {
+        looked(Checkup { clock_ahead: Some(ahead), ..Checkup::default() });
+        shown(when, &found(&findings(&house).await, "clock and issuer", "this node's clock"));
+    }
+    let certificate_ends = Some(now.plus(30 * 3600 * S));
+    looked(Checkup { certificate_ends, ..Checkup::default() });
+    let ends = findings(&house).await;
+    shown("a certificate that ends soon", &found(&ends, "certificate of", "ends in"));
+    *house.issuers.probe.lock().unwrap() = None;
+    *house.issuers.probe_latency.lock().unwrap() = 600 * S;
+    let silent = findings(&house).await;
+    shown("an issuer that is silent", &found(&silent, "issuer wlcg", "no answer within"));
+    *house.issuers.health.lock().unwrap() = Some(Health::Open(30 * S));
+    let open = findings(&house).await;
+    shown("an issuer that failed too often", &found(&open, "issuer wlcg", "failed too often"));
+}
