@@ -23,7 +23,7 @@ use crate::{
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, Sources},
-    edge::{bus, pam_socket::PamSocket},
+    edge::{agent_socket, bus, pam_socket::PamSocket},
     issuer::{IssuerClient, Limits},
     login::Logins,
     policy,
@@ -136,12 +136,17 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         audit: audit.clone(),
         users: Arc::new(NameService::new(Arc::clone(&clock))),
         clock: Arc::clone(&clock),
-        random,
+        random: Arc::clone(&random),
     });
     service.resume_logins().await;
+    // Before the logins that are told of it.
+    let host =
+        agent_socket::Host { service: Arc::clone(&service), clock: Arc::clone(&clock), random };
+    let agent = agent_socket::Switch::new(paths::AGENT_SOCKET.into(), host);
     let socket = PamSocket::bind(Path::new(paths::PAM_SOCKET))?;
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
+    tasks.spawn(agent.follow());
     tasks.spawn(Arc::clone(&service).follow_sessions(events));
     let grace = Arc::clone(&sessions);
     tasks.spawn(async move { grace.watch_grace().await });

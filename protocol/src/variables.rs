@@ -8,7 +8,8 @@ pub const BEARER_TOKEN_FILE: &str = "BEARER_TOKEN_FILE";
 pub const BEARER_TOKEN: &str = "BEARER_TOKEN";
 /// The user's runtime directory, made by logind.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
-/// Path of a socket that speaks oidc-agent's protocol. Reserved: nothing sets it yet.
+/// Path of a socket that speaks oidc-agent's protocol; set at login unless the user's environment
+/// has it, where the site has it switched on.
 pub const OIDC_SOCK: &str = "OIDC_SOCK";
 /// When set to anything, the profile script and `iamctl login --if-needed` stay silent.
 pub const IAMD_NO_LOGIN: &str = "IAMD_NO_LOGIN";

@@ -7,6 +7,7 @@
 mod account_command;
 mod accounts;
 mod administration;
+mod agent_clients;
 mod answer_times;
 mod audit;
 mod backup;
@@ -71,6 +72,7 @@ fn all() -> Vec<Case> {
         login_is_sacred::cases(),
         sessions_and_files::cases(),
         readers::cases(),
+        agent_clients::cases(),
         seeing::cases(),
         doctor::cases(),
         reload::cases(),

@@ -41,9 +41,14 @@ const PACKAGES: &[&str] = &[
     "zsh",
 ];
 
-/// Programs that find a token by themselves, and what they need; and what iamd takes the place of.
+/// Programs that find a token by themselves, and what they need; and what iamd takes the place of,
+/// with what is built on it.
 const READERS: &[&str] = &[
     "oidc-agent-cli",
+    "liboidc-agent-dev",
+    "gcc",
+    "libc6-dev",
+    "python3-nacl",
     "xrootd-server",
     "xrootd-server-plugins",
     "xrootd-client",
@@ -56,7 +61,7 @@ const READERS: &[&str] = &[
 ];
 
 /// Those that are on PyPI: pure Python, what they need is in [`READERS`].
-const PYTHON_READERS: &[&str] = &["scitokens==1.9.7"];
+const PYTHON_READERS: &[&str] = &["scitokens==1.9.7", "liboidcagent==0.6.0"];
 
 /// Where the readers from PyPI are, on a node with the readers' layer.
 pub const PYTHON_READERS_AT: &str = "/opt/readers";

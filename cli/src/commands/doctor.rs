@@ -1,6 +1,7 @@
 //! `iamctl doctor`: what is wrong, and how to put it right. The daemon tells what it finds; what
 //! depends on this user's shell and on this node's files is looked at here.
 
+mod agent;
 mod discovery;
 mod foreign;
 mod pam;
@@ -49,6 +50,7 @@ pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure
     findings.extend(pam::look(&context.environment));
     findings.extend(foreign::look(&context.environment));
     findings.extend(readers::look(&context.environment, now));
+    findings.extend(agent::look(&context.environment));
     let problems = findings.iter().filter(|finding| finding.level == PROBLEM).count();
     let warnings = findings.iter().filter(|finding| finding.level == WARNING).count();
     if args.json {

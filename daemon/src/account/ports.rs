@@ -43,6 +43,8 @@ pub struct Tokens {
     pub scopes: Option<ScopeSet>,
     /// Who signed in, from an ID token that was checked.
     pub identity: Option<Identity>,
+    /// `id_token` of a refresh, for the user whose it is; what it says is not taken from here.
+    pub id_token: Option<SecretString>,
 }
 
 /// Who signed in, as the ID token says.

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Config, Limits, Login, Problem, SessionRules, Sources, StoreKind, TokenRules, Users, policy,
+    AgentSocket, Config, Limits, Login, Problem, SessionRules, Sources, StoreKind, TokenRules,
+    Users, policy,
     reader::{self, Table},
 };
 use crate::account::IssuerProfile;
@@ -38,6 +39,7 @@ pub(super) fn build(
             tokens: file.table("tokens", tokens),
             sessions: file.table("sessions", sessions),
             limits: file.table("limits", limits),
+            agent_socket: file.table("agent_socket", agent_socket),
             store: file.table("store", store),
             log_filter: file.table("log", log_filter),
             issuers: BTreeMap::new(),
@@ -154,6 +156,13 @@ fn limits(table: &mut Table<'_, '_>) -> Limits {
         reply_time: table.duration("reply_time", 30 * SECOND, SECOND..=300 * SECOND),
         issuer_requests: table.number("issuer_requests", 8, 1..=1000) as usize,
         frame_bytes: table.number("frame_bytes", 65_536, 1024..=65_536) as usize,
+    }
+}
+
+fn agent_socket(table: &mut Table<'_, '_>) -> AgentSocket {
+    AgentSocket {
+        enabled: table.get("enabled").unwrap_or(true),
+        connections: table.number("connections", 256, 8..=4096) as usize,
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Config {
     pub sessions: SessionRules,
     /// Bounds.
     pub limits: Limits,
+    /// The socket for oidc-agent's clients.
+    pub agent_socket: AgentSocket,
     /// The store.
     pub store: StoreKind,
     /// The filter of log records, in the form of the environment filter of tracing.
@@ -147,6 +149,15 @@ pub struct Limits {
     pub issuer_requests: usize,
     /// Bytes of a PAM frame.
     pub frame_bytes: usize,
+}
+
+/// The socket for oidc-agent's clients.
+#[derive(Debug, Clone)]
+pub struct AgentSocket {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Connections per uid.
+    pub connections: usize,
 }
 
 /// Which store.

@@ -67,6 +67,10 @@ fn r70_every_mistake_is_named_with_file_line_and_key() {
             "[limits]\nregistrations = 1001\n",
             "iamd.toml:2: limits.registrations: must be between 1 and 1000",
         ),
+        (
+            "[agent_socket]\nconnections = 1\n",
+            "iamd.toml:2: agent_socket.connections: must be between 8 and 4096",
+        ),
         ("[limits]\naccounts = 0\n", "iamd.toml:2: limits.accounts: must be between 1 and 1000"),
         (
             "[policy]\nshow_secrets = [\"a b\"]\n",

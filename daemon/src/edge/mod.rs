@@ -1,4 +1,5 @@
 //! The edges: translate what comes in, call [`crate::service`], translate what comes out.
 
+pub mod agent_socket;
 pub mod bus;
 pub mod pam_socket;

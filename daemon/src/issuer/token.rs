@@ -166,6 +166,7 @@ impl IssuerClient {
                 match self.identity(profile, &metadata, given, usage.moment).await {
                     Ok(identity) => {
                         tokens.identity = identity;
+                        tokens.id_token = id_token.filter(reply::is_sane);
                         return Ok(tokens);
                     }
                     Err(error) => error.into(),
@@ -248,6 +249,7 @@ impl IssuerClient {
             refresh_token: refresh_token.filter(|token| !is_the_same(token, used)),
             scopes: answer.scope.as_deref().map(ScopeSet::from_reply).filter(|set| !set.is_empty()),
             identity: None,
+            id_token: None,
         };
         Some(Ok((tokens, answer.id_token)))
     }

@@ -333,6 +333,11 @@ impl Service {
     }
 }
 
+/// Whether an account can be called so.
+pub fn is_account_name(text: &str) -> bool {
+    text.parse::<AccountName>().is_ok()
+}
+
 /// The word of `iamd_protocol::bus::client`.
 const fn client_word(owner: &ClientOwner) -> &'static str {
     match owner {

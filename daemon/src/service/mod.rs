@@ -15,6 +15,7 @@ mod edit;
 mod error;
 mod explain;
 mod handed;
+mod id_tokens;
 mod keeper;
 mod leftovers;
 mod logins;
@@ -47,12 +48,14 @@ pub mod vault;
 mod tests;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
+pub use accounts::is_account_name;
 pub use error::ServiceError;
 pub use handed::Handed;
+pub use id_tokens::IdToken;
 use passphrases::Locks;
 pub use presence::Presence;
 use rekey::Maintenance;
@@ -164,6 +167,8 @@ pub struct Service {
     reloads: watch::Sender<()>,
     /// Told of each client that is to be deleted later.
     leftovers: Notify,
+    /// Where oidc-agent's clients are served now.
+    agent_socket: Mutex<Option<String>>,
 }
 
 impl Service {
@@ -193,6 +198,7 @@ impl Service {
             password_attempts: Attempts::default(),
             reloads: watch::channel(()).0,
             leftovers: Notify::new(),
+            agent_socket: Mutex::default(),
         });
         let publisher: Weak<Self> = Arc::downgrade(&service);
         broker.publish_to(publisher);
@@ -207,6 +213,15 @@ impl Service {
     /// Is told after each reload that worked.
     pub fn reloads(&self) -> watch::Receiver<()> {
         self.reloads.subscribe()
+    }
+
+    /// Where oidc-agent's clients find a socket from now on: what sessions get as `OIDC_SOCK`.
+    pub fn serve_agent_socket(&self, path: Option<String>) {
+        *self.agent_socket.lock().unwrap_or_else(PoisonError::into_inner) = path;
+    }
+
+    fn agent_socket(&self) -> Option<String> {
+        self.agent_socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts nothing at issuers any more, and waits until what runs there has reached the disk.

@@ -5,7 +5,7 @@ use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 use iamd_protocol::{
     bus::LoginOptions,
     pam::{Open, Opened, Reply},
-    variables::BEARER_TOKEN_FILE,
+    variables::{BEARER_TOKEN_FILE, OIDC_SOCK},
 };
 use tokio::sync::mpsc;
 
@@ -72,11 +72,9 @@ impl Service {
             },
         );
         let path = self.presence.default_path(open.uid).display().to_string();
-        let mut opened = Opened {
-            session: session.to_string(),
-            environment: vec![(BEARER_TOKEN_FILE.to_owned(), path)],
-            notice: None,
-        };
+        let mut environment = vec![(BEARER_TOKEN_FILE.to_owned(), path)];
+        environment.extend(self.agent_socket().map(|path| (OIDC_SOCK.to_owned(), path)));
+        let mut opened = Opened { session: session.to_string(), environment, notice: None };
         // A task of its own: what it began goes on when the answer cannot wait for it.
         let service = Arc::clone(self);
         let quiet = open.quiet;

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    account::{AudienceSet, Record, ScopeSet, ports::Wanted},
+    account::{AccountKey, AudienceSet, Record, ScopeSet, ports::Wanted},
     audit,
     policy::{Question, Who},
     token::{Ask, Validity},
@@ -64,21 +64,10 @@ impl Service {
         }
         let given = match self.broker.token(&key, &profile, &ask).await {
             Ok(given) => given,
-            Err(error) => {
-                let mut error = ServiceError::from(error);
-                error.kind = match error.kind {
-                    Kind::LoginRequired if self.logins.pending(&key).is_some() => {
-                        Kind::LoginPending
-                    }
-                    Kind::ClientBroken => {
-                        self.refusal_now(&key, &record.client_owner, &caller.owner.user).await
-                    }
-                    kind => kind,
-                };
-                return Err(error);
-            }
+            Err(error) => return Err(self.why_none(caller, record, error.into()).await),
         };
-        let detail = detail(!is_base(record, &ask.wanted), options.application.as_deref());
+        let narrowed = if is_base(record, &ask.wanted) { "" } else { "narrowed" };
+        let detail = detail(narrowed, options.application.as_deref());
         // Compared each time: a token that was granted less is in the cache under what was asked.
         let asked = ask.wanted.scopes.as_ref().unwrap_or(&record.scopes);
         let missing = asked.missing_from(&given.token.scopes);
@@ -90,7 +79,7 @@ impl Service {
             }
             remarks.push(remark);
         }
-        self.record_issue(caller, record, &ask, &given.token.token, &detail);
+        self.record_issue(caller, record, &ask.wanted, &given.token.token, &detail);
         Ok(TokenReply {
             token: given.token.token.expose_secret().to_owned(),
             expires_at: given.token.expires_at.0,
@@ -118,8 +107,26 @@ impl Service {
         }
     }
 
+    /// Why there is no token: its login may be running, or its client is refused by now.
+    pub(super) async fn why_none(
+        &self,
+        caller: &Caller,
+        record: &Record,
+        mut error: ServiceError,
+    ) -> ServiceError {
+        let key = record.key();
+        error.kind = match error.kind {
+            Kind::LoginRequired if self.logins.pending(&key).is_some() => Kind::LoginPending,
+            Kind::ClientBroken => {
+                self.refusal_now(&key, &record.client_owner, &caller.owner.user).await
+            }
+            kind => kind,
+        };
+        error
+    }
+
     /// Why an account is not there: its first login may be running.
-    fn or_pending(
+    pub(super) fn or_pending(
         &self,
         caller: &Caller,
         accounts: &Accounts,
@@ -161,11 +168,11 @@ impl Service {
         })
     }
 
-    fn record_issue(
+    pub(super) fn record_issue(
         &self,
         caller: &Caller,
         record: &Record,
-        ask: &Ask,
+        wanted: &Wanted,
         token: &secrecy::SecretString,
         detail: &str,
     ) {
@@ -176,8 +183,8 @@ impl Service {
                 account: record.name.as_str(),
                 issuer: &record.issuer,
                 client: record.client_id.as_deref().unwrap_or_default(),
-                scopes: ask.wanted.scopes.as_ref().unwrap_or(&record.scopes).to_string(),
-                audience: ask.wanted.audiences.to_string(),
+                scopes: wanted.scopes.as_ref().unwrap_or(&record.scopes).to_string(),
+                audience: wanted.audiences.to_string(),
                 token_hash: audit::token_hash(token),
                 caller_pid: caller.pid,
                 result: "ok",
@@ -227,14 +234,13 @@ pub(super) fn decided(error: &ServiceError) -> String {
 }
 
 /// What the record says for people: a program names itself, and is not believed.
-fn detail(narrowed: bool, application: Option<&str>) -> String {
+pub(super) fn detail(what: &str, application: Option<&str>) -> String {
     let fits = |c: &char| c.is_ascii_graphic();
     let application: String =
         application.unwrap_or_default().chars().filter(fits).take(64).collect();
-    let narrowed = if narrowed { "narrowed" } else { "" };
     let application =
         if application.is_empty() { application } else { format!("for {application}") };
-    [narrowed, &application].join(" ").trim().to_owned()
+    [what, &application].join(" ").trim().to_owned()
 }
 
 /// Whether this is the wish that the account's own token fulfils.

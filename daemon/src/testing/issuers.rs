@@ -129,6 +129,7 @@ pub fn tokens(access: &str, refresh: Option<&str>, expires_in: u64) -> Tokens {
         refresh_expires_at: None,
         scopes: None,
         identity: None,
+        id_token: None,
     }
 }
 

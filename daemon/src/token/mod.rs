@@ -272,6 +272,20 @@ impl Broker {
         Ok(Given { token: refreshed.token.clone(), fresh_from_issuer: refreshed.asked })
     }
 
+    /// What a new refresh for this wish brings, whatever is cached.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn renewed(
+        self: &Arc<Self>,
+        key: &AccountKey,
+        profile: &IssuerProfile,
+        wanted: Wanted,
+    ) -> Result<Arc<Refreshed>, TokenError> {
+        let ask = Ask { wanted, force_new: true, ..Ask::default() };
+        self.refreshed(key, profile, &ask).await
+    }
+
     /// What a refresh brings. One that was under way before this request began may bring less
     /// than is asked here, or a token from before `force_new`: then there is another.
     async fn refreshed(

@@ -48,6 +48,8 @@ pub struct Refreshed {
     pub record: Record,
     /// Whether the issuer was asked.
     pub asked: bool,
+    /// The ID token that came with it, which nobody keeps.
+    pub id_token: Option<SecretString>,
 }
 
 impl Refresher {
@@ -139,7 +141,8 @@ impl Refresher {
             && let Some(token) = &record.access_token
             && validity.suffices(token, self.clock.wall())
         {
-            return Ok(Refreshed { token: token.clone(), record, asked: false });
+            let token = token.clone();
+            return Ok(Refreshed { token, record, asked: false, id_token: None });
         }
         if !record.state.may_refresh() {
             return Err(TokenError::login_required(&record));
@@ -163,7 +166,8 @@ impl Refresher {
         }
         crate::fault_point!("refresh.replied", key);
         match reply {
-            Ok(tokens) => {
+            Ok(mut tokens) => {
+                let id_token = tokens.id_token.take();
                 let subject = match standing(&record, profile, &tokens) {
                     Ok(subject) => subject,
                     Err(text) => {
@@ -177,7 +181,7 @@ impl Refresher {
                 let (token, mut next) = Self::apply(&record, wanted, is_base, tokens);
                 next.subject = subject;
                 let next = self.persist(next, &record, revision).await?;
-                Ok(Refreshed { token, record: next, asked: true })
+                Ok(Refreshed { token, record: next, asked: true, id_token })
             }
             Err(RefreshFailure { error, rotated: None }) => {
                 crate::fault_point!("refresh.failed", key);

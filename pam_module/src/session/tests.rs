@@ -128,6 +128,27 @@ fn a_login_gets_its_variables_its_notice_and_one_line_in_the_log() {
 }
 
 #[test]
+fn the_socket_for_oidc_agents_clients_is_set_unless_the_session_has_one() {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let socket = pair("OIDC_SOCK", "/run/iamd/oidc-agent.sock");
+    let opened = || {
+        let mut opened = opened();
+        opened.environment.push(socket.clone());
+        Ok(Reply::Opened(opened))
+    };
+    let mut pam = Scripted::alice();
+    let (outcome, _) = open_with(&mut pam, &[], false, opened());
+    assert!(matches!(outcome, Outcome::Opened { variables: 2, .. }));
+    assert_eq!(pam.environment[1], socket);
+    let own = pair("OIDC_SOCK", "/home/alice/agent");
+    let mut pam = Scripted { environment: vec![own.clone()], ..Scripted::alice() };
+    let (outcome, _) = open_with(&mut pam, &[], false, opened());
+    assert!(matches!(outcome, Outcome::Opened { variables: 1, .. }));
+    assert_eq!(pam.environment[0], own);
+    assert!(!pam.environment.contains(&socket));
+}
+
+#[test]
 fn the_daemon_gets_the_name_as_the_name_service_writes_it() {
     let mut pam = Scripted { user: Some("Alice".into()), ..Scripted::alice() };
     let (_, asked) = open_with(&mut pam, &[], false, Ok(Reply::Opened(opened())));

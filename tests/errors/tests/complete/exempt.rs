@@ -85,6 +85,12 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         &["the node's certificates", "nothing is encrypted", "Everything setup correctly"],
     ),
     ("cli/src/commands/compat/token.rs", "a header", &["Authorization: Bearer"]),
+    (
+        "daemon/src/edge/agent_socket/answer.rs",
+        "the state, for people",
+        &["none; sign in with:", "iamd {version} serves {user}"],
+    ),
+    ("daemon/src/edge/agent_socket/mod.rs", "for the log only", &["the peer stalled"]),
     ("daemon/src/service/password_grant.rs", "what is recorded", &["grant password"]),
     ("daemon/src/issuer/iam_clients.rs", "a part of a text", &["take away"]),
     (
