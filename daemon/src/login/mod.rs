@@ -422,8 +422,7 @@ impl Logins {
         let mut scopes = request.scopes.clone();
         let (mut replaced, mut narrowed) = (false, false);
         let device = loop {
-            let ask =
-                self.issuers.authorize_device(profile, &client, key.uid, &scopes, audiences);
+            let ask = self.issuers.authorize_device(profile, &client, key.uid, &scopes, audiences);
             match ask.await {
                 Err(IssuerError::ClientRejected { .. }) if !replaced => {
                     client = completion.replace_client(&client).await?;

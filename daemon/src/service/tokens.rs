@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    account::{AccountKey, AudienceSet, Record, ScopeSet, ports::Wanted},
+    account::{AudienceSet, Record, ScopeSet, ports::Wanted},
     audit,
     policy::{Question, Who},
     token::{Ask, Validity},

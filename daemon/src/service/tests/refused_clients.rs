@@ -23,7 +23,7 @@ fn house(lines: &str) -> House {
                  [fixed_client]\nid = \"fixed-id\"\nauth = \"none\"\n\
                  [public_client]\nid = \"public-id\"\n";
     std::fs::write(house.dir.path().join("shipped/fix.toml"), fixed).unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(crate::service::By::ITSELF).unwrap();
     house
 }
 
@@ -178,7 +178,7 @@ async fn the_doctor_takes_a_refusal_of_introspection_for_what_it_is() {
 async fn the_doctor_asks_for_the_sites_fixed_client_before_anybody_has_an_account() {
     let house = house("");
     std::fs::write(house.dir.path().join("iamd.toml"), "[issuers]\ndefault = \"fix\"\n").unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(crate::service::By::ITSELF).unwrap();
     let found = clients(&house).await;
     assert_eq!((found[0].name.as_str(), found[0].level.as_str()), ("client of issuer fix", "ok"));
     *house.issuers.accepts.lock().unwrap() = Some(Ok(false));

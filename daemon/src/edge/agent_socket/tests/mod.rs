@@ -222,7 +222,7 @@ async fn sessions_are_told_of_the_socket_while_it_is_served_and_the_site_can_swi
     let site = |enabled: bool| {
         let text = format!("[issuers]\ndefault = \"wlcg\"\n[agent_socket]\nenabled = {enabled}\n");
         std::fs::write(house.dir.path().join("iamd.toml"), text).unwrap();
-        house.service.reload(0).unwrap();
+        house.service.reload(crate::service::By::ITSELF).unwrap();
     };
     site(false);
     switch.settle();

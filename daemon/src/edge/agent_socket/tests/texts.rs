@@ -64,7 +64,13 @@ async fn of_what_the_site_does_not_allow() {
     shows(&house, "the scopes of an issuer that the site does not list", scopes).await;
     let house = House::new();
     let text = "the issuer does not answer".to_owned();
-    let away = IssuerError::Unreachable { text, retry_after: None, maybe_processed: false };
+    let away = IssuerError::Unreachable {
+        text,
+        retry_after: None,
+        maybe_processed: false,
+        reply_lost: false,
+        too_slow: false,
+    };
     house.issuers.offer_errors.lock().unwrap().push_back(away);
     let scopes = json!({"request": "scopes", "issuer": "https://issuer.test/"});
     shows(&house, "the scopes of an issuer that does not answer", scopes).await;

@@ -86,7 +86,7 @@ async fn of_a_client() {
                  [fixed_client]\nid = \"fixed-id\"\nauth = \"none\"\n";
     std::fs::write(house.dir.path().join("shipped/fix.toml"), fixed).unwrap();
     std::fs::write(house.dir.path().join("iamd.toml"), "[issuers]\ndefault = \"fix\"\n").unwrap();
-    house.service.reload(0).unwrap();
+    house.service.reload(crate::service::By::ITSELF).unwrap();
     *house.issuers.accepts.lock().unwrap() = Some(Ok(false));
     let gone = findings(&house).await;
     shown("the issuer forgot the client of its file", &found(&gone, "client of issuer", "know"));
