@@ -11,6 +11,7 @@ use std::process::Command;
 
 use iamd_protocol::bus::state;
 use iamd_protocol::error::Kind;
+use support::terminal::Terminal;
 use support::transcript::Transcript;
 use support::{Fake, Run, file, iamctl, run, samples};
 
@@ -278,6 +279,36 @@ fn an_account_with_a_passphrase_is_unlocked_and_locked() {
     names.fake.script().fail.insert("Unlock", wrong);
     names.fails("oidc-add wlcg --pw-cmd='echo canary'", 1, "Error: that is not the passphrase");
     names.transcript.into_inner().check();
+}
+
+#[test]
+fn on_a_terminal_the_passphrase_is_asked_for_without_an_echo() {
+    for (keys, code) in [("canary\n", 0), ("canary half\x03", 130)] {
+        for (args, one) in [(["wlcg"], true), (["-X"], false)] {
+            let names = Names::new("compat-terminal");
+            {
+                let mut script = names.fake.script();
+                let account = &mut script.accounts[0];
+                (account.has_passphrase, account.state) = (Some(true), state::LOCKED.into());
+            }
+            let mut terminal = Terminal::start_with(&names.fake.bus.address, (80, 24), |_| {
+                let mut add = Command::new(names.directory.path().join("oidc-add"));
+                add.args(args);
+                add
+            });
+            if one {
+                terminal.wait_for("Passphrase of wlcg: ");
+            } else {
+                terminal.wait_for("Passphrase: ");
+            }
+            terminal.type_keys(keys);
+            let (ended, seen) = terminal.end_restored();
+            assert_eq!(ended, code, "{args:?}: {seen}");
+            assert!(!seen.contains("canary"), "{args:?}: {seen}");
+            let unlocked = names.fake.calls().iter().any(|call| call.starts_with("Unlock("));
+            assert_eq!(unlocked, code == 0, "{args:?}: {seen}");
+        }
+    }
 }
 
 #[test]

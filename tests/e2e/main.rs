@@ -24,10 +24,12 @@ mod first_login;
 mod hostile_files;
 mod iamctl;
 mod identity;
+mod import;
 mod installed;
 mod issuer_faults;
 mod login_command;
 mod login_is_sacred;
+mod names;
 mod node;
 mod node_faults;
 mod own;
@@ -82,6 +84,8 @@ fn all() -> Vec<Case> {
         installed::cases(),
         accounts::cases(),
         identity::cases(),
+        import::cases(),
+        names::cases(),
         audit::cases(),
         first_login::cases(),
         account_command::cases(),

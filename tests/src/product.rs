@@ -19,6 +19,7 @@ pub struct Product {
     issuers: Vec<(String, String)>,
     hosts: Vec<(String, std::net::Ipv4Addr)>,
     pam: bool,
+    options: Vec<String>,
 }
 
 impl Product {
@@ -32,6 +33,7 @@ impl Product {
             issuers: Vec::new(),
             hosts: Vec::new(),
             pam: true,
+            options: Vec::new(),
         }
         .issuer("test", issuer)
     }
@@ -54,6 +56,12 @@ impl Product {
     pub fn config(mut self, toml: &str) -> Product {
         self.config += "\n";
         self.config += toml;
+        self
+    }
+
+    /// Installed with one more option of `dist/install`.
+    pub fn option(mut self, option: &str) -> Product {
+        self.options.push(option.into());
         self
     }
 
@@ -90,6 +98,7 @@ impl Product {
         }
         let mut install = Command::new(places::repository().join("dist/install"));
         install.arg("--binaries").arg(&self.binaries).env("DESTDIR", root).env("PREFIX", "/usr");
+        install.args(&self.options);
         command::run(install, b"", Duration::from_secs(60))?.ok()?;
         if let Some(daemon) = &self.daemon {
             let iamd = std::fs::read(daemon).map_err(Error::at(daemon))?;
