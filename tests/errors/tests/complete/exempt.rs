@@ -278,6 +278,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "per-site: ",
             "per-user: ",
             "fixed: ",
+            "missing: ",
             "yes: ",
         ],
     ),
