@@ -337,6 +337,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "per-site: ",
             "per-user: ",
             "fixed: ",
+            "missing: ",
             "yes: ",
         ],
     ),
