@@ -101,7 +101,9 @@ fn r21_r22_an_account_is_made_changed_renamed_and_removed_with_its_client_at_the
     let less =
         "Edit 'sa{sv}' mine 2 remove_scopes as 1 compute.read audiences as 1 https://se.example";
     let edited = call(less)?;
-    assert_eq!((&edited["login_needed"], &edited["remarks"]), (&json!(false), &json!([])));
+    // The registration keeps what its owner may want again, and that is said.
+    let kept = json!(["its client at the issuer stays registered for: compute.read"]);
+    assert_eq!((&edited["login_needed"], &edited["remarks"]), (&json!(false), &kept));
     let claims = issuer.verify(&read(&plain_file)?)?;
     assert!(!text(&claims, "scope").contains("compute.read"), "{claims}");
     assert_eq!(claims["aud"], "https://se.example");

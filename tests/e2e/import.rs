@@ -52,7 +52,7 @@ impl Moving {
     }
 
     fn import(&self, words: &str) -> Result<Output> {
-        self.node.ssh(&self.user).shell(&format!("iamctl {IMPORT} {words} {PASSWORD}"))
+        self.node.ssh(&self.user).run(&format!("iamctl {IMPORT} {words} {PASSWORD}"))
     }
 
     fn refreshes(&self) -> Result<u64> {
@@ -84,7 +84,7 @@ fn nothing_is_used_to_see_what_would_be_done(moving: &Moving) -> Outcome {
     assert_eq!(moving.refreshes()?, before);
     let wrong = moving.node.ssh(&moving.user);
     let wrong =
-        wrong.shell(&format!("iamctl {IMPORT} first --password-fd 3 3<<<other"))?.exited(1)?;
+        wrong.run(&format!("iamctl {IMPORT} first --password-fd 3 3<<<other"))?.exited(1)?;
     assert!(wrong.errors().contains("that is not the password"), "{wrong:?}");
     assert_eq!(moving.refreshes()?, before);
     Ok(())

@@ -105,12 +105,12 @@ fn an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins(world: &World)
     for name in ["iamd", "iamctl", "libpam_iam.so"] {
         std::fs::copy(iamd_tests::places::binaries().join(name), tree.join(name))?;
     }
+    let (from, to) = (iamd_tests::places::repository(), node.root().join("srv/tree"));
+    std::fs::create_dir(to.join("cli"))?;
+    std::fs::copy(from.join("cli/JSON.md"), to.join("cli/JSON.md"))?;
     let mut copy = std::process::Command::new("cp");
-    copy.arg("-a").arg(iamd_tests::places::repository().join("dist"));
-    iamd_tests::command::must({
-        copy.arg(node.root().join("srv/tree/dist"));
-        copy
-    })?;
+    copy.arg("-a").args([from.join("dist"), from.join("docs"), to]);
+    iamd_tests::command::must(copy)?;
     let old = "/usr/share/iamd/of-the-old-version";
     node.root_says(&format!("touch {old} && echo {old} >> /usr/share/iamd/installed"))?;
     let module = "stat -c %i /usr/lib/*-linux-gnu/security/pam_iam.so";

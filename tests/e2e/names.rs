@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use iamd_tests::{Product, World, sign_in};
+use iamd_tests::{Node, Output, Product, Result, World, sign_in};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
@@ -35,15 +35,20 @@ eval "$(oidc-agent -k)"
 [ -z "${OIDC_SOCK-}" ]
 "#;
 
+/// What a login shell makes of a script, without what sshd says to who has no command.
+fn as_at_a_login(node: &Node, user: &str, script: &str) -> Result<Output> {
+    node.ssh(user).run_with("bash -ls", format!("{script}\nexit\n").as_bytes())
+}
+
 fn scripts_for_oidc_agent_go_on_with_its_names(world: &World) -> Outcome {
     let (issuer, user) = (world.issuer()?, world.user()?);
     let product = Product::new(issuer).option("--with-oidc-agent-names");
     let node = world.boot(product.on(world.spec("names")))?;
     drop(sign_in(&node, issuer, &user)?);
-    let missing = node.ssh(&user).shell("command -v oidc-token")?;
+    let missing = as_at_a_login(&node, &user, "command -v oidc-token")?;
     assert_ne!(missing.code, 0, "on no PATH until the site says so: {missing:?}");
     node.root_says("ln -s /usr/share/iamd/profile.d/oidc-agent-names.sh /etc/profile.d/")?;
-    let said = node.ssh(&user).shell(SCRIPT)?.ok()?.text();
+    let said = as_at_a_login(&node, &user, SCRIPT)?.ok()?.text();
     let mut lines = said.lines();
     assert_eq!(lines.next(), Some("/usr/lib/iamd/oidc-agent/oidc-token"));
     let claims = issuer.verify(lines.next().unwrap_or_default())?;
@@ -53,7 +58,7 @@ fn scripts_for_oidc_agent_go_on_with_its_names(world: &World) -> Outcome {
     );
     // An oidc-agent that is installed goes before.
     node.put("/usr/local/bin/oidc-token", 0o755, "root", b"#!/bin/sh\necho theirs\n")?;
-    assert_eq!(node.ssh(&user).shell("oidc-token test")?.ok()?.text(), "theirs\n");
+    assert_eq!(as_at_a_login(&node, &user, "oidc-token test")?.ok()?.text(), "theirs\n");
     // Another account, as oidc-gen makes one.
     let line = "NO_COLOR=1 bash -lc 'oidc-gen -w device second --iss=test --scope=openid'";
     let mut session = node.ssh(&user).pty().limit(Duration::from_secs(60)).open(Some(line))?;

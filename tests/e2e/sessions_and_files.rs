@@ -160,7 +160,16 @@ fn disturbed(
     second.ask("true")?;
     let file = token_file(&user)?;
     let token = first.ask(&format!("cat {file}"))?;
-    let accounts = told(&node, &user, "account list")?;
+    let listed = |node: &Node| {
+        let mut list = told(node, &user, "account list")?;
+        // Where the issuer is asked is the issuer's word, which is not kept over a restart.
+        for account in list["accounts"].as_array_mut().into_iter().flatten() {
+            account["configuration_endpoint"].take();
+            account["device_authorization_endpoint"].take();
+        }
+        Ok::<_, Error>(list)
+    };
+    let accounts = listed(&node)?;
     let open = |node: &Node| {
         let list = node.root_says("iamctl admin sessions --json")?;
         let list: Value = serde_json::from_str(&list).unwrap_or_default();
@@ -179,7 +188,7 @@ fn disturbed(
     let watch = Watch::start(&node, &user, &file, Duration::from_millis(5))?;
     disturb(&node)?;
     assert_eq!(open(&node)?, before, "the sessions");
-    assert_eq!(told(&node, &user, "account list")?, accounts, "the accounts");
+    assert_eq!(listed(&node)?, accounts, "the accounts");
     assert_eq!(first.ask(&format!("cat {file}"))?, token, "the file");
     assert_eq!(quiet_login(&node, &user)?, token, "the next login's token");
     let seen = watch.end()?;

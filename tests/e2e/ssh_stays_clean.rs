@@ -21,7 +21,7 @@ pub fn cases() -> Vec<Case> {
     cases![
         a_command_ends_and_writes_as_without_the_module,
         a_command_on_a_terminal_writes_as_without_the_module,
-        a_command_has_the_same_environment_and_the_token_file_besides,
+        a_command_has_the_same_environment_and_the_ways_to_the_token_besides,
         scp_in_both_protocols_copies_as_without_the_module,
         an_sftp_batch_runs_as_without_the_module,
         rsync_copies_both_ways_as_without_the_module,
@@ -87,14 +87,14 @@ fn a_command_on_a_terminal_writes_as_without_the_module(world: &World) -> Outcom
     Ok(())
 }
 
-fn a_command_has_the_same_environment_and_the_token_file_besides(world: &World) -> Outcome {
+fn a_command_has_the_same_environment_and_the_ways_to_the_token_besides(world: &World) -> Outcome {
     for user in users(world)? {
         let names = |node: &Node| -> Result<Vec<String>> {
             let env = node.ssh(&user).run("env -0 | cut -z -d= -f1 | tr '\\0' '\\n'")?.ok()?;
             Ok(env.text().lines().map(str::to_owned).collect())
         };
         let mut with = names(world.node()?)?;
-        with.retain(|name| name != "BEARER_TOKEN_FILE");
+        with.retain(|name| !["BEARER_TOKEN_FILE", "OIDC_SOCK"].contains(&name.as_str()));
         assert_eq!(with, names(world.bare()?)?, "as {user}");
         let show = "printf %s \"$BEARER_TOKEN_FILE\"";
         for ssh in [world.node()?.ssh(&user), world.node()?.ssh(&user).pty()] {
