@@ -377,8 +377,9 @@ fn the_shipped_configuration_and_issuer_files_are_good() {
         };
         let config = Config::load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert!(config.issuers.contains_key("wlcg"));
-        // Clients do not register themselves there: nobody is told that they do.
-        for name in ["egi", "helmholtz", "kit"] {
+        // Clients do not register themselves there: nobody is told that they do. (The keys that are
+        // switched on allow other issuers only.)
+        for name in ["egi", "helmholtz", "kit"].into_iter().filter(|_| text == &shipped) {
             let client = &config.issuers[name].client;
             assert_eq!(*client, crate::account::ClientPolicy::Missing, "{name}");
         }

@@ -263,6 +263,14 @@ impl Presence {
         }
     }
 
+    /// As a daemon that ends: no file is looked after any more.
+    #[cfg(test)]
+    pub(super) fn end_keepers(&self) {
+        for (_, keeper) in lock(&self.keepers).drain() {
+            keeper.task.abort();
+        }
+    }
+
     /// Something happened to all files, or to the clock.
     pub(super) fn wake_keepers(&self) {
         for keeper in lock(&self.keepers).values() {

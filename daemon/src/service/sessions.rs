@@ -377,6 +377,12 @@ impl Service {
         self.presence.wake_keepers();
     }
 
+    /// As a daemon that ends.
+    #[cfg(test)]
+    pub(crate) fn end_keepers(&self) {
+        self.presence.end_keepers();
+    }
+
     /// Now, for the edges.
     pub fn now(&self) -> UnixTime {
         self.clock.wall()

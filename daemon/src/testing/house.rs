@@ -205,6 +205,8 @@ impl Drop for House {
         for task in &self.tasks {
             task.abort();
         }
+        // They would write files into the house that comes after.
+        self.service.end_keepers();
     }
 }
 
@@ -254,9 +256,6 @@ impl House {
 
     /// The same house after a restart of the daemon: with what is on its disk, and no more.
     pub async fn restarted(mut self) -> Self {
-        for task in &self.tasks {
-            task.abort();
-        }
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
         let (test, users) = (self.vault.clone(), self.users.0.lock().unwrap().clone());
         let at = self.clock.wall();

@@ -71,17 +71,21 @@ async fn after_a_restart_users_who_are_here_get_their_files_back_and_others_thei
     house.log_in(ALICE).await;
     let (users, here) = (house.dir.path().join("users"), house.alices_file());
     std::fs::remove_file(users.join("1001/bt_u1001")).unwrap();
+    // As a daemon before this one made it.
+    let left = |uid: u32| {
+        std::fs::create_dir_all(users.join(format!(".{uid}/files"))).unwrap();
+        std::os::unix::fs::symlink(format!(".{uid}/files"), users.join(uid.to_string())).unwrap();
+        std::fs::write(users.join(format!("{uid}/bt_u{uid}")), "old").unwrap();
+    };
     // Of somebody whom the name service does not know, or does not tell of just now: they have
     // the grace too.
-    std::fs::create_dir(users.join("1005")).unwrap();
-    std::fs::write(users.join("1005/bt_u1005"), "old").unwrap();
+    left(1005);
     house.service.resume_users().await;
     house.settle().await;
     assert_eq!(house.alices_file(), here);
     assert!(users.join("1005/bt_u1005").exists());
     // bob's jobs may still read his, so they have the grace.
-    std::fs::create_dir(users.join("1002")).unwrap();
-    std::fs::write(users.join("1002/bt_u1002"), "old").unwrap();
+    left(BOB);
     house.service.resume_users().await;
     assert!(house.file(BOB, "bt_u1002").is_some());
     house.later(910).await;

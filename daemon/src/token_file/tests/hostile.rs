@@ -172,8 +172,11 @@ fn a_user_who_moves_the_directory_of_the_files_leads_nothing_astray() {
     let outside = tempfile::tempdir().unwrap();
     type Arrange = fn(&Node, &Path);
     let arrangements: [(&str, Arrange); 4] = [
-        ("a symbolic link", |node, outside| symlink(outside, node.inner()).unwrap()),
-        ("a symbolic link", |node, _| symlink(".", node.inner()).unwrap()),
+        // What open(2) says of a link with O_DIRECTORY and O_NOFOLLOW.
+        ("something that is not a directory", |node, outside| {
+            symlink(outside, node.inner()).unwrap();
+        }),
+        ("something that is not a directory", |node, _| symlink(".", node.inner()).unwrap()),
         ("something that is not a directory", |node, _| node.put(&node.inner(), "a file")),
         ("something that is not a directory", |node, _| {
             nix::unistd::mkfifo(&node.inner(), nix::sys::stat::Mode::S_IRWXU).unwrap();

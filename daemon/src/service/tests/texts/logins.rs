@@ -94,6 +94,7 @@ async fn one_runs_already() {
     house.signed_in();
     house.service.cancel_login(&house.caller(ALICE), "x").await.unwrap();
     house.end_of_login("x").await;
+    house.later(61).await;
     house.login("wlcg").await.unwrap();
     let edit = EditOptions { audiences: Some(vec![]), ..EditOptions::default() };
     let edited = house.service.edit(&house.caller(ALICE), "wlcg", edit).await;
