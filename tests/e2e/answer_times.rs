@@ -65,7 +65,8 @@ const LOGIN: &str = "org.iamd1.Accounts Login 'sa{sv}' @";
 fn whether_another_user_has_an_account_or_a_login_cannot_be_told_from_the_time_an_answer_takes(
     world: &World,
 ) -> Outcome {
-    let (node, issuer) = own(world, "times", &[], "[limits]\nlogins = 3\n")?;
+    let (node, issuer) =
+        own(world, "times", &[], "[limits]\nlogins = 3\nlogins_per_minute = 100000\n")?;
     put_bus_client(&node)?;
     for (has, [name, ..]) in NAMES {
         match has {

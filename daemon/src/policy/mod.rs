@@ -4,7 +4,7 @@ mod attempts;
 mod decide;
 pub mod explain;
 mod quota;
-mod registrations;
+mod rate;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ pub use decide::{
     in_force, longest, most,
 };
 pub use quota::{Quota, QuotaGuard, TooManyRequests};
-pub use registrations::{Registrations, TooManyRegistrations};
+pub use rate::{Rate, TooOften};
 
 use crate::{
     account::IssuerProfile,

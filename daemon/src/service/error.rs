@@ -8,7 +8,7 @@ use crate::{
         ports::{IssuerError, RefreshError, VaultError, upkeep::UpkeepError},
     },
     login::Failure,
-    policy::{IssuerRefusal, TooManyRegistrations, TooManyRequests},
+    policy::{IssuerRefusal, TooManyRequests, TooOften},
     token::TokenError,
 };
 
@@ -129,13 +129,28 @@ impl From<TooManyRequests> for ServiceError {
     }
 }
 
-impl From<TooManyRegistrations> for ServiceError {
-    fn from(TooManyRegistrations(wait): TooManyRegistrations) -> Self {
+impl ServiceError {
+    /// As many clients were registered as may be.
+    pub(super) fn too_many_registrations(TooOften(wait): TooOften) -> Self {
         let minutes = wait.as_secs().div_ceil(60);
         let text = format!(
             "as many clients were registered for you as this site allows in an hour (limits.registrations); the next one is possible in {minutes} min"
         );
         Self::new(Kind::TooManyRegistrations, text)
+    }
+
+    /// No issuer is asked for this user now; `what` was asked as often as the limit `key` allows.
+    pub(super) fn asks_too_often(
+        what: &str,
+        most: u32,
+        key: &str,
+        TooOften(wait): TooOften,
+    ) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let text = format!(
+            "as many {what} for you as this site allows in a minute ({key}: {most}); the next is possible in {seconds} s"
+        );
+        Self::new(Kind::TooManyAttempts, text)
     }
 }
 

@@ -59,6 +59,7 @@ impl Service {
         } else {
             // Before a client is registered for it.
             self.takes_logins()?;
+            self.count_login(caller)?;
         }
         let new_client = match options.new_client {
             Some(true) => Some(self.new_client(&caller.owner.user, &plan).await?),
@@ -83,6 +84,16 @@ impl Service {
         }
         let now = progress.borrow().clone();
         Ok(reply(info(&plan.key, &request.profile, ""), &now))
+    }
+
+    /// Counts a device login that the caller begins.
+    fn count_login(&self, caller: &Caller) -> Result<(), ServiceError> {
+        let most = self.config().limits.logins_per_minute;
+        let counted = self.logins_begun.count(caller.owner.uid, most, self.clock.monotonic());
+        counted.map_err(|often| {
+            let key = "limits.logins_per_minute";
+            ServiceError::asks_too_often("logins were begun", most, key, often)
+        })
     }
 
     /// The state of a login, after waiting up to `wait` for a change.

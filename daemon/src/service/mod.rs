@@ -67,7 +67,7 @@ use crate::{
     clock::{Clock, Random},
     config::{Config, Sources, policy::Key},
     login::Logins,
-    policy::{Attempts, Quota, QuotaGuard, Registrations},
+    policy::{Attempts, Quota, QuotaGuard, Rate},
     session::Drain,
     token::Broker,
     users::Users,
@@ -116,6 +116,13 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
+/// Who is refused for asking too much gets so many records in so long: the journal is not theirs to
+/// fill.
+const TOLD: u32 = 10;
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
 /// The use cases.
 pub struct Service {
     config: RwLock<Arc<Config>>,
@@ -134,7 +141,12 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     quota: Quota,
-    registrations: Registrations,
+    registrations: Rate,
+    /// Device logins that were begun, and tokens that issuers were asked for.
+    logins_begun: Rate,
+    tokens_asked: Rate,
+    /// Refusals for too much, told once in a while only.
+    told: Rate,
     password_attempts: Attempts,
     reloads: watch::Sender<()>,
     /// Told of each client that is to be deleted later.
@@ -162,7 +174,10 @@ impl Service {
             clock: parts.clock,
             random: parts.random,
             quota: Quota::default(),
-            registrations: Registrations::default(),
+            registrations: Rate::within(HOUR),
+            logins_begun: Rate::within(MINUTE),
+            tokens_asked: Rate::within(MINUTE),
+            told: Rate::within(TOLD_WITHIN),
             password_attempts: Attempts::default(),
             reloads: watch::channel(()).0,
             leftovers: Notify::new(),

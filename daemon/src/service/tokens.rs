@@ -14,7 +14,7 @@ use crate::{
     token::{Ask, Validity},
 };
 
-use super::{Caller, Service, ServiceError, accounts::Accounts, passphrases::locked};
+use super::{Caller, Service, ServiceError, TOLD, accounts::Accounts, passphrases::locked};
 
 /// The longest validity that can be asked for, so that arithmetic stays in bounds: ten years.
 const LONGEST_VALIDITY: u32 = 10 * 365 * 86_400;
@@ -61,6 +61,14 @@ impl Service {
             if self.broker.cached(&key, &ask).is_none() {
                 self.broker.adopt(&key, &ask.wanted, token);
             }
+        }
+        if self.broker.has_to_ask(&key, &ask) {
+            let most = self.config().limits.tokens_per_minute;
+            let counted = self.tokens_asked.count(caller.owner.uid, most, self.clock.monotonic());
+            counted.map_err(|often| {
+                let key = "limits.tokens_per_minute";
+                ServiceError::asks_too_often("tokens were asked of issuers", most, key, often)
+            })?;
         }
         let given = self.broker.token(&key, &profile, &ask).await.map_err(|error| {
             let error = ServiceError::from(error);
@@ -197,6 +205,10 @@ impl Service {
         account: &str,
         error: &ServiceError,
     ) {
+        let too_much = matches!(error.kind, Kind::TooManyRequests | Kind::TooManyAttempts);
+        if too_much && self.told.count(uid, TOLD, self.clock.monotonic()).is_err() {
+            return;
+        }
         self.audit.record(
             audit::Kind::Denial,
             &audit::Event {

@@ -114,3 +114,17 @@ async fn a_request_beyond_the_quota_is_recorded_once_wherever_it_goes() {
     assert_eq!(denials.len(), 4);
     drop(held);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_for_asking_too_much_cannot_fill_the_journal_with_it() {
+    let house = House::and("[limits]\nrequests = 1\n");
+    let held = house.service.admit(ALICE).unwrap();
+    for _ in 0..1000 {
+        assert_eq!(kind(house.token(TokenOptions::default()).await), Kind::TooManyRequests);
+    }
+    assert_eq!(house.audit.of(Event::Denial).len(), 10);
+    house.later(10).await;
+    assert_eq!(kind(house.token(TokenOptions::default()).await), Kind::TooManyRequests);
+    assert_eq!(house.audit.of(Event::Denial).len(), 11);
+    drop(held);
+}

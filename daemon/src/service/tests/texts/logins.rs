@@ -31,6 +31,18 @@ async fn nobody_approves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn too_often() {
+    let house = House::and("[limits]\nlogins_per_minute = 1\n");
+    house.login("").await.unwrap();
+    house.login("").await.unwrap();
+    house.service.cancel_login(&house.caller(ALICE), "").await.unwrap();
+    let second = told(house.login("").await);
+    shows("more logins begun in a minute than limits.logins_per_minute", second);
+    house.later(60).await;
+    house.login("").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_person_is_not_the_one() {
     let house = House::new();
     let key = house.signed_in();
