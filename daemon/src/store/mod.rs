@@ -9,6 +9,8 @@
 pub(crate) mod conformance;
 
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod journal;
 mod locks;
 pub mod sqlite;

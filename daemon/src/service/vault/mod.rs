@@ -13,6 +13,8 @@
 //! which issuers a user registered at; the second is over the client.
 
 mod clients;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod guards;
 mod kept;
 mod password_flows;
