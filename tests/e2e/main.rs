@@ -14,6 +14,7 @@ mod bad_input;
 mod bench;
 mod canaries;
 mod case;
+mod confinement;
 mod crash;
 mod delay;
 mod doctor;
@@ -25,8 +26,10 @@ mod iamctl;
 mod identity;
 mod installed;
 mod issuer_faults;
+mod load;
 mod login_command;
 mod login_is_sacred;
+mod memory;
 mod node;
 mod node_faults;
 mod own;
@@ -69,6 +72,7 @@ fn all() -> Vec<Case> {
         bench::cases(),
         crash::cases(),
         login_is_sacred::cases(),
+        load::cases(),
         sessions_and_files::cases(),
         readers::cases(),
         seeing::cases(),
@@ -76,6 +80,7 @@ fn all() -> Vec<Case> {
         reload::cases(),
         policy::cases(),
         unit::cases(),
+        confinement::cases(),
         node::cases(),
         installed::cases(),
         accounts::cases(),
