@@ -81,6 +81,7 @@ impl Script {
             text: "no answer".to_owned(),
             retry_after: None,
             maybe_processed: true,
+            reply_lost: true,
         })
     }
 }
