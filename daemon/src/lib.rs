@@ -11,6 +11,8 @@ pub mod clock;
 pub mod config;
 pub mod edge;
 pub mod fault_points;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod issuer;
 pub mod login;
 pub mod policy;

@@ -8,6 +8,12 @@ use iamd::{
     startup,
 };
 
+/// What is freed is overwritten first: secrets also pass through buffers of other crates (TLS, HTTP, JSON,
+/// D-Bus), which do not wipe theirs.
+#[global_allocator]
+static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// sysexits: a mistake in the configuration. systemd does not try again (see the unit).
 const EX_CONFIG: u8 = 78;
 

@@ -88,7 +88,7 @@ impl Source {
         parts.contains(&"tests")
             || file.ends_with("tests.rs")
             || parts.contains(&"testing")
-            || ["testing.rs", "conformance.rs"].contains(&file)
+            || ["testing.rs", "conformance.rs", "fuzzing.rs"].contains(&file)
     }
 
     /// The module of the daemon it is part of.

@@ -4,6 +4,7 @@
 mod support;
 
 use std::io::Write;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::Duration;
@@ -115,6 +116,70 @@ fn two_handles_at_once_and_many_in_turn_are_sessions_of_their_own() {
     assert_eq!(lines.last().map(String::as_str), Some("descriptors +0"));
     assert!(lines.iter().all(|line| !line.starts_with("open") || line == "open 0"), "{lines:?}");
     assert_eq!(asked.try_iter().count(), 200);
+}
+
+#[test]
+fn two_copies_of_the_module_in_one_stack_do_each_other_no_harm() {
+    let node = Node::new("");
+    let copy = node.path().join("pam_iam_again.so");
+    std::fs::copy(support::module(), &copy).unwrap();
+    node.write_stack("sshd", &["debug"]);
+    node.add_line("sshd", &copy, "debug");
+    let asked = node.daemon();
+    let lines = node.run(USER, 20);
+    assert!(lines.contains(&environment()), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.starts_with("open") || line == "open 0"), "{lines:?}");
+    assert_eq!(lines.last().map(String::as_str), Some("descriptors +0"));
+    // Each keeps a session of its own, and closes it.
+    assert_eq!(asked.try_iter().count(), 80);
+}
+
+#[test]
+fn two_services_at_once_in_one_program_are_sessions_of_their_own() {
+    let node = Node::new("").with("HOST_HANDLES", "2").with("HOST_SERVICES", "login");
+    node.write_stack("login", &[""]);
+    let asked = node.daemon();
+    let lines = node.run(USER, 20);
+    assert_eq!(lines.iter().filter(|line| *line == "open 0").count(), 2, "{lines:?}");
+    assert_eq!(lines.last().map(String::as_str), Some("descriptors +0"));
+    let of = |service: &str, asked: &[Request]| {
+        let its =
+            |request: &&Request| matches!(request, Request::Open(open) if open.service == service);
+        asked.iter().filter(its).count()
+    };
+    let asked: Vec<Request> = asked.try_iter().collect();
+    assert_eq!((of("sshd", &asked), of("login", &asked), asked.len()), (20, 20, 80));
+}
+
+#[test]
+fn a_program_with_many_threads_has_a_session_in_each_and_none_of_ours_is_left() {
+    let node = Node::new("").with("HOST_THREADS", "8").with("HOST_TASKS", "1");
+    let asked = node.daemon();
+    let lines = node.run(USER, 25);
+    assert!(lines.contains(&"open 0".into()) && lines.contains(&environment()), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.starts_with("open") || line == "open 0"), "{lines:?}");
+    assert_eq!(lines[lines.len() - 2..], ["tasks +0", "descriptors +0"]);
+    assert_eq!(asked.try_iter().count(), 8 * 25 * 2);
+}
+
+/// Only root may change a program's root; others leave it out.
+#[test]
+fn in_a_root_without_the_socket_a_login_goes_on_without_a_token() {
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("etc")).unwrap();
+    std::fs::copy("/etc/passwd", root.path().join("etc/passwd")).unwrap();
+    let path = Box::leak(root.path().to_str().unwrap().to_owned().into_boxed_str());
+    let node = Node::new("deadline=2s").with("HOST_CHROOT", path);
+    let asked = node.daemon();
+    let lines = node.run(USER, 1);
+    let inside = lines.iter().position(|line| line == "close 0").unwrap();
+    let [why, open, close] = &lines[inside + 1..] else { panic!("{lines:?}") };
+    assert!(why.contains("login goes on without iamd") && why.contains("no socket"), "{lines:?}");
+    assert_eq!([open, close], ["open 0", "close 0"], "{lines:?}");
+    assert_eq!(asked.try_iter().count(), 2);
 }
 
 /// The program sleeps after connect(2), the daemon hangs up at once: the write has no reader.

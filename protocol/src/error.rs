@@ -100,7 +100,7 @@ kinds! {
     TooManyRequests = Exit::Denied, "Try again when the running requests are done.";
     /// The uid has registered as many clients in an hour as the site allows.
     TooManyRegistrations = Exit::Denied, "Try again later, or use the client that you have.";
-    /// Passphrases were tried too often just now.
+    /// Passphrases or passwords were tried or new tokens asked for too often just now.
     TooManyAttempts = Exit::Denied, "Wait a minute, then try again.";
     /// The client at the issuer is not the user's to change.
     ClientNotYours = Exit::Denied, "Ask the administrators of this site, or use a client of your own:  iamctl account add --own-client";

@@ -59,13 +59,16 @@ def body_of(signature, arguments):
             body = pad(pad(body, 4) + struct.pack("<I", len(entry)), 8) + entry
         elif kind in "df":  # the empty dictionary
             body = pad(pad(body, 4) + struct.pack("<I", 0), 8)
+        elif kind == "F":  # a dictionary in which `force_new` is true
+            body = pad(pad(body, 4) + struct.pack("<I", 24), 8)
+            body = pad(body + string("force_new") + b"\x01b\0", 4) + struct.pack("<I", 1)
     return body, fds
 
 
 class Bus:
-    def __init__(self):
+    def __init__(self, patience=30):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30)
+        self.socket.settimeout(patience)
         self.socket.connect("/run/dbus/system_bus_socket")
         self.stream = self.socket.makefile("rb")
         self.serial = 0
@@ -78,7 +81,10 @@ class Bus:
             sys.exit("the bus takes no descriptors")
         self.socket.sendall(b"BEGIN\r\n")
         bus = "org.freedesktop.DBus"
-        self.wait(self.send(bus, "Hello", "", [], bus, "/org/freedesktop/DBus"))
+        error, text = self.wait(self.send(bus, "Hello", "", [], bus, "/org/freedesktop/DBus"))
+        if error:
+            self.socket.close()
+            raise ConnectionRefusedError(text)
 
     def send(self, interface, method, signature, arguments, to="org.iamd1", path="/org/iamd1"):
         self.serial += 1
@@ -88,7 +94,7 @@ class Bus:
         for one in [*wanted, field(6, "s", to)]:
             fields = pad(fields, 8) + one
         if signature:
-            raw = signature.encode()
+            raw = signature.replace("F", "a{sv}").encode()
             fields = pad(fields, 8) + b"\x08\x01g\0" + bytes([len(raw)]) + raw + b"\0"
         if fds:
             fields = pad(fields, 8) + b"\x09\x01u\0" + struct.pack("<I", len(fds))

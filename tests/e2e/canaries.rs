@@ -1,5 +1,6 @@
 //! No secret where it does not belong: with the log at `trace`, every way through the product is
-//! gone once, and then the whole node is looked through for the secrets that were on the way.
+//! gone once, another user listens on the bus, and the whole node is looked through for the secrets
+//! that were on the way.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,11 +13,13 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
-use crate::people::{sign_in_as, wait_for_state};
+use crate::people::{BUS, put_bus_client, sign_in_as, wait_for_state};
 
 pub fn cases() -> Vec<Case> {
     cases![r53_no_secret_is_in_a_log_a_process_a_file_or_an_error_text]
 }
+
+const PASSPHRASE: &str = "passphrase-Canary55";
 
 /// The secrets that were seen, and what iamctl told people.
 struct Watch<'a> {
@@ -90,6 +93,15 @@ fn r53_no_secret_is_in_a_log_a_process_a_file_or_an_error_text(world: &World) ->
     let issuer = world.start_issuer(spec)?;
     let product = Product::new(&issuer).config("[log]\nfilter = \"trace\"\n");
     let (node, user) = (world.boot(product.on(world.spec("canary")))?, "alice");
+    // What another user hears on the bus meanwhile; to listen to all of it is not theirs.
+    put_bus_client(&node)?;
+    let mut listen = node.inside()?;
+    listen.args(["setpriv", "--reuid", "bob", "--regid", "bob", "--init-groups"]);
+    listen.args(["python3", BUS, "listen"]);
+    let mut listener = Session::start(listen, Duration::from_secs(60))?;
+    listener.wait_for("listening\n")?;
+    let monitor = node.exec_as("bob", "timeout 5 busctl --system monitor org.iamd1")?;
+    assert!(!matches!(monitor.code, 0 | 124), "a user may listen to everybody: {monitor:?}");
     let mut watch =
         Watch { node: &node, issuer: &issuer, user, secrets: BTreeSet::new(), told: String::new() };
 
@@ -130,13 +142,33 @@ fn r53_no_secret_is_in_a_log_a_process_a_file_or_an_error_text(world: &World) ->
     assert!(why.contains("was not found"), "the issuer's text is shown: {why}");
     watch.told += &why;
 
-    // A new sign-in, a restart, the end.
+    // A new sign-in, a passphrase, a client of the account's own.
     sign_in_as(&node, &issuer, user, "test", "test")?;
     watch.token("test")?;
+    watch.secrets.insert(PASSPHRASE.into());
+    let given = |words: &str| format!("{words} 3< <(printf %s {PASSPHRASE})");
+    watch.iamctl(&given("account passphrase test --new-passphrase-fd 3"))?.ok()?;
+    watch.iamctl("account lock test")?.ok()?;
+    watch.iamctl("token test")?;
+    watch.iamctl("account unlock test --passphrase-fd 3 3< <(printf wrong-Canary66)")?.exited(1)?;
+    watch.secrets.insert("wrong-Canary66".into());
+    watch.iamctl(&given("account unlock test --passphrase-fd 3"))?.ok()?;
+    watch.token("test")?;
+    watch.iamctl(&given("account passphrase test --remove --passphrase-fd 3"))?.ok()?;
+    watch.iamctl("account add mine --issuer test --own-client --no-login")?.ok()?;
+    watch.iamctl("account show mine --secrets")?;
+    watch.iamctl("account remove mine --yes")?;
+
+    // A restart, the end.
     node.restart("iamd")?;
     watch.token("test --force-new")?;
     let before = watch.found()?;
     assert_eq!(before, "", "while signed in");
+    let heard = listener.seen();
+    assert!(heard.contains("org.freedesktop.DBus"), "bob hears nothing at all: {heard}");
+    for secret in &watch.secrets {
+        assert!(!heard.contains(secret), "another user heard a secret on the bus");
+    }
     watch.iamctl("logout test")?.ok()?;
     assert_eq!(watch.found()?, "", "after the logout");
     assert!(watch.secrets.len() >= 12, "few secrets: {}", watch.secrets.len());

@@ -15,6 +15,7 @@ mod bad_input;
 mod bench;
 mod canaries;
 mod case;
+mod confinement;
 mod crash;
 mod delay;
 mod doctor;
@@ -27,8 +28,10 @@ mod identity;
 mod import;
 mod installed;
 mod issuer_faults;
+mod load;
 mod login_command;
 mod login_is_sacred;
+mod memory;
 mod names;
 mod node;
 mod node_faults;
@@ -72,6 +75,7 @@ fn all() -> Vec<Case> {
         bench::cases(),
         crash::cases(),
         login_is_sacred::cases(),
+        load::cases(),
         sessions_and_files::cases(),
         readers::cases(),
         agent_clients::cases(),
@@ -80,6 +84,7 @@ fn all() -> Vec<Case> {
         reload::cases(),
         policy::cases(),
         unit::cases(),
+        confinement::cases(),
         node::cases(),
         installed::cases(),
         accounts::cases(),

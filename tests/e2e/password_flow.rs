@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
+use crate::memory;
 use crate::own::own;
 use crate::people::{error_of, json as json_of, parsed, wait_for_state};
 
@@ -353,7 +354,7 @@ fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
         told += &(said.text() + &said.errors());
     }
     drop(slow);
-    let memory = in_memory_of_the_daemon(node)?;
+    let memory = memory::of_the_daemon(node, PATTERNS)?;
     node.exec_as("alice", "iamctl token mine --force-new")?.ok()?;
 
     let heard = monitor.wait_for("GetToken")?;
@@ -399,41 +400,8 @@ fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
     })?;
     watcher.wait_for("seen in /proc/")?;
     let sleeping = node.root_says("pgrep -n -x sleep")?;
-    assert_ne!(in_memory(node, &sleeping)?, "");
+    assert_ne!(memory::of(node, &sleeping, PATTERNS)?, "");
     Ok(())
-}
-
-fn in_memory_of_the_daemon(node: &Node) -> Result<String> {
-    let pid = node.root_says("systemctl show -P MainPID iamd")?;
-    in_memory(node, &pid)
-}
-
-/// Where in the memory of a process a pattern stands, as root with every capability reads it.
-fn in_memory(node: &Node, pid: &str) -> Result<String> {
-    let program = r#"
-import re, sys
-pid, patterns = sys.argv[1], [p for p in open(sys.argv[2], "rb").read().split(b"\n") if p]
-read = 0
-with open(f"/proc/{pid}/mem", "rb", 0) as memory:
-    for line in open(f"/proc/{pid}/maps"):
-        ends = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
-        if not ends or "[vvar" in line or "[vsyscall" in line:
-            continue
-        start, end = (int(part, 16) for part in ends.groups())
-        memory.seek(start)
-        try:
-            piece = memory.read(end - start)
-        except OSError:
-            continue
-        read += len(piece)
-        for pattern in patterns:
-            if pattern in piece:
-                print(pattern.decode(), line.strip())
-if read < 100000:
-    sys.exit(f"only {read} bytes could be read")
-"#;
-    let line = format!("python3 - {pid} {PATTERNS}");
-    Ok(node.exec_with(&line, program.as_bytes(), Duration::from_secs(60))?.ok()?.line())
 }
 
 /// Where a pattern stands on the node's disks, in its runtime directories and in its journal.

@@ -190,6 +190,18 @@ impl Node {
         Ok(command)
     }
 
+    /// A command of this machine, to be completed, to which the node's processes have the numbers that
+    /// they have inside.
+    pub fn among_its_processes(&self) -> Result<Command> {
+        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let leader = machine.as_ref().map(|machine| machine.leader);
+        let leader = leader.ok_or_else(|| Error::Wrong(format!("{} is off", self.name)))?;
+        let mut command = self.ground.run.command("nsenter");
+        // With a /proc of theirs too.
+        command.args(["-t", &leader.to_string(), "-p", "--", "unshare", "--mount-proc", "--"]);
+        Ok(command)
+    }
+
     /// A login as `user` over the network, with the run's key.
     pub fn ssh(&self, user: &str) -> Ssh<'_> {
         Ssh::new(self, user)

@@ -201,6 +201,8 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -265,5 +267,44 @@ mod tests {
     fn an_audience_with_a_control_character_is_refused() {
         assert!(AudienceSet::parse(["https://se.example\r\nX: y"]).is_err());
         assert_eq!(AudienceSet::parse(["b a", "a"]).unwrap().to_vec(), ["a", "b"]);
+    }
+
+    /// Scopes of the kinds that there are.
+    fn scope() -> impl Strategy<Value = String> {
+        "openid|offline_access|compute\\.read|wlcg\\.groups(:/[ab])?|storage\\.(read|modify):(/[ab%.~0-9]{0,3}){1,3}"
+    }
+
+    fn words() -> impl Strategy<Value = Vec<String>> {
+        proptest::collection::vec(scope(), 0..8)
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_says_of_itself_what_makes_it_again(words in words()) {
+            if let Ok(set) = ScopeSet::parse(&words) {
+                prop_assert_eq!(&ScopeSet::parse([set.to_string()]).unwrap(), &set);
+                prop_assert!(set.missing_from(&set).is_empty());
+                prop_assert!(set.iter().all(|scope| set.covers(scope)));
+            }
+        }
+
+        #[test]
+        fn more_that_is_granted_is_never_less_and_what_is_missing_was_asked(
+            asked in words(), granted in words(), more in words(),
+        ) {
+            if let Ok(asked) = ScopeSet::parse(&asked) {
+                let (some, all) = (granted.join(" "), [granted, more].concat().join(" "));
+                let missing = asked.missing_from(&ScopeSet::from_reply(&some));
+                let rest = asked.missing_from(&ScopeSet::from_reply(&all));
+                prop_assert!(rest.iter().all(|scope| missing.contains(scope)));
+                prop_assert!(missing.iter().all(|scope| asked.contains(scope)));
+            }
+        }
+
+        #[test]
+        fn whatever_an_issuer_lists_is_read_and_printable(text in "\\PC{0,60}|[\\x00-\\x7f]{0,60}") {
+            let set = ScopeSet::from_reply(&text);
+            prop_assert!(!set.to_string().chars().any(char::is_control));
+        }
     }
 }

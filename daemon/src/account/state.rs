@@ -101,6 +101,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn required() -> State {
@@ -133,5 +135,42 @@ mod tests {
         let state = State::SignedIn.after(Event::RefreshTokenDead("expired".into()));
         assert_eq!(state.reason(), Some("expired"));
         assert!(state.wants_login() && !state.may_refresh());
+    }
+
+    /// What happens to an account, in any order.
+    fn event() -> impl Strategy<Value = Event> {
+        let why = || "[a-z]{0,8}";
+        prop_oneof![
+            Just(Event::SignedIn),
+            Just(Event::Refreshed),
+            why().prop_map(Event::RefreshTokenDead),
+            why().prop_map(Event::ClientRejected),
+            why().prop_map(Event::ActionDemanded),
+            Just(Event::SignedOut),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_in_whatever_order_only_a_sign_in_brings_back_what_was_lost(
+            events in proptest::collection::vec(event(), 0..40),
+        ) {
+            // What a refresh token is, told again without the states: one that was given and is not
+            // dead, signed out of or never given.
+            let (mut state, mut lives) = (State::New, false);
+            for event in events {
+                lives = match event {
+                    Event::SignedIn => true,
+                    Event::SignedOut | Event::RefreshTokenDead(_) => false,
+                    _ => lives,
+                };
+                state = state.after(event);
+                prop_assert_eq!(state.may_refresh(), lives, "{:?}", state);
+                prop_assert_ne!(state.may_refresh(), state.wants_login());
+                prop_assert_eq!(state.reason().is_none(), matches!(state, State::New | State::SignedIn));
+                let kept: State = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+                prop_assert_eq!(kept, state.clone());
+            }
+        }
     }
 }

@@ -152,6 +152,7 @@ fn limits(table: &mut Table<'_, '_>) -> Limits {
         login_starts: table.number("login_starts", 10, 1..=100_000),
         requests: table.number("requests", 64, 1..=100_000),
         registrations: table.number("registrations", 5, 1..=1000),
+        tokens_per_minute: table.number("tokens_per_minute", 120, 1..=100_000),
         reply_bytes: table.number("reply_bytes", 1 << 20, 4096..=1 << 26) as usize,
         reply_time: table.duration("reply_time", 30 * SECOND, SECOND..=300 * SECOND),
         issuer_requests: table.number("issuer_requests", 8, 1..=1000) as usize,

@@ -97,7 +97,7 @@ fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, Problem> {
 }
 
 /// The issuer that a file describes; `None` where what has to be there is missing or wrong.
-fn profile(file: &mut Table<'_, '_>, stem: &str) -> Option<IssuerProfile> {
+pub(super) fn profile(file: &mut Table<'_, '_>, stem: &str) -> Option<IssuerProfile> {
     let name = file.checked("name", |name: String| match name == stem {
         true => stem.parse::<AccountName>().map(|_| name).map_err(|error| error.to_string()),
         false => Err(format!("must be the file's name, \"{stem}\"")),

@@ -5,6 +5,8 @@
 
 mod error;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod identity;
 mod issuers;
 pub mod policy;
@@ -141,6 +143,8 @@ pub struct Limits {
     pub requests: u32,
     /// Clients that are registered per uid and hour.
     pub registrations: u32,
+    /// Tokens that issuers are asked for in a minute because a uid wants them.
+    pub tokens_per_minute: u32,
     /// Bytes of an issuer's reply.
     pub reply_bytes: usize,
     /// Time for an issuer's reply.

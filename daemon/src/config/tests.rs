@@ -51,6 +51,7 @@ fn without_a_file_there_are_the_defaults() {
     assert_eq!(config.limits.logins, 2);
     assert_eq!(config.limits.requests, 64);
     assert_eq!(config.limits.registrations, 5);
+    assert_eq!((config.limits.login_starts, config.limits.tokens_per_minute), (10, 120));
     assert_eq!(config.sessions.grace, Duration::from_secs(900));
     assert_eq!(config.users.services, ["sshd", "login"]);
     assert!(config.default_issuer.is_none() && !config.custom_issuers);

@@ -2,4 +2,6 @@
 
 pub mod agent_socket;
 pub mod bus;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod pam_socket;

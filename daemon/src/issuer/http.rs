@@ -77,11 +77,21 @@ pub(super) struct Http {
     clock: Arc<dyn Clock>,
     lookup: Arc<dyn Lookup>,
     clients: Mutex<HashMap<ClientKey, (Instant, Client)>>,
+    /// Instead of a network.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) script: Option<super::fuzzing::Script>,
 }
 
 impl Http {
     pub(super) fn new(limits: Limits, clock: Arc<dyn Clock>, lookup: Arc<dyn Lookup>) -> Self {
-        Self { limits, clock, lookup, clients: Mutex::default() }
+        Self {
+            limits,
+            clock,
+            lookup,
+            clients: Mutex::default(),
+            #[cfg(any(test, feature = "fuzzing"))]
+            script: None,
+        }
     }
 
     /// Sends one request, once.
@@ -94,6 +104,10 @@ impl Http {
         ask: Ask<'_>,
     ) -> Result<Reply, IssuerError> {
         address::check_url(profile, ask.url)?;
+        #[cfg(any(test, feature = "fuzzing"))]
+        if let Some(script) = &self.script {
+            return script.next(profile, &ask);
+        }
         let client = self.client(profile).await?;
         let (method, host) = (ask.method.clone(), ask.url.host_str().unwrap_or_default());
         let begun = self.clock.monotonic();

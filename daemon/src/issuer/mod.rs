@@ -20,6 +20,8 @@ mod device;
 mod discovery;
 mod error;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 mod iam_clients;
 mod identity;

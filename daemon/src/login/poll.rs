@@ -75,6 +75,8 @@ impl Poller {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
@@ -125,5 +127,32 @@ mod tests {
         let (mut poller, now) = poller();
         let transient = Answer::Transient { retry_after: Some(90 * S) };
         assert_eq!(poller.next(transient, now), Some(now + 90 * S));
+    }
+
+    proptest! {
+        #[test]
+        fn r01_whatever_is_answered_no_poll_is_sooner_than_the_interval_nor_after_the_end(
+            answers in proptest::collection::vec((0_u8..4, 0_u64..200), 0..50),
+            interval in 1_u64..300, expires_in in 1_u64..90_000,
+        ) {
+            let start = Instant::now();
+            let (interval, life) = (Duration::from_secs(interval), Duration::from_secs(expires_in));
+            let mut poller = Poller::new(interval, life, start);
+            let (mut now, mut least) = (start, interval);
+            for (kind, seconds) in answers {
+                let answer = match kind {
+                    0 => Answer::Pending,
+                    1 => Answer::SlowDown,
+                    2 => Answer::Transient { retry_after: None },
+                    _ => Answer::Transient { retry_after: Some(Duration::from_secs(seconds)) },
+                };
+                if answer == Answer::SlowDown {
+                    least += SLOW_DOWN;
+                }
+                let Some(next) = poller.next(answer, now) else { break };
+                prop_assert!(next >= now + least && next < start + life);
+                now = next;
+            }
+        }
     }
 }

@@ -45,7 +45,7 @@ impl Rate {
         Ok(())
     }
 
-    /// The newest one did not come to the issuer.
+    /// The newest one did not come to pass.
     pub fn take_back(&self, uid: u32) {
         if let Some(mine) = self.lock().get_mut(&uid) {
             mine.pop();

@@ -181,9 +181,8 @@ impl Service {
         let counts = *owner != ClientOwner::Site;
         if counts {
             let (most, now) = (self.most(&user.user, Key::Registrations), self.clock.monotonic());
-            self.registrations
-                .count(user.uid, most, now)
-                .map_err(ServiceError::too_many_registrations)?;
+            let counted = self.registrations.count(user.uid, most, now);
+            counted.map_err(ServiceError::too_many_registrations)?;
         }
         let asked = self.asked(profile, owner, user);
         let intent = match self.vault.journal_client(&ClientStep::Asked(asked)).await {

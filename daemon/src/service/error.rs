@@ -148,6 +148,15 @@ impl ServiceError {
         );
         Self::new(Kind::TooManyLoginStarts, text)
     }
+
+    /// No issuer is asked for this user now: it was for as many tokens as it may be in a minute.
+    pub(super) fn asks_too_often(most: u32, TooOften(wait): TooOften) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let text = format!(
+            "as many tokens were asked of issuers for you as this site allows in a minute (limits.tokens_per_minute: {most}); the next is possible in {seconds} s"
+        );
+        Self::new(Kind::TooManyAttempts, text)
+    }
 }
 
 impl From<NameError> for ServiceError {

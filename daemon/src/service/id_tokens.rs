@@ -55,6 +55,7 @@ impl Service {
         }
         let profile = self.profile_of(record)?;
         self.permit_account(&who, record)?;
+        self.count_request(caller)?;
         let key = record.key();
         let wanted = Wanted { scopes: None, audiences: record.audiences.clone() };
         let renewed = match self.broker.renewed(&key, &profile, wanted.clone()).await {

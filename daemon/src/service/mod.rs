@@ -140,6 +140,9 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// The use cases.
 pub struct Service {
     config: RwLock<Arc<Config>>,
@@ -163,6 +166,8 @@ pub struct Service {
     registrations: Rate,
     /// Logins that users began lately.
     login_starts: Rate,
+    /// Tokens that issuers were asked for.
+    tokens_asked: Rate,
     password_attempts: Attempts,
     reloads: watch::Sender<()>,
     /// Told of each client that is to be deleted later.
@@ -193,8 +198,9 @@ impl Service {
             clock: parts.clock,
             random: parts.random,
             quota: Quota::default(),
-            registrations: Rate::per(Duration::from_secs(3600)),
-            login_starts: Rate::per(Duration::from_secs(60)),
+            registrations: Rate::per(HOUR),
+            login_starts: Rate::per(MINUTE),
+            tokens_asked: Rate::per(MINUTE),
             password_attempts: Attempts::default(),
             reloads: watch::channel(()).0,
             leftovers: Notify::new(),

@@ -62,6 +62,9 @@ impl Service {
                 self.broker.adopt(&key, &ask.wanted, token);
             }
         }
+        if self.broker.has_to_ask(&key, &ask) {
+            self.count_request(caller)?;
+        }
         let given = match self.broker.token(&key, &profile, &ask).await {
             Ok(given) => given,
             Err(error) => return Err(self.why_none(caller, record, error.into()).await),
@@ -105,6 +108,13 @@ impl Service {
             Validity::AtLeast(asked) => self.permit(who, Question::MinValid(asked)),
             Validity::Usual(_) => Ok(()),
         }
+    }
+
+    /// Counts a token that the issuer is asked for because the caller wants it.
+    pub(super) fn count_request(&self, caller: &Caller) -> Result<(), ServiceError> {
+        let most = self.config().limits.tokens_per_minute;
+        let counted = self.tokens_asked.count(caller.owner.uid, most, self.clock.monotonic());
+        counted.map_err(|often| ServiceError::asks_too_often(most, often))
     }
 
     /// Why there is no token: its login may be running, or its client is refused by now.

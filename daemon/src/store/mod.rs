@@ -10,6 +10,8 @@ pub(crate) mod conformance;
 
 mod error;
 mod floors;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod journal;
 mod locks;
 pub mod sqlite;

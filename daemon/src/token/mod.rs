@@ -191,6 +191,16 @@ impl Broker {
         self.cache.fresh(key, &ask.wanted, self.clock.wall(), ask.validity)
     }
 
+    /// Whether [`token`](Broker::token) would have to ask an issuer: there is none in the cache that
+    /// will do, and nobody is asking already.
+    pub fn has_to_ask(&self, key: &AccountKey, ask: &Ask) -> bool {
+        if !ask.force_new && self.cached(key, ask).is_some() {
+            return false;
+        }
+        let flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        !flights.contains_key(&(key.clone(), ask.wanted.clone()))
+    }
+
     /// Takes a token into the cache that a sign-in brought or the store had, unless there is a
     /// newer one.
     pub fn adopt(&self, key: &AccountKey, wanted: &Wanted, token: &AccessToken) {

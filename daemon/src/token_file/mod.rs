@@ -10,6 +10,8 @@
 //! Reserved for us in that directory are `bt_uUID`, `bt_uUID-NAME` and `.iamd-` with 32 hex digits.
 
 mod dir;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod layout;
 mod link;
 mod mount;

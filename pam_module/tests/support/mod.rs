@@ -34,7 +34,7 @@ fn build_host() -> PathBuf {
         .arg(&program)
         .arg(source)
         .args(constants_of_the_module())
-        .arg("-lpam")
+        .args(["-lpam", "-pthread"])
         .output()
         .expect("cc is needed to test the module");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -123,6 +123,24 @@ impl Node {
             })
             .collect();
         std::fs::write(self.dir.path().join(service), stack).unwrap();
+    }
+
+    /// One more line of that service, with a module of its own.
+    pub fn add_line(&self, service: &str, module: &Path, arguments: &str) {
+        let me = std::fs::metadata("/proc/self").unwrap().uid();
+        let (module, socket) = (module.display(), self.socket());
+        let line = format!(
+            "session required {module} socket={} socket_uid={me} {arguments}\n",
+            socket.display()
+        );
+        let path = self.dir.path().join(service);
+        let stack = std::fs::read_to_string(&path).unwrap_or_default() + &line;
+        std::fs::write(path, stack).unwrap();
+    }
+
+    /// Where all of it stands.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn with(mut self, name: &'static str, value: &'static str) -> Self {

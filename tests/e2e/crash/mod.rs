@@ -60,7 +60,8 @@ fn scene(world: &World, name: &str) -> Result<Scene> {
     };
     let (kills, grace) = (issuer("kills", "kills")?, issuer("grace", "grace")?);
     let own_clients = "client = \"per-user\"\n";
-    let config = "[login]\nautomatic = false\n[limits]\nregistrations = 1000\nlogins = 10\n";
+    let config = "[login]\nautomatic = false\n[limits]\nregistrations = 1000\nlogins = 10\n\
+                  login_starts = 100000\ntokens_per_minute = 100000\n";
     let product = Product::new(&kills)
         .issuer(GRACE, &grace)
         .issuer_file(KILLS, &(issuer_file(KILLS, &kills) + own_clients))

@@ -10,6 +10,7 @@ mod discovery;
 mod foreign;
 mod iam_clients;
 mod identity;
+mod injection;
 mod mock;
 mod password;
 mod pki;

@@ -231,3 +231,28 @@ async fn r29_a_passing_failure_changes_nothing_and_a_valid_token_goes_on_working
     assert_eq!(house.vault.record(&key).state, State::SignedIn);
     assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at0");
 }
+
+#[tokio::test(start_paused = true)]
+async fn r55_who_asks_the_issuer_too_often_is_told_and_nobody_else_and_what_is_at_hand_is_given() {
+    let house = House::and("[limits]\ntokens_per_minute = 2\nrequests = 100\n");
+    house.signed_in_with_token();
+    house.add(BOB, "bob", "wlcg", "https://issuer.test/");
+    let force = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    *house.issuers.latency.lock().unwrap() = S;
+    // However many wait for it, it is one request.
+    let all = (0..50).map(|_| house.token(narrowed("storage.read:/atlas")));
+    assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
+    house.token(force()).await.unwrap();
+    let refused = house.token(force()).await.unwrap_err();
+    assert_eq!(refused.kind, Kind::TooManyAttempts);
+    assert!(refused.message.contains("limits.tokens_per_minute"), "{refused}");
+    let asked = house.refreshes();
+    for _ in 0..10 {
+        house.token(TokenOptions::default()).await.unwrap();
+        house.token(narrowed("storage.read:/atlas")).await.unwrap();
+    }
+    assert_eq!(house.refreshes(), asked);
+    house.service.token(&house.caller(BOB), "", force()).await.unwrap();
+    house.later(60).await;
+    house.token(force()).await.unwrap();
+}

@@ -14,6 +14,8 @@
 
 mod clients;
 mod floors;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod guards;
 mod kept;
 mod password_flows;

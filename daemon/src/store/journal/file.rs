@@ -26,8 +26,8 @@ use crate::store::{StateDir, StoreError, state_dir::open_private};
 const NAME: &str = "journal";
 const NEW: &str = "journal.new";
 const DAMAGED: &str = "journal.damaged";
-const MAGIC: &[u8; 7] = b"iamdjnl";
-const FORMAT: u8 = 1;
+pub(super) const MAGIC: &[u8; 7] = b"iamdjnl";
+pub(super) const FORMAT: u8 = 1;
 const HEADER: u64 = 8;
 const PREFIX: usize = 8;
 const FIXED: usize = 9;
@@ -226,7 +226,7 @@ impl JournalFile {
     }
 }
 
-fn encode(line: &Line<'_>, bytes: &mut Vec<u8>) {
+pub(super) fn encode(line: &Line<'_>, bytes: &mut Vec<u8>) {
     let (kind, id, payload): (u8, u64, &[u8]) = match *line {
         Line::Entry(id, payload) => (1, id, payload),
         Line::Settled(id) => (2, id, &[]),
@@ -243,8 +243,8 @@ fn encode(line: &Line<'_>, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(payload);
 }
 
-struct Found {
-    live: BTreeMap<u64, Vec<u8>>,
+pub(super) struct Found {
+    pub(super) live: BTreeMap<u64, Vec<u8>>,
     last_id: u64,
     /// Where the last good line ends.
     end: u64,
@@ -252,7 +252,7 @@ struct Found {
     damaged: bool,
 }
 
-fn scan(path: &Path, bytes: &[u8]) -> Result<Found, StoreError> {
+pub(super) fn scan(path: &Path, bytes: &[u8]) -> Result<Found, StoreError> {
     let mut found = Found { live: BTreeMap::new(), last_id: 0, end: HEADER, damaged: false };
     if bytes.len() < HEADER as usize {
         // The node died while the first eight bytes were written: no entry was ever appended.

@@ -153,6 +153,21 @@ impl Drop for Journal {
     }
 }
 
+/// What is live in these bytes, and a file with just that.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn rewritten(
+    path: &std::path::Path,
+    bytes: &[u8],
+) -> Result<(BTreeMap<u64, Vec<u8>>, Vec<u8>), StoreError> {
+    let found = file::scan(path, bytes)?;
+    let mut again = file::MAGIC.to_vec();
+    again.push(file::FORMAT);
+    for (&id, payload) in &found.live {
+        file::encode(&Line::Entry(id, payload), &mut again);
+    }
+    Ok((found.live, again))
+}
+
 struct Writer {
     file: JournalFile,
     live: Live,

@@ -25,7 +25,7 @@ fn is_test(path: &str) -> bool {
     parts.contains(&"tests")
         || parts.contains(&"testing")
         || file.ends_with("tests.rs")
-        || ["testing.rs", "conformance.rs"].contains(&file)
+        || ["testing.rs", "conformance.rs", "fuzzing.rs"].contains(&file)
 }
 
 /// The Rust sources below a directory of the repository, by their paths there.

@@ -30,6 +30,15 @@ async fn of_an_account_that_is_not_there_or_not_signed_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn too_often() {
+    let house = House::and("[limits]\ntokens_per_minute = 1\n");
+    house.signed_in();
+    house.token(force()).await.unwrap();
+    let second = told(house.token(force()).await);
+    shows("more new tokens in a minute than limits.tokens_per_minute", second);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_sign_out() {
     let house = House::new();
     house.signed_in();
