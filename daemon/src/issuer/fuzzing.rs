@@ -82,6 +82,7 @@ impl Script {
             retry_after: None,
             maybe_processed: true,
             reply_lost: true,
+            too_slow: false,
         })
     }
 }
@@ -247,7 +248,7 @@ pub fn discovery(bytes: &[u8]) {
 pub fn device(bytes: &[u8]) {
     let (Some(profile), none) = (profile(true), AudienceSet::default()) else { return };
     let asked = issuer(bytes, true);
-    let code = at_once(asked.authorize_device(&profile, &client(), &scopes(), &none));
+    let code = at_once(asked.authorize_device(&profile, &client(), 1001, &scopes(), &none));
     let Some(code) = check(&[CLIENT_SECRET], code) else { return };
     for shown in [
         Some(&code.user_code),

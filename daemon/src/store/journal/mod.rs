@@ -153,12 +153,16 @@ impl Drop for Journal {
     }
 }
 
+/// What is live in a journal, by its number.
+#[cfg(any(test, feature = "fuzzing"))]
+type Entries = BTreeMap<u64, Vec<u8>>;
+
 /// What is live in these bytes, and a file with just that.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn rewritten(
     path: &std::path::Path,
     bytes: &[u8],
-) -> Result<(BTreeMap<u64, Vec<u8>>, Vec<u8>), StoreError> {
+) -> Result<(Entries, Vec<u8>), StoreError> {
     let found = file::scan(path, bytes)?;
     let mut again = file::MAGIC.to_vec();
     again.push(file::FORMAT);
