@@ -142,7 +142,7 @@ class Bus:
 
 def shown(error, text):
     text = " ".join(text.split())
-    return f"error {error} {text}" if error else f"ok {text}"
+    return f"error {error} {text}" if error else f"ok {text}".rstrip()
 
 
 def show(error, text):

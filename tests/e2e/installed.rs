@@ -108,8 +108,13 @@ fn an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins(world: &World)
     let (from, to) = (iamd_tests::places::repository(), node.root().join("srv/tree"));
     std::fs::create_dir(to.join("cli"))?;
     std::fs::copy(from.join("cli/JSON.md"), to.join("cli/JSON.md"))?;
+    let mut pages: Vec<_> = std::fs::read_dir(&from)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_file())
+        .collect();
+    pages.extend([from.join("dist"), from.join("docs"), to]);
     let mut copy = std::process::Command::new("cp");
-    copy.arg("-a").args([from.join("dist"), from.join("docs"), to]);
+    copy.arg("-a").args(pages);
     iamd_tests::command::must(copy)?;
     let old = "/usr/share/iamd/of-the-old-version";
     node.root_says(&format!("touch {old} && echo {old} >> /usr/share/iamd/installed"))?;

@@ -35,9 +35,10 @@ eval "$(oidc-agent -k)"
 [ -z "${OIDC_SOCK-}" ]
 "#;
 
-/// What a login shell makes of a script, without what sshd says to who has no command.
+/// What a login shell makes of a script, without what sshd says to who has no command. It ends with
+/// its input: `exit` would have `~/.bash_logout` say how it ended.
 fn as_at_a_login(node: &Node, user: &str, script: &str) -> Result<Output> {
-    node.ssh(user).run_with("bash -ls", format!("{script}\nexit\n").as_bytes())
+    node.ssh(user).run_with("bash -ls", format!("{script}\n").as_bytes())
 }
 
 fn scripts_for_oidc_agent_go_on_with_its_names(world: &World) -> Outcome {

@@ -67,7 +67,7 @@ const PYTHON_READERS: &[&str] = &["scitokens==1.9.7", "liboidcagent==0.6.0"];
 pub const PYTHON_READERS_AT: &str = "/opt/readers";
 
 /// How many users `user01`, `user02`, … there are beside alice, bob and carol.
-pub const USERS: u32 = 200;
+pub const USERS: u32 = 300;
 
 /// Runs inside the new system. Passwords are the user's name and `-pw`.
 ///

@@ -265,7 +265,9 @@ fn is_complete(profile: &IssuerProfile, document: &Document) -> bool {
 fn nothing(profile: &IssuerProfile, why: &str) -> IssuerError {
     let url = &profile.url;
     IssuerError::Malformed {
-        text: format!("no metadata at {url}: {why}; is this the issuer's URL?"),
+        text: format!(
+            "no metadata at {url}: {why}; is this the issuer's URL? Where an issuer has none, its file has [endpoints]"
+        ),
     }
 }
 

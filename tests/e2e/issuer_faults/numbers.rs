@@ -140,7 +140,7 @@ fn r14_an_issuer_without_metadata_works_with_endpoints_by_hand(world: &World) ->
     let metadata = stage.issuer.get(".well-known/openid-configuration")?;
     let _faults = stage.fault("/.well-known/*", json!({"status": {"code": 404, "body": ""}}))?;
     let said = stage.login()?;
-    assert!(said.code != 0 && said.errors().contains("endpoints."), "what to set: {said:?}");
+    assert!(said.code != 0 && said.errors().contains("[endpoints]"), "what to set: {said:?}");
     let mut file = issuer_file("r14", &stage.issuer) + "[endpoints]\n";
     for (key, name) in [
         ("token", "token_endpoint"),
@@ -207,6 +207,8 @@ fn r20_each_change_of_a_client_uses_the_newest_registration_token(world: &World)
 
 fn r24_a_refused_name_is_tried_again_in_letters_all_issuers_take(world: &World) -> Outcome {
     let stage = stage(world, "r24", &[])?;
+    let name = "client_name = \"iamd: the login node\"\n";
+    stage.list_issuer(&(issuer_file("r24", &stage.issuer) + name))?;
     let body = json!({"error": "invalid_client_metadata", "error_description": "client_name"});
     let faults = stage.issuer.faults(&json!([{
         "match": {"path": "/iam/api/client-registration", "count": 1},
