@@ -37,9 +37,11 @@ impl Accounts {
             return Some(chosen.clone());
         }
         let of_site = site_default.and_then(|profile| {
-            let mut of_issuer =
-                self.open.iter().filter(|account| account.value.issuer == profile.url.as_str());
-            of_issuer.next().map(|account| account.value.name.clone())
+            let of_issuer =
+                || self.open.iter().filter(|account| account.value.issuer == profile.url.as_str());
+            // The name that a first login takes, so that a further account changes nothing.
+            let usual = of_issuer().find(|account| account.value.name.as_str() == profile.name);
+            usual.or_else(|| of_issuer().next()).map(|account| account.value.name.clone())
         });
         of_site.or_else(|| self.open.first().map(|account| account.value.name.clone()))
     }

@@ -289,3 +289,11 @@ async fn an_account_shows_where_it_signs_in_and_how_its_client_authenticates() {
     let given = house.service.show(&alice, "g").await.unwrap();
     assert_eq!(given.client_auth.as_deref(), Some("none"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_further_account_at_the_issuer_does_not_become_the_default() {
+    let house = House::new();
+    house.signed_in_with_token();
+    house.add(ALICE, "alice", "another", "https://issuer.test/");
+    assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at0");
+}
