@@ -302,6 +302,8 @@ fn r23_an_initial_access_token_comes_from_a_file_of_roots_or_for_one_registratio
 
 fn r24_a_refused_name_is_tried_again_in_letters_all_issuers_take(world: &World) -> Outcome {
     let stage = stage(world, "r24", &[])?;
+    // The name of the site would do for all of them.
+    stage.list_issuer(&(issuer_file("r24", &stage.issuer) + "client_name = \"iamd:r24\"\n"))?;
     let body = json!({"error": "invalid_client_metadata", "error_description": "client_name"});
     let faults = stage.issuer.faults(&json!([{
         "match": {"path": "/iam/api/client-registration", "count": 1},
