@@ -1,9 +1,15 @@
 //! Hostile file systems: whatever a user puts where a token file or its link should be, nothing
 //! outside is written, nothing of the user's is destroyed, and the login works.
+//!
+//! Users only read where the token files are, and the first two tests hold that. Where the two file
+//! systems could not be mounted users may write to their own directories, so iamd trusts nothing
+//! there all the same: what the other tests plant there is put by the user, in a mount namespace in
+//! which the same files are writable.
 
+use std::process::Command;
 use std::time::Duration;
 
-use iamd_tests::{Error, Node, Session, World, sign_in, token_file, uid};
+use iamd_tests::{Error, Node, Output, Session, World, sign_in, token_file, uid};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
@@ -11,6 +17,8 @@ use crate::people::json;
 
 pub fn cases() -> Vec<Case> {
     cases![
+        a_user_changes_nothing_where_the_token_files_are,
+        a_user_who_fills_what_they_can_stops_nobodys_token_file,
         a_link_to_roots_file_in_place_of_the_token_file_is_not_followed,
         a_link_to_another_users_file_in_place_of_the_token_file_is_not_followed,
         a_link_to_nothing_in_place_of_the_token_file_makes_nothing,
@@ -98,8 +106,91 @@ fn in_the_way(world: &World, by: &str, plant: &str, look: &str, named: &str) -> 
 }
 
 fn run(node: &Node, by: &str, line: &str) -> Result<String, Error> {
-    let said = if by == "root" { node.exec(line)? } else { node.exec_as(by, line)? };
-    Ok(said.ok()?.line())
+    Ok(writing(node, by, &["bash", "-c", line])?.ok()?.line())
+}
+
+/// Runs a command of `by`'s where the token files are writable.
+fn writing(node: &Node, by: &str, words: &[&str]) -> Result<Output, Error> {
+    let limit = Duration::from_secs(60);
+    iamd_tests::command::run(writing_command(node, by, words)?, b"", limit)
+}
+
+fn writing_command(node: &Node, by: &str, words: &[&str]) -> Result<Command, Error> {
+    let mut command = node.inside()?;
+    let mount = "mount -o remount,bind,rw /run/iamd/users && exec \"$@\"";
+    command.args(["unshare", "-m", "bash", "-c", mount, "-"]);
+    command.args(["setpriv", "--reuid", by, "--regid", by, "--init-groups"]);
+    command.args(["env", &format!("HOME=/home/{by}"), &format!("USER={by}")]).args(words);
+    Ok(command)
+}
+
+const READ_ONLY: &str = "Read-only file system";
+
+fn a_user_changes_nothing_where_the_token_files_are(world: &World) -> Outcome {
+    let (node, issuer, user) = (world.node()?, world.issuer()?, world.user()?);
+    let _session = sign_in(node, issuer, &user)?;
+    let (file, number) = (token_file(&user)?, uid(&user)?);
+    let dir = format!("/run/iamd/users/{number}");
+    let look =
+        format!("cat {file}; ls -Ali --time-style=full-iso {dir}/ /run/iamd/users/.{number}");
+    let before = node.root_says(&look)?;
+    for line in [
+        format!("echo more >> {file}"),
+        format!("truncate -s 100M {file}"),
+        format!("chmod 644 {file}"),
+        format!("rm -f {file}"),
+        format!("mv {file} {dir}/mine"),
+        format!("ln -s /etc/passwd {dir}/mine"),
+        format!("ln {file} {dir}/mine"),
+        format!("mkdir {dir}/mine"),
+        format!("mkfifo {dir}/mine"),
+        format!("echo mine > {dir}/mine"),
+        format!("chmod 777 {dir}/"),
+        format!("echo mine > /run/iamd/users/.{number}/mine"),
+    ] {
+        let said = node.exec_as(&user, &line)?;
+        assert!(said.code != 0 && said.errors().contains(READ_ONLY), "{line}: {said:?}");
+    }
+    // Nor as root of a user namespace of their own, nor by the way that iamd goes.
+    let other = format!(
+        "unshare -Urm bash -c 'mount -o remount,bind,rw /run/iamd/users; echo more >> {file}'"
+    );
+    for line in [&other, &format!("ls /run/iamd/files/users/{number}/"), "ls /run/iamd/files"] {
+        assert_ne!(node.exec_as(&user, line)?.code, 0, "{line}");
+    }
+    assert_eq!(node.root_says(&look)?, before);
+    // While iamd goes on.
+    let token = node.exec_as(&user, "iamctl token --force-new")?.ok()?.line();
+    assert_eq!(node.exec_as(&user, &format!("cat {file}"))?.ok()?.line(), token);
+    Ok(())
+}
+
+fn a_user_who_fills_what_they_can_stops_nobodys_token_file(world: &World) -> Outcome {
+    let (node, issuer) = (world.node()?, world.issuer()?);
+    let (filler, other) = (world.user()?, world.user()?);
+    let _fillers = sign_in(node, issuer, &filler)?;
+    let _others = sign_in(node, issuer, &other)?;
+    let (file, dir) = (token_file(&filler)?, format!("/run/iamd/users/{}", uid(&filler)?));
+    // More than there is of either, where a user can write to it at all.
+    let fill = format!(
+        "dd if=/dev/zero bs=1M count=200 >> {file}; dd if=/dev/zero of={dir}/own bs=1M count=200; \
+         for i in $(seq 2000); do : > {dir}/own$i; done"
+    );
+    let said = node.exec_as(&filler, &fill)?;
+    assert!(said.code != 0 && said.errors().contains(READ_ONLY), "{said:?}");
+    let used = "df -k --output=used,iused /run/iamd/files | tail -n 1";
+    let used = node.root_says(used)?;
+    let used: Vec<u64> = used.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(used.len() == 2 && used[0] < 10_000 && used[1] < 2000, "{used:?}");
+    for user in [&other, &filler] {
+        let token = node.exec_as(user, "iamctl token --force-new")?.ok()?.line();
+        issuer.verify(&token)?;
+        let file = token_file(user)?;
+        assert_eq!(node.exec_as(user, &format!("cat {file}"))?.ok()?.line(), token);
+        let status = json(node, user, "iamctl status --json")?;
+        assert!(status["accounts"][0]["token_file_problem"].is_null(), "{status}");
+    }
+    Ok(())
 }
 
 const LINK: &str = "stat -c '%i %U' $F; readlink $F";
@@ -249,9 +340,8 @@ print('swapped', count)
         canaries.dir
     );
     node.put(&format!("/srv/swap-{user}.py"), 0o644, "root", swap.as_bytes())?;
-    let mut command = node.inside()?;
-    command.args(["setpriv", "--reuid", &user, "--regid", &user, "--init-groups"]);
-    command.args(["python3", &format!("/srv/swap-{user}.py")]);
+    let script = format!("/srv/swap-{user}.py");
+    let command = writing_command(node, &user, &["python3", &script])?;
     let mut swapping = Session::start(command, Duration::from_secs(30))?;
     let mut renewals = 0;
     while swapping.is_open() {
@@ -263,7 +353,7 @@ print('swapped', count)
     canaries.unchanged()?;
     // And when it is over everything is in order again.
     assert_eq!(session.ask("echo here")?, "here\n");
-    node.exec(&format!("find /run/iamd/users/{number}/ -name '.iamd-*' -delete"))?.ok()?;
+    run(node, "root", &format!("find /run/iamd/users/{number}/ -name '.iamd-*' -delete"))?;
     node.exec_as(&user, "iamctl token --force-new")?.ok()?;
     let file = token_file(&user)?;
     issuer.verify(&session.ask(&format!("cat {file}"))?)?;
@@ -284,11 +374,11 @@ fn a_directory_of_the_users_that_is_moved_away_is_left_alone(world: &World) -> O
     for line in
         [format!("mv {dir} /tmp/mine"), format!("rmdir {dir}"), format!("ln -s /etc {dir}-2")]
     {
-        assert_ne!(node.exec_as(&user, &line)?.code, 0, "{line}");
+        assert_ne!(writing(node, &user, &["bash", "-c", &line])?.code, 0, "{line}");
     }
     // But may open it to all, which would let others put things into it.
     run(node, &user, &format!("rm {file}; chmod 777 {dir} /run/iamd/users/.{number}"))?;
-    node.exec_as("bob", &format!("ln -s {}/roots {file}", canaries.dir))?.ok()?;
+    run(node, "bob", &format!("ln -s {}/roots {file}", canaries.dir))?;
     node.exec_as(&user, "iamctl token --force-new")?.ok()?;
     canaries.unchanged()?;
     let status = json(node, &user, "iamctl status --json")?;

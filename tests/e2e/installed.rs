@@ -55,11 +55,20 @@ fn the_daemon_comes_back_after_a_restart(world: &World) -> Outcome {
 
 fn token_files_have_a_bounded_file_system_of_their_own(world: &World) -> Outcome {
     let node = world.node()?;
-    let mounted = node.root_says("findmnt -no FSTYPE,OPTIONS /run/iamd/users")?;
-    assert!(mounted.starts_with("tmpfs"), "{mounted}");
-    for option in ["nosuid", "nodev", "noexec", "size=131072k", "mode=711"] {
-        assert!(mounted.contains(option), "{option} is not in: {mounted}");
+    // Written in one place, where only root passes, and read in another.
+    let own = ["nosuid", "nodev", "noexec"];
+    for (place, access, more) in
+        [("files", "rw", &["size=131072k", "mode=700"][..]), ("users", "ro", &[])]
+    {
+        let mounted = node
+            .root_says(&format!("findmnt -no FSTYPE,VFS-OPTIONS,FS-OPTIONS /run/iamd/{place}"))?;
+        let words: Vec<&str> = mounted.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+        assert_eq!(words[..2], ["tmpfs", access], "{mounted}");
+        for option in own.iter().chain(more) {
+            assert!(words.contains(option), "{option} is not in: {mounted}");
+        }
     }
+    assert_eq!(node.root_says("stat -c %a /run/iamd/files /run/iamd/users")?, "700\n711");
     Ok(())
 }
 

@@ -23,6 +23,7 @@
 //   USERS        more users, "name:password,name:password"    none
 //   ADMINS       users who administer the issuer, "name,name"    none
 //   SECRETS      shown | once: does a client's secret come with every answer about it   shown
+//   INITIAL_ACCESS_TOKEN  who registers a client in the rfc shape has to bring it    none
 //   ADMIN_TOKEN  opens /_test/ and /iam/api/clients; unset: both stay shut
 //   STAY         1: do not stop when stdin closes (for a service manager)       0
 import { readFileSync } from 'node:fs';
@@ -53,6 +54,7 @@ export function readConfig(environment, argument) {
     moreUsers: readUsers(given.USERS || ''),
     administrators: (given.ADMINS || '').split(',').filter(Boolean),
     secrets: oneOf(given, 'SECRETS', ['shown', 'once'], 'shown'),
+    initialAccessToken: given.INITIAL_ACCESS_TOKEN || undefined,
     adminToken: given.ADMIN_TOKEN || undefined,
     stay: String(given.STAY || '0') === '1',
   };

@@ -90,7 +90,11 @@ function features(config) {
       mask: config.isIam ? '******' : '****-****',
       ...devicePages,
     },
-    registration: { enabled: true, issueRegistrationAccessToken: true },
+    registration: {
+      enabled: true,
+      issueRegistrationAccessToken: true,
+      ...(config.initialAccessToken && { initialAccessToken: config.initialAccessToken }),
+    },
     registrationManagement: { enabled: true, rotateRegistrationAccessToken: !config.isIam },
     revocation: { enabled: true },
     introspection: { enabled: true },

@@ -413,6 +413,16 @@ describe('other options', () => {
     await issuer.stop();
   });
 
+  test('with INITIAL_ACCESS_TOKEN nobody registers a client without it', async () => {
+    const issuer = await startIssuer({ SHAPE: 'rfc', INITIAL_ACCESS_TOKEN: 'let-me-in' });
+    const op = new Client(issuer.words[0], ca);
+    await op.discover();
+    const register = async (headers) => (await op.register({ scope: SCOPES }, headers)).status;
+    const statuses = [await register(), await register(bearer('wrong')), await register(bearer('let-me-in'))];
+    await issuer.stop();
+    assert.deepEqual(statuses, [401, 401, 201]);
+  });
+
   test('REUSE=fails leaves the family alive', async () => {
     const issuer = await startIssuer({ SHAPE: 'rfc', REUSE: 'fails', USERS: 'dora:secret' });
     const op = new Client(issuer.words[0], ca);

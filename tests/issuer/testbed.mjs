@@ -110,9 +110,9 @@ export class Client {
     });
   }
 
-  async register(extra = {}) {
+  async register(extra = {}, headers = {}) {
     const asked = { client_name: 'selftest', grant_types: [DEVICE_GRANT, 'refresh_token'], ...extra };
-    return this.json('POST', this.metadata.registration_endpoint, asked);
+    return this.json('POST', this.metadata.registration_endpoint, asked, headers);
   }
 
   startDevice(client, fields) {

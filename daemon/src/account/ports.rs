@@ -276,7 +276,8 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
         audiences: &AudienceSet,
     ) -> PollAnswer;
 
-    /// Uses a refresh token once (RFC 6749 §6). Never retries by itself.
+    /// Uses a refresh token of this user's once (RFC 6749 §6). Never retries by itself. Who asks too
+    /// often is told so alone.
     ///
     /// # Errors
     /// [`RefreshFailure`], with the new refresh token where one came without a usable access token.
@@ -284,6 +285,7 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
         &self,
         issuer: &IssuerProfile,
         client: &ClientRecord,
+        uid: u32,
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure>;

@@ -2,6 +2,10 @@
 //! a client) may be the reason for a 429 or a 503, and one user's request must not keep everybody
 //! from their tokens: such a request has a lane, and a failure that may be its own holds that only.
 //! The requests that everybody makes alike have none; they tell how the issuer is doing.
+//!
+//! Between the two is a renewal with the words that everybody uses. A user can ask for one after
+//! another, so that a 429 is for who asked; when several users in a row get one, and nobody an answer,
+//! it is for everybody.
 
 use std::{
     collections::HashMap,
@@ -19,7 +23,11 @@ const MOST: usize = 1024;
 
 /// Names what a request brings, without holding it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Lane([u8; 32]);
+pub(super) struct Lane {
+    name: [u8; 32],
+    /// What it brings is a user's own, and may be the reason for more than a 429.
+    tailored: bool,
+}
 
 impl Lane {
     /// A device code or a refresh token.
@@ -43,6 +51,17 @@ impl Lane {
         Self::of(&["codes", &client.client_id, &uid.to_string()])
     }
 
+    /// Renewals for this user with the words that everybody uses.
+    pub(super) fn of_renewals_for(uid: u32, client: &ClientRecord) -> Self {
+        let renewals = Self::of(&["renewals", &client.client_id, &uid.to_string()]);
+        Self { tailored: false, ..renewals }
+    }
+
+    /// Whether more than a 429 may be for what it brings.
+    pub(super) fn is_tailored(&self) -> bool {
+        self.tailored
+    }
+
     /// Of who signs in under this name at the issuer.
     pub(super) fn of_name(client: &ClientRecord, name: &str) -> Self {
         Self::of(&["name", &client.client_id, name])
@@ -60,7 +79,7 @@ impl Lane {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
-        Self(digest.finalize().into())
+        Self { name: digest.finalize().into(), tailored: true }
     }
 }
 
@@ -81,7 +100,7 @@ impl Lanes {
     pub(super) fn take(&mut self, lane: &Lane, outcome: Outcome, now: Instant, limits: Limits) {
         match outcome {
             Outcome::Answered => drop(self.0.remove(lane)),
-            Outcome::FailedForLane(wait) => {
+            Outcome::FailedForLane(wait) | Outcome::TooMany(wait) => {
                 if self.0.len() >= MOST && !self.0.contains_key(lane) {
                     let oldest = self.0.iter().min_by_key(|(_, (used, _))| *used);
                     let oldest = oldest.map(|(lane, _)| lane.clone());

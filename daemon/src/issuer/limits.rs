@@ -60,6 +60,9 @@ pub(super) enum Outcome {
     Failed(Option<Duration>),
     /// It does not, and that may be for what was in the request: only its lane is held.
     FailedForLane(Option<Duration>),
+    /// It answers with 429 what everybody asks alike: the lane is held, and everybody when it says
+    /// so to as many as there are [`Limits::failures`].
+    TooMany(Option<Duration>),
     /// Nothing: the request was not sent, or it may have failed by what was in it.
     Nothing,
 }
@@ -121,10 +124,11 @@ impl Breaker {
         self.state = match (outcome, self.state) {
             (Outcome::Answered, _) => Circuit::Closed { failures: 0 },
             // The probe told nothing: the next request is the probe.
-            (Outcome::Nothing | Outcome::FailedForLane(_), Circuit::Probing { pause }) => {
-                Circuit::Open { until: now, pause }
-            }
-            (Outcome::Nothing | Outcome::FailedForLane(_), state) => state,
+            (
+                Outcome::Nothing | Outcome::FailedForLane(_) | Outcome::TooMany(_),
+                Circuit::Probing { pause },
+            ) => Circuit::Open { until: now, pause },
+            (Outcome::Nothing | Outcome::FailedForLane(_) | Outcome::TooMany(_), state) => state,
             (Outcome::Failed(Some(wait)), state) => {
                 let until = now + wait.min(self.limits.longest_pause);
                 match state {
@@ -173,6 +177,8 @@ pub(super) struct Gate {
     slots: Semaphore,
     breaker: Mutex<Breaker>,
     lanes: Mutex<Lanes>,
+    /// Who got a 429 for what everybody asks alike, since such a request was last answered.
+    turned_away: Mutex<Vec<Lane>>,
     limits: Limits,
     queue_timeout: Duration,
 }
@@ -192,6 +198,7 @@ impl Gate {
             slots: Semaphore::new(limits.concurrent.max(1)),
             breaker: Mutex::new(Breaker::new(limits)),
             lanes: Mutex::default(),
+            turned_away: Mutex::default(),
             limits,
             queue_timeout: limits.queue_timeout,
         }
@@ -241,6 +248,28 @@ impl Gate {
         self.with(|breaker| breaker.health(now))
     }
 
+    /// What an outcome is for everybody.
+    fn for_all(&self, lane: Option<&Lane>, outcome: Outcome) -> Outcome {
+        let mut turned_away = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        match (outcome, lane) {
+            (Outcome::Answered, lane) if !lane.is_some_and(Lane::is_tailored) => {
+                turned_away.clear();
+                outcome
+            }
+            (Outcome::TooMany(wait), Some(lane)) => {
+                let most = self.limits.failures as usize;
+                if turned_away.len() < most && !turned_away.contains(lane) {
+                    turned_away.push(lane.clone());
+                }
+                if turned_away.len() < most {
+                    return outcome;
+                }
+                Outcome::Failed(Some(wait.unwrap_or(self.limits.first_pause)))
+            }
+            _ => outcome,
+        }
+    }
+
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -263,6 +292,7 @@ impl Drop for Pass<'_> {
         if let Some(lane) = &self.lane {
             self.gate.lanes().take(lane, outcome, now, self.gate.limits);
         }
+        let outcome = self.gate.for_all(self.lane.as_ref(), outcome);
         self.gate.with(|breaker| breaker.take(outcome, now));
     }
 }

@@ -138,16 +138,17 @@ impl IssuerClient {
     }
 
     /// Sends one request within the limits. `lane`: it carries a user's own words (scopes,
-    /// audiences, a client's name) or is about a client or a token that a user brought, so that an
-    /// error may be about those and not about the issuer; one user's request must not open the
-    /// circuit for all.
+    /// audiences, a client's name), is about a client or a token that a user brought, or is one that
+    /// a user can make again and again, so that an error may be about those and not about the issuer;
+    /// one user's request must not open the circuit for all.
     async fn ask(
         &self,
         profile: &IssuerProfile,
         ask: Ask<'_>,
         lane: Option<Lane>,
     ) -> Result<Reply, IssuerError> {
-        let tailored = lane.is_some();
+        let usual = lane.as_ref().is_some_and(|lane| !lane.is_tailored());
+        let tailored = lane.is_some() && !usual;
         let peer = self.peer(profile);
         let pass = peer.gate.enter(&profile.title, self.clock.as_ref(), lane).await?;
         let answer = self.http.send(profile, ask).await;
@@ -157,6 +158,7 @@ impl IssuerClient {
         pass.settle(match &answer {
             Ok(reply) => match reply.status {
                 429 | 502..=504 if tailored => Outcome::FailedForLane(reply.retry_after),
+                429 if usual => Outcome::TooMany(reply.retry_after),
                 429 | 502..=504 => Outcome::Failed(reply.retry_after),
                 500.. if tailored => Outcome::Nothing,
                 500.. => Outcome::Failed(reply.retry_after),
@@ -243,14 +245,19 @@ impl Issuers for IssuerClient {
         &self,
         issuer: &IssuerProfile,
         client: &ClientRecord,
+        uid: u32,
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
         // What the site's file asks for is everybody's.
         let own_words = wanted.scopes.is_some() || wanted.audiences != issuer.audiences;
         let tailored = own_words || client.owner.is_of_one_account();
-        let lane = tailored.then(|| Lane::of_secret(refresh_token));
-        let usage = Use { lane, moment: Moment::Refresh };
+        let lane = if tailored {
+            Lane::of_secret(refresh_token)
+        } else {
+            Lane::of_renewals_for(uid, client)
+        };
+        let usage = Use { lane: Some(lane), moment: Moment::Refresh };
         self.use_refresh_token(issuer, client, refresh_token, wanted, usage).await
     }
 

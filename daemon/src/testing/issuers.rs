@@ -284,6 +284,7 @@ impl Issuers for TestIssuers {
         &self,
         _: &IssuerProfile,
         _: &ClientRecord,
+        _: u32,
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
@@ -305,7 +306,7 @@ impl Issuers for TestIssuers {
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
-        self.refresh(issuer, client, refresh_token, wanted).await
+        self.refresh(issuer, client, 0, refresh_token, wanted).await
     }
 
     async fn revoke(

@@ -159,10 +159,11 @@ impl Refresher {
             self.vault.make_room().await?;
         }
         crate::fault_point!("refresh.asked", key);
-        let mut reply = self.issuers.refresh(profile, &client, &refresh_token, &asked).await;
+        let ask = || self.issuers.refresh(profile, &client, key.uid, &refresh_token, &asked);
+        let mut reply = ask().await;
         if reply.as_ref().is_err_and(is_lost) {
             tracing::info!(account = %key, "the issuer's reply was lost on the way; asked once more");
-            reply = self.issuers.refresh(profile, &client, &refresh_token, &asked).await;
+            reply = ask().await;
         }
         crate::fault_point!("refresh.replied", key);
         match reply {

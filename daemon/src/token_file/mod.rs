@@ -1,7 +1,8 @@
 //! The users' token files: `USERS_DIR/UID/bt_uUID[-NAME]`, 0600, the user's, without a newline.
 //!
 //! The daemon is root and the directory `UID/` belongs to the user (`UID` is a link of ours to where
-//! it is: `layout.rs`), so all that stands in it is hostile: links, FIFOs, things that change between
+//! it is: `layout.rs`). Where the unit's mounts are there, users only read it; nothing here relies on
+//! that, so all that stands in it is hostile: links, FIFOs, things that change between
 //! two looks. Two rules follow. Nothing outside is written: everything goes by descriptors of
 //! directories that were checked, and no link is followed. Nothing of the user's is destroyed: a name
 //! is given up by the kernel in exchange, and what comes out is looked at before it is removed

@@ -145,7 +145,9 @@ fn here(scene: &Scene, user: &str) -> Result<Session> {
 fn refresh(scene: &Scene, step: &str, way: Way) -> Outcome {
     let file = format!("/run/iamd/users/{0}/bt_u{0}", uid("alice")?);
     if way == Way::FirstFile {
-        scene.node.root_says(&format!("cd /run/iamd/users && rm -r {0} .{0}", uid("alice")?))?;
+        scene
+            .node
+            .root_says(&format!("cd /run/iamd/files/users && rm -r {0} .{0}", uid("alice")?))?;
     }
     let refused = json!([{"match": {"path": "/token", "count": 1},
         "fault": {"status": {"code": 503}}}]);

@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         r30_a_dead_refresh_token_is_final_at_once_and_the_file_goes_when_its_token_ends,
         r30_a_refused_client_keeps_the_sign_in,
         r31_codes_that_one_user_is_refused_do_not_stop_anothers_renewal,
+        r31_renewals_that_one_user_forces_do_not_stop_anothers,
         r31_nothing_is_asked_before_the_time_that_retry_after_gives,
         a_lost_reply_to_a_refresh_costs_nothing_where_refresh_tokens_stay,
         a_lost_reply_to_a_refresh_asks_for_a_login_where_refresh_tokens_rotate,
@@ -167,6 +168,24 @@ fn r31_codes_that_one_user_is_refused_do_not_stop_anothers_renewal(world: &World
     stage.new_token()?.ok()?;
     // Another user's login is asked for as well.
     stage.iamctl("login codes --issuer codes --no-wait")?.ok()?;
+    Ok(())
+}
+
+fn r31_renewals_that_one_user_forces_do_not_stop_anothers(world: &World) -> Outcome {
+    let (stage, other) = (stage(world, "forced", &[])?, world.user()?);
+    stage.sign_in()?;
+    crate::people::sign_in_as(stage.node(), &stage.issuer, &other, "forced", "forced")?;
+    let busy = json!({"status": {"code": 429, "headers": {"retry-after": "120"}, "body": ""}});
+    let faults = stage.refresh_fault(busy)?;
+    for _ in 0..5 {
+        stage.node().exec_as(&other, "iamctl token forced --force-new")?.exited(5)?;
+    }
+    assert_eq!(faults.counters()?[0]["applied"], 1, "who was told to wait waits");
+    drop(faults);
+    stage.issuer.verify(&stage.new_token()?.ok()?.line())?;
+    // The user who waits has the token that is at hand.
+    let said = stage.node().exec_as(&other, "iamctl token forced")?.ok()?;
+    stage.issuer.verify(&said.line())?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::io::Result;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use iamd_protocol::{paths, variables::XDG_RUNTIME_DIR};
+use iamd_protocol::variables::XDG_RUNTIME_DIR;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -100,12 +100,10 @@ fn bases(environment: &Environment) -> Vec<(PathBuf, bool)> {
     let absolute = |name: &str| {
         environment.non_empty(name).map(PathBuf::from).filter(|path| path.is_absolute())
     };
-    let own = [
-        absolute(XDG_RUNTIME_DIR),
-        Some(environment.path(format!("/run/user/{uid}"))),
-        Some(environment.path(paths::user_dir(paths::USERS_DIR, uid))),
-    ];
-    let shared = [absolute("TMPDIR"), Some(environment.path("/tmp"))];
+    let own = [absolute(XDG_RUNTIME_DIR), Some(environment.path(format!("/run/user/{uid}")))];
+    // In memory, unlike /tmp on many nodes. The directory of iamd's own files is the daemon's to write.
+    let shared =
+        [Some(environment.path("/dev/shm")), absolute("TMPDIR"), Some(environment.path("/tmp"))];
     let own = own.into_iter().flatten().map(|path| (path, true));
     own.chain(shared.into_iter().flatten().map(|path| (path, false))).collect()
 }
@@ -154,12 +152,19 @@ mod tests {
     }
 
     #[test]
-    fn without_a_runtime_directory_of_the_users_own_it_is_tmp() {
+    fn without_a_runtime_directory_of_the_users_own_it_is_in_memory_and_else_in_tmp() {
         use std::os::unix::fs::PermissionsExt;
         let root = tempfile::tempdir().unwrap();
         let environment = surroundings(root.path());
         let shared = std::fs::Permissions::from_mode(0o1777);
-        std::fs::set_permissions(root.path().join("runtime"), shared).unwrap();
+        std::fs::set_permissions(root.path().join("runtime"), shared.clone()).unwrap();
+        let memory = root.path().join("dev/shm");
+        std::fs::create_dir_all(&memory).unwrap();
+        std::fs::set_permissions(&memory, shared).unwrap();
+        let place = Place::make(&environment).unwrap();
+        assert!(place.file().starts_with(&memory), "{:?}", place.file());
+        place.close();
+        std::fs::remove_dir_all(root.path().join("dev")).unwrap();
         let place = Place::make(&environment).unwrap();
         assert!(place.file().starts_with(root.path().join("tmp")), "{:?}", place.file());
         place.close();

@@ -131,7 +131,7 @@ async fn one_users_request_does_not_open_the_circuit_for_all() {
     for _ in 0..4 {
         let answer = client.poll_device(&profile, &basic(), &secret("code"), &none).await;
         assert!(matches!(answer, PollAnswer::Transient { .. }), "{answer:?}");
-        let answer = client.refresh(&profile, &basic(), &secret("token"), &wanted).await;
+        let answer = client.refresh(&profile, &basic(), 1001, &secret("token"), &wanted).await;
         let error = answer.unwrap_err().error;
         assert!(matches!(error, RefreshError::Issuer(IssuerError::Unreachable { .. })));
     }
@@ -152,13 +152,16 @@ async fn r31_what_one_user_provokes_holds_that_users_requests_and_no_others() {
         let (words, none) = (super::scopes("storage.read:/["), AudienceSet::default());
         let wanted = Wanted { scopes: Some(words.clone()), ..Wanted::default() };
         let held = |error: &RefreshError| matches!(error, RefreshError::Issuer(IssuerError::CircuitOpen { retry_in, .. }) if *retry_in == 60 * S);
-        client.refresh(&profile, &basic(), &secret("mine"), &wanted).await.unwrap_err();
-        let again = client.refresh(&profile, &basic(), &secret("mine"), &wanted).await;
+        client.refresh(&profile, &basic(), 1001, &secret("mine"), &wanted).await.unwrap_err();
+        let again = client.refresh(&profile, &basic(), 1001, &secret("mine"), &wanted).await;
         assert!(held(&again.unwrap_err().error));
         assert_eq!(mock.seen("POST /token").len(), 1);
         // Everybody else's go on: the same words with another token, a renewal, a login.
-        client.refresh(&profile, &basic(), &secret("other"), &wanted).await.unwrap();
-        client.refresh(&profile, &basic(), &secret("mine"), &Wanted::default()).await.unwrap();
+        client.refresh(&profile, &basic(), 1001, &secret("other"), &wanted).await.unwrap();
+        client
+            .refresh(&profile, &basic(), 1001, &secret("mine"), &Wanted::default())
+            .await
+            .unwrap();
         assert_eq!(client.health(&profile), Health::Answering);
         let uid = |uid| ClientOwner::User(uid);
         for _ in 0..2 {
@@ -171,7 +174,7 @@ async fn r31_what_one_user_provokes_holds_that_users_requests_and_no_others() {
         assert_eq!(client.health(&profile), Health::Answering);
         // When the time is over, it is asked again.
         clock.pass(60 * S);
-        client.refresh(&profile, &basic(), &secret("mine"), &wanted).await.unwrap();
+        client.refresh(&profile, &basic(), 1001, &secret("mine"), &wanted).await.unwrap();
     }
 }
 
@@ -197,7 +200,7 @@ async fn r31_codes_that_one_user_is_refused_hold_that_users_logins_and_nobodys_r
     assert_eq!(mock.seen("POST /devicecode").len(), 1, "the user who asked waits");
     assert!(matches!(code(1002).await, IssuerError::CircuitOpen { .. }));
     let wanted = Wanted { audiences: profile.audiences.clone(), ..Wanted::default() };
-    client.refresh(&profile, &basic(), &secret("alice"), &wanted).await.unwrap();
+    client.refresh(&profile, &basic(), 1001, &secret("alice"), &wanted).await.unwrap();
     assert_eq!(client.health(&profile), Health::Answering);
     code(1001).await;
     assert_eq!(mock.seen("POST /devicecode").len(), 2, "another user may ask");
@@ -210,19 +213,72 @@ async fn r31_codes_that_one_user_is_refused_hold_that_users_logins_and_nobodys_r
 async fn r31_an_issuer_that_fails_for_everybody_is_left_alone_by_everybody() {
     let mock = Mock::start().await;
     mock.on("POST /token", [page(429, "").with("retry-after", "60")]);
-    let client = super::client();
+    let clock = TestClock::new();
+    let client = IssuerClient::new(clock.clone(), limits());
     let mut profile = mock.profile();
     // What the site's file asks for is nobody's own words.
     profile.audiences = AudienceSet::parse(["https://se.example"]).unwrap();
     let renewal = Wanted { audiences: profile.audiences.clone(), ..Wanted::default() };
     let own = Wanted { scopes: Some(super::scopes("storage.read:/x")), ..Wanted::default() };
-    client.refresh(&profile, &basic(), &secret("one"), &renewal).await.unwrap_err();
-    for wanted in [&renewal, &own] {
-        let error = client.refresh(&profile, &basic(), &secret("two"), wanted).await.unwrap_err();
-        let open = matches!(error.error, RefreshError::Issuer(IssuerError::CircuitOpen { .. }));
-        assert!(open, "{error:?}");
+    for uid in [1001, 1002, 1003] {
+        let token = secret(&format!("of {uid}"));
+        client.refresh(&profile, &basic(), uid, &token, &renewal).await.unwrap_err();
     }
-    assert_eq!(mock.seen("POST /token").len(), 1);
+    for wanted in [&renewal, &own] {
+        let answer = client.refresh(&profile, &basic(), 1004, &secret("two"), wanted).await;
+        assert!(is_held(&answer.unwrap_err().error));
+    }
+    assert_eq!(client.health(&profile), Health::Open(60 * S));
+    assert_eq!(mock.seen("POST /token").len(), 3);
+    // Who asks first when the time is over is told the same, for all.
+    clock.pass(60 * S);
+    client.refresh(&profile, &basic(), 1004, &secret("two"), &renewal).await.unwrap_err();
+    assert_eq!(client.health(&profile), Health::Open(60 * S));
+    assert_eq!(mock.seen("POST /token").len(), 4);
+}
+
+/// What who is not let through reads.
+fn is_held(error: &RefreshError) -> bool {
+    matches!(error, RefreshError::Issuer(IssuerError::CircuitOpen { .. }))
+}
+
+#[tokio::test]
+async fn r31_renewals_that_one_user_is_refused_hold_that_user_and_nobody_else() {
+    // Without a time to wait, three in a row.
+    for (busy, asked) in [(page(429, "").with("retry-after", "60"), 1), (page(429, ""), 3)] {
+        let mock = Mock::start().await;
+        mock.on("POST /token", [busy.clone()]);
+        let clock = TestClock::new();
+        let client = IssuerClient::new(clock.clone(), limits());
+        let profile = mock.profile();
+        // With the words and the client that everybody uses.
+        let wanted = Wanted { audiences: profile.audiences.clone(), ..Wanted::default() };
+        let renew = async |uid, token: &str| {
+            client.refresh(&profile, &basic(), uid, &secret(token), &wanted).await
+        };
+        // As `iamctl token --force-new` in a loop, for two accounts of one user's.
+        for _ in 0..10 {
+            renew(1002, "bob").await.unwrap_err();
+            renew(1002, "bob's other").await.unwrap_err();
+        }
+        assert_eq!(mock.seen("POST /token").len(), asked, "who asks too often waits");
+        assert!(is_held(&renew(1002, "bob").await.unwrap_err().error));
+        let done = serde_json::json!({ "access_token": "at", "token_type": "Bearer" });
+        mock.on("POST /token", [json_reply(200, done)]);
+        renew(1001, "alice").await.unwrap();
+        assert_eq!(client.health(&profile), Health::Answering);
+        assert!(is_held(&renew(1002, "bob").await.unwrap_err().error), "still");
+        // With an answer in between it is not everybody who is refused.
+        mock.on("POST /token", [busy]);
+        for uid in [1003, 1004] {
+            renew(uid, "other").await.unwrap_err();
+            assert_eq!(client.health(&profile), Health::Answering);
+        }
+        clock.pass(60 * S);
+        let done = serde_json::json!({ "access_token": "at", "token_type": "Bearer" });
+        mock.on("POST /token", [json_reply(200, done)]);
+        renew(1002, "bob").await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -288,7 +344,7 @@ async fn what_users_bring_or_ask_for_does_not_open_the_circuit_for_all() {
             assert!(matches!(error, Some(IssuerError::Unreachable { .. })), "{which}: {error:?}");
         }
         let refreshed = [
-            client.refresh(&profile, &given, &secret("token"), &all).await,
+            client.refresh(&profile, &given, 1001, &secret("token"), &all).await,
             client.refresh_handed(&profile, &basic(), &secret("token"), &all).await,
         ];
         for answer in refreshed {
@@ -298,7 +354,7 @@ async fn what_users_bring_or_ask_for_does_not_open_the_circuit_for_all() {
     }
     // The site's own requests are answered in the same way, and open it.
     for _ in 0..3 {
-        client.refresh(&profile, &basic(), &secret("token"), &all).await.unwrap_err();
+        client.refresh(&profile, &basic(), 1001, &secret("token"), &all).await.unwrap_err();
     }
     assert!(matches!(client.health(&profile), Health::Open(_)));
 }
@@ -313,7 +369,7 @@ async fn no_more_than_eight_requests_are_under_way_at_once_and_the_rest_waits() 
         .map(|_| {
             let (client, profile) = (Arc::clone(&client), mock.profile());
             tokio::spawn(async move {
-                client.refresh(&profile, &basic(), &secret("token"), &Wanted::default()).await
+                client.refresh(&profile, &basic(), 1001, &secret("token"), &Wanted::default()).await
             })
         })
         .collect();

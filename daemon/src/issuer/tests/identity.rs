@@ -181,7 +181,8 @@ async fn an_id_token_in_a_refresh_costs_nobody_a_rotated_refresh_token() {
     let case = Case::new().await;
     case.gives("nonsense");
     let wanted = Default::default();
-    let tokens = client().refresh(&case.mock.profile(), &basic(), &secret("old"), &wanted).await;
+    let tokens =
+        client().refresh(&case.mock.profile(), &basic(), 1001, &secret("old"), &wanted).await;
     let tokens = tokens.unwrap();
     assert!(tokens.refresh_token.is_some() && tokens.identity.is_none());
 }

@@ -157,15 +157,17 @@ async fn a_login_its_refreshes_and_its_end_work_at_a_real_issuer_of_each_dialect
             },
         ] {
             let tokens: Tokens =
-                client.refresh(&profile, &record, &refresh_token, &wanted).await.unwrap();
+                client.refresh(&profile, &record, 1001, &refresh_token, &wanted).await.unwrap();
             refresh_token = tokens.refresh_token.unwrap_or(refresh_token);
         }
         let wanted = Wanted { scopes: Some(super::scopes("compute.cancel")), ..Wanted::default() };
-        let failure = client.refresh(&profile, &record, &refresh_token, &wanted).await.unwrap_err();
+        let failure =
+            client.refresh(&profile, &record, 1001, &refresh_token, &wanted).await.unwrap_err();
         assert!(matches!(failure.error, RefreshError::Scope { .. }), "{shape}: {failure:?}");
         client.revoke(&profile, &record, &refresh_token).await.unwrap();
         let wanted = Wanted::default();
-        let failure = client.refresh(&profile, &record, &refresh_token, &wanted).await.unwrap_err();
+        let failure =
+            client.refresh(&profile, &record, 1001, &refresh_token, &wanted).await.unwrap_err();
         assert!(matches!(failure.error, RefreshError::Dead { .. }), "{shape}: {failure:?}");
         let record = changed(&client, &profile, record, dialect).await;
         client.deregister(&profile, &record).await.unwrap();

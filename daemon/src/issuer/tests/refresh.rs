@@ -19,7 +19,7 @@ const ENDPOINT: &str = "POST /token";
 
 async fn refresh(mock: &Mock, wanted: &Wanted) -> Result<Tokens, RefreshError> {
     let token = secret(REFRESH_TOKEN);
-    let answer = client().refresh(&mock.profile(), &basic(), &token, wanted).await;
+    let answer = client().refresh(&mock.profile(), &basic(), 1001, &token, wanted).await;
     answer.map_err(|failure| failure.error)
 }
 
@@ -27,7 +27,7 @@ async fn failed(answer: Answer) -> RefreshFailure {
     let mock = Mock::start().await;
     mock.on(ENDPOINT, [answer]);
     let (token, wanted) = (secret(REFRESH_TOKEN), Wanted::default());
-    client().refresh(&mock.profile(), &basic(), &token, &wanted).await.unwrap_err()
+    client().refresh(&mock.profile(), &basic(), 1001, &token, &wanted).await.unwrap_err()
 }
 
 async fn answered(answer: Answer) -> Result<Tokens, RefreshError> {
@@ -100,9 +100,9 @@ async fn r25_a_refresh_token_may_have_spaces_and_comes_back_as_it_was() {
     mock.on(ENDPOINT, [json_reply(200, json!({ "access_token": "at", "refresh_token": "a b+c" }))]);
     let (profile, wanted) = (mock.profile(), Wanted::default());
     let first = secret(REFRESH_TOKEN);
-    let tokens = client().refresh(&profile, &basic(), &first, &wanted).await.unwrap();
+    let tokens = client().refresh(&profile, &basic(), 1001, &first, &wanted).await.unwrap();
     let second = tokens.refresh_token.unwrap();
-    client().refresh(&profile, &basic(), &second, &wanted).await.unwrap();
+    client().refresh(&profile, &basic(), 1001, &second, &wanted).await.unwrap();
     let sent = mock.seen(ENDPOINT).pop().unwrap();
     assert_eq!(sent.field("refresh_token").as_deref(), Some("a b+c"));
 }
@@ -194,7 +194,8 @@ async fn the_end_of_a_refresh_token_is_read_where_it_tells() {
     let mock = Mock::start().await;
     mock.on(ENDPOINT, [json_reply(200, json!({ "access_token": "at" }))]);
     let wanted = Wanted::default();
-    let tokens = client().refresh(&mock.profile(), &basic(), &secret(&iam), &wanted).await.unwrap();
+    let tokens =
+        client().refresh(&mock.profile(), &basic(), 1001, &secret(&iam), &wanted).await.unwrap();
     assert_eq!(tokens.refresh_expires_at, Some(UnixTime(exp)));
 }
 
@@ -311,7 +312,7 @@ async fn each_way_of_client_authentication_sends_the_secret_once() {
     ] {
         let client_record = record(auth);
         let wanted = Wanted::default();
-        client().refresh(&mock.profile(), &client_record, &token, &wanted).await.unwrap();
+        client().refresh(&mock.profile(), &client_record, 1001, &token, &wanted).await.unwrap();
         let sent = mock.seen(ENDPOINT).pop().unwrap();
         assert_eq!(sent.headers.contains_key("authorization"), header, "{auth:?}");
         assert_eq!(sent.field("client_id").is_some(), id, "{auth:?}");

@@ -76,7 +76,7 @@ impl Case {
 
     async fn refresh(&self) -> Result<Option<Identity>, RefreshFailure> {
         let (wanted, profile) = (Default::default(), self.profile());
-        let tokens = client().refresh(&profile, &basic(), &secret("old"), &wanted).await;
+        let tokens = client().refresh(&profile, &basic(), 1001, &secret("old"), &wanted).await;
         tokens.map(|tokens| tokens.identity)
     }
 

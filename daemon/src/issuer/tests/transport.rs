@@ -17,8 +17,9 @@ use super::{
 use crate::account::ports::{IssuerError, Issuers as _, RefreshError, Wanted};
 
 async fn refresh(client: &IssuerClient, mock: &Mock) -> IssuerError {
-    let answer =
-        client.refresh(&mock.profile(), &basic(), &secret(REFRESH_TOKEN), &Wanted::default()).await;
+    let answer = client
+        .refresh(&mock.profile(), &basic(), 1001, &secret(REFRESH_TOKEN), &Wanted::default())
+        .await;
     match answer.map_err(|failure| failure.error) {
         Err(RefreshError::Issuer(error)) => error,
         other => panic!("{other:?}"),
@@ -148,7 +149,8 @@ async fn no_secret_is_in_a_log_line_or_an_error_even_where_the_issuer_echoes_it(
     mock.on("POST /token", [json_reply(401, echo(REFRESH_TOKEN))]);
     let profile = mock.profile();
     let token = secret(REFRESH_TOKEN);
-    let error = client.refresh(&profile, &basic(), &token, &Wanted::default()).await.unwrap_err();
+    let error =
+        client.refresh(&profile, &basic(), 1001, &token, &Wanted::default()).await.unwrap_err();
     let none = Default::default();
     let poll = client.poll_device(&profile, &basic(), &secret(DEVICE_CODE), &none).await;
     mock.on(
@@ -158,7 +160,8 @@ async fn no_secret_is_in_a_log_line_or_an_error_even_where_the_issuer_echoes_it(
             json!({ "access_token": "access-Canary9", "refresh_token": "new-Canary8" }),
         )],
     );
-    let tokens = client.refresh(&profile, &basic(), &token, &Wanted::default()).await.unwrap();
+    let tokens =
+        client.refresh(&profile, &basic(), 1001, &token, &Wanted::default()).await.unwrap();
     let said = format!("{error} {error:?} {poll:?} {tokens:?}");
     assert!(!said.contains("Canary"), "{said}");
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

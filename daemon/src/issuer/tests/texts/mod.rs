@@ -38,7 +38,7 @@ fn shows_at(places: &[(&str, &str)], when: &str, error: impl Into<ServiceError>)
 /// The error of a refresh that the issuer answers like this.
 async fn refreshed(mock: &Mock, wanted: &Wanted) -> ServiceError {
     let token = secret(REFRESH_TOKEN);
-    let answer = client().refresh(&mock.profile(), &basic(), &token, wanted).await;
+    let answer = client().refresh(&mock.profile(), &basic(), 1001, &token, wanted).await;
     crate::token::TokenError::from(answer.unwrap_err().error).into()
 }
 

@@ -65,7 +65,7 @@ async fn the_request_is_none() {
     };
     let wanted = Wanted { audiences: audiences("storage"), ..Wanted::default() };
     let token = secret(REFRESH_TOKEN);
-    let answer = client().refresh(&profile, &basic(), &token, &wanted).await;
+    let answer = client().refresh(&profile, &basic(), 1001, &token, &wanted).await;
     let error = crate::token::TokenError::from(answer.unwrap_err().error);
     shows(&mock, "an audience that is no URI, where the issuer wants URIs", error);
     let (client, ours) = (client(), basic());

@@ -77,7 +77,8 @@ async fn nobody_answers() {
         [("the issuer does not answer", Answer::Silence), ("the issuer hangs up", Answer::Hangup)]
     {
         mock.on("POST /token", [answer]);
-        let failure = client.refresh(&mock.profile(), &basic(), &token, &Wanted::default()).await;
+        let failure =
+            client.refresh(&mock.profile(), &basic(), 1001, &token, &Wanted::default()).await;
         let error = crate::token::TokenError::from(failure.unwrap_err().error);
         shows(&mock, when, error);
     }
