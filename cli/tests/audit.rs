@@ -7,6 +7,7 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use support::transcript::Transcript;
@@ -142,14 +143,36 @@ fn filters_are_matches_of_journalctl_beside_what_only_the_journal_writes() {
     }
 }
 
+fn shows(when: &str, outcome: &Run) {
+    let said = outcome.stderr.trim_start_matches("iamctl: ").to_owned();
+    let (text, advice) = said.trim_end().split_once('\n').unwrap_or((said.trim_end(), ""));
+    let exit = Some(u8::try_from(outcome.code).unwrap());
+    iamd_errors::shows("Administration", when, text, "", exit, advice.trim());
+}
+
+/// A user who is nobody's, on a node with a journal that root alone may read: in a mount namespace of
+/// the test's own.
+#[test]
+fn who_may_not_read_the_journal_is_told_who_may() {
+    let plain = iamctl("unix:path=/nonexistent", &["admin", "audit"]);
+    let node = r#"mount -t tmpfs none /var/log && mkdir -p /var/log/journal/machine &&
+        install -m 600 /dev/null /var/log/journal/machine/system.journal &&
+        cp "$1" /var/log/iamctl || exit 99
+        shift; exec setpriv --reuid=65534 --regid=65534 --clear-groups /var/log/iamctl "$@""#;
+    let mut nobody = Command::new("unshare");
+    nobody.args(["--mount", "sh", "-c", node, "sh"]).arg(plain.get_program());
+    nobody.args(plain.get_args()).env_clear();
+    nobody.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let outcome = run(&mut nobody);
+    if outcome.code == 99 || outcome.stderr.starts_with("unshare: ") {
+        println!("not seen: this process may not mount");
+        return;
+    }
+    shows("iamctl admin audit by a user", &outcome);
+}
+
 #[test]
 fn what_goes_wrong_with_the_journal_is_told() {
-    let shows = |when: &str, outcome: Run| {
-        let said = outcome.stderr.trim_start_matches("iamctl: ").to_owned();
-        let (text, advice) = said.trim_end().split_once('\n').unwrap_or((said.trim_end(), ""));
-        let exit = Some(u8::try_from(outcome.code).unwrap());
-        iamd_errors::shows("Administration", when, text, "", exit, advice.trim());
-    };
     let fake = Fake::start(samples::script(samples::base()));
     let journal = Journalctl::saying(&[]);
     if closed() {
@@ -158,11 +181,11 @@ fn what_goes_wrong_with_the_journal_is_told() {
     let address = &fake.bus.address;
     shows(
         "a filter of the audit that no record can have",
-        journal.run(address, &["admin", "audit", "--account", "a\u{1b}b"]),
+        &journal.run(address, &["admin", "audit", "--account", "a\u{1b}b"]),
     );
     std::fs::remove_file(journal.path().join("journalctl")).unwrap();
     let mut command = iamctl(address, &["admin", "audit"]);
-    shows("there is no journalctl", run(command.env("PATH", journal.path())));
+    shows("there is no journalctl", &run(command.env("PATH", journal.path())));
 }
 
 #[test]

@@ -241,6 +241,12 @@ fn every_option_of_oidc_add_does_its_job_or_says_why_not() {
     ] {
         names.fails(&format!("oidc-add {words}"), code, says);
     }
+    {
+        // A state of a later daemon, which says no more.
+        let account = &mut names.fake.script().accounts[1];
+        (account.state, account.reason) = ("dormant".into(), None);
+    }
+    names.fails("oidc-add cms", 1, "cms is not signed in");
     names.fake.script().accounts.clear();
     names.prints("oidc-add -a", "No account configurations are currently loaded.\n");
     names.transcript.into_inner().check();

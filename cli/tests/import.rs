@@ -188,7 +188,7 @@ fn one_password_is_asked_for_and_the_file_goes_only_after_a_yes() {
         shell.arg(command.get_program()).args(command.get_args());
         shell
     });
-    terminal.wait_for("Password of oidc-agent for");
+    terminal.wait_for("Password of oidc-agent for ");
     terminal.type_keys("wrong\n");
     terminal.wait_for("That is not the password of this file.");
     terminal.wait_for_again("Password of oidc-agent for", 2);
@@ -273,6 +273,16 @@ fn what_gpg_encrypted_is_decrypted_by_gpg() {
     assert!(home.calls("Add")[0].contains("fixture-refresh-token"));
 }
 
+/// The same command below a limit or in another view of the files, which a shell sets up.
+fn below(command: &Command, set_up: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{set_up}; exec \"$@\""), "sh"]);
+    shell.arg(command.get_program()).args(command.get_args()).env_clear();
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(command.get_current_dir().unwrap());
+    shell
+}
+
 /// What was said in the end is the row of the page.
 fn shows(when: &str, outcome: &Run) {
     let at = outcome.stderr.rfind("iamctl: ").unwrap_or_else(|| panic!("{outcome:?}"));
@@ -280,6 +290,33 @@ fn shows(when: &str, outcome: &Run) {
     let (text, advice) = (lines.next().unwrap(), lines.next().unwrap_or_default().trim());
     let exit = Some(u8::try_from(outcome.code).unwrap());
     iamd_errors::shows("iamctl itself", when, text, "", exit, advice);
+}
+
+/// An account that is here, whose file is on a disk that cannot be written any more.
+#[test]
+fn a_file_that_cannot_be_removed_is_told() {
+    let home = Home::with(&[("plain.json", "p")]);
+    let agent = home.agent();
+    let closed = format!(
+        "mount --bind '{0}' '{0}' && mount -o remount,bind,ro '{0}' || exit 99",
+        agent.display()
+    );
+    let inner = below(&home.command(&["p", "--remove"]), &closed);
+    let mut command = Command::new("unshare");
+    command.arg("--mount").arg(inner.get_program()).args(inner.get_args()).env_clear();
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(home.directory.path());
+    let outcome = home.plain(run(&mut command));
+    if outcome.code == 99 || outcome.stderr.starts_with("unshare: ") {
+        println!("not seen: this process may not mount");
+        return;
+    }
+    assert!(home.has("p"), "{outcome:?}");
+    let text = "the file could not be removed: Read-only file system";
+    assert!(format!("{outcome:?}").contains(text), "{outcome:?}");
+    let when = "account import --remove, and the directory cannot be changed";
+    let exit = Some(u8::try_from(outcome.code).unwrap());
+    iamd_errors::shows("iamctl itself", when, text, "", exit, "");
 }
 
 #[test]
@@ -338,6 +375,13 @@ fn every_error_of_an_import_is_on_the_page() {
         std::os::unix::fs::chown(at("plain"), Some(12345), None).unwrap();
         shows("account import of somebody else's file", &home.import(&["plain"]));
     }
+    // Allowed, and more than this process may have.
+    changed("dear", &|text| text.replace(":67108864:", ":1073741824:"));
+    let words = ["dear", "--password-fd", "0"];
+    let short = run_with(&mut below(&home.command(&words), "ulimit -v 800000"), PASSWORD);
+    shows("account import where memory is short", &home.plain(short));
+    let closed = run(&mut home.command(&["sealed", "--password-fd", "7"]));
+    shows("account import --password-fd and nothing there", &home.plain(closed));
     let message = with_message();
     shows("account import, and gpg has no key", &with_gpg(&message, "cat > /dev/null; exit 2"));
     let mut command = message.command(&[]);

@@ -5,6 +5,7 @@
 //     LIST        comma separated host names and IP addresses, e.g. issuer.test,127.0.0.1
 //     --expired   the certificate ended yesterday
 //     --wrong-name   it is for wrong-name.invalid instead of LIST
+//     --alone     no authority signed it: who is to trust it has to have it
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -21,10 +22,11 @@ const { values: options } = parseArgs({
     days: { type: 'string', default: '20' },
     expired: { type: 'boolean', default: false },
     'wrong-name': { type: 'boolean', default: false },
+    alone: { type: 'boolean', default: false },
   },
 });
 if (!options.dir) {
-  console.error('usage: node ca.mjs --dir DIR [--cert NAME --san LIST [--expired] [--wrong-name]]');
+  console.error('usage: node ca.mjs --dir DIR [--cert NAME --san LIST [--expired] [--wrong-name] [--alone]]');
   process.exit(2);
 }
 mkdirSync(options.dir, { recursive: true, mode: 0o700 });
@@ -42,16 +44,17 @@ function makeAuthority(dir) {
   });
 }
 
-function makeCertificate({ dir, cert, san, days, expired, 'wrong-name': wrongName }) {
+function makeCertificate({ dir, cert, san, days, expired, 'wrong-name': wrongName, alone }) {
   const names = wrongName ? ['wrong-name.invalid'] : san.split(',').map((name) => name.trim());
   sign(dir, cert, {
     commonName: names[0],
     start: Date.now() - (expired ? 3 * DAY_MS : DAY_MS / 24),
     end: Date.now() + (expired ? -DAY_MS : Number(days) * DAY_MS),
-    signer: ['-cert', join(dir, 'ca.pem')],
+    signer: alone ? ['-selfsign'] : ['-cert', join(dir, 'ca.pem')],
+    signingKey: alone ? cert : 'ca',
     extensions: ['basicConstraints=critical,CA:FALSE', 'keyUsage=critical,digitalSignature',
       'extendedKeyUsage=serverAuth', `subjectAltName=${names.map(alternativeName).join(',')}`,
-      'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid'],
+      'subjectKeyIdentifier=hash', ...(alone ? [] : ['authorityKeyIdentifier=keyid'])],
   });
 }
 
@@ -61,7 +64,7 @@ function alternativeName(name) {
 
 // `openssl ca` is the only command of OpenSSL 3.0 that takes a start and an end of validity. It wants
 // a database, which lives as long as this call: serial numbers are random.
-function sign(dir, name, { commonName, start, end, signer, extensions }) {
+function sign(dir, name, { commonName, start, end, signer, signingKey = 'ca', extensions }) {
   const work = mkdtempSync(join(dir, '.work-'));
   const request = join(work, 'request');
   const config = join(work, 'config');
@@ -70,7 +73,7 @@ function sign(dir, name, { commonName, start, end, signer, extensions }) {
       '-subj', `/CN=${commonName}`, '-keyout', join(dir, `${name}.key`), '-out', request);
     writeFileSync(config, configuration(join(work, 'database'), extensions));
     writeFileSync(join(work, 'database'), '');
-    openssl('ca', '-batch', '-notext', '-config', config, ...signer, '-keyfile', join(dir, 'ca.key'),
+    openssl('ca', '-batch', '-notext', '-config', config, ...signer, '-keyfile', join(dir, `${signingKey}.key`),
       '-in', request, '-out', join(dir, `${name}.pem`), '-outdir', work,
       '-startdate', instant(start), '-enddate', instant(end));
   } finally {

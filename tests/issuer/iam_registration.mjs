@@ -19,10 +19,17 @@ const SHOWN = ['client_id', 'client_secret', 'client_name', 'client_description'
   'registration_access_token', 'registration_client_uri', 'created_at'];
 
 /** Middleware in front of the provider's registration endpoint. */
-export function changeRegistration({ storage, routes }) {
+export function changeRegistration({ storage, routes, signingKey }) {
   const inside = `${routes.registration}/`;
+  const publicKey = createPublicKey({ key: signingKey, format: 'jwk' });
   return async (ctx, next) => {
     if (ctx.path !== routes.registration && !ctx.path.startsWith(inside)) return next();
+    // Anybody may register; an initial access token (RFC 7591 section 1.2) that comes along has to be one.
+    if (ctx.path === routes.registration && ctx.method === 'POST' && !isGoodBearer(ctx, publicKey)) {
+      ctx.status = 401;
+      ctx.body = { error: 'invalid_token', error_description: 'Invalid access token' };
+      return undefined;
+    }
     if (ctx.method === 'POST' || ctx.method === 'PUT') {
       const has = clientRecord(storage, ctx.path.slice(inside.length));
       const problem = problemWith(ctx.req.body, has, ctx.method);
@@ -58,6 +65,11 @@ export function serveClientAdministration({ config, storage, accounts, signingKe
     if (config.secrets === 'once') delete ctx.body.client_secret;
     return undefined;
   };
+}
+
+function isGoodBearer(ctx, publicKey) {
+  if (authorizationScheme(ctx) !== 'bearer') return true;
+  return Boolean(validPayload(ctx.get('authorization').slice(7), publicKey));
 }
 
 /** Reading needs iam:admin.read, everything else iam:admin.write; the test's own token has both. */

@@ -275,6 +275,17 @@ describe('INDIGO IAM in particular', () => {
     assert.deepEqual(blank.json, { error: 'registerClient.request.clientName: should not be blank' });
   });
 
+  test('an initial access token that is none is refused, and a good one is not needed', async () => {
+    const metadata = { client_name: 'initial', scope: 'openid', grant_types: ['refresh_token'] };
+    const register = (token) => op.json('POST', op.metadata.registration_endpoint, metadata, bearer(token));
+    assert.equal((await register('none')).status, 401);
+    assert.equal((await register('a.b.c')).status, 401);
+    const site = { client_id: 'site-password', client_secret: 'site-secret' };
+    const fields = { grant_type: 'password', username: 'alice', password: 'alice-pw', scope: 'openid' };
+    const good = (await op.token(site, fields)).json.access_token;
+    assert.equal((await register(good)).status, 201);
+  });
+
   test('an expired device code says so once', async () => {
     const site = { client_id: 'site', client_secret: 'site-secret' };
     const device = (await op.startDevice(site, { scope: 'openid' })).json;

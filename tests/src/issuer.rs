@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -82,6 +83,7 @@ impl IssuerSpec {
 pub struct Issuer {
     spec: IssuerSpec,
     address: Ipv4Addr,
+    certificate: PathBuf,
     proxy: Script,
     _issuer: Script,
     ground: Arc<Ground>,
@@ -112,17 +114,31 @@ impl Issuer {
         for (name, value) in &spec.options {
             options[name] = Value::from(value.as_str());
         }
+        let trusted =
+            if words.contains(&"--alone") { cert.clone() } else { ground.ca.certificate() };
         let proxy = json!({
             "HOST": address.to_string(), "PORT": spec.port, "UPSTREAM_NAME": spec.host,
             "UPSTREAM": format!("https://127.0.0.1:{}", back(address)),
-            "UPSTREAM_CA": ground.ca.certificate().display().to_string(),
+            "UPSTREAM_CA": trusted.display().to_string(),
             "CONTROL_PORT": control(address),
         });
         let log = |part: &str| ground.run.dir().join(format!("{}.{part}.log", spec.host));
         let issuer =
             Script::start(ground, "issuer.mjs", &merged(&options, &server), &log("issuer"))?;
         let proxy = Script::start(ground, "proxy.mjs", &merged(&proxy, &server), &log("proxy"))?;
-        Ok(Issuer { spec, address, proxy, _issuer: issuer, ground: ground.clone() })
+        Ok(Issuer {
+            spec,
+            address,
+            certificate: cert,
+            proxy,
+            _issuer: issuer,
+            ground: ground.clone(),
+        })
+    }
+
+    /// Its certificate, PEM.
+    pub fn certificate(&self) -> &Path {
+        &self.certificate
     }
 
     /// Its host name.

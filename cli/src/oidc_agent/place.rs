@@ -191,7 +191,9 @@ mod tests {
         let file = read(&path, uid()).unwrap();
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         std::fs::write(&path, "{}").unwrap();
-        assert!(file.remove().is_err());
+        let text = format!("the file could not be removed: {}", file.remove().unwrap_err());
+        let when = "account import --remove, and another file has the name now";
+        iamd_errors::shows("iamctl itself", when, &text, "", Some(0), "");
         assert!(path.exists());
         read(&path, uid()).unwrap().remove().unwrap();
         assert!(!path.exists() && dir.path().join("old").exists());

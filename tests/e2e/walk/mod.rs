@@ -5,6 +5,7 @@
 //!
 //! Start reading at [`steps`]; what came of it stands in `walk.txt` beside the nodes' logs.
 
+mod keys;
 mod not_run;
 mod options;
 mod perform;
@@ -110,14 +111,29 @@ fn what_oidc_agents_users_do_is_done_here(world: &World) -> Outcome {
     let every_second = json!({"replace_json": {"set": {"interval": 1}}});
     let _brisk =
         issuer.faults(&json!([{"match": {"path": "/devicecode"}, "fault": every_second}]))?;
+    // An issuer as RFC 8414 has it, without OpenID's document; and one that the site has given other
+    // certificates than those it has.
+    let plain = world.start_issuer(IssuerSpec::new("plain.test").option("SHAPE", "rfc"))?;
+    let hidden = json!({"path": "/.well-known/openid-configuration"});
+    let _hidden = plain.faults(&json!([{"match": hidden, "fault": {"status": {"code": 404}}}]))?;
+    let alone = IssuerSpec::new("strange.test").certificate(&["--alone"]);
+    let strange = world.start_issuer(alone)?;
+    let certificate = strange.certificate();
+    let certificate = fs::read_to_string(certificate).map_err(Error::at(certificate))?;
     let product = Product::new(&issuer).config(&steps::config(&user));
+    let product = product.issuer("plain", &plain).issuer("strange", &strange);
     let product = product.issuer_file("test", &steps::issuer(&issuer));
+    let product = product.issuer_file("plain", &steps::plain(&plain));
+    let product = product.issuer_file("strange", &steps::strange(&strange));
+    let product = product.option("--with-oidc-agent-names");
     let mut spec = world.spec("walk").over(readers(&|line| world.say(line))?);
+    spec = spec.file(steps::STRANGE, 0o644, &certificate);
     for (name, script) in steps::SCRIPTS {
         spec = spec.file(&format!("{}/{name}", steps::SCRIPTS_AT), 0o755, script);
     }
     let node = world.boot(product.on(spec))?;
     warm(&node)?;
+    node.root_says("iamctl admin password-flow enable --issuer test --client site-password")?;
     let control = world.ground().run.dir().join("walk.ssh");
     let reader = Reader::new(&issuer)?;
     let walker = Walker { node: &node, issuer: &issuer, user: &user, control: &control, reader };
@@ -132,12 +148,14 @@ fn what_oidc_agents_users_do_is_done_here(world: &World) -> Outcome {
             break;
         }
     }
-    let (logs, text) = (places::logs(), report.to_string());
+    let keys = keys::compare(&walker)?;
+    let (logs, text) = (places::logs(), format!("{report}{keys}"));
     let path = logs.join("walk.txt");
     fs::create_dir_all(&logs).map_err(Error::at(&logs))?;
     fs::write(&path, &text).map_err(Error::at(&path))?;
     world.say(&format!("{}: {}", path.display(), report.summary()));
-    let failed = report.failures();
+    let mut failed = report.failures();
+    failed.extend(keys.wrong);
     assert!(
         failed.is_empty(),
         "{} of {} steps:\n{}",

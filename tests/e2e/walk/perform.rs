@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use iamd_tests::ssh::Ssh;
-use iamd_tests::{Error, Issuer, Node, Result, Session, clock, eventually};
+use iamd_tests::{Error, Issuer, Node, Output, Result, Session, clock, eventually};
 
 use super::reading::Reader;
 use super::steps::{Act, Outcome, Step, code_in, prelude};
@@ -80,7 +80,7 @@ impl Did {
     fn is_not(&self, act: &Act) -> Option<String> {
         let (exit, says) = match act {
             Act::Nothing | Act::Left(_) => return None,
-            Act::Run(_, exit, says) => (*exit, says),
+            Act::Run(_, exit, says) | Act::Root(_, exit, says) => (*exit, says),
             Act::SignIn(_, says) => (0, says),
         };
         let said = format!("{}{}", self.stdout, self.stderr);
@@ -117,12 +117,17 @@ impl Walker<'_> {
         })
     }
 
+    /// A script of the user's.
+    pub(super) fn script(&self, script: &str) -> Result<Output> {
+        self.ssh().run_with("bash -s", whole(script).as_bytes())
+    }
+
     fn perform(&self, act: &Act) -> Result<Option<Did>> {
         let start = clock::now();
         let did = match act {
             Act::Nothing | Act::Left(_) => return Ok(None),
             Act::Run(script, ..) => {
-                let output = self.ssh().run_with("bash -s", whole(script).as_bytes())?;
+                let output = self.script(script)?;
                 Did {
                     code: output.code,
                     stdout: output.text(),
@@ -131,6 +136,16 @@ impl Walker<'_> {
                 }
             }
             Act::SignIn(script, _) => self.sign_in(script)?,
+            Act::Root(script, ..) => {
+                let line = format!("WALKER={}\n{script}", self.user);
+                let output = self.node.exec_with(&line, b"", LIMIT)?;
+                Did {
+                    code: output.code,
+                    stdout: output.text(),
+                    stderr: output.errors(),
+                    took: Duration::ZERO,
+                }
+            }
         };
         Ok(Some(Did {
             stdout: self.reader.read(&did.stdout)?,

@@ -12,7 +12,10 @@ mod around;
 mod clients;
 mod files;
 mod flows;
+mod old_names;
 mod passphrases;
+mod shared;
+mod site;
 mod tokens;
 
 use iamd_tests::Issuer;
@@ -48,6 +51,8 @@ pub(super) enum Act {
     Run(&'static str, i32, &'static [&'static str]),
     /// A script that shows a code, which is entered meanwhile; then it ends with 0.
     SignIn(&'static str, &'static [&'static str]),
+    /// A script of the site's: root runs it, and `$WALKER` is the user.
+    Root(&'static str, i32, &'static [&'static str]),
 }
 
 /// How the two compare, where both did something.
@@ -64,7 +69,7 @@ impl Act {
     pub(super) fn script(&self) -> Option<&'static str> {
         match self {
             Act::Nothing | Act::Left(_) => None,
-            Act::Run(script, ..) | Act::SignIn(script, _) => Some(script),
+            Act::Run(script, ..) | Act::SignIn(script, _) | Act::Root(script, ..) => Some(script),
         }
     }
 }
@@ -90,10 +95,12 @@ impl Step {
 pub(super) const SCRIPTS_AT: &str = "/opt/walk";
 
 /// What stands in the scripts' place, and what each script of the walk begins with.
-pub(super) const SCRIPTS: [(&str, &str); 3] = [
+pub(super) const SCRIPTS: [(&str, &str); 5] = [
     ("prelude.sh", include_str!("scripts/prelude.sh")),
     ("iam-password.sh", include_str!("scripts/iam-password.sh")),
     ("iam-device.sh", include_str!("scripts/iam-device.sh")),
+    ("relay.py", include_str!("scripts/relay.py")),
+    ("xdg-open", include_str!("scripts/xdg-open.sh")),
 ];
 
 /// What each script begins with.
@@ -103,13 +110,31 @@ pub(super) fn prelude() -> String {
 
 /// The site's configuration: it shows this user their secrets.
 pub(super) fn config(user: &str) -> String {
-    format!("[policy]\nshow_secrets = [\"{user}\"]\n[limits]\nlogin_starts = 100\n")
+    format!(
+        "[policy]\nshow_secrets = [\"{user}\"]\n[limits]\nlogin_starts = 100\naccounts = 50\n\
+         [tokens]\nmin_valid = \"10m\"\n"
+    )
 }
 
 /// The issuer's file, with a public client.
 pub(super) fn issuer(issuer: &Issuer) -> String {
     issuer_file("test", issuer) + "\n[public_client]\nid = \"site-public\"\n"
 }
+
+/// The file of an issuer that has the document of OAuth only, and an endpoint of the site's.
+pub(super) fn plain(issuer: &Issuer) -> String {
+    let at = format!("{}device/of-the-site", issuer.url());
+    let file = issuer_file("plain", issuer) + "client = \"per-user\"\n";
+    file + &format!("[endpoints]\ndevice_authorization = \"{at}\"\n")
+}
+
+/// The file of an issuer that has a certificate of its own making.
+pub(super) fn strange(issuer: &Issuer) -> String {
+    issuer_file("strange", issuer) + &format!("ca = \"{STRANGE}\"\n")
+}
+
+/// Where the node has that certificate.
+pub(super) const STRANGE: &str = "/etc/ssl/strange.pem";
 
 /// The code that a login shows: oidc-gen's, iamctl's or the script's.
 pub(super) fn code_in(seen: &str) -> Option<String> {
@@ -164,6 +189,9 @@ pub(super) fn steps() -> impl Iterator<Item = &'static Step> {
         tokens::STEPS,
         clients::STEPS,
         flows::STEPS,
+        old_names::STEPS,
+        shared::STEPS,
+        site::STEPS,
         passphrases::STEPS,
         files::STEPS,
         around::STEPS,

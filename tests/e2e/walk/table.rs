@@ -57,8 +57,20 @@ pub(super) fn legend() -> Result<String> {
     Ok(text.split("\n## ").next().unwrap_or_default().to_owned())
 }
 
-/// All rows, in order.
+/// All rows that are walked, in order.
 pub(super) fn rows() -> Result<Vec<Row>> {
+    Ok(tables()?.into_iter().filter(|row| row.section != KEYS).collect())
+}
+
+/// The rows of what `oidc-gen -p` prints.
+pub(super) fn keys() -> Result<Vec<Row>> {
+    Ok(tables()?.into_iter().filter(|row| row.section == KEYS).collect())
+}
+
+/// The section that has a key in each row.
+const KEYS: &str = "What `oidc-gen -p` prints";
+
+fn tables() -> Result<Vec<Row>> {
     let text = text()?;
     let (mut section, mut rows) = (String::new(), Vec::new());
     for line in text.lines() {

@@ -8,9 +8,11 @@ SITE='--client-id=site --client-secret=site-secret'
 OTHER='--client-id=site-password --client-secret=site-secret'
 
 # The agent of the walk; one that a step starts for itself ends with the step.
-if [ -e ~/agent ]; then . ~/agent > /dev/null; fi
+# A step may change HOME.
+AGENT_AT=~/agent
+if [ -e $AGENT_AT ]; then . $AGENT_AT > /dev/null; fi
 of_the_step() {
-    [ -n "${OIDCD_PID-}" ] && ! grep -qs "OIDCD_PID=$OIDCD_PID;" ~/agent
+    [ -n "${OIDCD_PID-}" ] && ! grep -qs "OIDCD_PID=$OIDCD_PID;" $AGENT_AT
 }
 trap 'if of_the_step; then oidc-agent -k > /dev/null 2>&1; fi' EXIT
 
@@ -52,3 +54,27 @@ until_nothing() {
 typing() {
     while sleep 0.2; do echo "$1"; done | script -qec "$2" /dev/null
 }
+# iamctl under the names of oidc-agent's programs.
+NAMES=/usr/lib/iamd/oidc-agent
+OURS=/run/iamd/oidc-agent.sock
+# What sends a browser, which is not there: oidc-gen says where to, and waits if it has a web server.
+code_flow() {
+    timeout 10 oidc-gen code $SITE --scope="$SCOPES" -w code "$@" < /dev/null 2>&1
+    return 0
+}
+# Where the browser would be sent to in the end.
+redirect() {
+    grep -o -m 1 'redirect_uri=[^&]*' || echo nowhere
+}
+# GEN without where a browser is sent to.
+BARE=${GEN/--redirect-uri=http:\/\/localhost:4242 /}
+# A token by the libraries of oidc-agent, which ask at $OIDC_SOCK.
+IN_C='
+import ctypes
+library = ctypes.CDLL("liboidc-agent.so.4")
+ask = library.getAccessToken3
+ask.restype, ask.argtypes = ctypes.c_char_p, [ctypes.c_char_p, ctypes.c_long] + 3 * [ctypes.c_char_p]
+print("in C:", ask(b"cms", 60, None, b"walk", None).decode())'
+IN_PYTHON='
+import liboidcagent
+print("in Python:", liboidcagent.get_access_token("cms", 60, "walk"))'

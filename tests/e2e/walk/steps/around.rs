@@ -37,7 +37,7 @@ pub(super) const STEPS: &[Step] = &[
         "`oidc-tokensh --oidc NAME -- CMD` (5)",
         "5",
         Run(
-            "iamctl run --account cms -- sh -c 'stat -c %a $BEARER_TOKEN_FILE; cat $BEARER_TOKEN_FILE
+            "iamctl run --account cms -- sh -c 'stat -c %a $BEARER_TOKEN_FILE; cat $BEARER_TOKEN_FILE; echo
                 echo $BEARER_TOKEN_FILE > ~/place'
             place=$(cat ~/place); [ -n \"$place\" ] && ! [ -e \"$place\" ] && echo removed",
             0,

@@ -116,20 +116,25 @@ pub(super) const STEPS: &[Step] = &[
             &["storage.read:/"],
         ),
     ),
+    // The issuer lets anybody register a client, and refuses a token that is none.
     alike(
         GEN,
         "`--at`, `--access-token=AT`",
         SignIn(
-            "oidc-gen initial --at=$(oidc-token cms) --scope=\"$SCOPES\" --flow=device $GEN >&2
-            oidc-gen -p initial --pw-env | jq -r '.name, (.client_id | type)'",
-            &["initial", "string"],
+            "timeout 60 oidc-gen refused --at=none --scope=\"$SCOPES\" -w refresh --rt=none $GEN < /dev/null >&2
+            oidc-gen -l | grep -qx refused || echo refused with a wrong one
+            oidc-gen initial --at=$(oidc-token cms) --scope=\"$SCOPES\" --flow=device $GEN >&2
+            oidc-gen -p initial --pw-env | jq -r '.name, .client_id != \"site-public\"'",
+            &["refused with a wrong one\ninitial\ntrue"],
         ),
-        Run(
-            "iamctl account add initial --issuer test --own-client --no-login \
-             --initial-access-token-fd 3 3< <(iamctl token cms) >&2
-            iamctl account show initial --json | jq -r '.account | .name, (.client_id | type)'",
-            0,
-            &["initial", "string"],
+        SignIn(
+            "iamctl account add refused --issuer test --own-client --no-login --initial-access-token-fd 3 \
+             3<<<none >&2; has() { iamctl account list --json | jq -r '.accounts[].name' | grep -qx refused; }
+            has || echo refused with a wrong one
+            iamctl account add initial --issuer test --own-client -s openid -s offline_access \
+             -s storage.read:/ --initial-access-token-fd 3 3< <(iamctl token cms) >&2
+            iamctl account show initial --json | jq -r '.account | .name, .client_id != \"site-public\"'",
+            &["refused with a wrong one\ninitial\ntrue"],
         ),
     ),
     unlike(

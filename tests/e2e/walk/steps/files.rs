@@ -13,12 +13,6 @@ pub(super) const STEPS: &[Step] = &[
     ),
     left(
         FILES,
-        "`contact`, `user_client`, `register`, also spelt `manual_register`, `config_endpoint`, `device_authorization_endpoint`, `cert_path`, `oauth` of an issuer (5)",
-        "5",
-        Run("iamctl issuer show test", 0, &["walk.test"]),
-    ),
-    left(
-        FILES,
         "`NO_COLOR`, `OIDC_AGENT_NOCOLOR` (5)",
         "5",
         Run(

@@ -63,6 +63,26 @@ pub(super) const STEPS: &[Step] = &[
         "oidc-add cms --pw-env >&2 && oidc-token cms",
         "iamctl account unlock cms --passphrase-fd 3 3<<<\"$OIDC_ENCRYPTION_PW\" >&2 && iamctl token cms",
     ),
+    same(
+        GEN,
+        "`--pw-prompt=cli|gui`, `--prompt=cli|gui|none`",
+        &["asked on the terminal", "and not without one"],
+        "typing walk-walk 'oidc-gen -p cms --pw-prompt=cli' | grep -q refresh_token \
+         && echo asked on the terminal
+            timeout 20 oidc-gen -p cms < /dev/null >&2 || echo and not without one",
+        "iamctl account lock cms >&2
+            typing walk-walk 'iamctl account unlock cms' >&2 && echo asked on the terminal
+            iamctl account lock cms >&2
+            timeout 20 iamctl account unlock cms < /dev/null >&2 || echo and not without one",
+    ),
+    same(
+        ADD,
+        "`--pw-prompt=cli|gui`",
+        &["<token of "],
+        "oidc-add -r cms >&2; typing walk-walk 'oidc-add cms --pw-prompt=cli' >&2; oidc-token cms",
+        "iamctl account lock cms >&2; typing walk-walk '/usr/lib/iamd/oidc-agent/oidc-add cms --pw-prompt=cli' \
+         >&2; iamctl token cms",
+    ),
     // Who locks in oidc-agent gives a password for it; here it is the account's passphrase.
     same(
         ADD,

@@ -54,9 +54,12 @@ pub(super) const STEPS: &[Step] = &[
     same(
         TOKEN,
         "`-c`, `--env`",
-        &["<token of "],
-        "eval \"$(oidc-token -c cms)\"; printenv OIDC_AT",
-        "eval \"$(iamctl token cms --env)\"; printenv BEARER_TOKEN",
+        &["<token of ", "https://walk.test/", "until then"],
+        "eval \"$(oidc-token -c cms)\"; printenv OIDC_AT OIDC_ISS
+            [ \"$(printenv OIDC_EXP)\" = \"$(claim exp <<< \"$OIDC_AT\")\" ] && echo until then",
+        "eval \"$(iamctl token cms --env)\"; printenv BEARER_TOKEN; T=$(iamctl token cms --json)
+            jq -r .issuer <<< \"$T\"
+            [ \"$(jq .expires_at <<< \"$T\")\" = \"$(claim exp <<< \"$BEARER_TOKEN\")\" ] && echo until then",
     ),
     same(
         TOKEN,
