@@ -237,6 +237,10 @@ impl Issuers for IssuerClient {
         self.poll(issuer, client, device_code, audiences).await
     }
 
+    async fn fetch_keys(&self, issuer: &IssuerProfile) {
+        IssuerClient::fetch_keys(self, issuer).await;
+    }
+
     async fn refresh(
         &self,
         issuer: &IssuerProfile,
@@ -260,7 +264,7 @@ impl Issuers for IssuerClient {
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
         let lane = Some(Lane::of_secret(refresh_token));
-        let usage = Use { lane, moment: Moment::SignIn };
+        let usage = Use { lane, moment: Moment::HandedIn };
         self.use_refresh_token(issuer, client, refresh_token, wanted, usage).await
     }
 

@@ -13,7 +13,11 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{TokenError, cache::Validity, person::standing};
+use super::{
+    TokenError,
+    cache::Validity,
+    person::{checkable, standing},
+};
 use crate::{
     account::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
@@ -158,6 +162,10 @@ impl Refresher {
             // Nothing is asked whose answer could not be kept.
             self.vault.make_room().await?;
         }
+        if record.subject.is_none() {
+            // Whose it is may be learned from the answer; not while what it brings is not kept.
+            self.issuers.fetch_keys(profile).await;
+        }
         crate::fault_point!("refresh.asked", key);
         let mut reply = self.issuers.refresh(profile, &client, &refresh_token, &asked).await;
         if reply.as_ref().is_err_and(is_lost) {
@@ -165,7 +173,7 @@ impl Refresher {
             reply = self.issuers.refresh(profile, &client, &refresh_token, &asked).await;
         }
         crate::fault_point!("refresh.replied", key);
-        match reply {
+        match reply.and_then(|tokens| checkable(&record, profile, tokens)) {
             Ok(mut tokens) => {
                 let id_token = tokens.id_token.take();
                 let subject = match standing(&record, profile, &tokens) {
