@@ -22,24 +22,67 @@ use crate::interrupt;
 /// [`Kind::InvalidArgument`]: the descriptor is not one that the caller opened, or what is there
 /// is no secret.
 pub(crate) fn from_fd(number: u32) -> Result<SecretString, Failure> {
-    let refuse = |what: String| {
-        Failure::new(Kind::InvalidArgument, format!("file descriptor {number}: {what}"))
-            .advise(format!("Have the shell open it:  {number}< FILE"))
+    let bytes = given(number, 1)?;
+    line(&bytes).map_err(|what| refuse(number, what, "secret"))
+}
+
+/// Reads a name and a secret from such a descriptor, each in a line of its own and nothing after
+/// them.
+///
+/// # Errors
+/// As [`from_fd`]; there are fewer lines, or more.
+pub(crate) fn pair_from_fd(number: u32) -> Result<(String, SecretString), Failure> {
+    let bytes = given(number, 2)?;
+    let wrong = |what: Unfit| refuse(number, what, "password");
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let name =
+        line(lines.next().unwrap_or_default()).map_err(|what| refuse(number, what, "user name"))?;
+    let secret = line(lines.next().unwrap_or_default()).map_err(wrong)?;
+    Ok((name.expose_secret().to_owned(), secret))
+}
+
+/// Why what was read is no secret.
+enum Unfit {
+    Absent,
+    Long,
+    Odd,
+}
+
+fn refuse(number: u32, what: Unfit, of: &str) -> Failure {
+    let what = match what {
+        Unfit::Absent => format!("no {of} is there"),
+        Unfit::Long => format!("the {of} is longer than {} KiB", LONGEST / 1024),
+        Unfit::Odd => format!("the {of} is no single line of UTF-8 text"),
     };
-    inherited(number).map_err(refuse)?;
-    let bytes = read(number).map_err(|error| refuse(format!("it cannot be read: {error}")))?;
-    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    failure(number, &what)
+}
+
+fn failure(number: u32, what: &str) -> Failure {
+    Failure::new(Kind::InvalidArgument, format!("file descriptor {number}: {what}"))
+        .advise(format!("Have the shell open it:  {number}< FILE"))
+}
+
+/// One line; a line break at its end is not part of it.
+fn line(bytes: &[u8]) -> Result<SecretString, Unfit> {
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     if text.is_empty() {
-        return Err(refuse("no secret is there".into()));
+        return Err(Unfit::Absent);
     }
     if text.len() > LONGEST {
-        return Err(refuse(format!("the secret is longer than {} KiB", LONGEST / 1024)));
+        return Err(Unfit::Long);
     }
     match std::str::from_utf8(text) {
         Ok(text) if !text.contains(char::is_control) => Ok(SecretString::from(text)),
-        _ => Err(refuse("the secret is no single line of UTF-8 text".into())),
+        _ => Err(Unfit::Odd),
     }
+}
+
+/// What is in a descriptor of the caller's, as far as so many lines could go, and a little more.
+fn given(number: u32, lines: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    inherited(number).map_err(|what| failure(number, &what))?;
+    read(number, lines * (LONGEST + 4))
+        .map_err(|error| failure(number, &format!("it cannot be read: {error}")))
 }
 
 /// Whether the descriptor came with the program: ours are closed on exec, and must not be taken
@@ -60,7 +103,7 @@ fn inherited(number: u32) -> Result<(), String> {
     }
 }
 
-fn read(number: u32) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read(number: u32, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let path = format!("/proc/self/fd/{number}");
     // A named pipe whose writer is done already would hold up an opening that waits.
     let mut file =
@@ -71,7 +114,7 @@ fn read(number: u32) -> io::Result<Zeroizing<Vec<u8>>> {
     }
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
     // Room enough that the buffer is not moved, which would leave a copy behind.
-    let mut bytes = Zeroizing::new(vec![0; LONGEST + 4]);
+    let mut bytes = Zeroizing::new(vec![0; most]);
     let mut length = 0;
     while length < bytes.len() {
         match file.read(&mut bytes[length..]) {

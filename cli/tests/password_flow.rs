@@ -67,6 +67,24 @@ fn the_password_flow_is_told_as_written_down() {
     transcript.take(&by_fd, &run_with(&mut iamctl(&address, &by_fd), WORDS));
     let json = [&by_fd[..], &["--json"]].concat();
     transcript.take(&json, &run_with(&mut iamctl(&address, &json), WORDS));
+    transcript.note("with both on standard input, each in a line");
+    let both = ["login", "--flow", "password", "--credentials-fd", "0"];
+    transcript.take(&both, &run_with(&mut iamctl(&address, &both), &format!("alice\n{WORDS}\n")));
+    transcript.note("what is there has to be two lines");
+    for (given, about) in [
+        ("", "nothing"),
+        ("alice", "one line"),
+        ("\nwords\n", "no user name"),
+        ("alice\nwords\nmore\n", "three lines"),
+        ("al\0ice\nwords\n", "a NUL in the user name"),
+        ("alice\nwo\0rds\n", "a NUL in the password"),
+    ] {
+        transcript.note(about);
+        transcript.take(&both, &run_with(&mut iamctl(&address, &both), given));
+    }
+    let with_user = [&both[..], &["--user", "alice"]].concat();
+    transcript.iamctl(&address, &with_user);
+    transcript.iamctl(&address, &["login", "--flow", "device", "--credentials-fd", "0"]);
     transcript.note("without a terminal, nobody is asked");
     transcript.iamctl(&address, &login);
     transcript.iamctl(&address, &[&login[..], &["--user", "alice"]].concat());
@@ -176,6 +194,43 @@ fn r35_a_password_comes_by_a_descriptor_and_is_nowhere_else() {
     for args in [&["login", "--flow", "password", "--password", WORDS][..], &["login", WORDS, "x"]]
     {
         assert_eq!(run(&mut iamctl(&fake.bus.address, args)).code, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn r35_user_name_and_password_come_by_one_descriptor_and_the_password_is_nowhere_else() {
+    let both = ["login", "cms", "--flow", "password", "--credentials-fd", "0"];
+    for given in [
+        format!("alice@home\n{WORDS}\n"),
+        format!("alice@home\n{WORDS}"),
+        format!("alice@home\r\n{WORDS}\r\n"),
+    ] {
+        let fake = allowing();
+        let outcome = run_with(&mut iamctl(&fake.bus.address, &both), &given);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""), "{outcome:?}");
+        assert!(!outcome.stderr.contains("horse"), "{outcome:?}");
+        let calls = fake.calls().join("\n");
+        assert!(calls.contains(&format!("\"alice@home\", [(\"password\", {WORDS:?})]")), "{calls}");
+    }
+    let long = "x".repeat(100_000);
+    for given in [
+        String::new(),
+        "alice".into(),
+        "alice\n".into(),
+        "alice\n\n".into(),
+        format!("\n{WORDS}\n"),
+        format!("alice\n{WORDS}\nmore\n"),
+        format!("al\0ice\n{WORDS}\n"),
+        "alice\ncorrect\0horse\n".into(),
+        format!("{long}\n{WORDS}\n"),
+        format!("alice\n{long}\n"),
+        format!("alice\nhorse\u{1b}[2J\n"),
+    ] {
+        let fake = allowing();
+        let outcome = run_with(&mut iamctl(&fake.bus.address, &both), &given);
+        assert_eq!(outcome.code, 2, "{given:.40?}: {outcome:?}");
+        assert!(!outcome.stderr.contains("horse"), "{outcome:?}");
+        assert!(fake.calls().iter().all(|call| !call.starts_with("LoginWithPassword")));
     }
 }
 

@@ -83,6 +83,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let vault =
         StoreVault::open(state_dir, credential(), Arc::clone(&random), Arc::clone(&clock)).await?;
     let vault = Arc::new(vault);
+    let people = audit::People::keyed(vault.key_for("people in audit records"));
     let guards: Arc<dyn Guards> = vault.clone();
     let upkeep: Arc<dyn Upkeep> = vault.clone();
     let vault: Arc<dyn Vault> = vault;
@@ -134,6 +135,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         presence,
         drain: Drain::load(runtime_dir.join("draining")),
         audit: audit.clone(),
+        people,
         users: Arc::new(NameService::new(Arc::clone(&clock))),
         clock: Arc::clone(&clock),
         random: Arc::clone(&random),

@@ -27,6 +27,10 @@ pub trait Users: Send + Sync + 'static {
     /// The name of this uid now; `None` when there is none or the name service does not answer.
     async fn name_of(&self, uid: u32) -> Option<String>;
 
+    /// The uid of the user of this name; `None` when there is none or the name service does not
+    /// answer.
+    async fn uid_of(&self, user: &str) -> Option<u32>;
+
     /// Whether the user of this name is in these groups, as the name service says or said last.
     /// What it never said is absent.
     async fn groups_of(&self, user: &str, groups: &[String]) -> Membership;
@@ -68,6 +72,14 @@ impl Users for NameService {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(uid, (now, name.clone()));
         Some(name)
+    }
+
+    async fn uid_of(&self, user: &str) -> Option<u32> {
+        let user = user.to_owned();
+        let lookup =
+            tokio::task::spawn_blocking(move || nix::unistd::User::from_name(&user).ok().flatten());
+        let found = tokio::time::timeout(WAIT, lookup).await.ok()?.ok()??;
+        Some(found.uid.as_raw())
     }
 
     async fn groups_of(&self, user: &str, groups: &[String]) -> Membership {

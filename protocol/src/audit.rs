@@ -33,6 +33,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("login-started", "c3b7f1a95e2d4806a4f9e8d3b6c0725a"),
     ("login-failed", "1f9e4c6a7d3b48529e8f0a2c5b7d6e13"),
     ("issue", "a7c4e92f6d1b4b3085e7f3c9d2a6b148"),
+    ("narrowed", "3e7ac05b91d64f28b6f3d80e2a5c7194"),
     ("refresh", "62d8b5f3e9a14c7cb0d6a1e4f7283c95"),
     ("denial", "e4f6a8d2c5b94317980b7e3d1f6c2a59"),
     ("registration", "3a9d7e1c6f4b42e8b5c0f8a2d9e37461"),

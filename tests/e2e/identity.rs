@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
+use crate::own::own;
 use crate::people::{error_of, json as json_of, parsed, sign_in_as, start_login, wait_for_state};
 
 pub fn cases() -> Vec<Case> {
@@ -20,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         a_claim_that_changes_later_ends_the_sign_in_at_the_next_refresh,
         a_map_says_who_is_who_and_a_reload_takes_a_change_over,
         ; alone: a_rule_with_a_mistake_is_named_with_its_line_and_the_one_in_force_stays
+        ; apart: without_the_issuers_keys_nobody_is_taken_for_who_a_token_says
     ]
 }
 
@@ -158,6 +160,49 @@ fn a_claim_that_changes_later_ends_the_sign_in_at_the_next_refresh(world: &World
     assert!(!denied.is_empty() && !format!("{denied:?}").contains("renamed"), "{denied:?}");
     drop(session);
     Ok(())
+}
+
+fn without_the_issuers_keys_nobody_is_taken_for_who_a_token_says(world: &World) -> Outcome {
+    let (node, issuer) = own(world, "nokeys", &[], "")?;
+    let (node, issuer) = (&node, &issuer);
+    // What the daemon has of the issuer's keys is forgotten with it.
+    node.restart("iamd")?;
+    let away = json!([{"match": {"path": "/jwk"}, "fault": {"status": {"code": 503}}}]);
+    let faults = issuer.faults(&away)?;
+    // Where nothing is required a sign-in is not lost, and bound to nobody.
+    sign_in_as(node, issuer, "alice", "mine", "test")?;
+    node.exec_as("alice", "iamctl token mine --force-new")?.ok()?;
+    let shown = json_of(node, "alice", "iamctl account show mine --json")?;
+    assert_eq!(shown["account"]["subject"], Value::Null, "{shown}");
+    // With the keys it is, by the next renewal.
+    drop(faults);
+    eventually("the subject", Duration::from_secs(90), || {
+        clock::pause(Duration::from_secs(1));
+        node.exec_as("alice", "iamctl token mine --force-new")?.ok()?;
+        let shown = json_of(node, "alice", "iamctl account show mine --json")?;
+        match shown["account"]["subject"].as_str() == Some(&subject(issuer, "alice")?) {
+            true => Ok(()),
+            false => Err(Error::Wrong(format!("{shown}"))),
+        }
+    })?;
+    // Where a claim is required nobody signs in without them, and is not sent to approve.
+    let strict = file("test", issuer, RULE);
+    node.put("/etc/iamd/issuers.d/test.toml", 0o644, "root", strict.as_bytes())?;
+    node.restart("iamd")?;
+    let faults = issuer.faults(&away)?;
+    let said = node.exec_as("bob", "iamctl login mine --issuer test --no-wait --json")?;
+    let (name, message) = error_of(&said)?;
+    assert_eq!(name, "IssuerUnreachable", "{said:?}");
+    assert!(message.contains("without them this site lets nobody sign in there"), "{message}");
+    // Who was signed in before is not signed out by it.
+    let said = node.exec_as("alice", "iamctl token mine --force-new --json")?;
+    assert_eq!(error_of(&said)?.0, "IssuerUnreachable", "{said:?}");
+    drop(faults);
+    eventually("a token", Duration::from_secs(90), || {
+        clock::pause(Duration::from_secs(1));
+        node.exec_as("alice", "iamctl token mine --force-new")?.ok()
+    })?;
+    Ok(sign_in_as(node, issuer, "bob", "mine", "test")?)
 }
 
 fn a_map_says_who_is_who_and_a_reload_takes_a_change_over(world: &World) -> Outcome {

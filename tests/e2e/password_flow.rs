@@ -153,6 +153,12 @@ fn an_administrator_lets_users_sign_in_by_password_and_takes_it_back(world: &Wor
     assert_eq!(issuer.verify(&first)?["sub"], issuer.verify(&fresh)?["sub"]);
     assert_ne!(first, fresh);
     assert_eq!(issuer.count("POST /token password")?, 1);
+    // User name and password by one descriptor.
+    let words = "login mine --flow password --credentials-fd 0";
+    let done = given(node, "alice", "alice\nalice-pw\n", words)?.ok()?;
+    assert!(done.errors().contains("Signed in"), "{done:?}");
+    given(node, "alice", "alice-pw\n", words)?.exited(2)?;
+    assert_eq!(issuer.count("POST /token password")?, 2);
 
     each_refusal_is_told_apart(node, issuer, &client)?;
     what_the_issuer_changes_besides_is_put_back(node, issuer, &client)?;
@@ -240,7 +246,43 @@ fn what_the_issuer_changes_besides_is_put_back(
     let after = at_issuer(node, issuer, client)?;
     let grants = after["grant_types"].as_array().ok_or("no grants")?;
     assert!(!grants.contains(&json!("password")), "{grants:?}");
-    node.exec_as("bob", &format!("{} --at-issuer", flow("enable", client)))?.ok()?;
+    let enable = format!("{} --at-issuer", flow("enable", client));
+    node.exec_as("bob", &enable)?.ok()?;
+
+    // It takes the change, and shows the client no more for a while: looked for again, then put back.
+    let before = at_issuer(node, issuer, client)?;
+    let unseen = json!({"path": "/iam/api/clients/*", "method": "GET", "nth": 2, "count": 3});
+    let fault = json!({"status": {"code": 500}});
+    let trap = issuer.faults(&json!([{"match": unseen, "fault": fault}]))?;
+    let said = node.exec_as("bob", &disable)?.exited(1)?;
+    assert!(said.errors().contains("could not be seen"), "{said:?}");
+    assert!(said.errors().contains("put back as it was"), "{said:?}");
+    drop(trap);
+    assert_eq!(at_issuer(node, issuer, client)?, before);
+    // It takes the change, changes more, and takes nothing back: what is left there is told.
+    let second = json!({"path": "/iam/api/clients/*", "method": "GET", "nth": 2, "count": 1});
+    let back = json!({"path": "/iam/api/clients/*", "method": "PUT", "nth": 2, "count": 3});
+    let trap = issuer.faults(&json!([
+        {"match": second, "fault": {"replace_json": {"set": {"reuse_refresh_token": false}}}},
+        {"match": back, "fault": {"status": {"code": 500}}},
+    ]))?;
+    let said = node.exec_as("bob", &disable)?.exited(1)?;
+    assert!(said.errors().contains("could not be put back"), "{said:?}");
+    assert!(said.errors().contains("Left there is: grant_types"), "{said:?}");
+    drop(trap);
+    let left = node.root_says(&format!(
+        "journalctl -b -o cat IAMD_EVENT=registration IAMD_CLIENT={client} \
+         IAMD_RESULT=not-put-back | wc -l"
+    ))?;
+    assert_eq!(left, "1");
+    node.exec_as("bob", &enable)?.ok()?;
+    let mut after = at_issuer(node, issuer, client)?;
+    let mut was = before;
+    for client in [&mut after, &mut was] {
+        let grants = client["grant_types"].as_array_mut().ok_or("no grants")?;
+        grants.sort_by_key(Value::to_string);
+    }
+    assert_eq!(after, was);
     Ok(())
 }
 

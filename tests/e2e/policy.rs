@@ -37,6 +37,7 @@ fn ruled(world: &World, name: &str) -> Result<Ruled, Error> {
     let issuer = world.start_issuer(IssuerSpec::new(&format!("{name}.test")))?;
     let other = world.issuer()?;
     let product = Product::new(&issuer).issuer("other", other);
+    let product = product.config("[users]\nmin_uid = 1000\n");
     let node = world.boot(product.on(world.spec(name)))?;
     iamd_tests::sign_in::warm(&node)?;
     Ok(Ruled { node, issuer })
@@ -114,6 +115,19 @@ fn a_rule_for_a_group_is_enforced_with_the_reload_and_explained_with_its_line(
     assert_eq!(line["decided_by"], serde_json::json!(["default of limits.accounts"]));
     let said = node.exec(&format!("iamctl admin policy explain {student}"))?.ok()?.text();
     contains(&said, "may have 3 accounts");
+
+    // Whose uid gets no sessions has no automatic login whatever a rule says, by that line.
+    let at = node.root_says("grep -n ^min_uid /etc/iamd/iamd.toml | cut -d: -f1")?;
+    for (key, values) in
+        [("automatic_login", serde_json::json!(["false"])), ("services", serde_json::json!([]))]
+    {
+        let line = explained(&node, "daemon", key)?;
+        assert_eq!(line["values"], values, "{line}");
+        assert_eq!(line["decided_by"], serde_json::json!([format!("/etc/iamd/iamd.toml:{at}")]));
+        contains(&line["text"].to_string(), "is below users.min_uid, 1000");
+        let line = explained(&node, &other, key)?;
+        assert!(!line["text"].to_string().contains("min_uid"), "{line}");
+    }
 
     // Allowed again, everything is as it was: the sign-in was kept.
     rules(&node, "")?;

@@ -41,6 +41,15 @@ pub(crate) struct Login {
     /// With --flow password: read the password from this descriptor instead of asking for it
     #[arg(long, value_name = "N", requires = "flow")]
     pub(crate) password_fd: Option<u32>,
+    /// With --flow password: read both from this descriptor, the user name in the first line and the
+    /// password in the second
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "flow",
+        conflicts_with_all = ["user", "password_fd"]
+    )]
+    pub(crate) credentials_fd: Option<u32>,
     /// Seal the account with a passphrase of your own, from this sign-in on
     #[arg(long)]
     pub(crate) passphrase: bool,
@@ -75,7 +84,7 @@ pub(crate) enum Flow {
 }
 
 /// The options of `login` that start a login.
-const LOGIN_OPTIONS: [&str; 13] = [
+const LOGIN_OPTIONS: [&str; 14] = [
     "issuer",
     "scopes",
     "audiences",
@@ -86,6 +95,7 @@ const LOGIN_OPTIONS: [&str; 13] = [
     "flow",
     "user",
     "password_fd",
+    "credentials_fd",
     "no_qr",
     "passphrase",
     "passphrase_fd",

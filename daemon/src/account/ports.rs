@@ -41,7 +41,7 @@ pub struct Tokens {
     pub refresh_expires_at: Option<UnixTime>,
     /// `scope`, where it was there; absent means as asked (RFC 6749 §5.1).
     pub scopes: Option<ScopeSet>,
-    /// Who signed in, from an ID token that was checked.
+    /// Who signed in, from an ID token that was checked, or from the userinfo endpoint.
     pub identity: Option<Identity>,
     /// `id_token` of a refresh, for the user whose it is; what it says is not taken from here.
     pub id_token: Option<SecretString>,
@@ -52,6 +52,9 @@ pub struct Tokens {
 pub struct Identity {
     /// `sub`.
     pub sub: String,
+    /// Whether the issuer's keys vouch for it. Where not, somebody may be told from another by
+    /// `sub`, and nothing is bound to it or taken from it.
+    pub verified: bool,
     /// `preferred_username`, else `name`, without control characters.
     pub name: Option<String>,
     /// The values of the claim that the site requires: empty when the issuer does not say it,
@@ -275,6 +278,10 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
         device_code: &SecretString,
         audiences: &AudienceSet,
     ) -> PollAnswer;
+
+    /// Sees to it that the ID token of the next answer can be checked, if that is possible, within
+    /// some seconds.
+    async fn fetch_keys(&self, issuer: &IssuerProfile);
 
     /// Uses a refresh token of this user's once (RFC 6749 §6). Never retries by itself. Who asks too
     /// often is told so alone.

@@ -4,6 +4,7 @@
 
 mod caller;
 mod counts;
+mod people;
 mod repeats;
 
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 use std::fmt::Write as _;
 
 pub use counts::Counted;
+pub use people::People;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -57,6 +59,8 @@ kinds! {
     LoginFailed = "login-failed", "1f9e4c6a7d3b48529e8f0a2c5b7d6e13";
     /// A token was handed out.
     Issue = "issue", "a7c4e92f6d1b4b3085e7f3c9d2a6b148";
+    /// A token for less, or for another audience, was handed out.
+    Narrowed = "narrowed", "3e7ac05b91d64f28b6f3d80e2a5c7194";
     /// The issuer was asked for a token.
     Refresh = "refresh", "62d8b5f3e9a14c7cb0d6a1e4f7283c95";
     /// A request was refused.
@@ -209,14 +213,19 @@ fn clean(text: &str) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// What names a token in a record: the first 16 hexadecimal digits of its SHA-256.
+/// What names a token in a record: the first 16 hexadecimal digits of its SHA-256. Who holds the
+/// token can find its record; nobody can guess a token.
 pub fn token_hash(token: &SecretString) -> String {
     hash(token.expose_secret().as_bytes())
 }
 
-/// What names something in a record that may not stand there: as [`token_hash`].
-pub fn hash(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
+/// The first 16 hexadecimal digits of a SHA-256. What can be guessed is found by its hash: such
+/// things are named by [`People`].
+fn hash(bytes: &[u8]) -> String {
+    short(&Sha256::digest(bytes))
+}
+
+fn short(digest: &[u8]) -> String {
     digest.iter().take(8).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

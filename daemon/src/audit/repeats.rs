@@ -1,6 +1,6 @@
 //! The same thing many times over is one record with a count. A program that asks for a token in a
-//! loop, or is refused in one, would otherwise write thousands in a minute, and the journal, whose
-//! size has an end, would give up the records of everybody else for them.
+//! loop, or is refused in one, whoever refuses it, would otherwise write thousands in a minute, and
+//! the journal, whose size and rate have an end, would give up the records of everybody else for them.
 //!
 //! The first is recorded at once. What is the same but for the calling process and comes within a
 //! minute is counted, and the minute ends with one record that says how many there were.
@@ -134,9 +134,7 @@ impl Repeats {
 
 impl Audit for Repeats {
     fn record(&self, kind: Kind, event: &Event<'_>) {
-        // What a user can have recorded as often as wanted, at no cost.
-        let counted = matches!(kind, Kind::Issue | Kind::Denial);
-        if !counted || self.is_new(kind, event) {
+        if !counts(kind, event.result) || self.is_new(kind, event) {
             self.inner.record(kind, event);
         }
     }
@@ -158,11 +156,41 @@ impl Last {
     }
 }
 
+/// Whether a user can have it recorded as often as wanted, at no cost: all that fails, and what
+/// costs the user nothing. What somebody else has a part in (an issuer, a login, who administers the
+/// node) is recorded each time.
+fn counts(kind: Kind, result: &str) -> bool {
+    match kind {
+        Kind::Issue
+        | Kind::Narrowed
+        | Kind::Denial
+        | Kind::Secrets
+        | Kind::AccountChanged
+        | Kind::Lock
+        | Kind::Unlock
+        | Kind::WrongPassphrase
+        | Kind::Passphrase
+        | Kind::UidReused => true,
+        Kind::SignIn
+        | Kind::SignOut
+        | Kind::LoginStarted
+        | Kind::LoginFailed
+        | Kind::Refresh
+        | Kind::Registration
+        | Kind::AccountAdded
+        | Kind::AccountRemoved
+        | Kind::SessionOpened
+        | Kind::SessionClosed
+        | Kind::Administration => result != "ok",
+    }
+}
+
 /// All that makes an event another one.
 fn what(event: &Event<'_>) -> String {
-    let parts: [&str; 7] = [
+    let parts: [&str; 8] = [
         event.account,
         event.issuer,
+        event.client,
         &event.scopes,
         &event.audience,
         &event.token_hash,
@@ -236,6 +264,33 @@ mod tests {
         assert_eq!(records.take(), ["denial 1002 x"]);
         SystemClock.sleep(WINDOW + Duration::from_secs(1)).await;
         assert_eq!(records.take(), ["denial 1001 name999 899 times more within a minute"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_thousand_failures_of_any_kind_are_a_bounded_number_of_records() {
+        for kind in Kind::ALL {
+            let (records, audit) = start();
+            for round in 0..10_000 {
+                let detail = format!("reason {}", round % 3000);
+                let failed = Event { result: "NotAuthorized", detail, ..event(1001, "wlcg") };
+                audit.record(*kind, &failed);
+                if round == 9000 {
+                    audit.record(*kind, &Event { result: "NotAuthorized", ..event(1002, "cms") });
+                }
+            }
+            let at_once = records.take();
+            assert!(at_once.len() <= MOST + 2, "{kind:?}: {}", at_once.len());
+            assert!(at_once.contains(&format!("{} 1002 cms", kind.word())), "{kind:?}");
+            SystemClock.sleep(WINDOW + Duration::from_secs(1)).await;
+            let counted: u32 = records.take().iter().map(|line| times(line)).sum();
+            assert_eq!(counted as usize + at_once.len(), 10_001, "{kind:?}: none is forgotten");
+        }
+    }
+
+    /// How many a record stands for, beside the first.
+    fn times(line: &str) -> u32 {
+        let word = line.split(' ').nth(3).unwrap();
+        word.parse().unwrap_or(1)
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,9 +4,10 @@
 //! There is no change of one thing: a PUT replaces the whole client. What it leaves out is lost (a
 //! boolean becomes false, which turns rotation on; a secret becomes nobody's). So the client is
 //! read, sent back whole with the one change, read again and compared, and put back as it was
-//! where anything else is different.
+//! where anything else is different, or where it cannot be seen whether it is. Each step is tried a
+//! few times: what is left half done, only an administrator there can mend, and is told by name.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -30,6 +31,16 @@ const GRANTS: &str = "grant_types";
 const SECRET: &str = "client_secret";
 /// What the issuer keeps up to date by itself.
 const MOVING: [&str; 4] = ["last_used", "status_changed_on", "status_changed_by", "updated_at"];
+
+/// How often the client is read to be compared, and how often it is put back.
+const TRIES: u32 = 3;
+/// Between two tries; longer each time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest wait for a circuit that is open: more would be no answer to the administrator.
+const CIRCUIT: Duration = Duration::from_secs(20);
+/// So many differences are told by name and value.
+const TOLD: usize = 12;
 
 /// How the administrator comes to the issuer, and to which client.
 struct Way<'a> {
@@ -83,14 +94,17 @@ impl IssuerClient {
             Err(IssuerError::Unreachable { maybe_processed: true, .. }) => {}
             Err(error) => return Err(error),
         }
-        let after = self.managed_client(&way).await.map_err(|error| IssuerError::Refused {
-            code: "unconfirmed".into(),
-            text: format!(
-                "whether the client {client_id} was changed at {} is not known: {error}; look at \
-                 it in the dashboard there",
-                profile.title
-            ),
-        })?;
+        let after = match self.seen(&way).await {
+            Ok(after) => after,
+            Err(error) => {
+                let why = format!(
+                    "whether {} changed the client {client_id}, and how, could not be \
+                                   seen ({error})",
+                    profile.title
+                );
+                return self.put_back(&way, &before, &wanted, &why).await;
+            }
+        };
         let differs = differences(&wanted, &after);
         if differs.is_empty() {
             return Ok(GrantChange::Changed);
@@ -99,50 +113,86 @@ impl IssuerClient {
             let text = format!("{} left the client {client_id} as it was", profile.title);
             return Err(IssuerError::Refused { code: "unchanged".into(), text });
         }
-        self.put_back(&way, &before, &differs).await
+        let why = format!(
+            "{} changed more of the client {client_id} than the grant ({})",
+            profile.title,
+            listed(&differs)
+        );
+        self.put_back(&way, &before, &after, &why).await
     }
 
-    /// The client as it was; the error says whether that worked.
+    /// The client as it was; the error says whether that worked, and else what is left there.
     async fn put_back(
         &self,
         way: &Way<'_>,
         before: &Object,
-        differs: &BTreeSet<String>,
+        last_seen: &Object,
+        why: &str,
     ) -> Result<GrantChange, IssuerError> {
-        let (title, id) = (&way.profile.title, way.client_id);
-        let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
-        let restored = match self.replace(way, before).await {
-            Ok(()) => self.managed_client(way).await.map(|now| differences(before, &now)),
-            Err(error) => Err(error),
-        };
-        let (code, text) = match restored {
-            Ok(left) if left.is_empty() => (
-                "put_back",
-                format!(
-                    "{title} changed more of the client {id} than the grant ({}), so that it was \
-                     put back as it was; change it in the dashboard there",
-                    names(differs)
-                ),
-            ),
-            Ok(left) => (
-                "not_put_back",
-                format!(
-                    "{title} changed more of the client {id} than the grant, and could not be \
-                     brought to put it back: look at {} in the dashboard there",
-                    names(&left)
-                ),
-            ),
-            Err(error) => (
-                "not_put_back",
-                format!(
-                    "{title} changed more of the client {id} than the grant ({}), and it could not \
-                     be put back: {error}; look at it in the dashboard there",
-                    names(differs)
-                ),
-            ),
-        };
-        tracing::error!(issuer = %way.profile.name, client = id, "{text}");
-        Err(IssuerError::Refused { code: code.into(), text })
+        let (mut left, mut failed) = (Left::Likely(last_seen.clone()), None);
+        for round in 0..TRIES {
+            if round > 0 {
+                self.clock.sleep(PAUSE * round).await;
+            }
+            let mut sent = self.replace(way, before).await;
+            if self.waited_out(sent.as_ref().err()).await {
+                sent = self.replace(way, before).await;
+            }
+            let mut seen = self.managed_client(way).await;
+            if self.waited_out(seen.as_ref().err()).await {
+                seen = self.managed_client(way).await;
+            }
+            // Also where the answer was lost or a refusal: what counts is what is there.
+            match seen {
+                Ok(now) if differences(before, &now).is_empty() => {
+                    let text = format!(
+                        "{why}, so that it was put back as it was; change it in the dashboard there"
+                    );
+                    tracing::error!(issuer = %way.profile.name, client = way.client_id, "{text}");
+                    return Err(IssuerError::Refused { code: "put_back".into(), text });
+                }
+                Ok(now) => left = Left::Seen(now),
+                Err(_) if sent.is_ok() => left = Left::Likely(before.clone()),
+                Err(error) => failed = Some(error),
+            }
+            failed = sent.err().or(failed);
+        }
+        let secrets: Vec<SecretString> =
+            [before, last_seen, left.client()].into_iter().filter_map(secret_of).collect();
+        let redactor = Redactor::new(secrets.iter().chain([way.administrator]));
+        let failed = failed.map_or_else(String::new, |error| format!(" ({error})"));
+        let text = format!(
+            "{why}, and it could not be put back as it was, in {TRIES} tries{failed}. {}; look at it \
+             in the dashboard there",
+            left.told(way.client_id, before, &redactor)
+        );
+        tracing::error!(issuer = %way.profile.name, client = way.client_id, "{text}");
+        Err(IssuerError::Refused { code: "not_put_back".into(), text })
+    }
+
+    /// The client as it is now, asked for more than once: an answer that is lost is no reason to
+    /// write again.
+    async fn seen(&self, way: &Way<'_>) -> Result<Object, IssuerError> {
+        let mut round = 0;
+        loop {
+            match self.managed_client(way).await {
+                Ok(client) => return Ok(client),
+                Err(error) if round + 1 >= TRIES => return Err(error),
+                Err(_) => round += 1,
+            }
+            self.clock.sleep(PAUSE * round).await;
+        }
+    }
+
+    /// Whether a circuit kept us from asking, and is over now.
+    async fn waited_out(&self, error: Option<&IssuerError>) -> bool {
+        match error {
+            Some(IssuerError::CircuitOpen { retry_in, .. }) if *retry_in <= CIRCUIT => {
+                self.clock.sleep(*retry_in).await;
+                true
+            }
+            _ => false,
+        }
     }
 
     async fn managed_client(&self, way: &Way<'_>) -> Result<Object, IssuerError> {
@@ -218,6 +268,66 @@ impl Way<'_> {
             _ => error.into_error(),
         }
     }
+}
+
+/// What is at the issuer when we have to leave it.
+enum Left {
+    /// It was read.
+    Seen(Object),
+    /// It was sent there last, and cannot be read.
+    Likely(Object),
+}
+
+impl Left {
+    fn client(&self) -> &Object {
+        match self {
+            Self::Seen(client) | Self::Likely(client) => client,
+        }
+    }
+
+    /// What is different from what was, name by name.
+    fn told(&self, id: &str, before: &Object, redactor: &Redactor<'_>) -> String {
+        let now = self.client();
+        let names = differences(before, now);
+        let told = names.iter().take(TOLD).map(|name| match (before.get(name), now.get(name)) {
+            (_, None) if name == SECRET => format!("{name} is gone"),
+            _ if name == SECRET => format!("{name} is another one"),
+            (was, is) => {
+                format!("{name} is {} and was {}", shown(is, redactor), shown(was, redactor))
+            }
+        });
+        let more = names.len().checked_sub(TOLD + 1).map(|more| format!("{} more", more + 1));
+        let differs: Vec<String> = told.chain(more).collect();
+        match (self, differs.is_empty()) {
+            (Self::Seen(_), _) => format!("Left there is: {}", differs.join("; ")),
+            (Self::Likely(_), true) => {
+                format!("The client {id} was sent there as it was, and could not be read again")
+            }
+            (Self::Likely(_), false) => {
+                format!("It could not be read; left there may be: {}", differs.join("; "))
+            }
+        }
+    }
+}
+
+/// A value of the client's, for an administrator.
+fn shown(value: Option<&Value>, redactor: &Redactor<'_>) -> String {
+    let text = match value {
+        None | Some(Value::Null) => return "absent".into(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(values)) => {
+            let texts = values
+                .iter()
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            texts.collect::<Vec<_>>().join(" ")
+        }
+        Some(value) => value.to_string(),
+    };
+    format!("\u{201c}{}\u{201d}", redactor.clean(&text))
+}
+
+fn listed(names: &BTreeSet<String>) -> String {
+    names.iter().cloned().collect::<Vec<_>>().join(", ")
 }
 
 /// `iam/api/clients/ID` below the issuer.

@@ -1,10 +1,13 @@
 //! Who signed in: the ID token (OpenID Connect Core 1.0 §3.1.3.7), checked, and where it does not
 //! say what the site requires, the userinfo endpoint (§5.3). An account is bound to this subject,
-//! so nothing here is taken on trust but what TLS vouches for; and where the site requires a
-//! claim, not even that at a sign-in.
+//! so nobody is taken for who an ID token says but by a signature of the issuer's keys. Where the
+//! keys cannot be had, TLS vouches for no more than this: a token that names somebody else than the
+//! account's person ends a sign-in; and where the site requires a claim, there is none without them.
 //!
-//! No nonce is sent in any grant of ours, so none is compared: an ID token is taken from the reply
-//! to our own request only.
+//! No nonce is sent in any grant of ours. A sign-in that we asked for brings none, so a token with
+//! one was made for somebody else's request and is refused (§3.1.3.7 item 11). What a refresh brings
+//! has the nonce of the first sign-in, if any (§12.2), which for a refresh token that was handed in
+//! another program chose: there it says nothing.
 
 use std::time::Duration;
 
@@ -22,6 +25,9 @@ use crate::account::{
     ports::{Identity, IssuerError},
 };
 
+/// How long a refresh waits for keys before it begins.
+const KEYS_WAIT: Duration = Duration::from_secs(3);
+
 /// Clocks differ.
 pub(super) const TOLERANCE: Duration = Duration::from_secs(120);
 
@@ -33,8 +39,17 @@ pub(super) type Claims = Map<String, Value>;
 pub(super) enum Moment {
     /// Nothing is kept before it is known.
     SignIn,
+    /// The same, with a refresh token of a sign-in that another program began.
+    HandedIn,
     /// It was known at the sign-in; what is learned now can only end it.
     Refresh,
+}
+
+impl Moment {
+    /// Whether a sign-in begins here.
+    pub(super) fn begins(self) -> bool {
+        self != Self::Refresh
+    }
 }
 
 /// What a token endpoint gave that tells who it is for.
@@ -62,33 +77,41 @@ impl IssuerClient {
         let Some(rule) = &profile.identity else {
             return match (given.id_token, moment) {
                 (None, _) => Ok(None),
-                (Some(id_token), Moment::SignIn) => {
-                    let claims = self.verified(profile, metadata, given.client_id, id_token);
-                    Ok(Some(person(&claims.await?)))
-                }
-                // One that is odd must not cost a refresh token that rotated.
+                // Nothing is fetched while a refresh token that rotated is not kept, and one that is
+                // odd must not cost it.
                 (Some(id_token), Moment::Refresh) => {
-                    let claims = self.checked(profile, metadata, given.client_id, id_token);
-                    Ok(claims.ok().map(|claims| person(&claims)))
+                    let claims = self.checked(profile, metadata, &given, id_token, moment);
+                    let signed = self.is_signed_by_known(profile, metadata, id_token);
+                    Ok(claims.ok().map(|claims| told(&claims, signed)))
+                }
+                (Some(id_token), _) => {
+                    let (claims, signed) =
+                        self.verified(profile, metadata, &given, id_token, moment).await?;
+                    Ok(Some(told(&claims, signed)))
                 }
             };
         };
         let claims = match (given.id_token, moment) {
             (None, Moment::Refresh) => return Ok(None),
-            (None, Moment::SignIn) => None,
+            (None, _) => None,
             (Some(id_token), _) => {
-                let keys = self.required_keys(profile, metadata).await;
-                if let (Err(error), Moment::SignIn) = (&keys, moment) {
-                    return Err(error.clone());
+                if moment.begins() {
+                    self.required_keys(profile, metadata).await?;
                 }
-                Some(self.verified(profile, metadata, given.client_id, id_token).await?)
+                match self.verified(profile, metadata, &given, id_token, moment).await? {
+                    (claims, true) => Some(claims),
+                    (claims, false) if moment == Moment::Refresh => {
+                        return Ok(Some(told(&claims, false)));
+                    }
+                    (_, false) => return Err(without_keys(profile)),
+                }
             }
         };
         let values = claims.as_ref().map(|claims| rule.values_in(claims));
         if let (Some(claims), Some(values)) = (&claims, values)
             && !values.is_empty()
         {
-            return Ok(Some(Identity { values: Some(values), ..person(claims) }));
+            return Ok(Some(Identity { values: Some(values), ..told(claims, true) }));
         }
         // Many issuers put into an ID token only what cannot be asked for (§5.4).
         match (self.userinfo(profile, metadata, given.access_token).await, claims) {
@@ -98,15 +121,28 @@ impl IssuerClient {
                 if claims.as_ref().is_some_and(|claims| subject(claims) != Ok(sub)) {
                     return Err(wrong("is about another person (§5.3.2)"));
                 }
-                Ok(Some(Identity { values: Some(rule.values_in(&info)), ..person(&info) }))
+                // Asked for at the issuer itself, with a token that only it could know.
+                Ok(Some(Identity { values: Some(rule.values_in(&info)), ..told(&info, true) }))
             }
             (Ok(None), Some(claims)) => {
-                Ok(Some(Identity { values: Some(Default::default()), ..person(&claims) }))
+                Ok(Some(Identity { values: Some(Default::default()), ..told(&claims, true) }))
             }
             (Ok(None), None) => Ok(None),
             // It is known from the sign-in, and a passing failure ends nothing.
-            (Err(_), Some(claims)) if moment == Moment::Refresh => Ok(Some(person(&claims))),
+            (Err(_), Some(claims)) if moment == Moment::Refresh => Ok(Some(told(&claims, true))),
             (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Has the keys at hand with which the next ID token is checked, where they can be had.
+    pub(super) async fn fetch_keys(&self, profile: &IssuerProfile) {
+        if let Ok(metadata) = self.metadata(profile).await
+            && let Some(Ok(url)) = &metadata.jwks
+        {
+            tokio::select! {
+                _ = self.keys(profile, url, FRESH) => {}
+                () = self.clock.sleep(KEYS_WAIT) => {}
+            }
         }
     }
 
@@ -120,42 +156,49 @@ impl IssuerClient {
         metadata: &Metadata,
     ) -> Result<Keys, IssuerError> {
         let url = need(profile, &metadata.jwks, "key set", "jwks")?;
-        self.keys(profile, url, FRESH).await.ok_or_else(|| IssuerError::Unreachable {
-            text: format!(
-                "the keys of {} cannot be had now, and without them this site lets nobody sign in there",
-                profile.title
-            ),
-            retry_after: None,
-            maybe_processed: false,
-            reply_lost: false,
-            too_slow: false,
-        })
+        self.keys(profile, url, FRESH).await.ok_or_else(|| without_keys(profile))
     }
 
-    /// The claims of an ID token whose signature is right, as far as there are keys.
+    /// The claims of an ID token, all checked, and whether its signature was: not where the keys
+    /// cannot be had. To refuse it then would lose a sign-in whose device code is used up.
     async fn verified(
         &self,
         profile: &IssuerProfile,
         metadata: &Metadata,
-        client_id: &str,
+        given: &Given<'_>,
         id_token: &SecretString,
-    ) -> Result<Claims, IssuerError> {
+        moment: Moment,
+    ) -> Result<(Claims, bool), IssuerError> {
         let wrong = |what: &str| malformed(profile, "ID token", what);
         let parts = jwt::split(id_token.expose_secret());
         let parts = parts.ok_or_else(|| wrong("is not a signed JWT"))?;
         let signed = Signed::new(&parts).map_err(wrong)?;
-        // Without a key set TLS vouches for the token, as §3.1.3.7 item 6 has it. It was given to
-        // us for a device code that is used up now: to refuse it would lose the sign-in.
-        if let Some(Ok(url)) = &metadata.jwks
-            && let Some(keys) = self.keys(profile, url, FRESH).await
-            && !signed.by(&keys)
-        {
-            let newer = self.keys(profile, url, AGAIN).await.unwrap_or_default();
-            if !signed.by(&newer) {
-                return Err(wrong("is signed by none of the issuer's keys"));
+        let mut by_a_key = None;
+        if let Some(Ok(url)) = &metadata.jwks {
+            by_a_key = self.keys(profile, url, FRESH).await.map(|keys| signed.by(&keys));
+            if by_a_key == Some(false) {
+                // Perhaps by one that is newer than those that are known.
+                by_a_key = self.keys(profile, url, AGAIN).await.map(|keys| signed.by(&keys));
             }
         }
-        self.checked(profile, metadata, client_id, id_token)
+        if by_a_key == Some(false) {
+            return Err(wrong("is signed by none of the issuer's keys"));
+        }
+        let claims = self.checked(profile, metadata, given, id_token, moment)?;
+        Ok((claims, by_a_key == Some(true)))
+    }
+
+    /// Whether one of the keys that are at hand made the signature.
+    fn is_signed_by_known(
+        &self,
+        profile: &IssuerProfile,
+        metadata: &Metadata,
+        id_token: &SecretString,
+    ) -> bool {
+        let Some(Ok(url)) = &metadata.jwks else { return false };
+        let Some(keys) = self.known_keys(profile, url, FRESH) else { return false };
+        let parts = jwt::split(id_token.expose_secret());
+        parts.is_some_and(|parts| Signed::new(&parts).is_ok_and(|signed| signed.by(&keys)))
     }
 
     /// The claims of an ID token, all but its signature checked.
@@ -163,8 +206,9 @@ impl IssuerClient {
         &self,
         profile: &IssuerProfile,
         metadata: &Metadata,
-        client_id: &str,
+        given: &Given<'_>,
         id_token: &SecretString,
+        moment: Moment,
     ) -> Result<Claims, IssuerError> {
         let wrong = |what: &str| malformed(profile, "ID token", what);
         let parts = jwt::split(id_token.expose_secret());
@@ -172,10 +216,13 @@ impl IssuerClient {
         let claims = claims.ok_or_else(|| wrong("has no claims"))?;
         let to = Addressed {
             issuers: [&metadata.issuer, profile.url.as_str()],
-            client_id,
+            client_id: given.client_id,
             only_us: profile.identity.is_some(),
         };
         check(&claims, &to, self.clock.wall()).map_err(wrong)?;
+        if moment == Moment::SignIn && claims.get("nonce").is_some_and(|nonce| !nonce.is_null()) {
+            return Err(wrong("was made for another request than ours (nonce)"));
+        }
         Ok(claims)
     }
 }
@@ -234,16 +281,35 @@ fn subject(claims: &Claims) -> Result<&str, &'static str> {
     Ok(sub)
 }
 
-/// Whom claims are about that were checked.
-fn person(claims: &Claims) -> Identity {
+/// Whom claims are about that were checked. Without a signature, only that they are not about
+/// somebody else is of use.
+fn told(claims: &Claims, verified: bool) -> Identity {
+    let sub = subject(claims).unwrap_or_default().to_owned();
+    if !verified {
+        return Identity { sub, ..Identity::default() };
+    }
     let name = |name: &str| {
         let name = printable(claims.get(name)?.as_str()?, 128);
         (!name.is_empty()).then_some(name)
     };
     Identity {
-        sub: subject(claims).unwrap_or_default().to_owned(),
+        sub,
         name: name("preferred_username").or_else(|| name("name")),
         values: None,
+        verified: true,
+    }
+}
+
+fn without_keys(profile: &IssuerProfile) -> IssuerError {
+    IssuerError::Unreachable {
+        text: format!(
+            "the keys of {} cannot be had now, and without them this site lets nobody sign in there",
+            profile.title
+        ),
+        retry_after: None,
+        maybe_processed: false,
+        reply_lost: false,
+        too_slow: false,
     }
 }
 

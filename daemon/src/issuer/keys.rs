@@ -17,6 +17,7 @@ use super::{
     IssuerClient,
     http::Ask,
     jwt::{self, Parts},
+    lane::Lane,
 };
 use crate::account::IssuerProfile;
 
@@ -59,18 +60,28 @@ impl IssuerClient {
         url: &Url,
         life: Duration,
     ) -> Option<Keys> {
-        let peer = self.peer(profile);
-        if let Some(keys) = peer.keys.get(url, self.clock.monotonic(), life) {
+        if let Some(keys) = self.known_keys(profile, url, life) {
             return Some(keys);
         }
-        let reply = self.ask(profile, Ask::get(url), None).await.ok()?;
+        // A key set that is not there is no reason to leave the issuer alone.
+        let reply = self.ask(profile, Ask::get(url), Some(Lane::of_keys())).await.ok()?;
         let set: Value =
             serde_json::from_slice(&reply.body).ok().filter(|_| reply.status == 200)?;
         // One by one: a key of a kind that is not known does not hide the others.
         let keys = set.get("keys")?.as_array()?.iter().take(64);
         let keys: Keys = Arc::new(keys.filter_map(|key| Jwk::deserialize(key).ok()).collect());
-        peer.keys.put(url, self.clock.monotonic(), &keys);
+        self.peer(profile).keys.put(url, self.clock.monotonic(), &keys);
         Some(keys)
+    }
+
+    /// The key set that is at hand, not older than `life`.
+    pub(super) fn known_keys(
+        &self,
+        profile: &IssuerProfile,
+        url: &Url,
+        life: Duration,
+    ) -> Option<Keys> {
+        self.peer(profile).keys.get(url, self.clock.monotonic(), life)
     }
 }
 

@@ -73,6 +73,11 @@ impl Lane {
         Some(Self::of(&["owner", &uid.to_string()]))
     }
 
+    /// The key set, which nothing but the check of ID tokens hangs on.
+    pub(super) fn of_keys() -> Self {
+        Self::of(&["keys"])
+    }
+
     fn of(parts: &[&str]) -> Self {
         let mut digest = Sha256::new();
         for part in parts {

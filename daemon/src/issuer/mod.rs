@@ -241,6 +241,10 @@ impl Issuers for IssuerClient {
         self.poll(issuer, client, device_code, audiences).await
     }
 
+    async fn fetch_keys(&self, issuer: &IssuerProfile) {
+        IssuerClient::fetch_keys(self, issuer).await;
+    }
+
     async fn refresh(
         &self,
         issuer: &IssuerProfile,
@@ -269,7 +273,7 @@ impl Issuers for IssuerClient {
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
         let lane = Some(Lane::of_secret(refresh_token));
-        let usage = Use { lane, moment: Moment::SignIn };
+        let usage = Use { lane, moment: Moment::HandedIn };
         self.use_refresh_token(issuer, client, refresh_token, wanted, usage).await
     }
 

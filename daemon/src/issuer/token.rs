@@ -137,7 +137,7 @@ impl IssuerClient {
         let metadata = self.metadata(profile).await?;
         check_audiences(metadata.audience_parameter, &wanted.audiences)
             .map_err(|text| RefreshError::Audience { text })?;
-        if profile.identity.is_some() && usage.moment == Moment::SignIn {
+        if profile.identity.is_some() && usage.moment.begins() {
             // It is not used up for a sign-in that could not be checked.
             self.required_keys(profile, &metadata).await?;
         }

@@ -25,9 +25,32 @@ pub struct Line {
     pub doubt: Vec<String>,
 }
 
-/// What one user may do: a line for each question.
-pub fn user(config: &Config, who: &Who) -> Vec<Line> {
-    Key::ALL.into_iter().map(|key| user_line(config, who, key)).collect()
+/// What one user may do: a line for each question. Who has a uid that gets no sessions has none of
+/// what comes with them, whatever the rules say.
+pub fn user(config: &Config, who: &Who, uid: Option<u32>) -> Vec<Line> {
+    let mut lines: Vec<_> = Key::ALL.into_iter().map(|key| user_line(config, who, key)).collect();
+    if let Some(uid) = uid.filter(|uid| *uid < config.users.min_uid) {
+        for line in &mut lines {
+            without_sessions(line, uid, config);
+        }
+    }
+    lines
+}
+
+fn without_sessions(line: &mut Line, uid: u32, config: &Config) {
+    let least = config.users.min_uid;
+    let (values, what) = match line.key {
+        Key::AutomaticLogin => {
+            (vec!["false".to_owned()], "are offered no sign-in when they log in")
+        }
+        Key::Services => (Vec::new(), "have no sessions that count, and so no token files"),
+        _ => return,
+    };
+    let place = config.policy.min_uid.clone();
+    line.values = values;
+    line.text = format!("{what}: their uid {uid} is below users.min_uid, {least}");
+    line.decided_by = vec![place.map_or(Origin::Default("users", "min_uid"), Origin::At)];
+    line.doubt.clear();
 }
 
 /// What one user may do of one kind.

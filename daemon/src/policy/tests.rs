@@ -239,7 +239,7 @@ fn a_session_is_a_session_until_the_name_service_says_otherwise() {
 fn an_explanation_says_what_holds_and_which_line_decided() {
     let config = config("[limits]\nlogins = 4\n", RULES);
     let groups = [("staff", true), ("students", false), ("cms", true)];
-    let lines = explain::user(&config, &who("bob", &groups));
+    let lines = explain::user(&config, &who("bob", &groups), Some(1000));
     let of = |key: Key| lines.iter().find(|line| line.key == key).unwrap();
     assert_eq!(lines.len(), Key::ALL.len());
     assert_eq!(of(Key::Accounts).text, "may have 20 accounts");
@@ -248,7 +248,7 @@ fn an_explanation_says_what_holds_and_which_line_decided() {
     assert!(by[0].ends_with("/policy.d/1.toml:3") && by[1].ends_with("/policy.d/1.toml:19"));
     assert!(of(Key::Logins).decided_by[0].to_string().ends_with("/iamd.toml:2"));
     assert_eq!(of(Key::Requests).decided_by[0].to_string(), "default of limits.requests");
-    let doubtful = explain::user(&config, &who("bob", &[]));
+    let doubtful = explain::user(&config, &who("bob", &[]), None);
     let accounts = doubtful.iter().find(|line| line.key == Key::Accounts).unwrap();
     assert_eq!(accounts.doubt.len(), 2, "{accounts:?}");
     let all = explain::site(&config);
@@ -359,7 +359,7 @@ proptest! {
             Who { user: user.clone(), groups }
         };
         let asker = named(&groups);
-        let lines = explain::user(&config, &asker);
+        let lines = explain::user(&config, &asker, None);
         let told = lines.iter().find(|line| line.key == Key::Scopes).unwrap();
         let settled = |known: &[Option<bool>], answer: usize| -> Vec<Option<bool>> {
             known.iter().enumerate().map(|(i, is)| is.or(Some(answer >> i & 1 == 1))).collect()

@@ -17,6 +17,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::{fs::OFlags, process::geteuid};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::clock::Random;
@@ -149,6 +150,17 @@ impl Keyring {
     pub(super) fn current(&self) -> (&str, &[u8; 32]) {
         let (id, key) = &self.keys[0];
         (id, key)
+    }
+
+    /// A key for something else than sealing, from the one that seals: it tells nothing of it.
+    pub fn derived(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let (_, key) = self.current();
+        let digest = Sha256::new()
+            .chain_update("iamd: a key for another purpose: ")
+            .chain_update(purpose.len().to_le_bytes())
+            .chain_update(purpose)
+            .chain_update(key);
+        Zeroizing::new(digest.finalize().into())
     }
 
     /// The key of this id.

@@ -60,8 +60,8 @@ impl Service {
             return Err(error);
         }
         self.note_administration(by, &format!("policy explain {shown}"), None);
-        let who = self.who(user).await;
-        Ok(explain::user(&self.config(), &who).into_iter().map(told).collect())
+        let (who, uid) = (self.who(user).await, self.users.uid_of(user).await);
+        Ok(explain::user(&self.config(), &who, uid).into_iter().map(told).collect())
     }
 
     fn is_in_force(&self, on_disk: &Config) -> bool {

@@ -67,7 +67,7 @@ use crate::{
         Guards, Owner, UnixTime,
         ports::{Issuers, Vault, upkeep::Upkeep},
     },
-    audit::{Audit, Counted},
+    audit::{Audit, Counted, People},
     clock::{Clock, Random},
     config::{Config, Sources, policy::Key},
     login::Logins,
@@ -132,6 +132,8 @@ pub struct Parts {
     pub drain: Drain,
     /// The record of security events.
     pub audit: Arc<dyn Audit>,
+    /// Names in it for people who may not be named.
+    pub people: People,
     /// User names.
     pub users: Arc<dyn Users>,
     /// Time.
@@ -157,6 +159,7 @@ pub struct Service {
     presence: Presence,
     drain: Drain,
     audit: Counted,
+    people: People,
     /// When the daemon began.
     began: UnixTime,
     users: Arc<dyn Users>,
@@ -193,6 +196,7 @@ impl Service {
             presence: parts.presence,
             drain: parts.drain,
             audit: Counted::over(parts.audit),
+            people: parts.people,
             began: parts.clock.wall(),
             users: parts.users,
             clock: parts.clock,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     account::{
         ClientOwner, ClientRecord, IssuerProfile, Record, ScopeSet,
-        ports::{GrantChange, LockOn, Stored, Wanted},
+        ports::{GrantChange, IssuerError, LockOn, Stored, Wanted},
     },
     audit,
     token::{Ask, Validity},
@@ -41,7 +41,32 @@ impl Service {
         let lock = self.vault.lock(LockOn::Client(owner, profile.url.to_string())).await?;
         let change = self.issuers.change_password_grant(profile, &token, client_id, allowed).await;
         drop((lock, underway));
+        if let Err(IssuerError::Refused { code, text }) = &change
+            && let Some(result) = touched(code)
+        {
+            self.note_grant(by, profile, client_id, result, text.clone());
+        }
         let change = change?;
+        let result = match change {
+            GrantChange::Changed => "changed",
+            GrantChange::AlreadySo => "unchanged",
+        };
+        let detail = format!("grant password {}", if allowed { "given" } else { "taken" });
+        self.note_grant(by, profile, client_id, result, detail);
+        if let Some(client) = known {
+            self.learn_grants(profile, client).await;
+        }
+        Ok(change)
+    }
+
+    fn note_grant(
+        &self,
+        by: &Caller,
+        profile: &IssuerProfile,
+        client_id: &str,
+        result: &str,
+        detail: String,
+    ) {
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {
@@ -49,18 +74,11 @@ impl Service {
                 issuer: profile.url.as_str(),
                 client: client_id,
                 caller_pid: by.pid,
-                result: match change {
-                    GrantChange::Changed => "changed",
-                    GrantChange::AlreadySo => "unchanged",
-                },
-                detail: format!("grant password {}", if allowed { "given" } else { "taken" }),
+                result,
+                detail,
                 ..audit::Event::default()
             },
         );
-        if let Some(client) = known {
-            self.learn_grants(profile, client).await;
-        }
-        Ok(change)
     }
 
     /// Reads what a client is registered for now, where it can be read. What cannot be had is
@@ -112,6 +130,15 @@ impl Service {
         let validity = Validity::Usual(self.config().tokens.min_valid);
         let ask = Ask { wanted, validity, force_new: false };
         Ok(self.broker.token(&found.value.key(), profile, &ask).await?.token.token)
+    }
+}
+
+/// What is recorded of a failure that came after something was changed at the issuer.
+fn touched(code: &str) -> Option<&'static str> {
+    match code {
+        "put_back" => Some("put-back"),
+        "not_put_back" => Some("not-put-back"),
+        _ => None,
     }
 }
 

@@ -109,8 +109,10 @@ impl Service {
         {
             return Err(error.into());
         }
-        let proof = required(owner, profile, tokens.identity.as_ref())?;
-        Ok(tokens.identity.as_ref().map(|identity| Subject {
+        // Nobody is bound to an account for whom the issuer's keys do not vouch.
+        let identity = tokens.identity.as_ref().filter(|identity| identity.verified);
+        let proof = required(owner, profile, identity)?;
+        Ok(identity.map(|identity| Subject {
             sub: identity.sub.clone(),
             name: identity.name.clone(),
             proof,
@@ -175,15 +177,22 @@ impl Service {
         );
         self.end_replaced(request, client, replaced);
         let missing = record.scopes_asked.missing_from(&record.scopes);
-        let remarks = (!missing.is_empty())
-            .then(|| format!("the issuer did not grant: {missing}"))
-            .into_iter()
-            .collect();
+        let mut remarks = Vec::new();
+        if !missing.is_empty() {
+            remarks.push(format!("the issuer did not grant: {missing}"));
+        }
+        if tokens.identity.as_ref().is_some_and(|said| !said.verified) {
+            remarks.push(format!(
+                "who signed in could not be checked: the keys of {} cannot be had now",
+                request.profile.title
+            ));
+        }
         let subject = record.subject.map(|subject| subject.sub);
         Ok((subject, remarks))
     }
 
-    /// Somebody else signed in: whose account it was to be, and of the other a hash alone.
+    /// Somebody else signed in: whose account it was to be, and of the other a name that is of this
+    /// node alone.
     pub(super) fn note_another(
         &self,
         owner: &Owner,
@@ -202,7 +211,10 @@ impl Service {
                 audience: request.audiences.to_string(),
                 result: Kind::IdentityMismatch.short_name(),
                 detail: match who {
-                    Some(who) => format!("signed in: subject {}", audit::hash(who.sub.as_bytes())),
+                    Some(who) => {
+                        let issuer = request.profile.url.as_str();
+                        format!("signed in: person {}", self.people.name_of(issuer, &who.sub))
+                    }
                     None => "the issuer did not say who signed in".into(),
                 },
                 ..audit::Event::default()
@@ -268,7 +280,7 @@ impl Service {
                 // Locked while the login ran. The sign-in that is there stays what it was.
                 return Err(locked(&record).into());
             }
-            bind(&mut record, person.as_ref())?;
+            bind(&mut record, person.as_ref(), tokens.identity.as_ref())?;
             let before = record.client_id.take();
             let replaced = record.refresh_token.take().map(|token| (before, token));
             let now = self.clock.wall();
@@ -401,23 +413,29 @@ fn required(
     })
 }
 
-/// The first sign-in binds the account to a person; later ones must be the same.
-fn bind(record: &mut Record, person: Option<&Subject>) -> Result<(), Failure> {
-    match (&record.subject, person) {
-        (Some(subject), Some(person)) if subject.sub != person.sub => {
+/// The first sign-in binds the account to a person; later ones must be the same. What nobody vouches
+/// for (`said`) binds nobody, and is good enough to tell somebody else.
+fn bind(
+    record: &mut Record,
+    person: Option<&Subject>,
+    said: Option<&Identity>,
+) -> Result<(), Failure> {
+    let sub = person.map(|person| &person.sub).or(said.map(|said| &said.sub));
+    match (&record.subject, person, sub) {
+        (Some(subject), _, Some(sub)) if subject.sub != *sub => {
             // Nothing of the other person is told.
             let text = "somebody else signed in than the person this account belongs to";
             Err(Failure::new(Kind::IdentityMismatch, text))
         }
-        (Some(_), None) => {
+        (Some(_), _, None) => {
             let text = "the issuer did not say who signed in, and this account belongs to a person";
             Err(Failure::new(Kind::IdentityMismatch, text))
         }
-        (_, Some(person)) => {
+        (_, Some(person), _) => {
             record.subject = Some(person.clone());
             Ok(())
         }
-        (None, None) => Ok(()),
+        (_, None, _) => Ok(()),
     }
 }
 

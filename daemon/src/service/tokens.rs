@@ -69,8 +69,7 @@ impl Service {
             Ok(given) => given,
             Err(error) => return Err(self.why_none(caller, record, error.into()).await),
         };
-        let narrowed = if is_base(record, &ask.wanted) { "" } else { "narrowed" };
-        let detail = detail(narrowed, options.application.as_deref());
+        let detail = detail("", options.application.as_deref());
         // Compared each time: a token that was granted less is in the cache under what was asked.
         let asked = ask.wanted.scopes.as_ref().unwrap_or(&record.scopes);
         let missing = asked.missing_from(&given.token.scopes);
@@ -186,8 +185,9 @@ impl Service {
         token: &secrecy::SecretString,
         detail: &str,
     ) {
+        let narrowed = !is_base(record, wanted);
         self.audit.record(
-            audit::Kind::Issue,
+            if narrowed { audit::Kind::Narrowed } else { audit::Kind::Issue },
             &audit::Event {
                 uid: caller.owner.uid,
                 account: record.name.as_str(),

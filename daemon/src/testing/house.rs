@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
@@ -20,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use super::{
     BreakableStore, Damage, NoRandom, NoUpkeep, TestClock, TestIssuers, TestVault, tokens,
@@ -29,7 +30,7 @@ use crate::{
         AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
         ports::{Identity, PollAnswer, Tokens, Vault, VaultError, upkeep::Upkeep},
     },
-    audit::{Audit, Event, Kind},
+    audit::{Audit, Event, Kind, People, Repeats},
     clock::{Clock as _, SystemRandom},
     config::{Config, Sources},
     login::Logins,
@@ -49,7 +50,7 @@ pub const BOB: u32 = 1002;
 
 /// What was recorded, in order.
 #[derive(Default)]
-pub struct TestAudit(pub Mutex<Vec<Recorded>>);
+pub struct TestAudit(pub Mutex<Vec<Recorded>>, OnceLock<Arc<Repeats>>);
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,9 @@ pub struct Recorded {
 
 impl Audit for TestAudit {
     fn record(&self, kind: Kind, event: &Event<'_>) {
+        if let Some(repeats) = self.1.get() {
+            return repeats.record(kind, event);
+        }
         self.0.lock().unwrap().push(Recorded {
             kind,
             uid: event.uid,
@@ -91,10 +95,23 @@ fn fields(event: &Event<'_>) -> Vec<&'static str> {
 }
 
 impl TestAudit {
+    /// From now on as on a node, where what repeats itself is counted. What is recorded then.
+    pub fn bound(&self, clock: Arc<TestClock>) -> (Arc<Self>, Arc<Repeats>) {
+        let records = Arc::new(Self::default());
+        let repeats = Repeats::before(records.clone(), clock);
+        assert!(self.1.set(repeats.clone()).is_ok(), "it is already");
+        (records, repeats)
+    }
+
     /// The records of this kind.
     pub fn of(&self, kind: Kind) -> Vec<Recorded> {
         self.0.lock().unwrap().iter().filter(|record| record.kind == kind).cloned().collect()
     }
+}
+
+/// The names that people have in the records of a house.
+pub fn people() -> People {
+    People::keyed(Zeroizing::new([7; 32]))
 }
 
 /// A vault on what the one before it left on the disk, as a kill at this moment leaves it: a task
@@ -162,6 +179,11 @@ pub struct TestUsers(
 impl Users for TestUsers {
     async fn name_of(&self, uid: u32) -> Option<String> {
         self.0.lock().unwrap().get(&uid).cloned()
+    }
+
+    async fn uid_of(&self, user: &str) -> Option<u32> {
+        let known = self.0.lock().unwrap();
+        known.iter().find(|(_, name)| *name == user).map(|(uid, _)| *uid)
     }
 
     async fn groups_of(&self, user: &str, groups: &[String]) -> Membership {
@@ -312,6 +334,7 @@ impl House {
             presence: Presence::new(sessions.clone(), Arc::new(files), clock.clone()),
             drain: Drain::load(at("draining")),
             audit: audit.clone(),
+            people: people(),
             users: users.clone(),
             clock: clock.clone(),
             random: Arc::new(NoRandom),
@@ -437,8 +460,12 @@ impl House {
 
 /// The usual tokens of a sign-in of this person.
 pub fn sign_in_of(sub: &str) -> Tokens {
-    let identity =
-        Some(Identity { sub: sub.into(), name: Some(format!("{sub}-name")), values: None });
+    let identity = Some(Identity {
+        sub: sub.into(),
+        name: Some(format!("{sub}-name")),
+        values: None,
+        verified: true,
+    });
     Tokens { identity, ..tokens("at-new", Some("rt-new"), 3600) }
 }
 

@@ -24,6 +24,8 @@ pub struct TestIssuers {
     /// The clock of the house: tokens are stamped with it, and it goes on while an answer takes.
     pub clock: Mutex<Option<Arc<TestClock>>>,
     pub refreshes: AtomicUsize,
+    /// How often keys were asked for ahead of a refresh.
+    pub keys_fetched: AtomicUsize,
     pub registrations: AtomicUsize,
     pub authorizations: AtomicUsize,
     pub polls: AtomicUsize,
@@ -278,6 +280,10 @@ impl Issuers for TestIssuers {
         };
         self.takes(latency, tokens).await;
         answer
+    }
+
+    async fn fetch_keys(&self, _: &IssuerProfile) {
+        self.keys_fetched.fetch_add(1, SeqCst);
     }
 
     async fn refresh(

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::account::{
     ClientRecord, Event, IssuerProfile, Record, Subject,
-    ports::{Identity, Revision, Tokens, VaultError},
+    ports::{Identity, IssuerError, RefreshFailure, Revision, Rotated, Tokens, VaultError},
 };
 
 impl Refresher {
@@ -50,7 +50,43 @@ impl Refresher {
     }
 }
 
-/// Who the account belongs to after a reply, as the site requires it now.
+/// What came, unless it cannot be told now whether it is the owner's: the site requires a claim that
+/// was not asked for before, and the issuer's keys cannot be had. That passes, and ends nothing.
+///
+/// # Errors
+/// With the refresh token that came.
+pub(super) fn checkable(
+    record: &Record,
+    profile: &IssuerProfile,
+    tokens: Tokens,
+) -> Result<Tokens, RefreshFailure> {
+    let Some(rule) = &profile.identity else { return Ok(tokens) };
+    let before = record.subject.as_ref().and_then(|subject| subject.proof.as_ref());
+    let (now, sub) = (&tokens.identity, record.subject.as_ref().map(|subject| &subject.sub));
+    let unverified =
+        now.as_ref().is_some_and(|now| !now.verified && sub.is_none_or(|sub| *sub == now.sub));
+    if !unverified || rule.judge(&record.owner, None, before).is_ok() {
+        return Ok(tokens);
+    }
+    let text = format!(
+        "whose sign-in this is cannot be checked now, as this site requires: the keys of {} cannot be \
+         had",
+        profile.title
+    );
+    let error = IssuerError::Unreachable {
+        text,
+        retry_after: None,
+        maybe_processed: false,
+        reply_lost: false,
+        too_slow: false,
+    };
+    let expires_at = tokens.refresh_expires_at;
+    let rotated = tokens.refresh_token.map(|token| Rotated { token, expires_at });
+    Err(RefreshFailure { error: error.into(), rotated })
+}
+
+/// Who the account belongs to after a reply, as the site requires it now. Nobody becomes its owner
+/// whom the issuer's keys do not vouch for.
 ///
 /// # Errors
 /// Not to this person: why, without anything of them.
@@ -65,14 +101,15 @@ pub(super) fn standing(
     {
         return Err("the issuer answered for another person than this account belongs to".into());
     }
-    let Some(rule) = &profile.identity else { return Ok(before.clone()) };
-    let values = now.as_ref().and_then(|now| now.values.as_ref());
+    let verified = now.as_ref().filter(|now| now.verified);
+    let named =
+        |now: &Identity| Subject { sub: now.sub.clone(), name: now.name.clone(), proof: None };
+    let person = before.clone().or_else(|| verified.map(named));
+    let Some(rule) = &profile.identity else { return Ok(person) };
+    let values = verified.and_then(|now| now.values.as_ref());
     let known = before.as_ref().and_then(|before| before.proof.as_ref());
     let proof = rule
         .judge(&record.owner, values, known)
         .map_err(|mismatch| rule.refusal(&profile.title, &record.owner, mismatch))?;
-    let named =
-        |now: &Identity| Subject { sub: now.sub.clone(), name: now.name.clone(), proof: None };
-    let person = before.clone().or_else(|| now.as_ref().map(named));
     Ok(person.map(|person| Subject { proof: Some(proof), ..person }))
 }

@@ -13,7 +13,11 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{TokenError, cache::Validity, person::standing};
+use super::{
+    TokenError,
+    cache::Validity,
+    person::{checkable, standing},
+};
 use crate::{
     account::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
@@ -158,6 +162,10 @@ impl Refresher {
             // Nothing is asked whose answer could not be kept.
             self.vault.make_room().await?;
         }
+        if record.subject.is_none() {
+            // Whose it is may be learned from the answer; not while what it brings is not kept.
+            self.issuers.fetch_keys(profile).await;
+        }
         crate::fault_point!("refresh.asked", key);
         let ask = || self.issuers.refresh(profile, &client, key.uid, &refresh_token, &asked);
         let mut reply = ask().await;
@@ -166,7 +174,7 @@ impl Refresher {
             reply = ask().await;
         }
         crate::fault_point!("refresh.replied", key);
-        match reply {
+        match reply.and_then(|tokens| checkable(&record, profile, tokens)) {
             Ok(mut tokens) => {
                 let id_token = tokens.id_token.take();
                 let subject = match standing(&record, profile, &tokens) {

@@ -1,5 +1,7 @@
 //! The order of a refresh, and who shares one.
 
+mod person;
+
 use std::sync::atomic::Ordering::SeqCst;
 
 use secrecy::ExposeSecret;
@@ -434,24 +436,6 @@ async fn an_account_that_was_signed_out_meanwhile_stays_signed_out() {
     let (given, ()) = tokio::join!(world.ask(Ask::default()), sign_out);
     assert_eq!(given.unwrap_err(), TokenError::Superseded);
     assert!(world.vault.record(&world.key).refresh_token.is_none());
-}
-
-#[tokio::test]
-async fn another_subject_at_a_refresh_is_refused() {
-    let world = world();
-    world.vault.accounts.lock().unwrap().get_mut(&world.key).unwrap().0.subject =
-        Some(crate::account::Subject { sub: "alice".into(), ..Default::default() });
-    let mut reply = tokens("at", Some("rt"), 3600);
-    reply.identity =
-        Some(crate::account::ports::Identity { sub: "mallory".into(), ..Default::default() });
-    world.issuer_says(Ok(reply));
-    let error = world.ask(Ask::default()).await.unwrap_err();
-    assert!(matches!(error, TokenError::IdentityMismatch { .. }), "{error}");
-    // What came with it is nobody's, and is ended.
-    assert_eq!(*world.issuers.revoked.lock().unwrap(), ["rt"]);
-    let record = world.vault.record(&world.key);
-    assert!(record.refresh_token.is_none() && record.access_token.is_none());
-    assert!(record.state.wants_login());
 }
 
 #[tokio::test]

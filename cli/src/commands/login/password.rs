@@ -3,6 +3,8 @@
 use iamd_protocol::bus::{LoginInfo, LoginOptions, login_state};
 use iamd_protocol::error::{Exit, Kind};
 
+use secrecy::SecretString;
+
 use super::show::Display;
 use crate::app::Context;
 use crate::args::{Flow, Login};
@@ -19,10 +21,10 @@ const WARNING: &str = "Warning: RFC 9700 says not to give your password to anyth
 /// [`Kind::InvalidArgument`].
 pub(super) fn check(args: &Login) -> Result<(), Failure> {
     let refuse = |text: &str| Err(Failure::new(Kind::InvalidArgument, text));
-    let named = args.user.is_some() || args.password_fd.is_some();
+    let named = args.user.is_some() || args.password_fd.is_some() || args.credentials_fd.is_some();
     if args.flow != Flow::Password {
         return if named {
-            refuse("--user and --password-fd go with --flow password")
+            refuse("--user, --password-fd and --credentials-fd go with --flow password")
         } else {
             Ok(())
         };
@@ -50,13 +52,12 @@ pub(super) fn sign_in(
     let may = client.login_with_password(account, options.clone(), "", None).map_err(failed)?;
     let login = if may.state == login_state::PASSWORD_NEEDED {
         context.output.tell(WARNING);
-        let user = user_name(args, &may, context)?;
-        let password = match args.password_fd {
-            Some(fd) => prompt::from_fd(fd)?,
+        let (user, password) = match args.credentials_fd {
+            Some(fd) => prompt::pair_from_fd(fd)?,
             None => {
-                let question = format!("Password of {user} at {}: ", may.issuer_title);
-                prompt::secret(&context.output.err.spelled(&question))
-                    .map_err(|failure| by_descriptor(failure, "--password-fd N"))?
+                let user = user_name(args, &may, context)?;
+                let password = password_of(&user, args, &may, context)?;
+                (user, password)
             }
         };
         let pipe = prompt::to_pipe(&password)?;
@@ -75,13 +76,27 @@ pub(super) fn sign_in(
     Ok(Exit::Done)
 }
 
+fn password_of(
+    user: &str,
+    args: &Login,
+    may: &LoginInfo,
+    context: &Context,
+) -> Result<SecretString, Failure> {
+    if let Some(fd) = args.password_fd {
+        return prompt::from_fd(fd);
+    }
+    let question = format!("Password of {user} at {}: ", may.issuer_title);
+    prompt::secret(&context.output.err.spelled(&question))
+        .map_err(|failure| by_descriptor(failure, "--password-fd N"))
+}
+
 fn user_name(args: &Login, may: &LoginInfo, context: &mut Context) -> Result<String, Failure> {
     if let Some(user) = &args.user {
         return Ok(user.clone());
     }
     if !prompt::is_possible() {
         let failure = Failure::new(Kind::InvalidArgument, "there is no terminal to ask on");
-        return Err(by_descriptor(failure, "--user NAME --password-fd N"));
+        return Err(by_descriptor(failure, "--credentials-fd N"));
     }
     let local = context.environment.user_name();
     let question = format!("User name at {} [{local}]: ", may.issuer_title);

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) use read::{add_files, places, site_wide};
+pub(super) use read::{add_files, place_of, places, site_wide};
 pub use subject::Subject;
 
 use super::Config;
@@ -250,6 +250,8 @@ pub struct PolicyRules {
     pub longest_min_valid: Option<Duration>,
     /// Where in `iamd.toml` the keys stand that say what holds without a rule.
     pub written: BTreeMap<Key, Place>,
+    /// Where `users.min_uid` stands.
+    pub min_uid: Option<Place>,
     /// What the rules say.
     pub clauses: Vec<Clause>,
     /// The files that rules were read from.
@@ -267,6 +269,7 @@ impl Default for PolicyRules {
             longest_sign_in: None,
             longest_min_valid: None,
             written: BTreeMap::new(),
+            min_uid: None,
             clauses: Vec::new(),
             files: Vec::new(),
         }

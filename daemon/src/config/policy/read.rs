@@ -86,16 +86,21 @@ pub(in crate::config) fn add_files(
 
 /// Where the keys of `iamd.toml` stand that say what holds where no rule does.
 pub(in crate::config) fn places(path: &Path, text: &str) -> BTreeMap<Key, Place> {
-    let (root, _) = DeTable::parse_recoverable(text);
-    let file: Arc<str> = path.display().to_string().into();
-    let place = |key: Key| {
-        let (table, name) = key.site_key();
-        let table = root.get_ref().get(table)?.get_ref().as_table()?;
-        let (name, _) = table.get_key_value(name)?;
-        let line = line_of(text, name.span().start);
-        Some((key, Place { file: Arc::clone(&file), line }))
-    };
+    let place = |key: Key| Some((key, place_of(path, text, key.site_key())?));
     Key::ALL.into_iter().filter_map(place).collect()
+}
+
+/// Where a key of a table stands in `iamd.toml`.
+pub(in crate::config) fn place_of(
+    path: &Path,
+    text: &str,
+    (table, name): (&str, &str),
+) -> Option<Place> {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let table = root.get_ref().get(table)?.get_ref().as_table()?;
+    let (name, _) = table.get_key_value(name)?;
+    let line = line_of(text, name.span().start);
+    Some(Place { file: path.display().to_string().into(), line })
 }
 
 /// The files of the directory, by name.

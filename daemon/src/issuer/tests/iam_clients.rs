@@ -1,14 +1,19 @@
 //! The grant of a client, changed through INDIGO IAM's interface for administrators: all is sent
 //! back, and what is different afterwards is put back.
 
+use std::{sync::Arc, time::Duration};
+
 use serde_json::{Value, json};
 
 use super::{
-    client,
     mock::{Answer, Mock, json_reply, page},
     secret,
 };
-use crate::account::ports::{GrantChange, IssuerError, PasswordGrants as _};
+use crate::{
+    account::ports::{GrantChange, IssuerError, PasswordGrants as _},
+    clock::SystemClock,
+    issuer::{IssuerClient, Limits},
+};
 
 const GET: &str = "GET /iam/api/clients/c1";
 const PUT: &str = "PUT /iam/api/clients/c1";
@@ -48,7 +53,9 @@ fn shows(mock: &Mock, clients: impl IntoIterator<Item = Value>) {
 }
 
 async fn change(mock: &Mock, wanted: bool) -> Result<GrantChange, IssuerError> {
-    client().change_password_grant(&mock.profile(), &secret(TOKEN), "c1", wanted).await
+    let limits = Limits { first_pause: Duration::from_millis(200), ..super::limits() };
+    let client = IssuerClient::new(Arc::new(SystemClock), limits);
+    client.change_password_grant(&mock.profile(), &secret(TOKEN), "c1", wanted).await
 }
 
 async fn refused(mock: &Mock) -> (String, String) {
@@ -128,20 +135,90 @@ async fn what_else_is_different_is_put_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_put_back_is_told_by_name() {
+async fn what_could_not_be_put_back_is_tried_some_times_and_told_by_name_and_value() {
     let mock = Mock::start().await;
-    let broken = allowed(json!({ "reuse_refresh_token": false }));
-    shows(&mock, [full(json!({})), broken.clone(), broken]);
+    let broken =
+        allowed(json!({ "reuse_refresh_token": false, "client_secret": "another-s3cret" }));
+    shows(&mock, [full(json!({})), broken]);
     mock.on(PUT, [json_reply(200, json!({}))]);
     let (code, text) = refused(&mock).await;
     assert_eq!(code, "not_put_back");
-    assert!(text.contains("grant_types, reuse_refresh_token"), "{text}");
+    assert_eq!(mock.seen(PUT).len(), 4, "the change, and three tries to put it back");
+    for part in [
+        "client_secret is another one",
+        "grant_types is \u{201c}device password refresh_token\u{201d} and was \u{201c}refresh_token device\u{201d}",
+        "reuse_refresh_token is \u{201c}false\u{201d} and was \u{201c}true\u{201d}",
+        "Left there is",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     let mock = Mock::start().await;
     shows(&mock, [full(json!({})), allowed(json!({ "scope": "x" }))]);
     mock.on(PUT, [json_reply(200, json!({})), page(503, "")]);
     let (code, text) = refused(&mock).await;
     assert_eq!(code, "not_put_back");
-    assert!(text.contains("scope") && text.contains("503"), "{text}");
+    assert!(text.contains("scope is \u{201c}x\u{201d}") && text.contains("503"), "{text}");
+}
+
+#[tokio::test]
+async fn a_put_back_that_fails_at_first_is_tried_again_and_told_as_done() {
+    let mock = Mock::start().await;
+    let trap = allowed(json!({ "reuse_refresh_token": false }));
+    mock.on(
+        GET,
+        [
+            json_reply(200, full(json!({}))),
+            json_reply(200, trap.clone()),
+            // The first look after the put-back fails, the second sees that it was of no effect.
+            page(503, ""),
+            json_reply(200, trap),
+            json_reply(200, full(json!({}))),
+        ],
+    );
+    mock.on(PUT, [json_reply(200, json!({})), page(502, ""), json_reply(200, json!({}))]);
+    let (code, text) = refused(&mock).await;
+    assert_eq!(code, "put_back", "{text}");
+    assert!(text.contains("reuse_refresh_token"), "{text}");
+    assert_eq!(mock.seen(PUT).len(), 4);
+    for back in &mock.seen(PUT)[1..] {
+        assert_eq!(back.json(), full(json!({})));
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_seen_is_looked_for_again_and_else_put_back() {
+    // A look that fails is no reason to write.
+    let mock = Mock::start().await;
+    let (before, after) = (json_reply(200, full(json!({}))), json_reply(200, allowed(json!({}))));
+    mock.on(GET, [before.clone(), page(503, ""), page(500, ""), after]);
+    mock.on(PUT, [json_reply(200, json!({}))]);
+    assert_eq!(change(&mock, true).await, Ok(GrantChange::Changed));
+    assert_eq!(mock.seen(PUT).len(), 1);
+    // It comes back in time to be put back.
+    let mock = Mock::start().await;
+    mock.on(GET, [before.clone(), page(500, ""), page(500, ""), page(500, ""), before.clone()]);
+    mock.on(PUT, [json_reply(200, json!({}))]);
+    let (code, text) = refused(&mock).await;
+    assert_eq!(code, "put_back", "{text}");
+    assert!(text.contains("could not be seen"), "{text}");
+    assert_eq!(mock.seen(PUT).len(), 2);
+    assert_eq!(mock.seen(PUT)[1].json(), full(json!({})));
+    // It takes everything and shows nothing.
+    let mock = Mock::start().await;
+    mock.on(GET, [before.clone(), page(500, "")]);
+    mock.on(PUT, [json_reply(200, json!({}))]);
+    let (code, text) = refused(&mock).await;
+    assert_eq!(code, "not_put_back");
+    assert!(text.contains("was sent there as it was, and could not be read again"), "{text}");
+    // It takes the change, and nothing after it.
+    let mock = Mock::start().await;
+    mock.on(GET, [before, page(503, "")]);
+    mock.on(PUT, [json_reply(200, json!({})), page(503, "")]);
+    let (code, text) = refused(&mock).await;
+    assert_eq!(code, "not_put_back");
+    let left = "left there may be: grant_types is \u{201c}refresh_token device password\u{201d}";
+    assert!(text.contains(left), "{text}");
+    assert!((2..=7).contains(&mock.seen(PUT).len()), "bounded");
 }
 
 #[tokio::test]
@@ -155,12 +232,6 @@ async fn a_lost_answer_is_looked_after_and_an_ignored_request_is_told() {
     mock.on(PUT, [json_reply(200, json!({}))]);
     assert_eq!(refused(&mock).await.0, "unchanged");
     assert_eq!(mock.seen(PUT).len(), 1, "nothing to put back");
-    let mock = Mock::start().await;
-    mock.on(GET, [json_reply(200, full(json!({}))), page(503, "")]);
-    mock.on(PUT, [json_reply(200, json!({}))]);
-    let (code, text) = refused(&mock).await;
-    assert_eq!(code, "unconfirmed");
-    assert!(text.contains("not known"), "{text}");
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ impl Case {
     fn gives(&self, id_token: &str) {
         let reply = json!({ "access_token": "at", "refresh_token": "rt", "id_token": id_token });
         self.mock.on("POST /token", [json_reply(200, reply)]);
+        self.mock.on("POST /revoke", [page(200, "")]);
     }
 
     async fn identity(&self, changes: Value) -> Result<Option<Identity>, String> {
@@ -64,7 +65,7 @@ impl Case {
 }
 
 fn alice() -> Option<Identity> {
-    Some(Identity { sub: "4711".into(), name: Some("alice".into()), values: None })
+    Some(Identity { sub: "4711".into(), name: Some("alice".into()), values: None, verified: true })
 }
 
 #[tokio::test]
@@ -160,20 +161,50 @@ async fn a_key_that_is_not_known_yet_is_fetched_but_not_at_every_turn() {
     assert_eq!(case.mock.seen(KEYS).len(), 2);
 }
 
+/// Whom a token names that nobody vouches for.
+fn somebody(sub: &str) -> Option<Identity> {
+    Some(Identity { sub: sub.into(), ..Identity::default() })
+}
+
 #[tokio::test]
-async fn without_a_key_set_tls_vouches_for_the_id_token_but_its_claims_are_checked() {
+async fn without_the_key_set_nobody_is_taken_for_who_an_id_token_says_and_the_sign_in_is_kept() {
     let case = Case::new().await;
     let unknown = Signer::new("k9");
     for broken in [page(500, ""), page(404, ""), page(200, "<html>")] {
         case.mock.on(KEYS, [broken]);
         case.gives(&unknown.sign(&case.claims(json!({}))));
-        assert_eq!(case.poll().await.unwrap(), alice());
+        assert_eq!(case.poll().await.unwrap(), somebody("4711"));
+        // What is wrong with it all the same is seen.
+        case.gives(&unknown.sign(&case.claims(json!({ "aud": "x" }))));
+        case.poll().await.unwrap_err();
+        case.gives(&pki::unsigned(&json!({ "alg": "none" }), &case.claims(json!({}))));
+        case.poll().await.unwrap_err();
     }
     case.mock.discover_as(json!({ "jwks_uri": null }));
     case.gives(&unknown.sign(&case.claims(json!({}))));
-    assert_eq!(case.poll().await.unwrap(), alice());
-    case.gives(&unknown.sign(&case.claims(json!({ "aud": "x" }))));
-    case.poll().await.unwrap_err();
+    assert_eq!(case.poll().await.unwrap(), somebody("4711"));
+}
+
+#[tokio::test]
+async fn a_new_key_that_cannot_be_fetched_vouches_for_nobody_and_costs_no_sign_in() {
+    let case = Case::new().await;
+    let old = Signer::new("k0");
+    case.mock.on(KEYS, [json_reply(200, old.keys()), page(503, "")]);
+    let clock = super::TestClock::new();
+    let client = crate::issuer::IssuerClient::new(clock.clone(), super::limits());
+    let poll = async |token: String| {
+        case.gives(&token);
+        let none = AudienceSet::default();
+        let (profile, code) = (case.mock.profile(), secret(DEVICE_CODE));
+        match client.poll_device(&profile, &basic(), &code, &none).await {
+            PollAnswer::Tokens(tokens) => tokens.identity,
+            other => panic!("{other:?}"),
+        }
+    };
+    let claims = case.claims(json!({}));
+    assert_eq!(poll(old.sign(&claims)).await, alice());
+    clock.pass(std::time::Duration::from_secs(61));
+    assert_eq!(poll(case.signer.sign(&claims)).await, somebody("4711"));
 }
 
 #[tokio::test]
@@ -185,4 +216,62 @@ async fn an_id_token_in_a_refresh_costs_nobody_a_rotated_refresh_token() {
         client().refresh(&case.mock.profile(), &basic(), 1001, &secret("old"), &wanted).await;
     let tokens = tokens.unwrap();
     assert!(tokens.refresh_token.is_some() && tokens.identity.is_none());
+}
+
+#[tokio::test]
+async fn at_a_refresh_keys_are_asked_for_before_it_begins_and_never_while_its_answer_is_not_kept() {
+    let case = Case::new().await;
+    let client = client();
+    let refresh = async || {
+        let (wanted, profile) = (Default::default(), case.mock.profile());
+        client.refresh(&profile, &basic(), &secret("old"), &wanted).await.unwrap().identity
+    };
+    case.gives(&case.signer.sign(&case.claims(json!({}))));
+    assert_eq!(refresh().await, somebody("4711"), "no key is at hand");
+    assert!(case.mock.seen(KEYS).is_empty());
+    client.fetch_keys(&case.mock.profile()).await;
+    assert_eq!(refresh().await, alice());
+    case.gives(&Signer::new("k1").sign(&case.claims(json!({ "sub": "4712" }))));
+    assert_eq!(refresh().await, somebody("4712"), "a signature of somebody else's");
+    client.fetch_keys(&case.mock.profile()).await;
+    assert_eq!(case.mock.seen(KEYS).len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_set_that_fails_again_and_again_is_left_alone_and_the_issuer_is_not() {
+    let case = Case::new().await;
+    case.mock.on(KEYS, [page(503, "")]);
+    let client = client();
+    for _ in 0..10 {
+        client.fetch_keys(&case.mock.profile()).await;
+    }
+    let asked = case.mock.seen(KEYS).len();
+    assert!((1..=5).contains(&asked), "{asked}");
+    case.gives(&case.signer.sign(&case.claims(json!({}))));
+    let wanted = Default::default();
+    client.refresh(&case.mock.profile(), &basic(), &secret("old"), &wanted).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_token_with_a_nonce_that_we_did_not_send_is_refused_where_we_asked_for_it() {
+    let case = Case::new().await;
+    for odd in [json!("n-0S6_WzA2Mj"), json!(""), json!(7)] {
+        let text = case.identity(json!({ "nonce": odd })).await.unwrap_err();
+        assert!(text.contains("made for another request than ours (nonce)"), "{text}");
+        let error = IssuerError::Malformed { text };
+        super::texts::shows(
+            &case.mock,
+            "an ID token carries a nonce that iamd did not send",
+            error,
+        );
+        assert_eq!(case.mock.seen("POST /revoke").last().unwrap().field("token").unwrap(), "rt");
+        // With a refresh comes that of the first sign-in, which another program may have begun.
+        let (wanted, profile) = (Default::default(), case.mock.profile());
+        let client = client();
+        client.fetch_keys(&profile).await;
+        let handed = client.refresh_handed(&profile, &basic(), &secret("old"), &wanted).await;
+        assert_eq!(handed.unwrap().identity, alice());
+        let renewed = client.refresh(&profile, &basic(), &secret("old"), &wanted).await;
+        assert_eq!(renewed.unwrap().identity, alice());
+    }
 }

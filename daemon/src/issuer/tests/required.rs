@@ -211,12 +211,26 @@ async fn without_the_key_set_nobody_signs_in_and_nobody_is_sent_to_approve() {
         assert!(case.handed().await.is_err());
         assert!(case.by_password().await.is_err());
         assert_eq!(case.mock.seen("POST /token").len(), asked);
-        // What is learned at a refresh can only end a sign-in: TLS vouches for that.
-        assert_eq!(values(case.refresh().await.unwrap()), alice());
+        // What is learned at a refresh can only end a sign-in: TLS vouches for that, and no claim
+        // is taken from it.
+        let said = case.refresh().await.unwrap().unwrap();
+        assert!(!said.verified, "{said:?}");
+        assert_eq!(values(Some(said)), ("4711".into(), None));
     }
     case.mock.discover_as(json!({ "jwks_uri": null }));
     let error = case.poll().await.unwrap_err();
     assert!(matches!(error, IssuerError::Unsupported { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_nonce_that_we_did_not_send_proves_no_claim() {
+    let case = Case::new().await;
+    let odd = json!({ "preferred_username": "alice", "nonce": "n-0S6_WzA2Mj" });
+    case.gives(Some(&case.id_token(odd)));
+    let text = case.poll().await.unwrap_err().to_string();
+    assert!(text.contains("(nonce)"), "{text}");
+    assert!(case.by_password().await.is_err());
+    assert_eq!(case.mock.seen("POST /revoke").len(), 2, "what came is nobody's");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ const FIELDS: &[(Event, &[&str])] = &[
     (Event::SignIn, &["account", "issuer", "client", "scopes", "token_hash"]),
     (Event::Refresh, &["account", "issuer", "client", "scopes", "token_hash"]),
     (Event::Issue, &["account", "issuer", "client", "scopes", "token_hash", "caller_pid"]),
+    (Event::Narrowed, &["account", "issuer", "client", "scopes", "token_hash", "caller_pid"]),
     (Event::Registration, &["issuer", "client"]),
     (Event::AccountAdded, &["account", "issuer", "client", "scopes", "caller_pid"]),
     (Event::AccountChanged, &["account", "caller_pid"]),

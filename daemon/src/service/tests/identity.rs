@@ -30,7 +30,7 @@ fn require(house: &House, rule: &str) {
 /// Tokens of a person whose claim has these values.
 fn named(sub: &str, values: &[&str]) -> Tokens {
     let values = Some(ClaimValues::new(values.iter().copied()));
-    let identity = Some(Identity { sub: sub.into(), name: None, values });
+    let identity = Some(Identity { sub: sub.into(), name: None, values, verified: true });
     Tokens { identity, ..tokens("at-new", Some("rt-new"), 3600) }
 }
 
@@ -82,12 +82,71 @@ async fn the_wrong_person_a_missing_claim_and_an_unknown_one_get_nothing_and_tel
         assert_eq!(denied.len(), 1);
         assert_eq!((denied[0].uid, denied[0].result.as_str()), (ALICE, "IdentityMismatch"));
         if let Some(who) = who {
-            let hash = audit::hash(who.sub.as_bytes());
-            assert!(denied[0].detail.ends_with(&hash), "{}", denied[0].detail);
+            let name = people().name_of("https://issuer.test/", &who.sub);
+            assert!(denied[0].detail.ends_with(&name), "{}", denied[0].detail);
         }
         let all = format!("{:?}{message}", house.audit.0.lock().unwrap());
         assert!(!all.contains("mallory") && !all.contains("malice"), "{all}");
     }
+}
+
+/// Tokens of a person for whom the issuer's keys do not vouch: they could not be had.
+fn unverified(sub: &str) -> Tokens {
+    let identity = Some(Identity { sub: sub.into(), ..Identity::default() });
+    Tokens { identity, ..tokens("at-new", Some("rt-new"), 3600) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_keys_a_sign_in_is_kept_and_bound_to_nobody_and_said_so() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    let ended = house.sign_in("", unverified("alice-sub")).await;
+    assert_eq!((ended.state.as_str(), ended.subject.as_deref()), ("done", None));
+    let remark = "who signed in could not be checked: the keys of WLCG cannot be had now";
+    assert!(ended.remarks.iter().any(|said| said == remark), "{ended:?}");
+    let key = house.alices("wlcg");
+    assert!(house.vault.record(&key).subject.is_none());
+    assert_eq!(house.alices_file().as_deref(), Some("at-new"));
+    // The next one that is vouched for binds it; then somebody else is told from them, and the same
+    // person loses nothing while the keys are away again.
+    house.later(130).await;
+    house.sign_in("", sign_in_of("alice-sub")).await;
+    assert_eq!(house.vault.record(&key).subject.unwrap().sub, "alice-sub");
+    house.later(130).await;
+    let ended = house.sign_in("", unverified("mallory-sub")).await;
+    assert_eq!(ended.error.as_deref(), Some("IdentityMismatch"));
+    assert_eq!(house.revoked().last().map(String::as_str), Some("rt-new"));
+    house.later(130).await;
+    let ended = house.sign_in("", unverified("alice-sub")).await;
+    assert_eq!(ended.state, "done");
+    let subject = house.vault.record(&key).subject.unwrap();
+    assert_eq!(subject.name.as_deref(), Some("alice-sub-name"), "as it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_takes_nothing_from_a_token_that_nobody_vouches_for_and_ends_nothing_for_it() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    house.sign_in("", sign_in_of("alice-sub")).await;
+    require(&house, RULE);
+    let key = house.alices("wlcg");
+    let says = |identity: Identity| {
+        let rotated = tokens("at-2", Some("rt-2"), 3600);
+        let reply = Tokens { identity: Some(identity), ..rotated };
+        house.issuers.refresh_script.lock().unwrap().push_back(Ok(reply));
+    };
+    let values = Some(ClaimValues::new(["alice"]));
+    says(Identity { sub: "alice-sub".into(), values: values.clone(), ..Identity::default() });
+    let force = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    let error = house.token(force()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::IssuerUnreachable, "{error}");
+    shows("Tokens", "the site requires a claim, and the keys cannot be had at a renewal", error);
+    let record = house.vault.record(&key);
+    assert_eq!(secret(&record), Some("rt-2"), "the refresh token is kept");
+    assert!(record.subject.unwrap().proof.is_none() && !record.state.wants_login());
+    says(Identity { sub: "alice-sub".into(), values, verified: true, name: None });
+    house.token(force()).await.unwrap();
+    assert!(house.vault.record(&key).subject.unwrap().proof.is_some());
 }
 
 #[tokio::test(start_paused = true)]

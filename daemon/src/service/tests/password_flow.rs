@@ -159,6 +159,15 @@ async fn where_the_issuer_says_no_nothing_is_enabled_here_and_disabled_all_the_s
     says(no());
     assert_eq!(kind(house.enable(named("iam-admin")).await), Kind::IssuerRefused);
     assert!(house.vault.password_flows.lock().unwrap().is_empty(), "both or none");
+    let recorded = house.audit.of(audit::Kind::Registration);
+    let last = recorded.last().unwrap();
+    assert_eq!((last.result.as_str(), last.detail.as_str()), ("put-back", "put back"));
+    let text = "Left there is: scope".to_owned();
+    says(IssuerError::Refused { code: "not_put_back".into(), text: text.clone() });
+    house.enable(named("iam-admin")).await.unwrap_err();
+    let recorded = house.audit.of(audit::Kind::Registration);
+    let last = recorded.last().unwrap();
+    assert_eq!((last.result.as_str(), last.detail.as_str()), ("not-put-back", text.as_str()));
     // What was enabled before stays so.
     house.enable(of("client-1")).await.unwrap();
     says(no());

@@ -360,6 +360,40 @@ async fn an_administrator_sees_what_decided_and_what_is_not_known() {
     assert_eq!(done.last().unwrap().detail, "policy explain a[m");
 }
 
+#[tokio::test]
+async fn who_has_a_uid_that_gets_no_session_is_told_so_with_the_line_that_says_it() {
+    let rule = "[[policy.rule]]\nfor = \"alice\"\nautomatic_login = true\n";
+    for (lines, place) in [
+        ("[users]\nservices = [\"sshd\"]\nmin_uid = 1002\n", "/iamd.toml:"),
+        ("", "default of users.min_uid"),
+    ] {
+        let house = House::and(&format!("{lines}{rule}"));
+        house.users.0.lock().unwrap().insert(999, "daemon".into());
+        let low = if lines.is_empty() { "daemon" } else { "alice" };
+        let (login, services) =
+            (house.line(low, "automatic_login").await, house.line(low, "services").await);
+        assert_eq!((login.values, services.values), (vec!["false".to_owned()], vec![]));
+        assert!(login.text.contains("is below users.min_uid"), "{}", login.text);
+        assert!(services.text.contains("no token files"), "{}", services.text);
+        for by in [&login.decided_by, &services.decided_by] {
+            assert!(by.len() == 1 && by[0].contains(place), "{by:?}");
+            let line = std::fs::read_to_string(house.dir.path().join("iamd.toml")).unwrap();
+            if let Some((_, number)) = by[0].split_once("iamd.toml:") {
+                let number: usize = number.parse().unwrap();
+                assert_eq!(line.lines().nth(number - 1), Some("min_uid = 1002"));
+            }
+        }
+        // The rules hold for who is not below it, and where it says nothing.
+        let line = house.line("bob", "automatic_login").await;
+        assert_eq!(line.values, ["true"]);
+        assert!(!house.line(low, "accounts").await.text.contains("min_uid"));
+    }
+    // Explained is what happens.
+    let house = House::and("[users]\nmin_uid = 1002\n");
+    let reply = house.answer(house.frame(ALICE)).await;
+    assert!(matches!(reply, iamd_protocol::pam::Reply::Ignored), "{reply:?}");
+}
+
 /// What is explained is what is done: for every combination of rules and users of a table.
 #[tokio::test(start_paused = true)]
 async fn what_is_explained_is_what_happens() {

@@ -34,8 +34,8 @@ async fn the_same_narrowed_token_asked_again_costs_no_request_and_has_no_file() 
     let asked = house.issuers.wanted.lock().unwrap()[0].clone();
     assert_eq!(asked.scopes.unwrap().to_string(), "storage.read:/atlas");
     assert_eq!(house.alices_file().as_deref(), Some("at0"));
-    let issued = house.audit.of(crate::audit::Kind::Issue);
-    assert_eq!((issued.len(), issued[0].detail.as_str()), (2, "narrowed"));
+    let issued = house.audit.of(crate::audit::Kind::Narrowed);
+    assert_eq!((issued.len(), issued[0].detail.as_str()), (2, ""));
     assert_eq!(house.audit.of(crate::audit::Kind::Refresh).len(), 1);
 }
 
@@ -141,7 +141,7 @@ async fn a_token_for_less_is_an_error_to_the_strict_also_out_of_the_cache() {
         }
     }
     assert_eq!(house.refreshes(), 1);
-    assert_eq!(house.audit.of(crate::audit::Kind::Issue).len(), 2, "what was given out");
+    assert_eq!(house.audit.of(crate::audit::Kind::Narrowed).len(), 2, "what was given out");
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,6 +76,12 @@ pub enum OpenVaultError {
 }
 
 impl StoreVault {
+    /// A key of this node's own for something else than sealing. With another sealing key it is
+    /// another.
+    pub fn key_for(&self, purpose: &str) -> zeroize::Zeroizing<[u8; 32]> {
+        self.sealer.keyring().derived(purpose)
+    }
+
     /// A vault on this node: SQLite, journal and keys in `state_dir`, whose lock it holds.
     /// `credential` is the keyring that systemd passes, where there is one. Call
     /// [`Vault::replay`] before anything else.

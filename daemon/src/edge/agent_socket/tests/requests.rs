@@ -212,3 +212,36 @@ async fn quotas_and_denials_are_those_of_the_bus() {
     assert_eq!(told["error"], "operation forbidden", "{told}");
     assert_eq!(house.audit.of(crate::audit::Kind::Denial).len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_refusals_leave_few_records_and_none_of_another_user_is_dropped() {
+    use crate::audit::Kind::Denial;
+    let house = House::ruled("[[rule]]\nfor = \"alice\"\nissuers = []\n");
+    signed_in(&house.vault);
+    let (records, repeats) = house.audit.bound(house.clock.clone());
+    for round in 0..10_000 {
+        // The same again and again, then ever another.
+        let account = if round < 5000 { "wlcg".to_owned() } else { format!("wlcg{round}") };
+        let issuer = format!("https://unlisted{round}.test/");
+        let request = match round % 2 {
+            0 => json!({"request": "access_token", "account": account}),
+            _ => json!({"request": "access_token", "issuer": issuer}),
+        };
+        let told = asked(&house, request).await;
+        assert!(told["error"].is_string(), "{told}");
+        if round % 2500 == 0 {
+            let bob = house.caller(BOB);
+            house.service.issuer(&bob, "https://unlisted.test/").await.unwrap_err();
+        }
+    }
+    let of = |uid: u32, kind| records.of(kind).into_iter().filter(move |r| r.uid == uid);
+    let alices = of(ALICE, Denial).count();
+    assert!((1..=102).contains(&alices), "{alices}");
+    assert_eq!(of(BOB, Denial).count(), 1);
+    // What was counted is told: nothing is forgotten, of nobody.
+    repeats.finish();
+    assert!(of(ALICE, Denial).count() <= 204);
+    let counted =
+        |uid| of(uid, Denial).filter(|r| r.detail.contains("more within a minute")).count();
+    assert!(counted(ALICE) >= 1 && counted(BOB) >= 1);
+}

@@ -49,6 +49,35 @@ async fn names_and_scopes_of_any_kind_give_errors() {
 }
 
 #[tokio::test]
+async fn ten_thousand_refusals_leave_few_records_and_none_of_another_user_is_dropped() {
+    use crate::audit::Kind::{Administration, Denial};
+    let line = Line::of(ALICE).await;
+    let house = &line.house;
+    let (records, repeats) = house.audit.bound(house.clock.clone());
+    let bob = house.caller(BOB);
+    for round in 0..10_000 {
+        let text = format!("https://unlisted{}.test/", if round < 5000 { 0 } else { round });
+        let refused = match round % 2 {
+            0 => line.call(ACCOUNTS, "Issuer", &(text.as_str(),)).await,
+            // Polkit is not there, so it does not allow it.
+            _ => line.call(ADMIN, "Users", &()).await,
+        };
+        assert!(refused.is_err(), "{round}");
+        if round % 2500 == 0 {
+            house.service.issuer(&bob, "https://unlisted.test/").await.unwrap_err();
+        }
+    }
+    let of = |uid: u32, kind| records.of(kind).into_iter().filter(move |r| r.uid == uid).count();
+    for kind in [Denial, Administration] {
+        assert!((1..=102).contains(&of(ALICE, kind)), "{kind:?}: {}", of(ALICE, kind));
+    }
+    assert_eq!(of(BOB, Denial), 1);
+    repeats.finish();
+    assert_eq!(of(BOB, Denial), 2, "the others are counted");
+    assert!(of(ALICE, Denial) <= 204 && of(ALICE, Administration) == 2);
+}
+
+#[tokio::test]
 async fn texts_that_come_back_are_short_and_plain() {
     let line = Line::of(ALICE).await;
     for text in nasty() {

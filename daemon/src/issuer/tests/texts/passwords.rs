@@ -95,8 +95,12 @@ async fn a_grant_is_not_changed() {
         mock.on(GET, answers.into_iter().map(on));
         shows(&mock, when, changed(&mock, "9bef3e68", true).await);
     }
-    mock.on(GET, [on(with(json!({}))), page(503, "")]);
-    let when = "the issuer does not answer after it took the change";
+    mock.on(GET, [on(with(json!({}))), page(500, "")]);
+    let when = "the issuer takes the change, and shows the client no more";
+    shows(&mock, when, changed(&mock, "9bef3e68", true).await);
+    let none = || page(500, "");
+    mock.on(GET, [on(with(json!({}))), none(), none(), none(), on(with(json!({})))]);
+    let when = "the issuer takes the change, and shows the client when it was put back";
     shows(&mock, when, changed(&mock, "9bef3e68", true).await);
     let mock = Mock::start().await;
     mock.on(GET, [on(with(json!({}))), on(rotates())]);
