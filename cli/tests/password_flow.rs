@@ -224,7 +224,7 @@ fn r35_user_name_and_password_come_by_one_descriptor_and_the_password_is_nowhere
         "alice\ncorrect\0horse\n".into(),
         format!("{long}\n{WORDS}\n"),
         format!("alice\n{long}\n"),
-        format!("alice\nhorse\u{1b}[2J\n"),
+        "alice\nhorse\u{1b}[2J\n".to_owned(),
     ] {
         let fake = allowing();
         let outcome = run_with(&mut iamctl(&fake.bus.address, &both), &given);

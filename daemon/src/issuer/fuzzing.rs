@@ -282,7 +282,7 @@ pub fn token(bytes: &[u8]) {
     for handed in [false, true] {
         let (issuer, client, token) = (issuer(bytes, true), client(), secret(REFRESH_TOKEN));
         let answer = match handed {
-            false => at_once(issuer.refresh(&profile, &client, &token, &wanted)),
+            false => at_once(issuer.refresh(&profile, &client, 1001, &token, &wanted)),
             true => at_once(issuer.refresh_handed(&profile, &client, &token, &wanted)),
         };
         match answer {

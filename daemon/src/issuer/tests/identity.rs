@@ -224,7 +224,7 @@ async fn at_a_refresh_keys_are_asked_for_before_it_begins_and_never_while_its_an
     let client = client();
     let refresh = async || {
         let (wanted, profile) = (Default::default(), case.mock.profile());
-        client.refresh(&profile, &basic(), &secret("old"), &wanted).await.unwrap().identity
+        client.refresh(&profile, &basic(), 1001, &secret("old"), &wanted).await.unwrap().identity
     };
     case.gives(&case.signer.sign(&case.claims(json!({}))));
     assert_eq!(refresh().await, somebody("4711"), "no key is at hand");
@@ -249,7 +249,7 @@ async fn a_key_set_that_fails_again_and_again_is_left_alone_and_the_issuer_is_no
     assert!((1..=5).contains(&asked), "{asked}");
     case.gives(&case.signer.sign(&case.claims(json!({}))));
     let wanted = Default::default();
-    client.refresh(&case.mock.profile(), &basic(), &secret("old"), &wanted).await.unwrap();
+    client.refresh(&case.mock.profile(), &basic(), 1001, &secret("old"), &wanted).await.unwrap();
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn an_id_token_with_a_nonce_that_we_did_not_send_is_refused_where_we_asked
         client.fetch_keys(&profile).await;
         let handed = client.refresh_handed(&profile, &basic(), &secret("old"), &wanted).await;
         assert_eq!(handed.unwrap().identity, alice());
-        let renewed = client.refresh(&profile, &basic(), &secret("old"), &wanted).await;
+        let renewed = client.refresh(&profile, &basic(), 1001, &secret("old"), &wanted).await;
         assert_eq!(renewed.unwrap().identity, alice());
     }
 }
