@@ -254,8 +254,9 @@ fn nobody_sees_who_has_an_account_how_many_or_when_one_is_renewed(world: &World)
     let all = "%N %F %a %s %h %b";
     let times = "%N %Y %Z %.9Y %.9Z";
     let (before, at_first) = (seen_by(node, &bob, &two, all)?, seen_by(node, &bob, &two, times)?);
-    sign_in_as(node, issuer, &two, "second", "test")?;
-    let named = format!("{}-second", token_file(&two)?);
+    // By its name after the other, which stays the default.
+    sign_in_as(node, issuer, &two, "work", "test")?;
+    let named = format!("{}-work", token_file(&two)?);
     eventually("the second file", Duration::from_secs(10), || {
         node.exec(&format!("test -s {named}"))?.ok()
     })?;
