@@ -127,6 +127,32 @@ async fn one_that_was_interrupted_goes_on_after_the_next_start_and_makes_no_furt
     assert_eq!(house.token(TokenOptions::default()).await.unwrap().token, "at0");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_record_that_somebody_is_always_at_work_on_ends_a_change_of_keys_with_its_name() {
+    let (house, key) = signed_in().await;
+    let _held = house.kept.lock(LockOn::Account(key)).await.unwrap();
+    house.service.rekey(By::ITSELF, RekeyOptions::default()).await.unwrap();
+    let state = loop {
+        house.clock.sleep(S).await;
+        let state = house.service.rekey_progress(By::ITSELF).await.unwrap();
+        if state.state != rekey_state::RUNNING {
+            break state;
+        }
+    };
+    let text = state.message.unwrap();
+    let when = "a record that a change of keys finds held all the time";
+    shows("Administration", when, ServiceError::new(Kind::StoreUnavailable, text));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_reading_a_backup_is_waited_for_a_minute() {
+    let (house, _) = signed_in().await;
+    let (mut to, _unread) = tokio::io::duplex(64);
+    let back_up = house.service.back_up(By::ITSELF, BackupOptions::default(), &words(), &mut to);
+    let when = "who asked for a backup does not read it";
+    shows("Administration", when, back_up.await.unwrap_err());
+}
+
 #[tokio::test]
 async fn a_backup_serves_tokens_on_a_fresh_node_without_a_sign_in() {
     let (old, key) = signed_in().await;

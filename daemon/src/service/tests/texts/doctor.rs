@@ -41,6 +41,21 @@ async fn of_sessions_and_accounts() {
     shown("an account that this node cannot read", &found(&lost, "account lost", "seal"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_a_token_file() {
+    let house = House::new();
+    house.signed_in_with_token();
+    house.log_in(ALICE).await;
+    // Only root could: the directory is closed to its user.
+    let file = house.dir.path().join("users/1001/bt_u1001");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    house.log_in(ALICE).await;
+    let mut stands = found(&findings(&house).await, "token file", "");
+    stands.text = stands.text.replace(house.dir.path().to_str().unwrap(), "/run/iamd");
+    shown("something stands in the token file's place", &stands);
+}
+
 #[tokio::test]
 async fn of_a_passphrase() {
     let house = guarded().await;

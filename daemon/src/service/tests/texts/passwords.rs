@@ -35,6 +35,28 @@ async fn what_administrators_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_enabled_and_could_not_be_taken_back() {
+    let house = House::new();
+    house.signed_in();
+    let key = house.add(ALICE, "alice", "iam-admin", profile().url.as_str());
+    let scopes = ["openid", "iam:admin.read", "iam:admin.write"];
+    house.change(&key, |record| record.scopes = ScopeSet::parse(scopes).unwrap());
+    // The store takes the leave, and fails while the issuer is asked.
+    *house.issuers.latency.lock().unwrap() = 5 * S;
+    let lost = RefreshFailure { error: unreachable().into(), rotated: None };
+    house.issuers.refresh_script.lock().unwrap().push_back(Err(lost));
+    let options = PasswordFlowOptions { at_issuer: Some(true), ..of("client-2") };
+    let fail = async {
+        while house.refreshes() == 0 {
+            house.clock.sleep(Duration::from_millis(10)).await;
+        }
+        house.vault.store_fails.store(true, SeqCst);
+    };
+    let (enabled, ()) = tokio::join!(house.enable(options), fail);
+    shows("enable --at-issuer, and issuer and store fail one after the other", told(enabled));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_users_are_told() {
     let house = House::new();
     let usual = LoginOptions::default;

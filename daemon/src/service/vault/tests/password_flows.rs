@@ -3,7 +3,7 @@
 use super::*;
 use crate::account::{PasswordFlow, ports::PasswordFlows as _};
 
-fn flow(issuer: &str, client_id: &str) -> PasswordFlow {
+pub(super) fn flow(issuer: &str, client_id: &str) -> PasswordFlow {
     PasswordFlow {
         issuer: issuer.into(),
         client_id: client_id.into(),

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 
 use super::{attack::*, *};
 use crate::{
-    account::Guards,
+    account::{Guards, ports::upkeep::Upkeep as _},
     seal::{Bound, Kind},
     service::ServiceError,
     testing,
@@ -68,6 +68,46 @@ async fn a_record_does_not_open() {
     put(&store, "settings/1001", b"garbage".to_vec()).await;
     let error = vault.settings(1001).await.unwrap_err();
     assert!(error.to_string().starts_with("the settings at settings/1001 does not"), "{error}");
+}
+
+/// What `iamctl admin store check` finds in rows that only who has the keys could write: sealed for
+/// a place that their content is not of.
+#[tokio::test]
+async fn a_record_is_about_something_else_than_its_row() {
+    let temp = tempfile::tempdir().unwrap();
+    let (vault, store) = with_store(temp.path(), ONE);
+    let mine = |kind, row| Bound { kind, row, generation: 7, user: "u", issuer: "i" };
+    let clients = format!("clients/1001/{}", kept::hash(ISSUER));
+    let leave = kept::password_flow_row(ISSUER, "client-1");
+    let seal = &vault.sealer;
+    let flow = super::password_flows::flow(ISSUER, "client-2");
+    for (when, row, sealed) in [
+        (
+            "a row of an account has another account in it",
+            WLCG,
+            seal.seal(&mine(Kind::Account, WLCG), &record(1001, "cms", "rt")),
+        ),
+        (
+            "a row of a client has another client in it",
+            clients.as_str(),
+            seal.seal(&mine(Kind::Client, &clients), &client(ClientOwner::User(1002))),
+        ),
+        (
+            "a row of a leave for passwords has that of another client in it",
+            leave.as_str(),
+            seal.seal(&mine(Kind::PasswordFlow, &leave), &flow),
+        ),
+    ] {
+        put(&store, row, sealed.unwrap()).await;
+        let mut found = vault.inspect().await.unwrap().unreadable;
+        assert_eq!(found.len(), 1, "{found:?}");
+        let text = found.remove(0).replace(&kept::hash(ISSUER), "HASH");
+        iamd_errors::shows("Store and keys", when, &text, "iamctl admin store check", None, "");
+        let at = store.get(row).await.unwrap().unwrap().revision;
+        store.compare_and_swap(row, at, None).await.unwrap();
+    }
+    let unchanged = vault.renew_key().await;
+    testing::shows("Store and keys", "a keyring without a file", unchanged.unwrap_err());
 }
 
 #[tokio::test]
