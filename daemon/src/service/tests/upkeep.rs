@@ -144,15 +144,6 @@ async fn a_record_that_somebody_is_always_at_work_on_ends_a_change_of_keys_with_
     shows("Administration", when, ServiceError::new(Kind::StoreUnavailable, text));
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_stops_reading_a_backup_is_waited_for_a_minute() {
-    let (house, _) = signed_in().await;
-    let (mut to, _unread) = tokio::io::duplex(64);
-    let back_up = house.service.back_up(By::ITSELF, BackupOptions::default(), &words(), &mut to);
-    let when = "who asked for a backup does not read it";
-    shows("Administration", when, back_up.await.unwrap_err());
-}
-
 #[tokio::test]
 async fn a_backup_serves_tokens_on_a_fresh_node_without_a_sign_in() {
     let (old, key) = signed_in().await;
