@@ -14,6 +14,13 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "{} did not allow it either",
         ],
     ),
+    ("daemon/src/startup.rs", "the purpose of a key", &["people in audit records"]),
+    ("daemon/src/seal/keyring.rs", "the purpose of a key", &["iamd: a key for another purpose"]),
+    (
+        "daemon/src/service/sign_in.rs",
+        "a remark beside a success, and what is recorded",
+        &["who signed in could not be checked", "signed in: person {}"],
+    ),
     (
         "cli/src/oidc_agent/account.rs",
         "remarks beside an account that can be taken over: transcripts/import.txt",

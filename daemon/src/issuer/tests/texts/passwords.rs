@@ -103,6 +103,11 @@ async fn a_grant_is_not_changed() {
     let when = "the issuer takes the change, and shows the client when it was put back";
     shows(&mock, when, changed(&mock, "9bef3e68", true).await);
     let mock = Mock::start().await;
+    mock.on(GET, [on(with(json!({}))), page(503, "")]);
+    mock.on(PUT, [on(json!({})), page(503, "")]);
+    let when = "the issuer takes the change, and answers nothing after it";
+    shows(&mock, when, changed(&mock, "9bef3e68", true).await);
+    let mock = Mock::start().await;
     mock.on(GET, [on(with(json!({}))), on(rotates())]);
     mock.on(PUT, [on(json!({})), page(503, "")]);
     let when =
