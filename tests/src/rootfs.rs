@@ -64,6 +64,9 @@ pub const PYTHON_READERS_AT: &str = "/opt/readers";
 pub const USERS: u32 = 200;
 
 /// Runs inside the new system. Passwords are the user's name and `-pw`.
+///
+/// The message of the day has its static part only: pam_motd makes the other anew at each login, in
+/// one file for all of them, so that of logins side by side one may see it half-written or not at all.
 const CUSTOMISE: &str = r#"
 set -eu
 users="alice bob carol"
@@ -78,6 +81,7 @@ done
 chpasswd --crypt-method SHA256 --sha-rounds 1000 < /tmp/passwords
 rm /tmp/passwords
 ssh-keygen -A > /dev/null
+rm -f /etc/update-motd.d/*
 cat > /etc/ssh/sshd_config.d/node.conf << 'END'
 AuthorizedKeysFile /etc/ssh/run_key.pub .ssh/authorized_keys
 KbdInteractiveAuthentication yes
