@@ -1,4 +1,5 @@
-//! The daemon, over D-Bus. All of zbus is behind this file.
+//! The daemon, over D-Bus. All of zbus is behind this file. A token comes another way where it can
+//! ([`socket`]).
 //!
 //! The bus is served by one thread, and the program waits for its answers with a deadline: a bus
 //! that accepts a connection and never answers would otherwise hang for ever (zbus has no time
@@ -12,6 +13,7 @@ mod errors;
 mod passphrases;
 mod passwords;
 mod proxies;
+pub(crate) mod socket;
 mod upkeep;
 
 use std::cell::Cell;

@@ -23,7 +23,7 @@ use crate::{
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, Sources},
-    edge::{bus, pam_socket::PamSocket},
+    edge::{bus, pam_socket::PamSocket, token_socket::TokenSocket},
     issuer::{IssuerClient, Limits},
     login::Logins,
     policy,
@@ -137,8 +137,10 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     });
     service.resume_logins().await;
     let socket = PamSocket::bind(Path::new(paths::PAM_SOCKET))?;
+    let token_socket = TokenSocket::bind(Path::new(paths::TOKEN_SOCKET))?;
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
+    tasks.spawn(token_socket.serve(Arc::clone(&service), Arc::clone(&clock)));
     tasks.spawn(Arc::clone(&service).follow_sessions(events));
     let grace = Arc::clone(&sessions);
     tasks.spawn(async move { grace.watch_grace().await });

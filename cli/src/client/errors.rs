@@ -47,7 +47,8 @@ pub(super) fn starting(error: &Error) -> Failure {
     }
 }
 
-fn by_name(name: &str, message: String) -> Failure {
+/// The failure of this name.
+pub(super) fn by_name(name: &str, message: String) -> Failure {
     match Kind::from_bus_name(name) {
         Some(kind) if message.is_empty() => Failure::new(kind, kind.short_name()),
         Some(kind) => Failure::new(kind, message),

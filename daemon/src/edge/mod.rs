@@ -2,3 +2,4 @@
 
 pub mod bus;
 pub mod pam_socket;
+pub mod token_socket;
