@@ -6,6 +6,7 @@
 
 mod changes;
 mod file;
+mod recent;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use tokio::sync::{Mutex, watch};
 
+use self::recent::Recent;
 use super::{Changes, Entry, Listing, NamedLocks, Snapshot, StateDir, Store, StoreError, Swap};
 use crate::account::ports::{Lock, Revision};
 
@@ -29,6 +31,7 @@ pub struct SqliteStore {
     reader: Link,
     locks: NamedLocks,
     latest: watch::Sender<u64>,
+    recent: Recent,
     removals_kept: u64,
 }
 
@@ -66,8 +69,14 @@ impl SqliteStore {
             reader: link(reader),
             locks: NamedLocks::default(),
             latest: watch::Sender::new(latest),
+            recent: Recent::default(),
             removals_kept,
         })
+    }
+
+    /// The revision of the last write that is done.
+    fn now(&self) -> u64 {
+        *self.latest.borrow()
     }
 }
 
@@ -113,19 +122,33 @@ impl From<rusqlite::Error> for Fault {
 #[async_trait]
 impl Store for SqliteStore {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
-        let key = key.to_owned();
-        self.reader
+        let before = self.now();
+        if let Some(row) = self.recent.row(key, before) {
+            return Ok(row);
+        }
+        let wanted = key.to_owned();
+        let row = self
+            .reader
             .run(move |connection| {
                 let mut query = connection
                     .prepare_cached("SELECT key, value, revision FROM entries WHERE key = ?1")?;
-                Ok(query.query_row([key.as_bytes()], entry_of).optional()?)
+                Ok(query.query_row([wanted.as_bytes()], entry_of).optional()?)
             })
-            .await
+            .await?;
+        if self.now() == before {
+            self.recent.keep_row(key, &row, before);
+        }
+        Ok(row)
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        let before = self.now();
+        if let Some(listing) = self.recent.list(prefix, before) {
+            return Ok(listing);
+        }
         let (from, to) = range_of(prefix);
-        self.reader
+        let listing = self
+            .reader
             .run(move |connection| {
                 // One transaction: the revision is that of the very entries listed.
                 let snapshot = connection.transaction()?;
@@ -139,7 +162,11 @@ impl Store for SqliteStore {
                     .collect::<Result<_, _>>()?;
                 Ok(Listing { entries, revision })
             })
-            .await
+            .await?;
+        if self.now() == before {
+            self.recent.keep_list(prefix, &listing, before);
+        }
+        Ok(listing)
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
