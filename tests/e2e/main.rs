@@ -11,6 +11,7 @@ mod answer_times;
 mod audit;
 mod backup;
 mod bad_input;
+mod bench;
 mod canaries;
 mod case;
 mod delay;
@@ -63,6 +64,7 @@ fn all() -> Vec<Case> {
     // What takes minutes goes first.
     [
         renewal::cases(),
+        bench::cases(),
         login_is_sacred::cases(),
         sessions_and_files::cases(),
         readers::cases(),

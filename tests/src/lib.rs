@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`world`]: it is what a test is given.
 
+pub mod bench;
 pub mod ca;
 pub mod clock;
 pub mod command;
