@@ -20,11 +20,14 @@ pub(super) fn failure(error: &Error) -> Failure {
         Error::InputOutput(_) | Error::Connection(..) => {
             Failure::new(Kind::DaemonUnreachable, "the connection to the bus broke")
         }
-        other => Failure::new(
-            Kind::Internal,
-            format!("the answer of iamd is not understood: {}", text::clean(&other.to_string())),
-        ),
+        other => not_understood(&other.to_string()),
     }
+}
+
+/// The failure of an answer that is none.
+pub(super) fn not_understood(why: &str) -> Failure {
+    let message = format!("the answer of iamd is not understood: {}", text::clean(why));
+    Failure::new(Kind::Internal, message)
 }
 
 /// The failure to reach the bus at all.

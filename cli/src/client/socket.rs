@@ -16,7 +16,7 @@ use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use zeroize::Zeroizing;
 
 use super::clean::Clean;
-use super::errors::by_name;
+use super::errors::{by_name, not_understood};
 use crate::failure::Failure;
 use crate::output::text;
 
@@ -41,10 +41,7 @@ pub(crate) fn token(
             ErrorKind::WouldBlock | ErrorKind::TimedOut => late(limit),
             _ => Failure::new(Kind::DaemonUnreachable, "iamd went away before it answered"),
         }),
-        Err(error) => Err(Failure::new(
-            Kind::Internal,
-            format!("the answer of iamd is not understood: {}", text::clean(&error.to_string())),
-        )),
+        Err(error) => Err(not_understood(&error.to_string())),
     })
 }
 
