@@ -6,7 +6,7 @@ use std::fs::File;
 use std::sync::Once;
 
 use iamd_protocol::error::Kind;
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -104,10 +104,12 @@ fn put_back_when_ended() {
         if signals.thread_block().is_err() {
             return;
         }
-        // SIGINT is for the main thread, or for the one that waits for it during a login.
-        let others = SigSet::from_iter([Signal::SIGINT]);
+        // SIGINT is for the main thread, or for the one that waits for it during a login. The new
+        // thread has it blocked from its first moment on: it could be taken there else, and end the
+        // program with the terminal as a question for a secret left it.
+        let interrupt = SigSet::from_iter([Signal::SIGINT]);
+        let Ok(mask) = interrupt.thread_swap_mask(SigmaskHow::SIG_BLOCK) else { return };
         std::thread::spawn(move || {
-            let _ = others.thread_block();
             while let Ok(signal) = signals.wait() {
                 let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &before);
                 // Ends the program here, unless the signal is ignored.
@@ -116,6 +118,7 @@ fn put_back_when_ended() {
                 let _ = signals.thread_block();
             }
         });
+        let _ = mask.thread_set_mask();
     });
 }
 
@@ -141,11 +144,11 @@ fn plain() -> Result<String, Failure> {
 fn interrupted() -> Failure {
     let _ = raise(Signal::SIGINT);
     // Where the signal is ignored, as below nohup.
-    Failure::new(Kind::InvalidArgument, "interrupted: nothing was done")
+    Failure::new(Kind::InvalidArgument, "interrupted: nothing more was done")
 }
 
 fn unanswered() -> Failure {
-    Failure::new(Kind::InvalidArgument, "the question was not answered: nothing was done")
+    Failure::new(Kind::InvalidArgument, "the question was not answered: nothing more was done")
 }
 
 /// Completes the word at the cursor.

@@ -238,7 +238,7 @@ fn a_file_that_others_could_take_away() {
 fn a_node_without_a_place_for_a_token() {
     let fake = fake();
     let plain = iamctl(&fake.bus.address, &["run", "--", "true"]);
-    let read_only = r#"for place in /tmp /run; do
+    let read_only = r#"for place in /tmp /run /dev/shm; do
         mount --bind "$place" "$place" && mount -o remount,bind,ro "$place" || exit 99
     done; exec "$@""#;
     let mut own_mounts = Command::new("unshare");

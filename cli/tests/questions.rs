@@ -129,7 +129,7 @@ fn the_end_of_the_input_is_no_answer() {
         terminal.type_keys("\x04");
         let (code, text) = terminal.end_restored();
         assert_eq!(code, 2, "{kind}: {text}");
-        assert!(text.contains("the question was not answered: nothing was done"), "{text}");
+        assert!(text.contains("the question was not answered: nothing more was done"), "{text}");
         assert_eq!(added(&fake), [""; 0]);
     }
 }

@@ -123,7 +123,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ("4", "The site's policy forbids it."),
             ("5", "The daemon or the issuer cannot be reached."),
             ("6", "Validity, scope or audience are not to be had."),
-            ("130, 131", "Ended by Ctrl-C or Ctrl-\\ at a question; nothing was changed."),
+            ("130, 131", "Ended by Ctrl-C or Ctrl-\\ at a question; nothing more was done."),
         ],
     ),
     (
