@@ -378,6 +378,8 @@ impl Logins {
         tell.send_replace(Progress::Pending(self.prompt(&device)));
         let expired = || Failure::new(Kind::LoginExpired, "nobody approved the login in time");
         let mut next = poller.first(self.clock.monotonic());
+        // A poll may have been acted on, and its answer lost: no second one can tell.
+        let mut lost = false;
         loop {
             let Some(at) = next else {
                 let left = poller.ends().saturating_duration_since(self.clock.monotonic());
@@ -394,6 +396,7 @@ impl Logins {
                 PollAnswer::SlowDown => Answer::SlowDown,
                 PollAnswer::Transient { error } => {
                     tracing::debug!(issuer = %profile.name, %error, "a poll failed for now: {error}");
+                    lost |= matches!(error, IssuerError::Unreachable { maybe_processed: true, .. });
                     let retry_after = match error {
                         IssuerError::Unreachable { retry_after, .. } => retry_after,
                         IssuerError::CircuitOpen { retry_in, .. } => Some(retry_in),
@@ -404,6 +407,10 @@ impl Logins {
                 PollAnswer::Denied => {
                     let text = "the login was refused at the issuer";
                     return Err(Failure::new(Kind::LoginDenied, text));
+                }
+                PollAnswer::Expired if lost => {
+                    let text = "an answer of the issuer was lost on the way, and it gives none for this code any more: if the login was approved, it has to be again, with a new code";
+                    return Err(Failure::new(Kind::LoginExpired, text));
                 }
                 PollAnswer::Expired => return Err(expired()),
                 PollAnswer::Failed(error) => return Err(error.into()),

@@ -1,7 +1,7 @@
 //! A login that is refused, or comes to nothing.
 
 use super::*;
-use crate::account::ports::PollAnswer;
+use crate::account::ports::{IssuerError, PollAnswer};
 
 fn shows(when: &str, error: ServiceError) {
     crate::testing::shows("Logins", when, error);
@@ -99,6 +99,21 @@ async fn one_runs_already() {
     let edit = EditOptions { audiences: Some(vec![]), ..EditOptions::default() };
     let edited = house.service.edit(&house.caller(ALICE), "wlcg", edit).await;
     shows("an account is edited or renamed while a login of it runs", told(edited));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r08_a_code_that_is_gone_after_a_lost_answer_is_told_as_that() {
+    let house = House::new();
+    let mut error = unreachable();
+    if let IssuerError::Unreachable { maybe_processed, .. } = &mut error {
+        *maybe_processed = true;
+    }
+    let answers = [PollAnswer::Transient { error }, PollAnswer::Expired];
+    house.issuers.poll_script.lock().unwrap().extend(answers);
+    house.login("").await.unwrap();
+    let when = "the answer to an approved login was lost on the way";
+    shows(when, ended(house.end_of_login("").await));
+    assert_eq!(house.issuers.polls.load(std::sync::atomic::Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
