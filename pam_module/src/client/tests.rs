@@ -121,14 +121,18 @@ fn a_place_in_the_backlog_that_comes_free_in_time_is_taken() {
         })
         .collect();
     let many = fillers.len();
-    thread::spawn(move || {
+    let daemon = thread::spawn(move || {
         thread::sleep(Duration::from_millis(100));
         for _ in 0..many {
             drop(listener.accept());
         }
-        pam::write(&mut listener.accept().unwrap().0, &reply()).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        pam::write(&mut stream, &reply()).unwrap();
+        // Open until the question is out, which it may not be yet.
+        stream
     });
     assert_eq!(ask_in_time(&place.args()).unwrap(), reply());
+    drop(daemon.join());
 }
 
 #[test]
