@@ -15,7 +15,7 @@ use super::{Audit, Event, Kind};
 use crate::clock::Clock;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// So many different ones of a user and a kind; what is still different counts as the same.
+/// So many different ones of a user, a kind and an outcome; what is still different counts as the same.
 const MOST: usize = 100;
 
 /// Counts what is repeated, and records the rest.
@@ -31,6 +31,9 @@ pub struct Repeats {
 struct Key {
     kind: Kind,
     uid: u32,
+    /// What succeeded is never counted together with what did not: else failures, which cost
+    /// nothing, could crowd a success out of the records.
+    ok: bool,
     /// Empty for all that are too many.
     what: String,
 }
@@ -72,8 +75,9 @@ impl Repeats {
         let now = self.clock.monotonic();
         let mut seen = self.lock();
         seen.retain(|_, seen| seen.count > 0 || seen.since + WINDOW > now);
-        let mut key = Key { kind, uid: event.uid, what: what(event) };
-        let others = |key: &&Key| key.kind == kind && key.uid == event.uid;
+        let ok = event.result == "ok";
+        let mut key = Key { kind, uid: event.uid, ok, what: what(event) };
+        let others = |key: &&Key| key.kind == kind && key.uid == event.uid && key.ok == ok;
         if !seen.contains_key(&key) && seen.keys().filter(others).count() >= MOST {
             key.what = String::new();
         }
@@ -165,6 +169,8 @@ fn counts(kind: Kind, result: &str) -> bool {
         | Kind::Narrowed
         | Kind::Denial
         | Kind::Secrets
+        | Kind::AccountAdded
+        | Kind::AccountRemoved
         | Kind::AccountChanged
         | Kind::Lock
         | Kind::Unlock
@@ -177,8 +183,6 @@ fn counts(kind: Kind, result: &str) -> bool {
         | Kind::LoginFailed
         | Kind::Refresh
         | Kind::Registration
-        | Kind::AccountAdded
-        | Kind::AccountRemoved
         | Kind::SessionOpened
         | Kind::SessionClosed
         | Kind::Administration => result != "ok",
@@ -285,6 +289,36 @@ mod tests {
             let counted: u32 = records.take().iter().map(|line| times(line)).sum();
             assert_eq!(counted as usize + at_once.len(), 10_001, "{kind:?}: none is forgotten");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_number_of_failures_hides_a_success() {
+        for kind in Kind::ALL {
+            let (records, audit) = start();
+            let fail = |name: &str| {
+                audit.record(*kind, &Event { result: "NotFound", ..event(1001, name) });
+            };
+            (0..=MOST).for_each(|round| fail(&format!("invented{round}")));
+            audit.record(*kind, &event(1001, "wlcg"));
+            fail("invented");
+            let success = format!("{} 1001 wlcg", kind.word());
+            assert!(records.take().contains(&success), "{kind:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accounts_added_and_removed_in_a_loop_are_a_bounded_number_of_records() {
+        let (records, audit) = start();
+        for round in 0..10_000 {
+            let account = format!("name{}", round % 3000);
+            audit.record(Kind::AccountAdded, &event(1001, &account));
+            audit.record(Kind::AccountRemoved, &event(1001, &account));
+        }
+        let at_once = records.take();
+        assert!(at_once.len() <= 2 * (MOST + 1), "{}", at_once.len());
+        SystemClock.sleep(WINDOW + Duration::from_secs(1)).await;
+        let counted: u32 = records.take().iter().map(|line| times(line)).sum();
+        assert_eq!(counted as usize + at_once.len(), 20_000, "none is forgotten");
     }
 
     /// How many a record stands for, beside the first.

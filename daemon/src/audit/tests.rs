@@ -84,6 +84,8 @@ fn the_catalog_explains_every_event_and_says_what_to_do() {
             assert!(FIELDS.contains(&part), "{}: @{part}@", kind.word());
         }
     }
+    let changed = entries[Kind::Registration.message_id()].join(" ");
+    assert!(changed.contains("With not-put-back: mend it"), "{changed}");
 }
 
 /// What the subscriber of the journal is given.

@@ -81,8 +81,11 @@ impl IssuerClient {
                 // odd must not cost it.
                 (Some(id_token), Moment::Refresh) => {
                     let claims = self.checked(profile, metadata, &given, id_token, moment);
-                    let signed = self.is_signed_by_known(profile, metadata, id_token);
-                    Ok(claims.ok().map(|claims| told(&claims, signed)))
+                    Ok(match self.is_signed_by_known(profile, metadata, id_token) {
+                        // Somebody else's, or by a key that is new: it says nothing of anybody.
+                        Some(false) => None,
+                        signed => claims.ok().map(|claims| told(&claims, signed == Some(true))),
+                    })
                 }
                 (Some(id_token), _) => {
                     let (claims, signed) =
@@ -188,17 +191,17 @@ impl IssuerClient {
         Ok((claims, by_a_key == Some(true)))
     }
 
-    /// Whether one of the keys that are at hand made the signature.
+    /// Whether one of the keys that are at hand made the signature; `None` where none are.
     fn is_signed_by_known(
         &self,
         profile: &IssuerProfile,
         metadata: &Metadata,
         id_token: &SecretString,
-    ) -> bool {
-        let Some(Ok(url)) = &metadata.jwks else { return false };
-        let Some(keys) = self.known_keys(profile, url, FRESH) else { return false };
+    ) -> Option<bool> {
+        let Some(Ok(url)) = &metadata.jwks else { return None };
+        let keys = self.known_keys(profile, url, FRESH)?;
         let parts = jwt::split(id_token.expose_secret());
-        parts.is_some_and(|parts| Signed::new(&parts).is_ok_and(|signed| signed.by(&keys)))
+        Some(parts.is_some_and(|parts| Signed::new(&parts).is_ok_and(|signed| signed.by(&keys))))
     }
 
     /// The claims of an ID token, all but its signature checked.

@@ -50,6 +50,7 @@ impl Service {
                 uid: caller.owner.uid,
                 account: key.name.as_str(),
                 issuer: &old.issuer,
+                client: old.client_id.as_deref().unwrap_or_default(),
                 caller_pid: caller.pid,
                 result: if reply.revoked { "ok" } else { "not-revoked" },
                 ..audit::Event::default()

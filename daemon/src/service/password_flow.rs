@@ -63,7 +63,7 @@ impl Service {
         options: PasswordFlowOptions,
     ) -> Result<PasswordFlowReply, ServiceError> {
         let result = self.enable_flow(by, &options).await;
-        self.note_flow(by, "password-flow enable", &options, result.as_ref().err());
+        self.note_flow(by, "password-flow enable", &options, &result);
         result
     }
 
@@ -78,7 +78,7 @@ impl Service {
         options: PasswordFlowOptions,
     ) -> Result<PasswordFlowReply, ServiceError> {
         let result = self.disable_flow(by, &options).await;
-        self.note_flow(by, "password-flow disable", &options, result.as_ref().err());
+        self.note_flow(by, "password-flow disable", &options, &result);
         result
     }
 
@@ -320,7 +320,7 @@ impl Service {
         by: &Caller,
         what: &str,
         options: &PasswordFlowOptions,
-        error: Option<&ServiceError>,
+        result: &Result<PasswordFlowReply, ServiceError>,
     ) {
         let shown = |text: &Option<String>| -> String {
             text.iter()
@@ -329,15 +329,21 @@ impl Service {
                 .take(200)
                 .collect()
         };
+        // By its URL, as in every other record; as it was typed where it is not known which it is.
+        let issuer = match (result, self.meant(options)) {
+            (Ok(reply), _) => reply.issuer.clone(),
+            (Err(_), Ok(meant)) => meant.profile.url.to_string(),
+            (Err(_), Err(_)) => shown(&options.issuer),
+        };
         let at_issuer = if options.at_issuer == Some(true) { ", at the issuer too" } else { "" };
         self.audit.record(
             audit::Kind::Administration,
             &audit::Event {
                 uid: by.owner.uid,
-                issuer: &shown(&options.issuer),
+                issuer: &issuer,
                 client: &shown(&options.client),
                 caller_pid: by.pid,
-                result: error.map_or("ok", |error| error.kind.short_name()),
+                result: result.as_ref().map_or_else(|error| error.kind.short_name(), |_| "ok"),
                 detail: format!("{what}{at_issuer}"),
                 ..audit::Event::default()
             },

@@ -38,13 +38,13 @@ impl Service {
         let accounts = self.accounts(owner).await?;
         let default = accounts.default_name(self.config().default_profile());
         let found = match accounts.find_one(named, self.config().default_profile()) {
-            Ok(account) => Some(account.value.key()),
+            Ok(account) => Some(&account.value),
             // A record that does not open can still be given up.
             Err(error) if error.kind == Kind::AccountUnreadable && !named.is_empty() => None,
             Err(error) => return Err(error),
         };
         let mut reply = match found {
-            Some(key) => self.remove_account(&accounts, &key, options).await?,
+            Some(record) => self.remove_account(&accounts, &record.key(), options).await?,
             None => self.discard_unreadable(owner.uid, named).await?,
         };
         let name: AccountName = reply.account.parse()?;
@@ -64,6 +64,8 @@ impl Service {
             &audit::Event {
                 uid: owner.uid,
                 account: &reply.account,
+                issuer: found.map_or("", |record| &record.issuer),
+                client: found.and_then(|record| record.client_id.as_deref()).unwrap_or_default(),
                 caller_pid: caller.pid,
                 result: "ok",
                 detail: reply.remarks.join("; "),

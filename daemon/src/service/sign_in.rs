@@ -161,6 +161,12 @@ impl Service {
         for account in &accounts {
             self.keep(&account.value.key());
         }
+        let unchecked = tokens.identity.as_ref().filter(|said| !said.verified).map(|_| {
+            format!(
+                "who signed in could not be checked: the keys of {} cannot be had now",
+                request.profile.title
+            )
+        });
         self.audit.record(
             audit::Kind::SignIn,
             &audit::Event {
@@ -172,6 +178,7 @@ impl Service {
                 audience: record.audiences.to_string(),
                 token_hash: audit::token_hash(&access_token.token),
                 result: "ok",
+                detail: unchecked.clone().unwrap_or_default(),
                 ..audit::Event::default()
             },
         );
@@ -181,12 +188,7 @@ impl Service {
         if !missing.is_empty() {
             remarks.push(format!("the issuer did not grant: {missing}"));
         }
-        if tokens.identity.as_ref().is_some_and(|said| !said.verified) {
-            remarks.push(format!(
-                "who signed in could not be checked: the keys of {} cannot be had now",
-                request.profile.title
-            ));
-        }
+        remarks.extend(unchecked);
         let subject = record.subject.map(|subject| subject.sub);
         Ok((subject, remarks))
     }

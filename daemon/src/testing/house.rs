@@ -58,6 +58,7 @@ pub struct Recorded {
     pub kind: Kind,
     pub uid: u32,
     pub account: String,
+    pub issuer: String,
     pub result: String,
     pub detail: String,
     /// The other fields that it has.
@@ -73,6 +74,7 @@ impl Audit for TestAudit {
             kind,
             uid: event.uid,
             account: event.account.into(),
+            issuer: event.issuer.to_owned(),
             result: event.result.into(),
             detail: event.detail.clone(),
             fields: fields(event),

@@ -104,6 +104,8 @@ async fn without_the_keys_a_sign_in_is_kept_and_bound_to_nobody_and_said_so() {
     assert_eq!((ended.state.as_str(), ended.subject.as_deref()), ("done", None));
     let remark = "who signed in could not be checked: the keys of WLCG cannot be had now";
     assert!(ended.remarks.iter().any(|said| said == remark), "{ended:?}");
+    let recorded = || house.audit.of(crate::audit::Kind::SignIn).pop().unwrap().detail;
+    assert_eq!(recorded(), remark, "whoever reads the records is told too");
     let key = house.alices("wlcg");
     assert!(house.vault.record(&key).subject.is_none());
     assert_eq!(house.alices_file().as_deref(), Some("at-new"));
@@ -112,6 +114,7 @@ async fn without_the_keys_a_sign_in_is_kept_and_bound_to_nobody_and_said_so() {
     house.later(130).await;
     house.sign_in("", sign_in_of("alice-sub")).await;
     assert_eq!(house.vault.record(&key).subject.unwrap().sub, "alice-sub");
+    assert_eq!(recorded(), "");
     house.later(130).await;
     let ended = house.sign_in("", unverified("mallory-sub")).await;
     assert_eq!(ended.error.as_deref(), Some("IdentityMismatch"));

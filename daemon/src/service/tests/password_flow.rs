@@ -75,6 +75,8 @@ async fn who_allowed_what_and_when_is_kept_and_recorded() {
     let on = "password-flow enable";
     let (off, list) = ("password-flow disable", "password-flow list");
     assert_eq!(what, [(ALICE, on), (BOB, on), (0, list), (ALICE, off), (ALICE, off), (0, list)]);
+    // By the URL that every other record of the issuer has, whatever was typed.
+    assert!(recorded.iter().all(|r| r.issuer == WLCG || r.detail == list), "{recorded:?}");
 }
 
 #[tokio::test]
@@ -86,6 +88,8 @@ async fn a_mistake_is_named_and_allows_nothing() {
     assert_eq!(kind(house.enable(without).await), Kind::InvalidArgument);
     let nowhere = PasswordFlowOptions { issuer: Some("nowhere".into()), ..of("c") };
     assert_eq!(kind(house.enable(nowhere).await), Kind::NoSuchIssuer);
+    let recorded = house.audit.of(audit::Kind::Administration).pop().unwrap();
+    assert_eq!(recorded.issuer, "nowhere");
     let custom = PasswordFlowOptions { issuer: Some("https://x.example/".into()), ..of("c") };
     assert_eq!(kind(house.enable(custom).await), Kind::IssuerNotAllowed);
     for bad in ["a\nb", "\u{1b}[2J", &"x".repeat(1025)] {
