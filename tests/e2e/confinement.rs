@@ -29,14 +29,15 @@ const DROP_IN: &str = "/run/systemd/system/iamd.service.d/less.conf";
 const SOON: Duration = Duration::from_secs(5);
 
 /// The lines that take one leave away, and the step that then fails.
-const LESS: [(&str, Step); 10] = [
+const LESS: [(&str, Step); 11] = [
     ("CapabilityBoundingSet=~CAP_CHOWN", Step::File),
     ("CapabilityBoundingSet=~CAP_DAC_OVERRIDE", Step::File),
     // The store; the PAM socket and the records of sessions.
     ("StateDirectory=", Step::Start),
     ("RuntimeDirectory=", Step::Start),
     ("ReadOnlyPaths=/run/iamd/users", Step::Start),
-    ("BindPaths=", Step::Link),
+    ("BindPaths=\nBindPaths=-/run/iamd/files/users:/run/iamd/users", Step::Link),
+    ("BindPaths=\nBindPaths=/run/user", Step::File),
     ("InaccessiblePaths=/etc/ssl", Step::Token),
     ("RestrictAddressFamilies=\nRestrictAddressFamilies=AF_INET AF_INET6", Step::Start),
     ("RestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_INET6", Step::Token),
@@ -90,7 +91,7 @@ fn use_it(node: &Node) -> Result<(Step, String), Error> {
     let link = "/run/user/1001/bt_u1001";
     let file = "/run/iamd/users/1001/bt_u1001";
     // What an earlier use left says nothing of this one.
-    node.root_says(&format!("rm -f {link} {file}"))?;
+    node.root_says(&format!("rm -f {link} /run/iamd/files/users/1001/bt_u1001"))?;
     let token = node.exec_as("alice", "iamctl token --force-new")?;
     if token.code != 0 {
         return Ok((Step::Token, token.errors()));

@@ -161,7 +161,7 @@ fn open_the_circuit(node: &Node, issuer: &Issuer) -> Outcome {
 fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) -> Outcome {
     let issuer = world.start_issuer(IssuerSpec::new("circuit.test").option("AT_TTL", "20"))?;
     // A probe ends soon: who starts it, and only they, may wait for it.
-    let config = "[sessions]\ngrace = \"0s\"\n[limits]\nreply_time = \"1s\"\n";
+    let config = "[sessions]\ngrace = \"0s\"\n[limits]\nreply_time = \"1s\"\nlogin_starts = 1000\n";
     let node = world.boot(Product::new(&issuer).config(config).on(world.spec("circuit")))?;
     let stacks = Stacks::of(world, &node)?;
     let mut session = sign_in(&node, &issuer, "bob")?;

@@ -62,7 +62,8 @@ impl Service {
                 self.broker.adopt(&key, &ask.wanted, token);
             }
         }
-        if self.broker.has_to_ask(&key, &ask) {
+        // Where there is nothing to ask with, no issuer is.
+        if record.state.may_refresh() && self.broker.has_to_ask(&key, &ask) {
             self.count_request(caller)?;
         }
         let given = match self.broker.token(&key, &profile, &ask).await {
