@@ -37,7 +37,7 @@ const LESS: [(&str, Step); 11] = [
     ("RuntimeDirectory=", Step::Start),
     ("ReadOnlyPaths=/run/iamd/users", Step::Start),
     ("BindPaths=\nBindPaths=-/run/iamd/files/users:/run/iamd/users", Step::Link),
-    ("BindPaths=\nBindPaths=/run/user", Step::File),
+    ("BindPaths=\nBindPaths=/run/user", Step::Start),
     ("InaccessiblePaths=/etc/ssl", Step::Token),
     ("RestrictAddressFamilies=\nRestrictAddressFamilies=AF_INET AF_INET6", Step::Start),
     ("RestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_INET6", Step::Token),
