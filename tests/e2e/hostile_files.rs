@@ -9,7 +9,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use iamd_tests::{Error, Node, Output, Session, World, sign_in, token_file, uid};
+use iamd_tests::{Error, Node, Output, Product, Session, World, sign_in, token_file, uid};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
@@ -178,7 +178,7 @@ fn a_user_who_fills_what_they_can_stops_nobodys_token_file(world: &World) -> Out
     );
     let said = node.exec_as(&filler, &fill)?;
     assert!(said.code != 0 && said.errors().contains(READ_ONLY), "{said:?}");
-    let used = "df -k --output=used,iused /run/iamd/files | tail -n 1";
+    let used = "df -k --output=used,iused /run/iamd/files/users | tail -n 1";
     let used = node.root_says(used)?;
     let used: Vec<u64> = used.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     assert!(used.len() == 2 && used[0] < 10_000 && used[1] < 2000, "{used:?}");
@@ -297,7 +297,10 @@ fn what_the_user_has_in_the_runtime_directory_is_left_alone(world: &World) -> Ou
 }
 
 fn a_user_who_swaps_the_names_all_the_time_leads_nothing_astray(world: &World) -> Outcome {
-    let (node, issuer, user) = (world.node()?, world.issuer()?, world.user()?);
+    let (issuer, user) = (world.issuer()?, world.user()?);
+    // As many renewals as there can be.
+    let product = Product::new(issuer).config("[limits]\ntokens_per_minute = 100000\n");
+    let node = &world.boot(product.on(world.spec("swapping")))?;
     let mut session = sign_in(node, issuer, &user)?;
     let canaries = Canaries::lay(node, &user)?;
     let number = uid(&user)?;

@@ -13,6 +13,7 @@ pub fn cases() -> Vec<Case> {
         token_files_have_a_bounded_file_system_of_their_own,
         a_credential_of_systemd_seals_and_no_key_is_made,
         an_uninstalled_product_leaves_a_working_login,
+        without_their_file_system_token_files_are_on_run_and_read_only_all_the_same,
         an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins;
         alone: the_daemon_comes_back_after_a_restart,
     ]
@@ -58,7 +59,7 @@ fn token_files_have_a_bounded_file_system_of_their_own(world: &World) -> Outcome
     // Written in one place, where only root passes, and read in another.
     let own = ["nosuid", "nodev", "noexec"];
     for (place, access, more) in
-        [("files", "rw", &["size=131072k", "mode=700"][..]), ("users", "ro", &[])]
+        [("files/users", "rw", &["size=131072k", "mode=711"][..]), ("users", "ro", &[])]
     {
         let mounted = node
             .root_says(&format!("findmnt -no FSTYPE,VFS-OPTIONS,FS-OPTIONS /run/iamd/{place}"))?;
@@ -68,8 +69,38 @@ fn token_files_have_a_bounded_file_system_of_their_own(world: &World) -> Outcome
             assert!(words.contains(option), "{option} is not in: {mounted}");
         }
     }
-    assert_eq!(node.root_says("stat -c %a /run/iamd/files /run/iamd/users")?, "700\n711");
+    assert_eq!(
+        node.root_says("stat -c %a /run/iamd /run/iamd/files /run/iamd/users")?,
+        "711\n700\n711"
+    );
     Ok(())
+}
+
+fn without_their_file_system_token_files_are_on_run_and_read_only_all_the_same(
+    world: &World,
+) -> Outcome {
+    let (issuer, user) = (world.issuer()?, world.user()?);
+    let node = world.boot(Product::new(issuer).on(world.spec("unmounted")))?;
+    // As at a boot where it cannot be mounted.
+    node.root_says(
+        "systemctl stop iamd run-iamd-users.mount run-iamd-files-users.mount && \
+         systemctl mask --quiet --runtime run-iamd-files-users.mount && \
+         systemd-tmpfiles --create iamd.conf && systemctl start iamd",
+    )?;
+    node.exec("findmnt /run/iamd/files/users")?.exited(1)?;
+    let mut session = sign_in(&node, issuer, &user)?;
+    let file = token_file(&user)?;
+    issuer.verify(&session.ask(&format!("cat {file}"))?)?;
+    for line in [format!("touch {}/mine", parent_of(&file)), format!("echo >> {file}")] {
+        let said = node.exec_as(&user, &line)?;
+        assert!(said.code != 0 && said.errors().contains("Read-only"), "{line}: {said:?}");
+    }
+    assert_ne!(node.exec_as(&user, "ls /run/iamd/files")?.code, 0);
+    Ok(())
+}
+
+fn parent_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("/", |(parent, _)| parent)
 }
 
 /// A key that only this host can unseal: what a site does that wants no key in a file.
@@ -159,7 +190,8 @@ fn an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins(world: &World)
 fn an_uninstalled_product_leaves_a_working_login(world: &World) -> Outcome {
     let (issuer, user) = (world.issuer()?, world.user()?);
     let node = world.boot(Product::new(issuer).on(world.spec("leaver")))?;
-    node.ssh(&user).run("true")?.ok()?;
+    let mut standing = sign_in(&node, issuer, &user)?;
+    standing.ask(&format!("cd {}", parent_of(&token_file(&user)?)))?;
     let install = std::fs::read(iamd_tests::places::repository().join("dist/install"))?;
     node.put("/root/install", 0o755, "root", &install)?;
     node.root_says("/root/install --uninstall")?;
@@ -168,6 +200,9 @@ fn an_uninstalled_product_leaves_a_working_login(world: &World) -> Outcome {
     let left =
         node.root_says("ls -d /usr/sbin/iamd /run/iamd /usr/share/iamd 2>/dev/null || true")?;
     assert_eq!(left, "", "left behind");
+    // Nor is a token where somebody still stands.
+    assert_eq!(standing.ask("ls -A . 2>/dev/null; true")?, "");
+    drop(standing);
     let out = node.ssh(&user).run("echo in")?.ok()?;
     assert_eq!(out.line(), "in");
     Ok(())

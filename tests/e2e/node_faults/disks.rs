@@ -116,14 +116,14 @@ fn token_files_that_do_not_fit_are_said_and_cost_neither_a_login_nor_a_token(
 ) -> Outcome {
     let place = place(world, "nofiles", "")?;
     // Where iamd writes them; users have the same read-only.
-    let (files, users) = ("/run/iamd/files", "/run/iamd/files/users");
+    let users = "/run/iamd/files/users";
     place.sign_in("alice")?;
     place.sign_in("bob")?;
     let _bob = place.session("bob")?;
     place.file("bob")?;
     // First no block is left, then no inode.
     for (limit, unlimit) in [("size=64k", "size=128M"), ("nr_inodes=16", "nr_inodes=128k")] {
-        place.node.root_says(&format!("mount -o remount,{limit} {files}"))?;
+        place.node.root_says(&format!("mount -o remount,{limit} {users}"))?;
         place.node.exec(&format!(
             "mkdir -p {users}/0; dd if=/dev/zero of={users}/0/filler bs=1k; i=0; \
              while : > {users}/0/f$i; do i=$((i + 1)); done 2>/dev/null; true"
@@ -136,7 +136,7 @@ fn token_files_that_do_not_fit_are_said_and_cost_neither_a_login_nor_a_token(
         let shown = json(&place.node, "alice", "iamctl account show --json")?;
         let problem = shown.to_string();
         assert!(problem.contains("No space left on device"), "{limit}: {problem}");
-        place.node.root_says(&format!("rm -r {users}/0; mount -o remount,{unlimit} {files}"))?;
+        place.node.root_says(&format!("rm -r {users}/0; mount -o remount,{unlimit} {users}"))?;
         place.new_token("alice")?.ok()?;
         assert_ne!(place.file("alice")?, "");
         drop(session);

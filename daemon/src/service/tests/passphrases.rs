@@ -63,7 +63,7 @@ async fn record(house: &House) -> Stored<Record> {
 
 /// Waits until the keeper has done what it has to do.
 async fn until(what: impl Fn() -> bool) {
-    for _ in 0..2000 {
+    for _ in 0..200 {
         if what() {
             return;
         }
