@@ -26,8 +26,8 @@ use crate::{
         IssuerProfile, Overrides, ScopeSet, UnixTime,
         identity_rule::Expect,
         ports::{
-            ClientChange, IssuerError, Issuers as _, PasswordGrants as _, PasswordSignIn,
-            PollAnswer, Tokens, Wanted,
+            ClientChange, GrantFailure, IssuerError, Issuers as _, PasswordGrants as _,
+            PasswordSignIn, PollAnswer, Tokens, Wanted,
         },
     },
     clock::{Clock, SystemClock},
@@ -372,14 +372,14 @@ pub fn iam_client(bytes: &[u8]) {
     let Some(profile) = profile(true) else { return };
     for allowed in [true, false] {
         let asked = issuer(bytes, true);
-        check(
-            &[REGISTRATION_TOKEN],
-            at_once(asked.change_password_grant(
-                &profile,
-                &secret(REGISTRATION_TOKEN),
-                "client$1",
-                allowed,
-            )),
-        );
+        let token = secret(REGISTRATION_TOKEN);
+        let change = at_once(asked.change_password_grant(&profile, &token, "client$1", allowed));
+        let told = |failure| match failure {
+            GrantFailure::Issuer(error) => error,
+            GrantFailure::PutBack(text) | GrantFailure::NotPutBack(text) => {
+                IssuerError::Malformed { text }
+            }
+        };
+        check(&[REGISTRATION_TOKEN], change.map(|change| change.map_err(told)));
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::account::{
     Dialect, IssuerProfile, PASSWORD_GRANT,
-    ports::{GrantChange, IssuerError},
+    ports::{GrantChange, GrantFailure, IssuerError},
 };
 
 /// A client as INDIGO IAM has it, its secret included.
@@ -78,7 +78,7 @@ impl IssuerClient {
         administrator: &SecretString,
         client_id: &str,
         allowed: bool,
-    ) -> Result<GrantChange, IssuerError> {
+    ) -> Result<GrantChange, GrantFailure> {
         self.has_client_interface(profile, client_id, allowed).await?;
         let url = address(profile, client_id)?;
         let way = Way { profile, administrator, client_id, url };
@@ -92,7 +92,7 @@ impl IssuerClient {
             Ok(()) => {}
             // The answer is lost, perhaps not the request: what became of it is seen below.
             Err(IssuerError::Unreachable { maybe_processed: true, .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         let after = match self.seen(&way).await {
             Ok(after) => after,
@@ -111,7 +111,7 @@ impl IssuerClient {
         }
         if differences(&before, &after).is_empty() {
             let text = format!("{} left the client {client_id} as it was", profile.title);
-            return Err(IssuerError::Refused { code: "unchanged".into(), text });
+            return Err(IssuerError::Refused { code: "unchanged".into(), text }.into());
         }
         let why = format!(
             "{} changed more of the client {client_id} than the grant ({})",
@@ -128,7 +128,7 @@ impl IssuerClient {
         before: &Object,
         last_seen: &Object,
         why: &str,
-    ) -> Result<GrantChange, IssuerError> {
+    ) -> Result<GrantChange, GrantFailure> {
         let (mut left, mut failed) = (Left::Likely(last_seen.clone()), None);
         for round in 0..TRIES {
             if round > 0 {
@@ -149,7 +149,7 @@ impl IssuerClient {
                         "{why}, so that it was put back as it was; change it in the dashboard there"
                     );
                     tracing::error!(issuer = %way.profile.name, client = way.client_id, "{text}");
-                    return Err(IssuerError::Refused { code: "put_back".into(), text });
+                    return Err(GrantFailure::PutBack(text));
                 }
                 Ok(now) => left = Left::Seen(now),
                 Err(_) if sent.is_ok() => left = Left::Likely(before.clone()),
@@ -167,7 +167,7 @@ impl IssuerClient {
             left.told(way.client_id, before, &redactor)
         );
         tracing::error!(issuer = %way.profile.name, client = way.client_id, "{text}");
-        Err(IssuerError::Refused { code: "not_put_back".into(), text })
+        Err(GrantFailure::NotPutBack(text))
     }
 
     /// The client as it is now, asked for more than once: an answer that is lost is no reason to

@@ -19,7 +19,10 @@ use super::{
 };
 use crate::account::{
     ClientRecord, IssuerProfile, PASSWORD_GRANT,
-    ports::{GrantChange, IssuerError, PasswordError, PasswordGrants, PasswordSignIn, Tokens},
+    ports::{
+        GrantChange, GrantFailure, IssuerError, PasswordError, PasswordGrants, PasswordSignIn,
+        Tokens,
+    },
 };
 
 /// Codes that ask for more than a password: RFC 9470 §3, OpenID Connect Core §3.1.2.6, and what
@@ -61,7 +64,7 @@ impl PasswordGrants for IssuerClient {
         administrator: &SecretString,
         client_id: &str,
         allowed: bool,
-    ) -> Result<GrantChange, IssuerError> {
+    ) -> Result<GrantChange, GrantFailure> {
         self.set_password_grant(issuer, administrator, client_id, allowed).await
     }
 }

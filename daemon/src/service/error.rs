@@ -5,7 +5,7 @@ use iamd_protocol::error::Kind;
 use crate::{
     account::{
         NameError, PassphraseError, ScopeError,
-        ports::{IssuerError, RefreshError, VaultError, upkeep::UpkeepError},
+        ports::{GrantFailure, IssuerError, RefreshError, VaultError, upkeep::UpkeepError},
     },
     login::Failure,
     policy::{IssuerRefusal, TooManyRequests, TooOften},
@@ -64,6 +64,17 @@ impl From<TokenError> for ServiceError {
 impl From<IssuerError> for ServiceError {
     fn from(error: IssuerError) -> Self {
         Failure::from(error).into()
+    }
+}
+
+impl From<GrantFailure> for ServiceError {
+    fn from(failure: GrantFailure) -> Self {
+        match failure {
+            GrantFailure::Issuer(error) => error.into(),
+            GrantFailure::PutBack(text) | GrantFailure::NotPutBack(text) => {
+                Self::new(Kind::IssuerRefused, text)
+            }
+        }
     }
 }
 

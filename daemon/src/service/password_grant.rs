@@ -14,7 +14,7 @@ use super::{
 use crate::{
     account::{
         ClientOwner, ClientRecord, IssuerProfile, Record, ScopeSet,
-        ports::{GrantChange, IssuerError, LockOn, Stored, Wanted},
+        ports::{GrantChange, GrantFailure, LockOn, Stored, Wanted},
     },
     audit,
     token::{Ask, Validity},
@@ -41,9 +41,13 @@ impl Service {
         let lock = self.vault.lock(LockOn::Client(owner, profile.url.to_string())).await?;
         let change = self.issuers.change_password_grant(profile, &token, client_id, allowed).await;
         drop((lock, underway));
-        if let Err(IssuerError::Refused { code, text }) = &change
-            && let Some(result) = touched(code)
-        {
+        // What came after something was changed there is recorded, whatever came of it.
+        let touched = match &change {
+            Err(GrantFailure::PutBack(text)) => Some(("put-back", text)),
+            Err(GrantFailure::NotPutBack(text)) => Some(("not-put-back", text)),
+            Ok(_) | Err(GrantFailure::Issuer(_)) => None,
+        };
+        if let Some((result, text)) = touched {
             self.note_grant(by, profile, client_id, result, text.clone());
         }
         let change = change?;
@@ -130,15 +134,6 @@ impl Service {
         let validity = Validity::Usual(self.config().tokens.min_valid);
         let ask = Ask { wanted, validity, force_new: false };
         Ok(self.broker.token(&found.value.key(), profile, &ask).await?.token.token)
-    }
-}
-
-/// What is recorded of a failure that came after something was changed at the issuer.
-fn touched(code: &str) -> Option<&'static str> {
-    match code {
-        "put_back" => Some("put-back"),
-        "not_put_back" => Some("not-put-back"),
-        _ => None,
     }
 }
 

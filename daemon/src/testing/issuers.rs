@@ -100,7 +100,7 @@ pub struct TestIssuers {
     /// The changes of a client's grant: the administrator's token, client, allowed.
     pub grant_changes: Mutex<Vec<(String, String, bool)>>,
     /// What became of them; when empty, done.
-    pub grant_script: Mutex<VecDeque<Result<GrantChange, IssuerError>>>,
+    pub grant_script: Mutex<VecDeque<Result<GrantChange, GrantFailure>>>,
     /// What an issuer says whose clients cannot be changed from here.
     pub no_client_interface: Mutex<Option<IssuerError>>,
     /// The grants of a client that is read; `None`: those we know of.

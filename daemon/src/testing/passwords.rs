@@ -90,7 +90,7 @@ impl PasswordGrants for TestIssuers {
         administrator: &SecretString,
         client_id: &str,
         allowed: bool,
-    ) -> Result<GrantChange, IssuerError> {
+    ) -> Result<GrantChange, GrantFailure> {
         self.grant_changes.lock().unwrap().push((
             administrator.expose_secret().to_owned(),
             client_id.to_owned(),

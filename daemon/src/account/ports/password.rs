@@ -60,6 +60,20 @@ pub enum GrantChange {
     AlreadySo,
 }
 
+/// Why a client's grant is not as it was to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantFailure {
+    /// Nothing was changed.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// More would have been changed; all is as it was.
+    #[error("{0}")]
+    PutBack(String),
+    /// More was changed, or may have been, and what is there is told: for an administrator to mend.
+    #[error("{0}")]
+    NotPutBack(String),
+}
+
 /// The part of the issuers that is about passwords.
 #[async_trait]
 pub trait PasswordGrants: Send + Sync + 'static {
@@ -97,7 +111,7 @@ pub trait PasswordGrants: Send + Sync + 'static {
         administrator: &SecretString,
         client_id: &str,
         allowed: bool,
-    ) -> Result<GrantChange, IssuerError>;
+    ) -> Result<GrantChange, GrantFailure>;
 }
 
 /// The part of the vault that is about passwords: which clients the site allowed the flow for.

@@ -10,7 +10,7 @@ use super::{
     secret,
 };
 use crate::{
-    account::ports::{GrantChange, IssuerError, PasswordGrants as _},
+    account::ports::{GrantChange, GrantFailure, IssuerError, PasswordGrants as _},
     clock::SystemClock,
     issuer::{IssuerClient, Limits},
 };
@@ -52,20 +52,21 @@ fn shows(mock: &Mock, clients: impl IntoIterator<Item = Value>) {
     mock.on(GET, clients.into_iter().map(|client| json_reply(200, client)));
 }
 
-async fn change(mock: &Mock, wanted: bool) -> Result<GrantChange, IssuerError> {
+async fn change(mock: &Mock, wanted: bool) -> Result<GrantChange, GrantFailure> {
     let limits = Limits { first_pause: Duration::from_millis(200), ..super::limits() };
     let client = IssuerClient::new(Arc::new(SystemClock), limits);
     client.change_password_grant(&mock.profile(), &secret(TOKEN), "c1", wanted).await
 }
 
 async fn refused(mock: &Mock) -> (String, String) {
-    match change(mock, true).await {
-        Err(IssuerError::Refused { code, text }) => {
-            assert!(!text.contains("s3cret") && !text.contains("Canary"), "{text}");
-            (code, text)
-        }
+    let (code, text) = match change(mock, true).await {
+        Err(GrantFailure::PutBack(text)) => ("put_back".to_owned(), text),
+        Err(GrantFailure::NotPutBack(text)) => ("not_put_back".to_owned(), text),
+        Err(GrantFailure::Issuer(IssuerError::Refused { code, text })) => (code, text),
         other => panic!("{other:?}"),
-    }
+    };
+    assert!(!text.contains("s3cret") && !text.contains("Canary"), "{text}");
+    (code, text)
 }
 
 #[tokio::test]
@@ -242,7 +243,8 @@ async fn who_is_no_administrator_and_what_is_no_client_is_said() {
     mock.on(GET, [json_reply(404, json!({ "error": "Client not found: c1" }))]);
     assert_eq!(refused(&mock).await.1, "Test IAM has no client c1");
     mock.on(GET, [json_reply(200, json!({ "client_id": "other" }))]);
-    assert!(matches!(change(&mock, true).await, Err(IssuerError::Malformed { .. })));
+    let malformed = change(&mock, true).await;
+    assert!(matches!(malformed, Err(GrantFailure::Issuer(IssuerError::Malformed { .. }))));
     shows(&mock, [full(json!({}))]);
     mock.on(PUT, [json_reply(400, json!({ "error": "no s3cret-of-the-client" }))]);
     refused(&mock).await;
@@ -254,7 +256,9 @@ async fn another_issuer_is_left_alone_and_its_administrator_is_to_be_asked() {
     let mock = Mock::start().await;
     mock.without_dialect();
     let error = change(&mock, true).await.unwrap_err();
-    let IssuerError::Unsupported { text } = error else { panic!("{error:?}") };
+    let GrantFailure::Issuer(IssuerError::Unsupported { text }) = error else {
+        panic!("{error:?}")
+    };
     let sentence =
         format!("ask the administrator of {} to allow grant type password for client c1", mock.url);
     assert!(text.contains(&sentence), "{text}");

@@ -4,7 +4,7 @@ use iamd_protocol::bus::{PasswordFlowOptions, PasswordFlowReply};
 
 use super::*;
 use crate::{
-    account::ports::GrantChange,
+    account::ports::{GrantChange, GrantFailure},
     audit::{self},
 };
 
@@ -158,7 +158,7 @@ async fn where_the_issuer_says_no_nothing_is_enabled_here_and_disabled_all_the_s
     let named =
         |name: &str| PasswordFlowOptions { account: Some(name.into()), ..at_issuer("client-1") };
     assert_eq!(kind(house.enable(named("wlcg")).await), Kind::LoginRequired);
-    let no = || IssuerError::Refused { code: "put_back".into(), text: "put back".into() };
+    let no = || GrantFailure::PutBack("put back".into());
     let says = |error| house.issuers.grant_script.lock().unwrap().push_back(Err(error));
     says(no());
     assert_eq!(kind(house.enable(named("iam-admin")).await), Kind::IssuerRefused);
@@ -167,7 +167,7 @@ async fn where_the_issuer_says_no_nothing_is_enabled_here_and_disabled_all_the_s
     let last = recorded.last().unwrap();
     assert_eq!((last.result.as_str(), last.detail.as_str()), ("put-back", "put back"));
     let text = "Left there is: scope".to_owned();
-    says(IssuerError::Refused { code: "not_put_back".into(), text: text.clone() });
+    says(GrantFailure::NotPutBack(text.clone()));
     house.enable(named("iam-admin")).await.unwrap_err();
     let recorded = house.audit.of(audit::Kind::Registration);
     let last = recorded.last().unwrap();
@@ -177,7 +177,7 @@ async fn where_the_issuer_says_no_nothing_is_enabled_here_and_disabled_all_the_s
     says(no());
     house.enable(at_issuer("client-1")).await.unwrap_err();
     assert_eq!(house.vault.password_flows.lock().unwrap().len(), 1);
-    says(unreachable());
+    says(unreachable().into());
     let error = house.disable(at_issuer("client-1")).await.unwrap_err();
     assert!(error.message.starts_with("it is off at this site, but not at the issuer"), "{error}");
     assert!(house.vault.password_flows.lock().unwrap().is_empty());

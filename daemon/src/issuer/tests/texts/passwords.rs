@@ -1,7 +1,7 @@
 //! The password flow: what an issuer makes of a password, and of a change of a client's grants.
 
 use super::*;
-use crate::account::ports::{PasswordError, PasswordGrants as _, PasswordSignIn};
+use crate::account::ports::{GrantFailure, PasswordError, PasswordGrants as _, PasswordSignIn};
 use iamd_protocol::error::Kind;
 
 const GET: &str = "GET /iam/api/clients/9bef3e68";
@@ -26,7 +26,7 @@ async fn signed_in(mock: &Mock) -> ServiceError {
     }
 }
 
-async fn changed(mock: &Mock, client_id: &str, allowed: bool) -> IssuerError {
+async fn changed(mock: &Mock, client_id: &str, allowed: bool) -> GrantFailure {
     let token = secret("token-of-an-administrator");
     let (client, profile) = (client(), mock.profile());
     client.change_password_grant(&profile, &token, client_id, allowed).await.unwrap_err()
