@@ -2,28 +2,26 @@
 //! is to see whether it is the same person again. Subjects are often short, numbers or names, so a
 //! plain hash of one is found by trying all there are. These are keyed with what only this node has.
 
-use sha2::{Digest as _, Sha256};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Gives such names.
-pub struct People(Zeroizing<[u8; 32]>);
+/// Gives such names: with a keyed hash (RFC 2104).
+pub struct People(Hmac<Sha256>);
 
 impl People {
     /// With a key of this node's own.
     pub fn keyed(key: Zeroizing<[u8; 32]>) -> Self {
-        Self(key)
+        // A key that is shorter than a block is followed by zeros (§2).
+        let mut block = Zeroizing::new([0; 64]);
+        block[..key.len()].copy_from_slice(&key[..]);
+        Self(Hmac::new((&*block).into()))
     }
 
     /// The name of this subject of this issuer.
     pub fn name_of(&self, issuer: &str, sub: &str) -> String {
-        // The key has one length and goes first; twice, so that nothing is added at the end.
-        let inner = Sha256::new()
-            .chain_update(&self.0[..])
-            .chain_update(issuer.len().to_le_bytes())
-            .chain_update(issuer)
-            .chain_update(sub)
-            .finalize();
-        super::short(&Sha256::new().chain_update(&self.0[..]).chain_update(inner).finalize())
+        let hash = self.0.clone().chain_update(issuer.len().to_le_bytes());
+        super::short(&hash.chain_update(issuer).chain_update(sub).finalize().into_bytes())
     }
 }
 

@@ -16,8 +16,9 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustix::{fs::OFlags, process::geteuid};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::clock::Random;
@@ -155,12 +156,11 @@ impl Keyring {
     /// A key for something else than sealing, from the one that seals: it tells nothing of it.
     pub fn derived(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         let (_, key) = self.current();
-        let digest = Sha256::new()
-            .chain_update("iamd: a key for another purpose: ")
-            .chain_update(purpose.len().to_le_bytes())
-            .chain_update(purpose)
-            .chain_update(key);
-        Zeroizing::new(digest.finalize().into())
+        let mut block = Zeroizing::new([0; 64]);
+        block[..key.len()].copy_from_slice(key);
+        // The sealing key is random and of full length: one step of HKDF-Expand (RFC 5869 §2.3).
+        let hash = Hmac::<Sha256>::new((&*block).into()).chain_update(purpose).chain_update([1]);
+        Zeroizing::new(hash.finalize().into_bytes().into())
     }
 
     /// The key of this id.

@@ -15,7 +15,6 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("daemon/src/startup.rs", "the purpose of a key", &["people in audit records"]),
-    ("daemon/src/seal/keyring.rs", "the purpose of a key", &["iamd: a key for another purpose"]),
     (
         "daemon/src/service/sign_in.rs",
         "a remark beside a success, and what is recorded",
