@@ -23,7 +23,7 @@ use super::{
 use crate::{
     account::{
         AudienceSet, ClientAuth, ClientOwner, ClientPolicy, ClientRecord, IdentityRule,
-        IssuerProfile, Overrides, ScopeSet, UnixTime,
+        IssuerProfile, Overrides, Owner, ScopeSet, UnixTime,
         identity_rule::Expect,
         ports::{
             ClientChange, GrantFailure, IssuerError, Issuers as _, PasswordGrants as _,
@@ -343,8 +343,14 @@ pub fn identity(bytes: &[u8]) {
         )) {
             Some(PollAnswer::Tokens(tokens)) => {
                 check_tokens(&tokens);
-                // Where the site requires a claim, nobody signs in without an ID token.
-                assert!(profile.identity.is_none() || tokens.identity.is_some());
+                // Where the site requires a claim, the issuer vouches for who is named; and where
+                // nobody is, the rule lets nobody in.
+                if let Some(rule) = &profile.identity {
+                    let told = tokens.identity.as_ref();
+                    let owner = Owner { uid: 1001, user: "alice".into() };
+                    let nobody = || rule.judge(&owner, None, None).is_err();
+                    assert!(told.map_or_else(nobody, |told| told.verified));
+                }
             }
             Some(PollAnswer::Transient { error } | PollAnswer::Failed(error)) => {
                 check_error(&error, &[CLIENT_SECRET, DEVICE_CODE])

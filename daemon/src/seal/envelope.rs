@@ -260,6 +260,10 @@ impl<'a> Parts<'a> {
         }
         let length = rest.take(1)?[0];
         let key_id = str::from_utf8(rest.take(length.into())?).map_err(|_| CUT)?;
+        if key_id.is_empty() {
+            // No key has such an id: nobody is to look for one.
+            return Err(CUT);
+        }
         let generation = u64::from_be_bytes(rest.array()?);
         let wrap_nonce = rest.array::<NONCE>()?;
         let length = u16::from_be_bytes(rest.array()?);
