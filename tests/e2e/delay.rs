@@ -7,13 +7,15 @@
 //! the client's start to its end; sshd, logind and systemd have more to do in it than we, and once
 //! in a while they take 200 ms longer for reasons of their own, with the module and without it.
 //!
-//! So what the machine adds is measured in the same run, by what the product has no part in, and
-//! allowed on top of the bound. For the module: how far the slowest is from the middle of a
-//! stand-in that waits for another process as the module waits for the daemon (`pam_exec` of
-//! `true`, before the module in both stacks). For the login: how far the slowest without the module
-//! is from the fastest; one of ten may be off by a limit of its own. All of these are bounded so
-//! that no further wait of the product hides in them: the shortest one is the 700 ms that the
-//! daemon gives an issuer, the next is the module's deadline of 1 s.
+//! So what the machine adds is measured in the same run, by what the product has no part in: how far
+//! the slowest is from the middle of a stand-in that waits for another process as the module waits
+//! for the daemon (`pam_exec` of `true`, before the module in both stacks). It is allowed on top of
+//! the bound, and no more than so much that no further wait of the product hides in it: the shortest
+//! one is the 700 ms that the daemon gives an issuer, the next is the module's deadline of 1 s.
+//!
+//! A wait of the product's is in every round of logins, a stall of the machine's is not. So the
+//! module's middle and the fastest login have to keep the bound in every round, and the module's
+//! slowest in one of a few. How long logins take beyond that is a figure of the bench.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLockWriteGuard};
@@ -24,14 +26,14 @@ use serde_json::Value;
 
 use crate::figures::Figures;
 
-/// Pairs of logins.
+/// Pairs of logins in a round.
 const PAIRS: usize = 10;
+/// The most rounds that are made.
+const ROUNDS: usize = 3;
 /// The most that is allowed for noise of the module's own time.
 const MODULE_NOISE: Duration = Duration::from_millis(100);
-/// Noise of a login: ten do not always show what an eleventh has, so it is at least the first.
-const LOGIN_NOISE: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
-/// The most by which the slowest login may miss the bound.
-const OUTLIER: Duration = Duration::from_millis(500);
+/// What is allowed for noise of the fastest login.
+const LOGIN_NOISE: Duration = Duration::from_millis(100);
 /// Where the two stacks lie.
 const STACKS: &str = "/run/harness/stack";
 /// How far the journal was read.
@@ -84,6 +86,16 @@ impl<'w> Stacks<'w> {
         let mut stays = self.node.ssh(user).open(Some("echo in; cat"))?;
         stays.wait_for("in\n")?;
         self.marks()?;
+        for _ in 0..ROUNDS {
+            if self.round(fault, user, bound)? {
+                return self.put("with");
+            }
+        }
+        Err(Error::Wrong(format!("{fault}: a login missed the bound in each of {ROUNDS} rounds")))
+    }
+
+    /// Whether the slowest of the logins kept the bound, too.
+    fn round(&self, fault: &str, user: &str, bound: Duration) -> Result<bool, Error> {
         let (mut with, mut without, mut order) = (Vec::new(), Vec::new(), Vec::new());
         for pair in 0..PAIRS {
             // In turns: neither is always the one that comes after the other.
@@ -96,7 +108,6 @@ impl<'w> Stacks<'w> {
                 order.push(has_module);
             }
         }
-        self.put("with")?;
         let marks = self.marks()?;
         if marks.len() != order.len() {
             let (marks, logins) = (marks.len(), order.len());
@@ -111,19 +122,17 @@ impl<'w> Stacks<'w> {
             return Err(Error::Wrong(format!("{fault}: nothing was measured")));
         };
         let noise = (stand_in.max() - stand_in.median()).min(MODULE_NOISE);
-        let told = format!("{fault}: the module took {module}; noise {noise:.1?}, bound {bound:?}");
-        self.judge(told, module.max() <= bound + noise)?;
+        let fastest = with.min().saturating_sub(without.min());
         let delay = with.above(without.median());
-        let noise = (without.max() - without.min()).clamp(LOGIN_NOISE[0], LOGIN_NOISE[1]);
-        let told =
-            format!("{fault}: logins took {delay} longer; noise {noise:.1?}, bound {bound:?}");
-        let kept = delay.p90() <= bound + noise && delay.max() <= bound + OUTLIER;
-        self.judge(told, kept)
-    }
-
-    fn judge(&self, told: String, kept: bool) -> Result<(), Error> {
+        let told = format!(
+            "{fault}: the module took {module}; noise {noise:.1?}, bound {bound:?}; logins took \
+             {delay} longer, the fastest {fastest:.1?}"
+        );
         self.world.say(&told);
-        if kept { Ok(()) } else { Err(Error::Wrong(told)) }
+        if module.median() > bound + noise || fastest > bound + LOGIN_NOISE {
+            return Err(Error::Wrong(told));
+        }
+        Ok(module.max() <= bound + noise)
     }
 
     /// A login with one of the stacks; its shell has to work.

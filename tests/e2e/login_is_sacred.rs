@@ -95,15 +95,23 @@ fn a_login_works_while_the_socket_s_backlog_is_full(world: &World) -> Outcome {
 fn a_login_and_a_logout_work_while_the_daemon_is_frozen(world: &World) -> Outcome {
     let node = node(world, "frozen")?;
     let stacks = Stacks::of(world, &node)?;
-    let mut before = node.ssh("alice").open(Some("echo in; cat"))?;
-    before.wait_for("in\n")?;
+    let mut before = Vec::new();
+    for _ in 0..3 {
+        let mut session = node.ssh("alice").open(Some("echo in; cat"))?;
+        session.wait_for("in\n")?;
+        before.push(session);
+    }
     node.root_says("systemctl kill -s STOP iamd")?;
     stacks.delay_within("daemon frozen", "alice", DEADLINE)?;
     contains(&module_said(&node)?, "no answer within the deadline");
-    let start = clock::now();
-    assert_eq!(before.close()?, 0);
-    let took = start.elapsed();
-    assert!(took < DEADLINE, "the logout took {took:?}");
+    // A stall of the machine's is not in every one of them; a wait of the module's is.
+    let mut took = Vec::new();
+    for session in before {
+        let start = clock::now();
+        assert_eq!(session.close()?, 0);
+        took.push(start.elapsed());
+    }
+    assert!(took.iter().min() < Some(&DEADLINE), "the logouts took {took:?}");
     // What stood in the queue meanwhile is served, and the next login is a good one again.
     node.root_says("systemctl kill -s CONT iamd")?;
     let seen = node.ssh("bob").run("echo $BEARER_TOKEN_FILE")?.ok()?;

@@ -102,9 +102,9 @@ fn the_65th_request_in_flight_is_refused_with_its_own_error(world: &World) -> Ou
     let node = &place.node;
     let (alice, bob) = (world.user()?, world.user()?);
     start_login(node, &alice, "slow", "test")?;
-    // Each waits five seconds for a change that does not come.
+    // Each waits ten seconds for a change that does not come.
     let begun = clock::now();
-    let flood = "flood 65 2 org.iamd1.Accounts LoginState su slow 5000";
+    let flood = "flood 65 2 org.iamd1.Accounts LoginState su slow 10000";
     let answers = bus(node, &alice, flood)?;
     assert!(answers.starts_with("error org.iamd1.Error.TooManyRequests"), "{answers}");
     assert_eq!(answers.lines().count(), 1, "64 are served: {answers}");
@@ -112,10 +112,10 @@ fn the_65th_request_in_flight_is_refused_with_its_own_error(world: &World) -> Ou
     let refused = node.exec_as(&alice, "iamctl account list --json")?.exited(4)?;
     assert_eq!(error_of(&refused)?.0, "TooManyRequests");
     assert!(bus(node, &bob, listing)?.starts_with("ok"), "another user is affected");
-    assert!(begun.elapsed().as_secs() < 5, "the machine is too slow for this test");
+    assert!(begun.elapsed().as_secs() < 10, "the machine is too slow for this test");
     iamd_tests::eventually(
         "the requests to end",
-        std::time::Duration::from_secs(10),
+        std::time::Duration::from_secs(20),
         || match bus(node, &alice, listing)? {
             served if served.starts_with("ok") => Ok(()),
             other => Err(Error::Wrong(other)),
