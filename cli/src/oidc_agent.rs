@@ -95,6 +95,16 @@ impl Content {
         matches!(self, Self::Lines(_) | Self::Hex(_))
     }
 
+    /// Whether it can be opened in no time, and without another program.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn is_cheap(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Lines(lines) => lines.is_cheap(),
+            Self::Hex(_) | Self::Gpg(_) => false,
+        }
+    }
+
     /// What is in it. Takes time and memory on purpose.
     ///
     /// # Errors

@@ -62,6 +62,12 @@ impl Cost {
         Ok(Some(Self { algorithm, passes, memory_kib }))
     }
 
+    /// Whether it is next to nothing.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn is_least(self) -> bool {
+        u64::from(self.memory_kib) * 1024 * u64::from(self.passes) <= 4 * LEAST_MEMORY
+    }
+
     /// `N` bytes from the password.
     ///
     /// # Errors

@@ -22,6 +22,8 @@
 mod answer;
 mod crowd;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod inbox;
 mod reply;
 mod request;

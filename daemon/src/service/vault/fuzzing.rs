@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::kept::{account_of_client, account_row, key_of_row};
+pub use super::upkeep::fuzzing::backup;
 use crate::{
     account::{
         ClientRecord, GuardKey, GuardedSecrets, PasswordFlow, PendingLogin, Record, Settings,

@@ -3,6 +3,8 @@
 
 mod accept;
 pub(super) mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod read;
 mod reseal;
 mod survey;

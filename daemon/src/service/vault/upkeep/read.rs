@@ -52,6 +52,14 @@ struct Good {
     newer: BTreeMap<String, Newer>,
 }
 
+/// What a backup holds: all of it opens, and it is what it says.
+pub(super) struct Found {
+    keyring: Arc<Keyring>,
+    pub(super) contents: Contents,
+    rows: BTreeMap<String, Vec<u8>>,
+    newer: BTreeMap<String, Newer>,
+}
+
 pub(super) async fn checked(
     vault: Arc<StoreVault>,
     passphrase: &SecretString,
@@ -59,8 +67,18 @@ pub(super) async fn checked(
 ) -> Result<Box<dyn Checked>, UpkeepError> {
     let (header, preamble) = preamble(from).await?;
     let opener = opened(&vault, passphrase, &preamble).await?;
-    let mut records = Records::new(opener, from, preamble.len() as u64, LARGEST);
-    let mut keyring = vault.sealer.keyring();
+    let records = Records::new(opener, from, preamble.len() as u64, LARGEST);
+    let Found { keyring, contents, rows, newer } =
+        inside(vault.sealer.keyring(), header, records).await?;
+    Ok(Box::new(Good { vault, keyring, contents, rows, newer }))
+}
+
+/// Reads the records; `keyring` is this node's.
+pub(super) async fn inside(
+    mut keyring: Arc<Keyring>,
+    header: Header,
+    mut records: Records<'_>,
+) -> Result<Found, UpkeepError> {
     let (mut rows, mut entries, mut survey) = (BTreeMap::new(), Vec::new(), Survey::default());
     let mut first = true;
     let end: End = loop {
@@ -120,7 +138,7 @@ pub(super) async fn checked(
         bytes,
         left_out: Vec::new(),
     };
-    Ok(Box::new(Good { vault, keyring, contents, rows, newer }))
+    Ok(Found { keyring, contents, rows, newer })
 }
 
 /// What the journal makes of a row.
@@ -260,7 +278,7 @@ impl Good {
 }
 
 /// All that comes before the chunks.
-async fn preamble(from: Source<'_>) -> Result<(Header, Vec<u8>), UpkeepError> {
+pub(super) async fn preamble(from: Source<'_>) -> Result<(Header, Vec<u8>), UpkeepError> {
     let mut bytes = vec![0; BEGIN];
     match read_exact(from, &mut bytes).await {
         // Shorter than any backup is.
