@@ -22,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         ;
         apart: five_thousand_peers_of_the_pam_socket_that_stall_after_a_byte_hold_up_nobody,
         five_thousand_connections_of_one_user_to_the_bus_hold_up_nobody,
+        five_thousand_peers_of_the_agent_socket_that_stall_after_a_byte_hold_up_nobody,
         ten_thousand_queued_requests_of_one_user_hold_up_nobody_and_are_told_the_limit,
         a_user_who_begins_logins_in_a_loop_is_told_the_limit_and_the_issuer_is_spared,
         a_user_who_forces_new_tokens_in_a_loop_is_told_the_limit_and_the_issuer_is_spared,
@@ -186,6 +187,34 @@ fn five_thousand_connections_of_one_user_to_the_bus_hold_up_nobody(world: &World
     at_least(&seen, "held", 200);
     at_least(&seen, "refused", 1000);
     place.is_well()
+}
+
+/// What a client of oidc-agent's does first, and says of the answer.
+const CHECK: &str = r#"python3 -c '
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect("/run/iamd/oidc-agent.sock")
+s.send(b"{\"request\":\"check\"}")
+print(s.recv(4096).decode())'"#;
+
+fn five_thousand_peers_of_the_agent_socket_that_stall_after_a_byte_hold_up_nobody(
+    world: &World,
+) -> Outcome {
+    place!(world, place);
+    let load = place.by("alice", "stall /run/iamd/oidc-agent.sock 5000")?;
+    place.bob_is_served(world, "5,000 peers of the agent socket stall")?;
+    let said = place.node.exec_as("carol", CHECK)?.ok()?.line();
+    assert!(said.contains("\"status\":\"success\""), "another user is affected: {said}");
+    let seen = end(load)?;
+    // Those beyond the share of one user are hung up on, and the user tries again.
+    at_least(&seen, "made", 1024);
+    place.is_well()?;
+    iamd_tests::eventually("the agent socket", Duration::from_secs(20), || {
+        let said = place.node.exec_as("alice", CHECK)?.ok()?.line();
+        if said.contains("success") { Ok(()) } else { Err(Error::Wrong(said)) }
+    })?;
+    Ok(())
 }
 
 fn ten_thousand_queued_requests_of_one_user_hold_up_nobody_and_are_told_the_limit(

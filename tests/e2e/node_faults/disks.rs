@@ -1,6 +1,8 @@
 //! Disks that are full, out of inodes, or read-only.
 
-use iamd_tests::{World, eventually, uid};
+use std::time::Duration;
+
+use iamd_tests::{Session, World, eventually, uid};
 use serde_json::Value;
 
 use super::{Place, Result, SOON, place};
@@ -14,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         apart: a_full_state_directory_costs_nobody_a_refresh_token_and_is_said,
         a_read_only_state_directory_costs_nobody_a_refresh_token_and_is_said,
         a_state_directory_without_an_inode_left_is_no_trouble_while_iamd_runs_and_is_said_at_a_start,
+        a_store_that_another_process_locks_during_a_refresh_costs_nobody_a_refresh_token,
         token_files_that_do_not_fit_are_said_and_cost_neither_a_login_nor_a_token,
     ]
 }
@@ -109,6 +112,42 @@ fn a_state_directory_without_an_inode_left_is_no_trouble_while_iamd_runs_and_is_
     ))?;
     place.is_up()?;
     all_is_well(&place, "alice")
+}
+
+/// Holds the lock for writing until its standard input ends.
+const LOCK: &str = "import sqlite3, sys
+store = sqlite3.connect('/var/lib/iamd/iamd.db', isolation_level=None)
+store.execute('BEGIN IMMEDIATE')
+print('ready', flush=True)
+sys.stdin.read()";
+
+fn a_store_that_another_process_locks_during_a_refresh_costs_nobody_a_refresh_token(
+    world: &World,
+) -> Outcome {
+    let place = place(world, "lockedstore", "")?;
+    place.sign_in("alice")?;
+    // Once it is over before anything else happens, once iamd is killed meanwhile.
+    for killed in [false, true] {
+        let mut command = place.node.inside()?;
+        command.args(["python3", "-c", LOCK]);
+        let mut lock = Session::start(command, Duration::from_secs(60))?;
+        lock.wait_for("ready\n")?;
+        let asked = place.refreshes()?;
+        let said = place.new_token("alice")?;
+        assert!([0, 5].contains(&said.code), "no word of a lost sign-in: {said:?}");
+        assert!(place.refreshes()? > asked, "no refresh was under way");
+        place.node.ssh("alice").run("true")?.ok()?;
+        if killed {
+            place.node.exec("systemctl kill -s KILL iamd; systemctl stop iamd")?;
+        }
+        drop(lock);
+        if killed {
+            place.node.root_says("systemctl reset-failed iamd; systemctl start iamd")?;
+            place.is_up()?;
+        }
+        all_is_well(&place, "alice")?;
+    }
+    Ok(())
 }
 
 fn token_files_that_do_not_fit_are_said_and_cost_neither_a_login_nor_a_token(
