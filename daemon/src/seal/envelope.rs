@@ -260,8 +260,8 @@ impl<'a> Parts<'a> {
         }
         let length = rest.take(1)?[0];
         let key_id = str::from_utf8(rest.take(length.into())?).map_err(|_| CUT)?;
-        if key_id.is_empty() {
-            // No key has such an id: nobody is to look for one.
+        if key_id.is_empty() || key_id.contains(char::is_control) {
+            // No key has such an id: nobody is to look for one, or to read of it in an error.
             return Err(CUT);
         }
         let generation = u64::from_be_bytes(rest.array()?);

@@ -114,10 +114,11 @@ fn a_state_directory_without_an_inode_left_is_no_trouble_while_iamd_runs_and_is_
     all_is_well(&place, "alice")
 }
 
-/// Holds the lock for writing until its standard input ends.
-const LOCK: &str = "import sqlite3, sys
-store = sqlite3.connect('/var/lib/iamd/iamd.db', isolation_level=None)
-store.execute('BEGIN IMMEDIATE')
+/// Holds SQLite's lock for writing (of a store with a write-ahead log: byte 120 of the `-shm` file)
+/// until its standard input ends.
+const LOCK: &str = "import fcntl, os, sys
+shm = os.open('/var/lib/iamd/iamd.db-shm', os.O_RDWR)
+fcntl.lockf(shm, fcntl.LOCK_EX, 1, 120)
 print('ready', flush=True)
 sys.stdin.read()";
 

@@ -100,7 +100,10 @@ pub(super) async fn inside(
                 }
             }
             ENTRY => {
-                let row = split(&body).map(|(row, _)| row.to_owned());
+                let row = split(&body).map(|(row, _)| name_of(row));
+                let damaged = || invalid(BackupError::Damaged);
+                let row =
+                    row.map(|name| name.map(str::to_owned).ok_or_else(damaged)).transpose()?;
                 if let (Some(entry), Some(row)) = (survey.open_entry(&keyring, &body), row) {
                     entries.push((row, entry));
                 }
@@ -305,11 +308,16 @@ async fn opened(
     }
 }
 
+/// A row's name stands in errors and in the log, and whoever has a passphrase can write a backup.
+fn name_of(row: &str) -> Option<&str> {
+    (!row.contains(char::is_control)).then_some(row)
+}
+
 fn row_of(body: &[u8]) -> Option<(&str, u64, &[u8])> {
     let (length, rest) = body.split_first_chunk::<2>()?;
     let (row, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
     let (generation, sealed) = rest.split_first_chunk::<8>()?;
-    Some((str::from_utf8(row).ok()?, u64::from_be_bytes(*generation), sealed))
+    Some((name_of(str::from_utf8(row).ok()?)?, u64::from_be_bytes(*generation), sealed))
 }
 
 fn stored_of<T: Kept>(
