@@ -4,6 +4,7 @@ use iamd_tests::{Node, Product, World, sign_in, token_file};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
+use crate::people::parsed;
 
 pub fn cases() -> Vec<Case> {
     cases![
@@ -176,7 +177,7 @@ fn an_upgrade_from_the_mounts_of_an_earlier_version_says_what_to_do(world: &Worl
     issuer.verify(&session.ask(&format!("cat {file}"))?)?;
     let about_files = || -> Result<String, iamd_tests::Error> {
         let said = node.exec_as(&user, "iamctl doctor --json")?;
-        let said: serde_json::Value = serde_json::from_str(&said.text())?;
+        let said = parsed(&said)?;
         let findings = said["findings"].as_array().cloned().unwrap_or_default();
         let ours = findings.iter().find(|found| found["name"] == "token files");
         Ok(ours.map_or_else(String::new, ToString::to_string))

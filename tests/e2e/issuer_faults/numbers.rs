@@ -7,7 +7,7 @@ use iamd_tests::product::issuer_file;
 use iamd_tests::{Error, Notice, World};
 use serde_json::{Value, json};
 
-use super::{RFC, Stage, stage, told};
+use super::{RFC, Stage, stage};
 use crate::case::{Case, Outcome};
 use crate::cases;
 use crate::people::{parsed, start_login, wait_for_state};

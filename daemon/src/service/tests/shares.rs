@@ -28,12 +28,12 @@ async fn whatever_a_user_asks_of_an_issuer_is_asked_for_that_user() {
         house.service.remove(&alice, name, RemoveOptions::default()).await.unwrap();
         let asked = house.issuers.asked_for.lock().unwrap().clone();
         let expected = [
-            "accepts",
             "authorize_device",
             "deregister",
             "is_alive",
             "poll_device",
             "probe",
+            "read_client",
             "refresh",
             "register",
             "revoke",
