@@ -2,6 +2,7 @@
 
 mod hardening;
 mod logging;
+mod view;
 
 use std::{
     io,
@@ -97,6 +98,11 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         }
     }
     make_directory(Path::new(paths::USERS_DIR), 0o711)?;
+    if let Some(fault) =
+        std::fs::read_to_string("/proc/self/mountinfo").ok().as_deref().and_then(view::fault)
+    {
+        tracing::error!("{fault}");
+    }
     let ownership = Ownership::of_this_process();
     let files =
         Files::new(paths::USERS_DIR.into(), RUNTIME_DIRS.into(), ownership, Arc::clone(&random));

@@ -441,6 +441,7 @@ pub fn profile() -> IssuerProfile {
         ca: None,
         endpoints: Overrides::default(),
         identity: None,
+        user: None,
     }
 }
 

@@ -112,6 +112,8 @@ kinds! {
     IssuerUnreachable = Exit::Unreachable, "Try again later; a login or token that is still valid keeps working.";
     /// The issuer did not answer within `limits.reply_time`: may pass.
     IssuerReplyTooSlow = Exit::Unreachable, "Try again later. Administrators: see limits.reply_time in iamd.toml(5)";
+    /// As many requests to the issuer as the site allows are under way, and more wait: may pass.
+    IssuerBusy = Exit::Unreachable, "Try again later. Administrators: see limits.issuer_requests in iamd.toml(5)";
     /// The issuer's answer is longer than `limits.reply_bytes`.
     IssuerReplyTooLong = Exit::Failed, "Ask for less. Administrators: see limits.reply_bytes in iamd.toml(5)";
     /// The issuer refused, for a reason that signing in again does not cure.

@@ -7,6 +7,7 @@ mod foreign;
 mod pam;
 mod readers;
 mod token_file;
+mod view;
 
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure
         context.output.err.put(format!("\r{blank}\r").as_bytes());
     }
     let now = context.now();
+    let view = view::look(&context.environment, &findings);
+    findings.extend(view);
     findings.extend(pam::look(&context.environment));
     findings.extend(foreign::look(&context.environment));
     findings.extend(readers::look(&context.environment, now));

@@ -144,6 +144,7 @@ pub(super) fn profile(file: &mut Table<'_, '_>, stem: &str) -> Option<IssuerProf
             Some(rule) => Some(rule?),
             None => None,
         },
+        user: None,
     };
     Some(IssuerProfile { scopes: profile.with_required(profile.scopes.clone()), ..profile })
 }

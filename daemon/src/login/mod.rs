@@ -120,6 +120,7 @@ impl From<IssuerError> for Failure {
         let kind = match &error {
             IssuerError::Unreachable { too_slow: true, .. } => Kind::IssuerReplyTooSlow,
             IssuerError::TooLong { .. } => Kind::IssuerReplyTooLong,
+            IssuerError::Busy { .. } => Kind::IssuerBusy,
             IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. } => {
                 Kind::IssuerUnreachable
             }

@@ -155,7 +155,8 @@ impl Service {
 
     /// The issuer of an account: as the site lists it now, else as the user named it.
     pub(super) fn profile_of(&self, record: &Record) -> Result<IssuerProfile, ServiceError> {
-        Ok(crate::policy::issuer(&self.config(), Some(&record.issuer))?)
+        let uid = Some(record.owner.uid);
+        Ok(crate::policy::issuer(&self.config(), Some(&record.issuer), uid)?)
     }
 
     /// All accounts of the caller.

@@ -107,7 +107,7 @@ impl Service {
                 _ = progress.changed() => {}
             }
         }
-        let profile = crate::policy::issuer(&self.config(), Some(&issuer))?;
+        let profile = crate::policy::issuer(&self.config(), Some(&issuer), Some(key.uid))?;
         let base = LoginInfo {
             account: key.name.to_string(),
             issuer,
@@ -127,7 +127,7 @@ impl Service {
             let key = AccountKey { uid, name };
             let progress = self.logins.of(&key)?.borrow().clone();
             let issuer = self.logins.issuer_of(&key)?;
-            let profile = crate::policy::issuer(&config, Some(&issuer)).ok();
+            let profile = crate::policy::issuer(&config, Some(&issuer), Some(uid)).ok();
             let base = LoginInfo {
                 account: key.name.to_string(),
                 issuer_title: profile.map(|profile| profile.title).unwrap_or_default(),

@@ -154,7 +154,8 @@ impl Service {
                 return Err("the account is locked".to_owned());
             }
         }
-        let profile = crate::policy::issuer(&self.config(), Some(&login.issuer));
+        let uid = Some(login.key().uid);
+        let profile = crate::policy::issuer(&self.config(), Some(&login.issuer), uid);
         profile.map_err(|refusal| refusal.to_string())
     }
 
@@ -175,7 +176,8 @@ impl Service {
         if used {
             return self.settled(client).await;
         }
-        let profile = crate::policy::issuer(&self.config(), Some(&login.issuer));
+        let uid = Some(login.key().uid);
+        let profile = crate::policy::issuer(&self.config(), Some(&login.issuer), uid);
         let profile = profile.as_ref().map_err(|refusal| refusal.clone().into());
         self.delete_or_keep(profile, client).await;
     }

@@ -140,7 +140,7 @@ impl Service {
             // Also one that the site does not list any more.
             Some(url) if url.contains("://") => Some(slashless(&url).to_owned()),
             Some(name) => {
-                let profile = policy::issuer(&config, Some(&name))?;
+                let profile = policy::issuer(&config, Some(&name), None)?;
                 Some(slashless(profile.url.as_str()).to_owned())
             }
             None => None,

@@ -84,7 +84,7 @@ impl Service {
     async fn ask_issuer(&self, caller: &Caller, named: &str) -> Result<IssuerInfo, ServiceError> {
         let who = self.who(&caller.owner.user).await;
         let config = self.config();
-        let profile = policy::issuer(&config, Some(named))?;
+        let profile = policy::issuer(&config, Some(named), Some(caller.owner.uid))?;
         self.permit_issuer(&who, &profile)?;
         let offered = match self.issuers.scopes_offered(&profile).await {
             Ok(scopes) => Some(scopes.to_vec()),

@@ -105,7 +105,8 @@ impl TokenError {
             Self::Refresh(RefreshError::Issuer(IssuerError::CircuitOpen { retry_in, .. })) => {
                 Some(Some(*retry_in))
             }
-            Self::Vault(VaultError::Unavailable { .. } | VaultError::Conflict)
+            Self::Refresh(RefreshError::Issuer(IssuerError::Busy { .. }))
+            | Self::Vault(VaultError::Unavailable { .. } | VaultError::Conflict)
             | Self::Superseded => Some(None),
             _ => None,
         }

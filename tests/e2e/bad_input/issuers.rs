@@ -74,6 +74,7 @@ fn an_issuer_url_that_is_none_is_refused_with_the_reason(world: &World) -> Outco
         ("https://me:secret@issuer.example/", "must not carry a user name or password"),
         ("https://issuer.example/?a=b", "neither query nor fragment"),
         ("https://issuer.example/#a", "neither query nor fragment"),
+        ("https://issuer.example:22/", "its port is one of the system's"),
         ("https://", "not a URL"),
         ("file:///etc/shadow", "must begin with https://"),
     ] {

@@ -193,6 +193,20 @@ fn what_is_wrong_with_a_token_file() {
 }
 
 #[test]
+fn what_is_wrong_with_the_view_that_users_have_of_token_files() {
+    let node = Node::new().file("/run/iamd/users/UID/bt_uUID", &jwt(NOW + 60), 0o600);
+    let environment = Environment::for_test(&[], node.root.path());
+    let look = |wrote: &str, is_read_only| {
+        let wrote = [finding("token file", OK, wrote, "")];
+        view::look_at(&environment, &wrote, |_| is_read_only).unwrap()
+    };
+    let elsewhere = look("/run/iamd/users/1000/bt_u1000-cms", true);
+    shows("users do not see the token files that iamd writes", &elsewhere, node.uid);
+    let ours = format!("/run/iamd/users/{0}/bt_u{0}", node.uid);
+    shows("users can write where the token files are", &look(&ours, false), node.uid);
+}
+
+#[test]
 fn what_readers_do_not_find() {
     Node::new().shows("there is no token at all", "Rucio", "finds no token");
     let in_tmp = Node::new().file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600);

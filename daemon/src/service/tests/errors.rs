@@ -31,6 +31,7 @@ fn issuer_errors() -> Vec<(IssuerError, Kind)> {
         (slow(), Kind::IssuerReplyTooSlow),
         (IssuerError::TooLong { text: text() }, Kind::IssuerReplyTooLong),
         (IssuerError::CircuitOpen { issuer: text(), retry_in: S }, Kind::IssuerUnreachable),
+        (IssuerError::Busy { text: text() }, Kind::IssuerBusy),
         (IssuerError::AddressNotPublic { text: text() }, Kind::AddressNotPublic),
         (IssuerError::Refused { code, text: text() }, Kind::IssuerRefused),
         (IssuerError::ClientRejected { text: text() }, Kind::ClientBroken),

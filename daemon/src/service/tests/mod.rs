@@ -27,6 +27,7 @@ mod rename;
 mod resume;
 mod revoke;
 mod session_end;
+mod shares;
 mod sign_in;
 mod take_over;
 mod texts;
