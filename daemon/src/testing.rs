@@ -476,6 +476,12 @@ pub fn stops(section: &str, when: &str, exit: u8, text: &str) {
     iamd_errors::shows(section, when, text, "iamd does not start", Some(exit), "");
 }
 
+/// The same for what is said beside a success: nothing failed, and something is left to be known.
+pub fn shows_beside(when: &str, remark: &str) {
+    assert!(!remark.contains('\n') && !remark.contains("Canary"), "{remark}");
+    iamd_errors::shows("Said beside a success", when, remark, "", None, "");
+}
+
 /// The same for why a user has no token file: no command fails by it.
 pub fn no_file(when: &str, text: &str) {
     iamd_errors::shows("Token files", when, text, "", None, "");

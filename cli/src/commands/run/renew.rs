@@ -105,7 +105,8 @@ impl Renewal {
         let token = ask::token(&context.client()?, &self.account, &options)?;
         self.place.put(&token).map_err(|error| {
             let text = format!("the token file cannot be written: {error}");
-            Failure::new(Kind::FileNotWritten, text)
+            // Its place was good when the command began: another one helps with another start only.
+            Failure::new(Kind::FileNotWritten, text).advise("")
         })?;
         Ok(token.reply.expires_at)
     }

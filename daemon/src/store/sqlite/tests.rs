@@ -183,6 +183,73 @@ async fn a_database_that_may_not_be_written_is_named_with_the_way_out() {
     shows(&temp, "the database may not be written", &error);
 }
 
+#[tokio::test]
+async fn a_directory_that_is_gone_is_named_with_the_way_out() {
+    let (temp, dir) = dir();
+    let store = SqliteStore::open(&dir).unwrap();
+    fill(&store, 1).await;
+    fs::rename(temp.path().join("iamd.db"), temp.path().join("moved")).unwrap();
+    let Err(error) = store.snapshot().await else { panic!("a snapshot of nothing") };
+    shows(&temp, "the database was moved away below a running iamd", &error);
+    fs::rename(temp.path().join("moved"), temp.path().join("iamd.db")).unwrap();
+    assert_eq!(store.snapshot().await.unwrap().count, 1);
+}
+
+/// Runs this test once more behind `words`, as the child that it is then; false: as the child.
+fn in_a_process_behind(words: &[&str], test: &str) -> bool {
+    const CHILD: &str = "IAMD_TEST_BEHIND";
+    if std::env::var_os(CHILD).is_some() {
+        return false;
+    }
+    let mut child = std::process::Command::new(words[0]);
+    child.args(&words[1..]).arg(std::env::current_exe().unwrap());
+    child.args([&format!("store::sqlite::tests::{test}"), "--exact", "--nocapture"]);
+    let output = child.env(CHILD, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("all of it"), "{output:?}");
+    true
+}
+
+/// A disk that does not take what is written, as the limit on the size of files does.
+#[test]
+fn a_disk_that_breaks_is_named_with_the_way_out_and_nothing_is_half_there() {
+    const NAME: &str = "a_disk_that_breaks_is_named_with_the_way_out_and_nothing_is_half_there";
+    let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 1000; exec \"$@\"", "sh"];
+    if in_a_process_behind(&limited, NAME) {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (temp, dir) = dir();
+        let store = SqliteStore::open(&dir).unwrap();
+        fill(&store, 1).await;
+        let long = Some(vec![7; 4 << 20]);
+        let error = store.compare_and_swap("long", ABSENT, long).await.unwrap_err();
+        shows(&temp, "the disk fails while something is written", &error);
+        assert_eq!(store.keys("").await.unwrap(), ["k/0000"]);
+    });
+    println!("\nall of it");
+}
+
+/// Root whom permissions stop: a unit that takes the capability for it away, or a directory that
+/// was made immutable.
+#[test]
+fn root_without_its_powers_is_told_what_iamd_needs() {
+    const NAME: &str = "root_without_its_powers_is_told_what_iamd_needs";
+    let powerless = ["setpriv", "--bounding-set=-dac_override"];
+    let words: &[&str] = if nix::unistd::geteuid().is_root() { &powerless } else { &["env"] };
+    if in_a_process_behind(words, NAME) {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let only_read = fs::Permissions::from_mode(0o500);
+    fs::set_permissions(temp.path(), only_read).unwrap();
+    let error = StateDir::open(temp.path()).unwrap_err();
+    stops(&temp, "the state directory does not let iamd write", &error);
+    fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    println!("\nall of it");
+}
+
 /// As the vault says it.
 fn shows(temp: &TempDir, when: &str, error: &StoreError) {
     let text = error.to_string().replace(temp.path().to_str().unwrap(), "/var/lib/iamd");

@@ -19,7 +19,7 @@ use not_errors::NOT_ERRORS;
 use sentences::{Sentence, fits};
 
 /// What people and programs can meet.
-const PRODUCTS: [&str; 3] = ["daemon/src", "cli/src", "pam_module/src"];
+const PRODUCTS: [&str; 4] = ["protocol/src", "daemon/src", "cli/src", "pam_module/src"];
 
 fn is_test(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();

@@ -5,20 +5,13 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     (
         "daemon/src/service/password_flow.rs",
         "remarks beside a success, and what is recorded",
-        &[
-            "password-flow disable",
-            ", at the issuer too",
-            "no user of this site has the client",
-            "{} allowed it before",
-            "it was not enabled here",
-            "{} did not allow it either",
-        ],
+        &["password-flow disable", ", at the issuer too", "{} did not allow it either"],
     ),
     ("daemon/src/startup.rs", "the purpose of a key", &["people in audit records"]),
     (
         "daemon/src/service/sign_in.rs",
         "a remark beside a success, and what is recorded",
-        &["who signed in could not be checked", "signed in: person {}"],
+        &["signed in: person {}"],
     ),
     (
         "cli/src/oidc_agent/account.rs",
@@ -27,14 +20,10 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     ),
     (
         "cli/src/commands/account/import/opening.rs",
-        "what is asked, and answered to who mistypes",
-        &["That is not the password of this file", "Password of oidc-agent for"],
+        "what is asked, and answered to who mistypes: cli/tests/import.rs",
+        &["That is not the password of this file", "{} is sealed", "Password of oidc-agent: "],
     ),
-    (
-        "cli/src/commands/account/import.rs",
-        "what is asked beside a success",
-        &["Account {} is here now. Remove"],
-    ),
+    ("cli/src/commands/account/import.rs", "what is asked beside a success", &["Remove {name}?"]),
     (
         "cli/src/commands/compat.rs",
         "what is printed, and a sentence that the original's takes the place of",
@@ -112,50 +101,13 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         "questions, and what is said beside a success",
         &["Passphrase for the backup: ", "The same once more: ", "Passphrase of the backup: "],
     ),
-    (
-        "cli/src/commands/admin/rekey.rs",
-        "progress, and what is said beside a success: transcripts/upkeep.txt",
-        &[
-            "It goes on in iamd.",
-            "\r\u{1b}[K{left}",
-            "It stopped: ",
-            "There is no older key",
-            "Still there: ",
-        ],
-    ),
-    (
-        "daemon/src/service/logout.rs",
-        "remarks beside a success",
-        &[
-            "the account was locked, so",
-            "there was nothing to revoke",
-            "the issuer did not confirm the revocation",
-            "its passphrase is forgotten too",
-            "the record did not open, so",
-        ],
-    ),
-    (
-        "daemon/src/service/remove.rs",
-        "remarks beside a success",
-        &[
-            "the default account is",
-            "the account was locked: ",
-            "the issuer did not confirm",
-            "its client",
-            "the client {id} that you gave",
-            "the record did not open, so",
-        ],
-    ),
+    ("cli/src/commands/admin/rekey.rs", "progress", &["\r\u{1b}[K{left}"]),
+    ("daemon/src/service/logout.rs", "remarks beside a success", &["there was nothing to revoke"]),
+    ("daemon/src/service/remove.rs", "remarks beside a success", &["its client"]),
     (
         "daemon/src/service/add.rs",
         "remarks beside a success, and what is recorded",
-        &[
-            "which account is the default one",
-            "; with one of its own:",
-            "left out, because {whose}",
-            "; for those:",
-            "{whose} is not registered for:",
-        ],
+        &["which account is the default one"],
     ),
     (
         "daemon/src/service/explain.rs",
@@ -163,22 +115,6 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         &["policy check", "{}: the name service knows no group"],
     ),
     ("daemon/src/service/tokens.rs", "what is recorded", &["{}; decided by {by}"]),
-    (
-        "daemon/src/service/edit.rs",
-        "remarks beside a success",
-        &[
-            "there is no token for that yet",
-            "; unlock it with:",
-            "its client at the issuer stays",
-            "there is no token for that: {error}",
-            "this site checks who signs in, so this stays",
-        ],
-    ),
-    (
-        "daemon/src/service/plan.rs",
-        "a remark beside a success",
-        &["this site checks who signs in, so this is asked"],
-    ),
     ("daemon/src/issuer/identity.rs", "nouns", &["key set"]),
     (
         "daemon/src/service/clients.rs",
@@ -189,11 +125,6 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "registered for {}, the uid now",
             "a user that it does not name",
         ],
-    ),
-    (
-        "daemon/src/service/take_over.rs",
-        "a remark beside a success, and words of a sentence that is shown",
-        &["the issuer took the refresh token and gave another, but no"],
     ),
     (
         "daemon/src/service/leftovers.rs",
@@ -219,7 +150,6 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "by an administrator, uid",
         ],
     ),
-    ("daemon/src/service/rename.rs", "what is recorded", &["is called {} now"]),
     ("daemon/src/service/accounts.rs", "what is recorded", &["made by {}, the uid now"]),
     (
         "daemon/src/service/presence.rs",
@@ -292,11 +222,6 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         &["is known to", "the issuer says that its refresh token is alive"],
     ),
     (
-        "daemon/src/service/completion.rs",
-        "a remark beside a success",
-        &["the issuer does not let this client ask"],
-    ),
-    (
         "cli/src/commands/admin/revoke.rs",
         "a question and successes",
         &["End {}?", "Nothing was ended.", "Nothing fits."],
@@ -313,27 +238,11 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "The same once more",
         ],
     ),
-    (
-        "cli/src/commands/run.rs",
-        "remarks while the command runs: cli/tests/run.rs",
-        &["iamctl: the token has 4096"],
-    ),
-    (
-        "cli/src/commands/run/renew.rs",
-        "remarks while the command runs: cli/tests/run.rs",
-        &[
-            "iamctl: the account {} is called",
-            "the token file cannot be written",
-            "the present one expires",
-            "there is none at present",
-            "iamctl: the token was not renewed",
-        ],
-    ),
     ("cli/src/commands/status/watch.rs", "a remark: it goes on", &["{}; this was the last answer"]),
     (
         "cli/src/commands/login/show.rs",
         "progress and success",
-        &["Asking the issuer", "Waiting", "  (Ctrl-C leaves", "But there is no token file"],
+        &["Asking the issuer", "Waiting", "  (Ctrl-C leaves"],
     ),
     (
         "cli/src/commands/account/change.rs",
@@ -375,7 +284,6 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("cli/src/client/errors.rs", "a sign to look for", &["Unit dbus-org.iamd1.service"]),
-    ("cli/src/output/time.rs", "times", &["{year:04}"]),
     (
         "pam_module/src/session.rs",
         "no error: the log of what was done",

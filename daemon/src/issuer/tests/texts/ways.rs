@@ -142,3 +142,27 @@ async fn its_certificate_is_not_accepted() {
         shows_at(&places, when, probed(&here(), &profile).await);
     }
 }
+
+/// In a process of its own, whose variables name no certificates.
+#[test]
+fn a_node_without_any_certificates() {
+    const NAME: &str = "issuer::tests::texts::ways::a_node_without_any_certificates";
+    const CHILD: &str = "IAMD_TEST_NO_CERTIFICATES";
+    if std::env::var_os(CHILD).is_none() {
+        let empty = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args([NAME, "--exact", "--nocapture"]).env(CHILD, "1");
+        child.env("SSL_CERT_DIR", empty.path()).env_remove("SSL_CERT_FILE");
+        let output = child.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("all of it"), "{output:?}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mock = Mock::start().await;
+        let error = client().probe(&mock.profile()).await.unwrap_err();
+        shows(&mock, "the node has no certificates to check an issuer's with", error);
+    });
+    println!("\nall of it");
+}
