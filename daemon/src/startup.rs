@@ -24,7 +24,7 @@ use crate::{
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, Sources},
-    edge::{agent_socket, bus, pam_socket::PamSocket},
+    edge::{agent_socket, bus, pam_socket::PamSocket, token_socket::TokenSocket},
     issuer::{IssuerClient, Limits},
     login::Logins,
     policy,
@@ -155,6 +155,14 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
     tasks.spawn(agent.follow());
+    match TokenSocket::bind(Path::new(paths::TOKEN_SOCKET)) {
+        Ok(socket) => {
+            tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
+        }
+        Err(error) => {
+            tracing::error!(%error, "iamctl token has to go over the bus: {error}");
+        }
+    }
     tasks.spawn(Arc::clone(&service).follow_sessions(events));
     let grace = Arc::clone(&sessions);
     tasks.spawn(async move { grace.watch_grace().await });

@@ -52,6 +52,7 @@ mod seen;
 mod sessions_and_files;
 mod soak;
 mod ssh_stays_clean;
+mod token_socket;
 mod unit;
 mod users_apart;
 mod walk;
@@ -101,6 +102,7 @@ fn all() -> Vec<Case> {
         backup::cases(),
         profile_script::cases(),
         iamctl::cases(),
+        token_socket::cases(),
         run_command::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),

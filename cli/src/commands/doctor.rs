@@ -6,6 +6,7 @@ mod discovery;
 mod foreign;
 mod pam;
 mod readers;
+mod sockets;
 mod token_file;
 mod view;
 
@@ -54,6 +55,7 @@ pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure
     findings.extend(foreign::look(&context.environment));
     findings.extend(readers::look(&context.environment, now));
     findings.extend(agent::look(&context.environment));
+    findings.extend(sockets::look(&context.environment));
     let problems = findings.iter().filter(|finding| finding.level == PROBLEM).count();
     let warnings = findings.iter().filter(|finding| finding.level == WARNING).count();
     if args.json {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use iamd_protocol::paths::AGENT_SOCKET;
+use iamd_protocol::paths::{AGENT_SOCKET, PAM_SOCKET, TOKEN_SOCKET};
 use iamd_protocol::variables::{BEARER_TOKEN, BEARER_TOKEN_FILE, OIDC_SOCK, XDG_RUNTIME_DIR};
 
 use super::token_file::jwt;
@@ -65,6 +65,7 @@ impl Node {
         findings.extend(foreign::look(&environment));
         findings.extend(readers::look(&environment, NOW));
         findings.extend(agent::look(&environment));
+        findings.extend(sockets::look(&environment));
         findings
     }
 
@@ -136,6 +137,17 @@ fn what_is_wrong_with_the_variable_of_oidc_agent() {
     let other = Node::new().set(OIDC_SOCK, "/tmp/oidc-x/agent");
     let _served = UnixListener::bind(other.at(AGENT_SOCKET)).unwrap();
     other.shows("OIDC_SOCK is that of another agent", "oidc-agent", "ask that agent");
+}
+
+#[test]
+fn what_is_wrong_with_the_socket_for_tokens() {
+    let node = Node::new();
+    assert!(node.look(node.uid).iter().all(|one| one.name != "token socket"));
+    fs::create_dir_all(node.at("/run/iamd")).unwrap();
+    let _pam = UnixListener::bind(node.at(PAM_SOCKET)).unwrap();
+    node.shows("the token socket is gone", "token socket", "over the bus");
+    let _token = UnixListener::bind(node.at(TOKEN_SOCKET)).unwrap();
+    assert!(node.look(node.uid).iter().all(|one| one.name != "token socket"));
 }
 
 #[test]

@@ -68,6 +68,72 @@ async fn what_was_written_is_there_after_a_restart_and_only_root_can_read_it() {
 }
 
 #[tokio::test]
+async fn a_row_is_read_once_until_somebody_writes_and_never_older_than_what_was_committed() {
+    let (temp, dir) = dir();
+    let store = SqliteStore::open(&dir).unwrap();
+    let first = store.compare_and_swap("a/k", ABSENT, Some(b"1".to_vec())).await.unwrap();
+    let value = async || store.get("a/k").await.unwrap().map(|row| row.value);
+    let listed = async || store.list("a/").await.unwrap().entries.len();
+    assert_eq!((value().await, listed().await), (Some(b"1".to_vec()), 1));
+    // Held, no query gets through; what was read is there without one.
+    let held = store.reader.connection.lock().await;
+    assert_eq!((value().await, listed().await), (Some(b"1".to_vec()), 1));
+    drop(held);
+    let second = store.compare_and_swap("a/k", first, Some(b"2".to_vec())).await.unwrap();
+    assert_eq!(value().await, Some(b"2".to_vec()));
+    // Who knows an old revision changes nothing, however lately it was read.
+    let stale = store.compare_and_swap("a/k", first, Some(b"3".to_vec())).await;
+    assert!(matches!(stale, Err(StoreError::Conflict)), "{stale:?}");
+    assert_eq!((value().await, listed().await), (Some(b"2".to_vec()), 1));
+    // Another program's hands in the file, and its undone changes, which are none.
+    let foreign = Connection::open(temp.path().join("iamd.db")).unwrap();
+    foreign.execute_batch("BEGIN; UPDATE entries SET value = x'33'").unwrap();
+    assert_eq!(value().await, Some(b"2".to_vec()));
+    foreign.execute_batch("COMMIT").unwrap();
+    assert_eq!(value().await, Some(b"3".to_vec()));
+    foreign.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    foreign.execute_batch("DELETE FROM entries").unwrap();
+    assert_eq!((value().await, listed().await), (None, 0));
+    store.compare_and_swap("a/k", ABSENT, Some(b"4".to_vec())).await.unwrap();
+    assert_eq!((value().await, listed().await), (Some(b"4".to_vec()), 1));
+    store.compare_and_swap("a/k", second, None).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_beside_a_writer_never_see_time_go_back() {
+    let (_temp, dir) = dir();
+    let store = Arc::new(SqliteStore::open(&dir).unwrap());
+    let mut at = store.compare_and_swap("k", ABSENT, Some(vec![])).await.unwrap();
+    let written = watch::Sender::new(at);
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, written) = (Arc::clone(&store), written.subscribe());
+            tokio::spawn(async move {
+                let mut seen = ABSENT;
+                loop {
+                    let least = *written.borrow();
+                    let found = store.get("k").await.unwrap().unwrap().revision;
+                    assert!(found >= least && found >= seen, "{found:?} {least:?} {seen:?}");
+                    seen = found;
+                    if written.has_changed().is_err() {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for _ in 0..100 {
+        at = store.compare_and_swap("k", at, Some(vec![])).await.unwrap();
+        written.send_replace(at);
+    }
+    drop(written);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn permissions_that_others_got_are_taken_away() {
     let (temp, path) = closed_database().await;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
