@@ -9,6 +9,7 @@ mod clients;
 mod drain;
 mod edit;
 mod errors;
+mod explain;
 mod identity;
 mod keeper;
 mod leftovers;
