@@ -52,6 +52,7 @@ mod seen;
 mod sessions_and_files;
 mod soak;
 mod ssh_stays_clean;
+mod unauthorised;
 mod unit;
 mod users_apart;
 mod walk;
@@ -105,6 +106,7 @@ fn all() -> Vec<Case> {
         ssh_stays_clean::cases(),
         users_apart::cases(),
         administration::cases(),
+        unauthorised::cases(),
         walk::cases(),
         answer_times::cases(),
         quotas::cases(),

@@ -65,6 +65,7 @@ impl World {
             scopes: profile().scopes,
             client_owner: ClientOwner::Site,
             replaces: None,
+            caller_pid: None,
             exists: false,
             audiences: AudienceSet::default(),
         };

@@ -5,6 +5,7 @@ mod accounts;
 mod add;
 mod admin;
 mod audit;
+mod audit_fields;
 mod clients;
 mod drain;
 mod edit;
