@@ -2,6 +2,7 @@
 //! a [`House`] built on them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod house;
 mod issuers;
 mod passwords;
@@ -18,6 +19,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use audit::*;
 pub use house::*;
 pub use issuers::*;
 use secrecy::SecretString;

@@ -80,6 +80,8 @@ kinds! {
     GrantMissing = Exit::Denied, "To sign in in a browser instead:  iamctl login";
     /// The issuer wants more than a password of this user.
     SecondFactorNeeded = Exit::Failed, "A password is not enough there. Sign in in a browser:  iamctl login";
+    /// The name service knows no user of that name.
+    NoSuchUser = Exit::Failed, "Administrators: see how the name is spelt with:  getent passwd NAME";
     /// The issuer is not known to this site under that name.
     NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
     /// The site's policy forbids it. The message says what is allowed.

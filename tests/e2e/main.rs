@@ -53,6 +53,7 @@ mod sessions_and_files;
 mod soak;
 mod ssh_stays_clean;
 mod token_socket;
+mod unauthorised;
 mod unit;
 mod users_apart;
 mod walk;
@@ -107,6 +108,7 @@ fn all() -> Vec<Case> {
         ssh_stays_clean::cases(),
         users_apart::cases(),
         administration::cases(),
+        unauthorised::cases(),
         walk::cases(),
         answer_times::cases(),
         quotas::cases(),

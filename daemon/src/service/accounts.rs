@@ -133,6 +133,8 @@ impl Service {
                         &audit::Event {
                             uid: owner.uid,
                             account: key.name.as_str(),
+                            issuer: &account.value.issuer,
+                            client: account.value.client_id.as_deref().unwrap_or_default(),
                             result: "ignored",
                             detail: format!(
                                 "made by {}, the uid now belongs to {}",

@@ -343,6 +343,7 @@ async fn a_sign_in_that_ends_after_the_account_was_locked_changes_nothing_and_is
         audiences: Default::default(),
         client_owner: ClientOwner::Site,
         replaces: None,
+        caller_pid: None,
         exists: true,
     };
     house.service.lock(&caller, "").await.unwrap();
