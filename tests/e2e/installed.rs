@@ -185,7 +185,7 @@ fn an_upgrade_from_the_mounts_of_an_earlier_version_says_what_to_do(world: &Worl
     let way_out = "systemctl stop iamd run-iamd-users.mount && systemctl start iamd";
     // What is to be mended is known before the upgrade as well.
     let told = about_files()?;
-    assert!(told.contains("users can write where") && told.contains(way_out), "{told}");
+    assert!(told.contains("users can write there") && told.contains(way_out), "{told}");
     // The upgrade says that a restart alone does not do.
     unpack(&node)?;
     node.root_says(&format!("rm {drop_in}"))?;
@@ -197,7 +197,7 @@ fn an_upgrade_from_the_mounts_of_an_earlier_version_says_what_to_do(world: &Worl
     assert!(journal.contains("/run/iamd/users: users see other token files"), "{journal}");
     node.exec_as(&user, "iamctl token --force-new")?.ok()?;
     let told = about_files()?;
-    assert!(told.contains("is not where iamd writes") && told.contains(way_out), "{told}");
+    assert!(told.contains("may not see the token files") && told.contains(way_out), "{told}");
     // The way out: the session is known still, its file is there, and only to be read.
     node.root_says(way_out)?;
     iamd_tests::clock::until("the token file", std::time::Duration::from_secs(20), || {

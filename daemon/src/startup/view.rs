@@ -33,6 +33,7 @@ pub(super) fn fault(mountinfo: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::no_file;
 
     const RUN: &str = "25 1 0:23 / /run rw,nosuid shared:5 - tmpfs tmpfs rw";
 
@@ -60,8 +61,11 @@ mod tests {
         let ours = "300 81 0:57 / /run/iamd/users rw,nosuid - tmpfs tmpfs rw,size=131072k";
         let told = fault_of(&[earlier, ours]).unwrap();
         assert!(told.contains("an earlier version's") && told.ends_with(WAY_OUT), "{told}");
+        no_file("at the start: users have the file system of an earlier version", &told);
         let on_run = "300 25 0:23 /iamd/files/users /run/iamd/users rw,nosuid - tmpfs tmpfs rw";
-        assert!(fault_of(&[on_run]).unwrap().contains("is not mounted"));
+        let told = fault_of(&[on_run]).unwrap();
+        assert!(told.contains("is not mounted"), "{told}");
+        no_file("at the start: the view that users have is not there", &told);
         assert!(fault_of(&[earlier]).is_some(), "the earlier unit had no place of iamd's own");
     }
 }

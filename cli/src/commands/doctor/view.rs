@@ -9,7 +9,7 @@ use iamd_protocol::bus::Finding;
 use iamd_protocol::paths::USERS_DIR;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::{OK, PROBLEM, WARNING, finding};
+use super::{OK, PROBLEM, finding};
 use crate::environment::Environment;
 
 const NAME: &str = "token files";
@@ -53,9 +53,9 @@ pub(super) fn look_at(
     (!is_read_only(&place)).then(|| {
         finding(
             NAME,
-            WARNING,
+            PROBLEM,
             format!(
-                "users can write where the token files are, and could fill it: {USERS_DIR} is not the read-only view that run-iamd-users.mount makes"
+                "{USERS_DIR} is not the read-only view that run-iamd-users.mount makes: users can write there, and may not see the token files that iamd writes"
             ),
             ADVICE,
         )
@@ -78,7 +78,8 @@ mod tests {
         std::fs::create_dir_all(at.parent().unwrap()).unwrap();
         std::fs::write(&at, "token").unwrap();
         assert_eq!(look_at(&environment, &wrote(&file), |_| true), None);
-        assert_eq!(look_at(&environment, &wrote(&file), |_| false).unwrap().level, WARNING);
+        let writable = look_at(&environment, &wrote(&file), |_| false).unwrap();
+        assert!(writable.level == PROBLEM && writable.text.contains("users can write there"));
         let other = look_at(&environment, &wrote(&format!("{file}-cms")), |_| true).unwrap();
         assert!(other.level == PROBLEM && other.text.contains("bt_u7-cms"), "{other:?}");
         // A daemon that has a problem with the file says so itself.
