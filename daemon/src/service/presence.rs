@@ -261,14 +261,7 @@ impl Presence {
     }
 
     /// As a daemon that ends: no file is looked after any more.
-
-/// What a person should know of a token whose file not every reader takes.
-fn too_long(token: &AccessToken) -> Option<String> {
-    let size = token.token.expose_secret().len();
-    oversize(size).then(|| format!("{size} bytes: XRootD refuses tokens of this size"))
-}
-
-#[cfg(test)]
+    #[cfg(test)]
     pub(super) fn end_keepers(&self) {
         for (_, keeper) in lock(&self.keepers).drain() {
             keeper.task.abort();
@@ -296,4 +289,10 @@ fn too_long(token: &AccessToken) -> Option<String> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a person should know of a token whose file not every reader takes.
+fn too_long(token: &AccessToken) -> Option<String> {
+    let size = token.token.expose_secret().len();
+    oversize(size).then(|| format!("{size} bytes: XRootD refuses tokens of this size"))
 }
