@@ -164,7 +164,7 @@ fn state(node: &Node) -> Result<Value> {
     Ok(serde_json::json!({
         "account": [account["state"], account["client_id"], account["signed_in_at"], account["subject"]],
         "issuer": issuer["issuer"]["title"],
-        "drain": json(node, "root", "iamctl admin drain --show --json")?,
+        "draining": json(node, "root", "iamctl admin drain --show --json")?["draining"],
         "flows": json(node, "root", "iamctl admin password-flow list --json")?,
         "keys": json(node, "root", "iamctl admin rekey --status --json")?,
         "store": json(node, "root", "iamctl admin store check --json")?["sound"],

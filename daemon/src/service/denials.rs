@@ -88,7 +88,7 @@ impl About {
     /// The issuer that is named, by its URL as in every other record.
     pub(super) fn at(mut self, config: &Config, named: Option<&str>) -> Self {
         let Some(named) = named.filter(|named| !named.is_empty()) else { return self };
-        match crate::policy::issuer(config, Some(named)) {
+        match crate::policy::issuer(config, Some(named), None) {
             Ok(profile) => self.issuer = profile.url.to_string(),
             Err(_) if named.contains("://") => self.issuer = shown(named, LONGEST_URL),
             Err(_) => {}
