@@ -2,7 +2,7 @@
 //!
 //! The caller is the uid that the kernel noted when the peer connected, and gets what `GetToken` on
 //! the bus gives: the same use case, with its rules, limits and records, and the same errors. A peer
-//! that stalls costs a task and a descriptor of their own share ([`super::crowd`]) for two seconds,
+//! that stalls costs a task and a descriptor of their own share (`crowd`) for two seconds,
 //! and nobody's time.
 
 #[cfg(test)]

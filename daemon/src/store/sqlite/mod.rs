@@ -1,7 +1,7 @@
 //! The store inside the daemon: one SQLite file, nothing to run.
 //!
 //! Two connections, each used by one blocking task at a time: readers do not wait for the sync of
-//! a write, and what was just read is not read again until somebody writes ([`recent`]). Every write
+//! a write, and what was just read is not read again until somebody writes (`recent`). Every write
 //! commits with `synchronous=FULL` on a write-ahead log: when it returns, it survives a power failure.
 
 mod changes;
