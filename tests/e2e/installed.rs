@@ -210,8 +210,8 @@ fn an_upgrade_from_the_mounts_of_an_earlier_version_says_what_to_do(world: &Worl
     // And an uninstallation leaves none of it.
     drop(session);
     node.root_says("/srv/tree/dist/install --uninstall")?;
-    let left =
-        node.root_says("ls -d /run/iamd 2>/dev/null; grep -E ' /run/iamd[/ ]' /proc/mounts || true")?;
+    let left = node
+        .root_says("ls -d /run/iamd 2>/dev/null; grep -E ' /run/iamd[/ ]' /proc/mounts || true")?;
     assert_eq!(left, "", "left behind");
     Ok(())
 }
