@@ -415,6 +415,12 @@ fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
     assert_eq!(asked, 4, "each of them came to the issuer");
     let memory = memory::of_the_daemon(node, WORDS)?;
     node.exec_as("alice", "iamctl token mine --force-new")?.ok()?;
+    // Over the bus as well, which iamctl asks only where nobody listens on the token socket.
+    node.exec_as(
+        "alice",
+        "busctl --system call org.iamd1 /org/iamd1 org.iamd1.Tokens GetToken 'sa{sv}' mine 0",
+    )?
+    .ok()?;
 
     let heard = monitor.wait_for("GetToken")?;
     assert!(heard.contains("LoginWithPassword"), "it hears nothing of it: {heard}");

@@ -55,7 +55,7 @@ fn an_issuer_that_is_not_listed_is_refused_where_the_site_does_not_allow_it(
     world: &World,
 ) -> Outcome {
     let (node, user) = (world.node()?, world.user()?);
-    for url in ["https://issuer.example/", "https://10.77.0.1/", "https://issuer.test:444/"] {
+    for url in ["https://issuer.example/", "https://10.77.0.1/", "https://issuer.test:8444/"] {
         let (code, name, text) = named(node, &user, url)?;
         assert_eq!((code, name.as_str()), (4, "IssuerNotAllowed"), "{url}: {text}");
         assert!(text.contains(url), "{text}");
