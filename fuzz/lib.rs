@@ -16,11 +16,16 @@ fn place(of: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
 }
 
+/// What is in a folder that may not be there. One that cannot be read is no reason to pass.
 fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<_> =
-        paths.filter_map(|path| Some((path.clone(), fs::read(path).ok()?))).collect();
+    let read = |path: PathBuf| {
+        let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        (path, bytes)
+    };
+    let mut files: Vec<_> = entries
+        .map(|entry| read(entry.unwrap_or_else(|error| panic!("{dir:?}: {error}")).path()))
+        .collect();
     files.sort();
     files
 }

@@ -11,11 +11,13 @@
 //! the slowest is from the middle of a stand-in that waits for another process as the module waits
 //! for the daemon (`pam_exec` of `true`, before the module in both stacks). It is allowed on top of
 //! the bound, and no more than so much that no further wait of the product hides in it: the shortest
-//! one is the 700 ms that the daemon gives an issuer, the next is the module's deadline of 1 s.
+//! one is the 700 ms that the daemon gives an issuer, the next is the module's deadline of 1 s. For
+//! the login it is how far the slowest without the module is from the fastest; one of ten may be off
+//! by a limit of its own.
 //!
 //! A wait of the product's is in every round of logins, a stall of the machine's is not. So the
-//! module's middle and the fastest login have to keep the bound in every round, and the module's
-//! slowest in one of a few. How long logins take beyond that is a figure of the bench.
+//! module's middle and the fastest login have to keep the bound in every round that is made, and the
+//! module's slowest and all logins but one of ten in one of a few.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLockWriteGuard};
@@ -32,8 +34,11 @@ const PAIRS: usize = 10;
 const ROUNDS: usize = 3;
 /// The most that is allowed for noise of the module's own time.
 const MODULE_NOISE: Duration = Duration::from_millis(100);
-/// What is allowed for noise of the fastest login.
-const LOGIN_NOISE: Duration = Duration::from_millis(100);
+/// Noise of a login: ten do not always show what an eleventh has, so it is at least the first. Of the
+/// fastest, it is no more than that.
+const LOGIN_NOISE: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
+/// The most by which the slowest login may miss the bound.
+const OUTLIER: Duration = Duration::from_millis(500);
 /// Where the two stacks lie.
 const STACKS: &str = "/run/harness/stack";
 /// How far the journal was read.
@@ -95,6 +100,9 @@ impl<'w> Stacks<'w> {
     }
 
     /// Whether the slowest of the logins kept the bound, too.
+    ///
+    /// # Errors
+    /// Not even the module's middle or the fastest login did.
     fn round(&self, fault: &str, user: &str, bound: Duration) -> Result<bool, Error> {
         let (mut with, mut without, mut order) = (Vec::new(), Vec::new(), Vec::new());
         for pair in 0..PAIRS {
@@ -124,15 +132,17 @@ impl<'w> Stacks<'w> {
         let noise = (stand_in.max() - stand_in.median()).min(MODULE_NOISE);
         let fastest = with.min().saturating_sub(without.min());
         let delay = with.above(without.median());
+        let of_a_login = (without.max() - without.min()).clamp(LOGIN_NOISE[0], LOGIN_NOISE[1]);
         let told = format!(
             "{fault}: the module took {module}; noise {noise:.1?}, bound {bound:?}; logins took \
-             {delay} longer, the fastest {fastest:.1?}"
+             {delay} longer, the fastest {fastest:.1?}; noise {of_a_login:.1?}"
         );
         self.world.say(&told);
-        if module.median() > bound + noise || fastest > bound + LOGIN_NOISE {
+        if module.median() > bound + noise || fastest > bound + LOGIN_NOISE[0] {
             return Err(Error::Wrong(told));
         }
-        Ok(module.max() <= bound + noise)
+        let logins = delay.p90() <= bound + of_a_login && delay.max() <= bound + OUTLIER;
+        Ok(module.max() <= bound + noise && logins)
     }
 
     /// A login with one of the stacks; its shell has to work.

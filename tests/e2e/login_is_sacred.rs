@@ -104,14 +104,15 @@ fn a_login_and_a_logout_work_while_the_daemon_is_frozen(world: &World) -> Outcom
     node.root_says("systemctl kill -s STOP iamd")?;
     stacks.delay_within("daemon frozen", "alice", DEADLINE)?;
     contains(&module_said(&node)?, "no answer within the deadline");
-    // A stall of the machine's is not in every one of them; a wait of the module's is.
+    // A stall of the machine's is not in most of them; a wait of the module's is.
     let mut took = Vec::new();
     for session in before {
         let start = clock::now();
         assert_eq!(session.close()?, 0);
         took.push(start.elapsed());
     }
-    assert!(took.iter().min() < Some(&DEADLINE), "the logouts took {took:?}");
+    took.sort();
+    assert!(took[1] < DEADLINE, "the logouts took {took:?}");
     // What stood in the queue meanwhile is served, and the next login is a good one again.
     node.root_says("systemctl kill -s CONT iamd")?;
     let seen = node.ssh("bob").run("echo $BEARER_TOKEN_FILE")?.ok()?;

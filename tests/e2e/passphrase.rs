@@ -34,7 +34,7 @@ fn is_locked(node: &Node, issuer: &Issuer, user: &str) -> Result<()> {
     let start = clock::now();
     let said = node.exec_as(user, "iamctl token")?.exited(3)?;
     let took = start.elapsed();
-    assert!(said.stdout.is_empty() && took < Duration::from_secs(4), "{took:?}: {said:?}");
+    assert!(said.stdout.is_empty() && took < Duration::from_secs(1), "{took:?}: {said:?}");
     assert!(said.errors().contains("is locked\n  Unlock it with:  iamctl account unlock"));
     assert_eq!(issuer.requests()?.len(), asked, "the issuer was asked");
     let shown = json(node, user, "iamctl account show --json")?;

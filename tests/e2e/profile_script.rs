@@ -26,10 +26,10 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// 3 s until iamd or the issuer has answered, and 2 s for a machine that is busy.
-const HELD_AT_MOST: Duration = Duration::from_secs(5);
+/// 3 s until iamd or the issuer has answered, and 1 s for a machine that is busy.
+const HELD_AT_MOST: Duration = Duration::from_secs(4);
 /// Where there is nothing to say and nothing to wait for.
-const AT_ONCE: Duration = Duration::from_secs(2);
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What stands before the script and behind it. Without colours, to be read by tests.
 const BEFORE: &str = "export NO_COLOR=1\nBEFORE=$(date +%s%N)\n";
