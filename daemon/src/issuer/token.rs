@@ -230,8 +230,7 @@ impl IssuerClient {
         if let Some(token_type) = answer.token_type
             && !token_type.eq_ignore_ascii_case("bearer")
         {
-            let token_type = printable(&token_type, 40);
-            return Some(malformed(&format!("token_type is {token_type}, not Bearer")));
+            return Some(malformed(&format!("token_type is {}, not Bearer", named(&token_type))));
         }
         // Some issuers answer with the life of another token than the one they gave. What the token
         // says is told by the issuer's clock, where that is not ours.
@@ -271,6 +270,13 @@ impl IssuerClient {
         let told = told.filter(|told| !told.is_zero());
         by_token.or_else(|| told.map(|told| self.clock.wall().plus(told)))
     }
+}
+
+/// What a token that is no Bearer token is, in our own words: what an issuer wrote there may be a
+/// secret of the request (IANA, OAuth Access Token Types).
+fn named(token_type: &str) -> &'static str {
+    let mut known = ["DPoP", "PoP", "N_A"].into_iter();
+    known.find(|known| known.eq_ignore_ascii_case(token_type)).unwrap_or("unknown")
 }
 
 /// Whether two clocks differ by no more than they may.
