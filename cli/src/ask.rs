@@ -31,25 +31,44 @@ pub(crate) fn line(
     question: &str,
     words: &[String],
 ) -> Result<String, Failure> {
-    let question = &context.output.err.spelled(question).into_owned();
-    let answer = if can_edit(context) {
-        edited(question, words)
-    } else {
-        context.output.err.put(question.as_bytes());
-        plain()
-    };
-    answer.map(|answer| answer.trim().to_owned())
+    answer(context, question, words)?.ok_or_else(unanswered)
 }
 
-/// Asks a question that Enter answers with `default`.
+/// Asks for a line; none: the input ended, such as by Ctrl-D.
+fn answer(
+    context: &mut Context,
+    question: &str,
+    words: &[String],
+) -> Result<Option<String>, Failure> {
+    let question = &context.output.err.spelled(question).into_owned();
+    let answer = if can_edit(context) {
+        edited(question, words)?
+    } else {
+        context.output.err.put(question.as_bytes());
+        let answer = plain();
+        if answer.is_none() {
+            // The question stands on a line of its own, as the editor leaves it.
+            context.output.err.line("");
+        }
+        answer
+    };
+    Ok(answer.map(|answer| answer.trim().to_owned()))
+}
+
+/// Asks a question that Enter answers with `default`. The end of the input, such as by Ctrl-D, is a
+/// no, which is said: what was done before the question stays done.
 ///
 /// # Errors
-/// Those of [`line()`].
+/// Ctrl-C, where that does not end the program; a terminal that breaks.
 pub(crate) fn yes(context: &mut Context, question: &str, default: bool) -> Result<bool, Failure> {
     let choice = if default { "[Y/n]" } else { "[y/N]" };
     context.output.tell(question);
     loop {
-        match line(context, &format!("{choice}: "), &[])?.to_ascii_lowercase().as_str() {
+        let Some(answer) = answer(context, &format!("{choice}: "), &[])? else {
+            context.output.tell("No answer: that is taken for a no.");
+            return Ok(false);
+        };
+        match answer.to_ascii_lowercase().as_str() {
             "" => return Ok(default),
             "y" | "yes" => return Ok(true),
             "n" | "no" => return Ok(false),
@@ -69,7 +88,7 @@ fn can_edit(context: &Context) -> bool {
         && File::options().read(true).write(true).open("/dev/tty").is_ok()
 }
 
-fn edited(question: &str, words: &[String]) -> Result<String, Failure> {
+fn edited(question: &str, words: &[String]) -> Result<Option<String>, Failure> {
     let config = Config::builder()
         .behavior(Behavior::PreferTerm)
         .completion_type(CompletionType::List)
@@ -86,9 +105,9 @@ fn edited(question: &str, words: &[String]) -> Result<String, Failure> {
     // The terminal is its old self again before the program can end.
     drop(editor);
     match answer {
-        Ok(line) => Ok(line),
+        Ok(line) => Ok(Some(line)),
         Err(ReadlineError::Interrupted) => Err(interrupted()),
-        Err(ReadlineError::Eof) => Err(unanswered()),
+        Err(ReadlineError::Eof) => Ok(None),
         Err(error) => Err(broken(error)),
     }
 }
@@ -124,20 +143,20 @@ fn put_back_when_ended() {
 
 /// A line as the terminal itself gives it. Byte by byte: what was typed ahead is for the next
 /// question.
-fn plain() -> Result<String, Failure> {
+fn plain() -> Option<String> {
     let mut line = Vec::new();
     loop {
         let mut byte = [0];
         match nix::unistd::read(std::io::stdin(), &mut byte) {
-            Ok(0) if line.is_empty() => return Err(unanswered()),
+            Ok(0) if line.is_empty() => return None,
             Ok(0) => break,
             Ok(_) if byte[0] == b'\n' => break,
             Ok(_) if line.len() < LONGEST => line.push(byte[0]),
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(_) => return Err(unanswered()),
+            Err(_) => return None,
         }
     }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+    Some(String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Ends the program by the signal that Ctrl-C would have sent if the editor had not taken the key.

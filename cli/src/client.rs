@@ -1,4 +1,5 @@
-//! The daemon, over D-Bus. All of zbus is behind this file.
+//! The daemon, over D-Bus. All of zbus is behind this file. A token comes another way where it can
+//! ([`socket`]).
 //!
 //! The bus is served by one thread, and the program waits for its answers with a deadline: a bus
 //! that accepts a connection and never answers would otherwise hang for ever (zbus has no time
@@ -12,6 +13,7 @@ mod errors;
 mod passphrases;
 mod passwords;
 mod proxies;
+pub(crate) mod socket;
 mod upkeep;
 
 use std::cell::Cell;
@@ -33,7 +35,7 @@ use crate::failure::Failure;
 use crate::interrupt;
 pub(crate) use changes::Secrets;
 use clean::Clean;
-use errors::failure;
+use errors::{failure, late};
 use proxies::{AccountsProxy, TokensProxy};
 
 /// How long a call may take altogether. Longer than the daemon waits for an issuer (30 s, after
@@ -202,10 +204,7 @@ impl Client {
         match answer.recv_timeout(limit) {
             Ok(Ok(reply)) => Ok(reply.cleaned()),
             Ok(Err(error)) => Err(failure(&error)),
-            Err(RecvTimeoutError::Timeout) => Err(Failure::new(
-                Kind::DaemonUnreachable,
-                format!("iamd did not answer within {:.0} s", limit.as_secs_f64().ceil()),
-            )),
+            Err(RecvTimeoutError::Timeout) => Err(late(limit)),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Failure::new(Kind::DaemonUnreachable, "the connection to the bus broke"))
             }

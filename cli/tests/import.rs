@@ -188,19 +188,28 @@ fn one_password_is_asked_for_and_the_file_goes_only_after_a_yes() {
         shell.arg(command.get_program()).args(command.get_args());
         shell
     });
-    terminal.wait_for("Password of oidc-agent for ");
+    terminal.wait_for("/.oidc-agent/a is sealed: its password, as oidc-gen asked for it");
+    terminal.wait_for("Password of oidc-agent: ");
     terminal.type_keys("wrong\n");
     terminal.wait_for("That is not the password of this file.");
-    terminal.wait_for_again("Password of oidc-agent for", 2);
+    terminal.wait_for_again("Password of oidc-agent: ", 2);
     terminal.type_keys(PASSWORD);
     for (time, answer) in ["y\r", "n\r", "\r"].into_iter().enumerate() {
         terminal.wait_for_again("[y/N]", time + 1);
+        if time == 0 {
+            // The report of all of them is there before the first question can end the command.
+            let before = terminal.seen();
+            assert_eq!(before.matches("account fixture is here now.").count(), 3, "{before}");
+            assert!(before.contains("A sign-in has one holder"), "{before}");
+            assert_eq!(home.calls("Add").len(), 3);
+        }
         terminal.type_keys(answer);
     }
     let (code, seen) = terminal.end_restored();
     assert_eq!(code, 0, "{seen}");
     assert!(!seen.contains("fixture password") && !seen.contains("wrong\n"), "{seen}");
-    assert_eq!(seen.matches("Password of oidc-agent for").count(), 2, "{seen}");
+    assert_eq!(seen.matches("Password of oidc-agent: ").count(), 2, "{seen}");
+    assert_eq!(seen.matches("The file is removed.").count(), 1, "{seen}");
     assert!(!home.has("a") && home.has("b") && home.has("c"));
     assert_eq!(home.calls("Add").len(), 3);
 }

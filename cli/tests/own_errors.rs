@@ -10,6 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
+use iamd_protocol::bus::{LoginInfo, NAME, PATH, TokenOptions};
 use support::terminal::{Terminal, plain_lines};
 use support::{Bus, Fake, Run, iamctl, run, run_with, samples};
 
@@ -103,6 +104,60 @@ fn a_command_that_lacks_something() {
     }
 }
 
+/// A daemon of another make, whose answers are numbers.
+struct Another;
+
+#[zbus::interface(name = "org.iamd1.Tokens")]
+impl Another {
+    #[zbus(name = "GetToken")]
+    fn number(&self, _account: &str, _options: TokenOptions) -> u32 {
+        7
+    }
+}
+
+#[test]
+fn an_answer_that_is_another_than_the_protocol_has() {
+    let bus = Bus::start();
+    let address = bus.address.clone();
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        zbus::block_on(async {
+            let builder = zbus::connection::Builder::address(address.as_str());
+            let builder = builder.serve_at(PATH, Another).name(NAME);
+            let connection = builder.build().await.unwrap();
+            ready.send(()).unwrap();
+            std::future::pending::<()>().await;
+            drop(connection);
+        });
+    });
+    is_ready.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    let odd = run(&mut iamctl(&bus.address, &["token"]));
+    shows("iamd answers in another form than the protocol has", &odd, &[]);
+    let fake = fake();
+    let failed = samples::failed(samples::base(), "IssuerRefused", "");
+    fake.script().login = LoginInfo { message: None, ..failed };
+    let silent = run(&mut iamctl(&fake.bus.address, &["login"]));
+    shows("a login fails, and iamd does not say why", &silent, &[]);
+}
+
+#[test]
+fn a_sign_in_without_a_token_file_says_why() {
+    let fake = fake();
+    let problem = "/run/iamd/users/1001/bt_u1001: a directory stands there; move it away";
+    {
+        let mut script = fake.script();
+        script.login = samples::done(samples::base());
+        script.accounts[0].token_file = None;
+        script.accounts[0].token_file_problem = Some(problem.into());
+    }
+    let done = run(&mut iamctl(&fake.bus.address, &["login"]));
+    assert_eq!(done.code, 0, "{done:?}");
+    let told = done.stderr.lines().collect::<Vec<_>>().join(" ");
+    let (_, told) = told.split_once(". But ").unwrap_or_else(|| panic!("{told}"));
+    let when = "a sign-in, and something is in the way of the token file";
+    iamd_errors::shows("iamctl itself", when, &format!("But {told}"), "", Some(0), "");
+}
+
 #[test]
 fn the_bus_goes_away_in_the_middle() {
     let fake = fake();
@@ -165,6 +220,12 @@ fn a_question_that_is_not_answered() {
     ignoring.type_keys("\x03");
     shows_there("Ctrl-C at a question, below nohup", ignoring);
     shows_there("Ctrl-D at a question", ask(&add, &[("Number, name or URL", "\x04")]));
+    let edit = ["account", "edit", "cms", "--add-scope", "compute.read"];
+    let (code, text) = ask(&edit, &[("[Y/n]: ", "\x04")]).end();
+    let lines = plain_lines(&text);
+    let line = lines.iter().find(|line| line.starts_with("No answer")).unwrap();
+    let code = Some(u8::try_from(code).unwrap());
+    iamd_errors::shows("iamctl itself", "Ctrl-D at a question of yes or no", line, "", code, "");
 }
 
 #[test]

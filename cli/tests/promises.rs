@@ -3,12 +3,11 @@
 
 mod support;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use support::{Fake, file, iamctl, run, samples};
+use support::{Fake, iamctl, run, samples};
 
 fn fake() -> Fake {
     Fake::start(samples::script(samples::base()))
@@ -177,69 +176,6 @@ fn tab_completes_scopes_of_the_account_and_of_its_issuer_within_a_second() {
         start.elapsed() < std::time::Duration::from_secs(2)
     });
     assert!(in_time, "it took 2 s and more each time");
-}
-
-#[test]
-fn every_member_of_the_json_is_documented() {
-    let fake = fake();
-    let text = fs::read_to_string(file("JSON.md")).unwrap();
-    let mut members = BTreeSet::new();
-    for args in [
-        &["token"][..],
-        &["status"],
-        &["account", "list"],
-        &["account", "show"],
-        &["issuer", "list"],
-        &["issuer", "show"],
-        &["login", "--no-wait"],
-        &["login", "--cancel"],
-        &["login", "--on"],
-        &["logout"],
-        &["doctor"],
-        &["admin", "users"],
-        &["admin", "sessions"],
-        &["admin", "stats"],
-        &["admin", "store", "accept"],
-        &["admin", "reload"],
-        &["admin", "revoke", "alice", "--yes"],
-        &["admin", "drain"],
-        &["admin", "policy", "check"],
-        &["admin", "policy", "explain", "alice"],
-        &["issuer", "show", "none"],
-        &["account", "show", "--secrets"],
-        &["account", "add", "cms", "--no-login"],
-        &["account", "edit", "-s", "max"],
-        &["account", "rename", "cms", "new"],
-        &["account", "default", "cms"],
-        &["account", "remove", "cms", "--yes"],
-    ] {
-        let mut args = args.to_vec();
-        args.push("--json");
-        let outcome = run(&mut iamctl(&fake.bus.address, &args));
-        // The warning about secrets is for whoever looks, whatever is printed.
-        assert!(outcome.stderr.is_empty() || args.contains(&"--secrets"), "{args:?}");
-        for line in outcome.stdout.lines() {
-            collect(&serde_json::from_str(line).unwrap(), &mut members);
-        }
-    }
-    for member in members {
-        let documented =
-            text.contains(&format!("`{member}`")) || text.contains(&format!("\"{member}\""));
-        assert!(documented, "{member} is not in JSON.md");
-    }
-}
-
-fn collect(value: &serde_json::Value, members: &mut BTreeSet<String>) {
-    match value {
-        serde_json::Value::Object(object) => {
-            for (name, value) in object {
-                members.insert(name.clone());
-                collect(value, members);
-            }
-        }
-        serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, members)),
-        _ => {}
-    }
 }
 
 #[test]

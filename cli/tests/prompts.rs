@@ -5,182 +5,8 @@
 
 mod support;
 
-use std::process::Command;
-
-use iamd_protocol::bus::state;
-use support::terminal::{Terminal, plain_lines};
-use support::{Fake, Script, file, samples};
-
-type Change = fn(&mut Command);
-
-const SIZES: [(u16, u16); 2] = [(80, 24), (40, 24)];
-const KINDS: [(&str, Change); 5] = [
-    ("usual", |_| {}),
-    ("NO_COLOR", |command| {
-        command.env("NO_COLOR", "1");
-    }),
-    ("TERM=dumb", |command| {
-        command.env("TERM", "dumb");
-    }),
-    ("NO_COLOR and TERM=dumb", |command| {
-        command.env("NO_COLOR", "1").env("TERM", "dumb");
-    }),
-    ("LC_ALL=C", |command| {
-        command.env("LC_ALL", "C");
-    }),
-];
-
-/// What is typed where nothing is shown; it must be nowhere.
-const SECRET: &str = "canary horse battery";
-
-/// A question and its answer.
-struct Question {
-    asks: &'static str,
-    answer: &'static str,
-    /// Whether the answer is shown while it is typed.
-    echoes: bool,
-}
-
-fn open(asks: &'static str, answer: &'static str) -> Question {
-    Question { asks, answer, echoes: true }
-}
-
-fn hidden(asks: &'static str) -> Question {
-    Question { asks, answer: SECRET, echoes: false }
-}
-
-/// A command that asks, and what it tells the daemon when all is answered.
-struct Asking {
-    args: &'static [&'static str],
-    questions: Vec<Question>,
-    call: &'static str,
-}
-
-/// The methods that change nothing.
-const LOOKS: [&str; 6] =
-    ["List(", "Show(", "Issuers(", "Issuer(", "Status(", "LoginWithoutPassword("];
-
-impl Asking {
-    /// Answers everything, on each kind of terminal; then presses Ctrl-C at each question instead.
-    fn on_every_terminal(&self) {
-        self.on_every_terminal_of(|_| {});
-    }
-
-    /// The same with a daemon that `prepare` made another.
-    fn on_every_terminal_of(&self, prepare: fn(&mut Script)) {
-        for (kind, change) in KINDS {
-            for size in SIZES {
-                let what = format!("{:?}, {kind}, {} columns", self.args, size.0);
-                self.answered(&what, size, change, prepare);
-                for last in 0..self.questions.len() {
-                    let what = format!("{what}, question {last}");
-                    self.interrupted(last, &what, size, change, prepare);
-                }
-            }
-        }
-    }
-
-    fn answered(&self, what: &str, size: (u16, u16), change: Change, prepare: fn(&mut Script)) {
-        let (fake, home) = (fake_with(prepare), tempfile::tempdir().unwrap());
-        let mut terminal = self.start(&fake, size, &home, change);
-        for question in &self.questions {
-            terminal.wait_for(question.asks);
-            terminal.type_keys(&format!("{}\r", question.answer));
-        }
-        let (code, text) = terminal.end_restored();
-        assert_eq!(code, 0, "{what}: {text}");
-        let calls = fake.calls();
-        assert!(calls.iter().any(|call| call.starts_with(self.call)), "{what}: {calls:?}");
-        fits(what, &text, size, change);
-    }
-
-    fn interrupted(
-        &self,
-        last: usize,
-        what: &str,
-        size: (u16, u16),
-        change: Change,
-        prepare: fn(&mut Script),
-    ) {
-        let (fake, home) = (fake_with(prepare), tempfile::tempdir().unwrap());
-        let mut terminal = self.start(&fake, size, &home, change);
-        for question in &self.questions[..last] {
-            terminal.wait_for(question.asks);
-            terminal.type_keys(&format!("{}\r", question.answer));
-        }
-        terminal.wait_for(self.questions[last].asks);
-        let before = fake.calls();
-        terminal.type_keys("canary half an ans\x03");
-        let (code, text) = terminal.end_restored();
-        assert_eq!(code, 130, "{what}: {text}");
-        assert_eq!(fake.calls(), before, "{what}: the daemon was told something");
-        // What is asked after a change was made is asked about something else.
-        let changed = before.iter().filter(|call| !LOOKS.iter().any(|look| call.starts_with(look)));
-        for call in changed {
-            assert!(!call.starts_with(self.call), "{what}: {call}");
-        }
-        let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().collect();
-        assert!(left.is_empty(), "{what}: {left:?}");
-        if !self.questions[last].echoes {
-            fits(what, &text, size, change);
-        }
-    }
-
-    fn start(
-        &self,
-        fake: &Fake,
-        size: (u16, u16),
-        home: &tempfile::TempDir,
-        change: Change,
-    ) -> Terminal {
-        Terminal::start(&fake.bus.address, self.args, size, |command| {
-            for variable in ["HOME", "XDG_RUNTIME_DIR", "TMPDIR"] {
-                command.env(variable, home.path());
-            }
-            command.current_dir(home.path());
-            change(command);
-        })
-    }
-}
-
-/// No secret, nothing that the terminal cannot show, no line of ours that is broken in two.
-fn fits(what: &str, text: &str, size: (u16, u16), change: Change) {
-    let mut settings = Command::new("true");
-    change(&mut settings);
-    let set: Vec<_> = settings.get_envs().filter_map(|(name, _)| name.to_str()).collect();
-    assert!(!text.contains("canary") && !text.contains("horse"), "{what}: {text}");
-    assert!(text.is_ascii(), "{what}: {text}");
-    if set.contains(&"TERM") {
-        assert!(!text.contains('\x1b'), "{what}: {text:?}");
-    }
-    if set.contains(&"NO_COLOR") {
-        assert!(!has_colour(text), "{what}: {text:?}");
-    }
-    for line in plain_lines(text).iter().filter(|line| !line.contains("://")) {
-        assert!(line.trim_end().chars().count() <= size.0.into(), "{what}: {line:?}");
-    }
-}
-
-/// Whether there is a sequence that ends in `m`: colour, bold, dim.
-fn has_colour(text: &str) -> bool {
-    text.split("\x1b[").skip(1).any(|rest| {
-        rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')
-    })
-}
-
-/// A daemon with an account that has a passphrase and is locked, and one that has none.
-fn fake_with(prepare: fn(&mut Script)) -> Fake {
-    let base = samples::base();
-    let fake = Fake::start(samples::script(base));
-    {
-        let mut script = fake.script();
-        script.login = samples::done(base);
-        let first = &mut script.accounts[0];
-        (first.has_passphrase, first.state) = (Some(true), state::LOCKED.into());
-        prepare(&mut script);
-    }
-    fake
-}
+use support::asking::{Asking, Question, decide, hidden, open, secret};
+use support::{file, samples};
 
 fn new_passphrase() -> Vec<Question> {
     vec![hidden("New passphrase for cms: "), hidden("The same once more: ")]
@@ -192,6 +18,7 @@ fn the_passphrase_that_unlocks() {
         args: &["account", "unlock"],
         questions: vec![hidden("Passphrase of wlcg: ")],
         call: r#"Unlock("wlcg", None, "canary horse battery""#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -202,6 +29,7 @@ fn a_passphrase_that_is_set() {
         args: &["account", "passphrase", "cms"],
         questions: new_passphrase(),
         call: r#"SetPassphrase("cms", [("new-passphrase", "canary horse battery")])"#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -216,6 +44,7 @@ fn a_passphrase_that_is_changed() {
             hidden("The same once more: "),
         ],
         call: r#"SetPassphrase("wlcg", [("new-passphrase", "canary horse battery"), ("passphrase", "#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -226,6 +55,7 @@ fn a_passphrase_that_is_taken_off() {
         args: &["account", "passphrase", "wlcg", "--remove"],
         questions: vec![hidden("Passphrase of wlcg: ")],
         call: r#"SetPassphrase("wlcg", [("passphrase", "canary horse battery")])"#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -236,6 +66,7 @@ fn the_passphrase_of_a_login() {
         args: &["login", "cms", "--passphrase"],
         questions: new_passphrase(),
         call: "SetPassphrase(\"cms\"",
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -246,6 +77,7 @@ fn the_passphrase_of_a_new_account() {
         args: &["account", "add", "cms", "--no-login", "--passphrase"],
         questions: new_passphrase(),
         call: r#"Add("cms", "#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -256,6 +88,7 @@ fn the_secret_of_a_client() {
         args: &["account", "add", "cms", "--client-id", "7f1c", "--no-login"],
         questions: vec![hidden("Secret: ")],
         call: r#"Add("cms", "#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -273,6 +106,7 @@ fn a_new_account_step_by_step_with_a_passphrase() {
             hidden("The same once more: "),
         ],
         call: r#"Add("mine", AddOptions { issuer: Some("wlcg"), scopes: Some(["openid", "compute.read"])"#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -281,8 +115,9 @@ fn a_new_account_step_by_step_with_a_passphrase() {
 fn a_removal_that_has_to_be_confirmed() {
     Asking {
         args: &["account", "remove", "cms"],
-        questions: vec![open("[y/N]: ", "y")],
+        questions: vec![decide("Remove the account cms?", "[y/N]: ", "y")],
         call: r#"Remove("cms", "#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -291,8 +126,9 @@ fn a_removal_that_has_to_be_confirmed() {
 fn a_sign_in_that_a_change_needs() {
     Asking {
         args: &["account", "edit", "cms", "--add-scope", "compute.read"],
-        questions: vec![open("[Y/n]: ", "y")],
+        questions: vec![decide("Sign in now?", "[Y/n]: ", "y")],
         call: r#"Login("cms", "#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -301,8 +137,9 @@ fn a_sign_in_that_a_change_needs() {
 fn the_end_of_many_sign_ins() {
     Asking {
         args: &["admin", "revoke", "--issuer", "wlcg"],
-        questions: vec![open("[y/N]: ", "y")],
+        questions: vec![decide("End 3 sign-ins", "[y/N]: ", "y")],
         call: r#"Revoke(RevokeOptions { user: None, issuer: Some("wlcg"), client: None, dry_run: None"#,
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -313,6 +150,7 @@ fn a_name_and_a_password_and_the_warning_before_them() {
         args: &["login", "cms", "--flow", "password"],
         questions: vec![open("User name at WLCG [", "al"), hidden("Password of al at WLCG: ")],
         call: r#"LoginWithPassword("cms", "#,
+        ..Asking::default()
     }
     .on_every_terminal_of(|script| script.password_login = samples::done(samples::base()));
 }
@@ -323,6 +161,7 @@ fn the_passphrase_of_a_new_backup() {
         args: &["admin", "backup", "iamd.backup"],
         questions: vec![hidden("Passphrase for the backup: "), hidden("The same once more: ")],
         call: "Backup(",
+        ..Asking::default()
     }
     .on_every_terminal();
 }
@@ -332,8 +171,13 @@ fn the_passphrase_of_a_backup_that_is_checked_or_put_back() {
     for args in
         [&["admin", "backup", "--verify", "/dev/null"][..], &["admin", "restore", "/dev/null"]]
     {
-        Asking { args, questions: vec![hidden("Passphrase of the backup: ")], call: "Restore(" }
-            .on_every_terminal();
+        Asking {
+            args,
+            questions: vec![hidden("Passphrase of the backup: ")],
+            call: "Restore(",
+            ..Asking::default()
+        }
+        .on_every_terminal();
     }
 }
 
@@ -348,6 +192,7 @@ fn an_issuer_where_the_site_names_none() {
             open("Audience [default]: ", ""),
         ],
         call: r#"Add("mine", AddOptions { issuer: Some("https://a.example.org/")"#,
+        ..Asking::default()
     }
     .on_every_terminal_of(|script| script.issuers.clear());
 }
@@ -363,6 +208,7 @@ fn an_issuer_and_a_name_where_the_site_has_no_default_and_the_name_is_free() {
             open("Audience [default]: ", ""),
         ],
         call: r#"Add("wlcg", AddOptions { issuer: Some("wlcg")"#,
+        ..Asking::default()
     }
     .on_every_terminal_of(|script| {
         script.accounts.clear();
@@ -370,50 +216,198 @@ fn an_issuer_and_a_name_where_the_site_has_no_default_and_the_name_is_free() {
     });
 }
 
-/// The texts between quotes in a line of Rust.
-fn literals(line: &str) -> impl Iterator<Item = &str> {
-    line.split('"').skip(1).step_by(2)
+/// The password of the files in `tests/oidc-agent`.
+const OF_OIDC_AGENT: &str = "fixture password";
+
+#[test]
+fn the_password_of_a_file_of_oidc_agents_and_whether_the_file_shall_go() {
+    Asking {
+        args: &["account", "import", "oidc-agent", "./cms"],
+        questions: vec![
+            secret("Password of oidc-agent: ", OF_OIDC_AGENT),
+            decide("Remove ", "[y/N]: ", "n"),
+        ],
+        call: r#"Add("fixture", "#,
+        file: Some(("cms", "version-5")),
+        tells: &["account fixture is here now.", "A sign-in has one holder"],
+        // Whoever ends it at the question knows what was done before.
+        tells_before: Some((1, "account fixture is here now.")),
+        ..Asking::default()
+    }
+    .on_every_terminal_of(|script| script.change.account = "fixture".into());
 }
 
 #[test]
-fn every_question_in_the_sources_is_asked_here() {
-    let mut asked = Vec::new();
-    let here = std::fs::read_to_string(file("tests/prompts.rs")).unwrap();
-    for line in here.lines().filter(|line| line.contains("open(") || line.contains("hidden(")) {
-        asked.extend(literals(line).map(str::to_owned));
+fn the_passphrase_of_one_account_under_oidc_adds_name() {
+    Asking {
+        args: &["wlcg"],
+        questions: vec![hidden("Passphrase of wlcg: ")],
+        call: r#"Unlock("wlcg", None, "canary horse battery""#,
+        name: Some("oidc-add"),
+        ..Asking::default()
     }
-    // Those of oidc-agent's names and files are asked where these are tested.
-    for elsewhere in ["tests/compat.rs", "tests/import.rs"] {
-        let there = std::fs::read_to_string(file(elsewhere)).unwrap();
-        let waits = there.lines().filter(|line| line.contains("wait_for("));
-        asked.extend(waits.flat_map(literals).map(str::to_owned));
+    .on_every_terminal();
+}
+
+#[test]
+fn the_passphrase_of_all_under_oidc_adds_name() {
+    Asking {
+        args: &["-X"],
+        questions: vec![hidden("Passphrase: ")],
+        call: r#"Unlock("wlcg", None, "canary horse battery""#,
+        name: Some("oidc-add"),
+        ..Asking::default()
     }
-    let (mut rest, mut found) = (vec![file("src")], 0);
+    .on_every_terminal();
+}
+
+/// A file of the sources that asks: how many calls there do, and each question as it stands there,
+/// with the function of this file that asks it.
+type Asks = (&'static str, usize, &'static [(&'static str, &'static str)]);
+
+const QUESTIONS: [Asks; 10] = [
+    ("commands/account/add.rs", 1, &[("Secret: ", "the_secret_of_a_client")]),
+    (
+        "commands/account/add/dialogue.rs",
+        4,
+        &[
+            ("Number, name or URL [{}]: ", "a_new_account_step_by_step_with_a_passphrase"),
+            ("URL of the issuer: ", "an_issuer_where_the_site_names_none"),
+            ("Number, name or URL: ", AT_A_SITE_WITHOUT_DEFAULT),
+            ("Name of the account: ", "a_new_account_step_by_step_with_a_passphrase"),
+            ("Name of the account [{default}]: ", AT_A_SITE_WITHOUT_DEFAULT),
+            ("Scopes [default]: ", "a_new_account_step_by_step_with_a_passphrase"),
+            ("Audience [default]: ", "a_new_account_step_by_step_with_a_passphrase"),
+        ],
+    ),
+    (
+        "commands/account/change.rs",
+        2,
+        &[
+            ("Sign in now?", "a_sign_in_that_a_change_needs"),
+            ("Remove the account {}?", "a_removal_that_has_to_be_confirmed"),
+        ],
+    ),
+    ("commands/account/import.rs", 1, &[("Remove {name}?", OF_A_FILE)]),
+    ("commands/account/import/opening.rs", 1, &[("Password of oidc-agent: ", OF_A_FILE)]),
+    (
+        "commands/admin/backup.rs",
+        2,
+        &[
+            ("Passphrase for the backup: ", "the_passphrase_of_a_new_backup"),
+            ("The same once more: ", "the_passphrase_of_a_new_backup"),
+            (
+                "Passphrase of the backup: ",
+                "the_passphrase_of_a_backup_that_is_checked_or_put_back",
+            ),
+        ],
+    ),
+    ("commands/admin/revoke.rs", 1, &[("End {}?", "the_end_of_many_sign_ins")]),
+    (
+        "commands/compat/add.rs",
+        1,
+        &[
+            ("Passphrase of {name}: ", "the_passphrase_of_one_account_under_oidc_adds_name"),
+            ("Passphrase: ", "the_passphrase_of_all_under_oidc_adds_name"),
+        ],
+    ),
+    (
+        "commands/login/password.rs",
+        2,
+        &[
+            ("User name at {} [{local}]: ", "a_name_and_a_password_and_the_warning_before_them"),
+            ("Password of {user} at {}: ", "a_name_and_a_password_and_the_warning_before_them"),
+        ],
+    ),
+    (
+        "commands/passphrase.rs",
+        2,
+        &[
+            ("Passphrase of {}: ", "the_passphrase_that_unlocks"),
+            ("New passphrase for {account}: ", "new_passphrase"),
+            ("The same once more: ", "new_passphrase"),
+        ],
+    ),
+];
+const AT_A_SITE_WITHOUT_DEFAULT: &str =
+    "an_issuer_and_a_name_where_the_site_has_no_default_and_the_name_is_free";
+const OF_A_FILE: &str = "the_password_of_a_file_of_oidc_agents_and_whether_the_file_shall_go";
+
+/// What asks a person, and who alone may read from the terminal.
+const CALLS: [&str; 4] = ["ask::line(", "ask::yes(", "prompt::secret(", "prompt::secret_twice("];
+const READERS: [&str; 2] = ["ask.rs", "prompt.rs"];
+
+/// The sources without their tests and comments, by their paths below `src`.
+fn sources() -> Vec<(String, String)> {
+    let (mut rest, mut found) = (vec![file("src")], Vec::new());
     while let Some(path) = rest.pop() {
         if path.is_dir() {
             rest.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
             continue;
         }
-        if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("tests.rs")
-        {
+        let name = path.strip_prefix(file("src")).unwrap().to_str().unwrap().to_owned();
+        if !name.ends_with(".rs") || name.ends_with("tests.rs") {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let code = text.split("mod tests {").next().unwrap();
         let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-        for question in code.flat_map(literals).filter(|text| text.ends_with(": ")) {
-            // clap's own word, which is taken away; what oidc-agent's programs print before a list.
-            if question == "error: " || question.starts_with("The following account") {
-                continue;
-            }
-            found += 1;
-            let begins = question.split('{').next().unwrap();
-            let is_asked = |other: &String| match begins {
-                "" => other.ends_with("]: ") && other.starts_with('['),
-                begins => other.starts_with(begins),
-            };
-            assert!(asked.iter().any(is_asked), "{}: {question:?}", path.display());
+        found.push((name, code.collect::<Vec<_>>().join("\n")));
+    }
+    found
+}
+
+/// The texts between quotes.
+fn literals(text: &str) -> impl Iterator<Item = &str> {
+    text.split('"').skip(1).step_by(2)
+}
+
+/// What a function of this file asks.
+fn asked_by(function: &str) -> Vec<String> {
+    let here = std::fs::read_to_string(file("tests/prompts.rs")).unwrap();
+    let (_, body) = here.split_once(&format!("\nfn {function}()")).unwrap_or_else(|| {
+        panic!("there is no test {function}");
+    });
+    let body = body.split("\n}\n").next().unwrap();
+    let ways = ["open(", "decide(", "hidden(", "secret("];
+    let calls = ways.iter().flat_map(|way| body.split(way).skip(1));
+    calls.filter_map(|rest| literals(rest).next()).map(str::to_owned).collect()
+}
+
+/// A call that asks and does not stand in [`QUESTIONS`], or a question there that its test does not
+/// ask, is a failure.
+#[test]
+fn every_question_in_the_sources_is_asked_here() {
+    let sources = sources();
+    for (name, code) in &sources {
+        let calls: usize = CALLS.iter().map(|call| code.matches(call).count()).sum();
+        let listed = QUESTIONS.iter().find(|(file, ..)| file == name);
+        assert_eq!(calls, listed.map_or(0, |(_, calls, _)| *calls), "calls that ask in {name}");
+        let by_another_name = ["use crate::ask::", "use crate::prompt::", "as ask", "as prompt"];
+        for hidden in by_another_name {
+            assert!(!code.contains(hidden), "{name}: {hidden:?} hides what asks");
+        }
+        let reads = code.contains("read(std::io::stdin(") || code.contains("stdin().read");
+        let reads = reads || code.contains("io::read_to_string(") || code.contains("rustyline");
+        let reads = reads || code.contains("= io::stdin();");
+        assert!(!reads || READERS.contains(&name.as_str()), "{name} reads from the terminal");
+        // All questions of a file that asks, those that an `if` chooses from too.
+        let Some((_, _, questions)) = listed else { continue };
+        for text in literals(code).filter(|text| text.ends_with(": ")) {
+            let is_listed = questions.iter().any(|(question, _)| *question == text);
+            let heads_a_list = text.starts_with("The following account configurations");
+            assert!(is_listed || heads_a_list, "{name}: {text:?} is not in QUESTIONS");
         }
     }
-    assert!(found >= 14, "only {found} questions were found");
+    for (name, _, questions) in QUESTIONS {
+        let source = sources.iter().find(|(path, _)| path == name);
+        let (_, code) = source.unwrap_or_else(|| panic!("there is no {name}"));
+        for (question, test) in questions {
+            assert!(code.contains(question), "{name} does not ask {question:?}");
+            let begins = question.split('{').next().unwrap();
+            let asked = asked_by(test);
+            let is_asked = asked.iter().any(|asked| asked.starts_with(begins));
+            assert!(is_asked, "{test} does not ask {question:?} of {name}, but {asked:?}");
+        }
+    }
 }

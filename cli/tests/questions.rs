@@ -35,6 +35,11 @@ fn fake() -> Fake {
     fake
 }
 
+/// Whether it is said, on a line of its own, that the input ended at a question of yes or no.
+fn takes_it_for_no(text: &str) -> bool {
+    plain_lines(text).iter().any(|line| line == "No answer: that is taken for a no.")
+}
+
 fn added(fake: &Fake) -> Vec<String> {
     fake.calls().into_iter().filter(|call| call.starts_with("Add")).collect()
 }
@@ -253,7 +258,7 @@ fn removing_is_asked_for_and_no_is_the_default() {
             ("YES\r", 0, true),
             ("\r", 1, false),
             ("n\r", 1, false),
-            ("\x04", 2, false),
+            ("\x04", 1, false),
             ("\x03", 130, false),
         ] {
             let fake = fake();
@@ -268,6 +273,7 @@ fn removing_is_asked_for_and_no_is_the_default() {
             if code == 1 {
                 assert!(text.contains("Nothing was removed."), "{text}");
             }
+            assert_eq!(takes_it_for_no(&text), answer == "\x04", "{kind}, {answer:?}: {text}");
         }
     }
 }
@@ -275,9 +281,13 @@ fn removing_is_asked_for_and_no_is_the_default() {
 #[test]
 fn the_end_of_sign_ins_says_how_many_and_is_asked_for() {
     for (kind, change) in KINDS {
-        for (answer, code, ends) in
-            [("y\r", 0, true), ("\r", 1, false), ("n\r", 1, false), ("\x03", 130, false)]
-        {
+        for (answer, code, ends) in [
+            ("y\r", 0, true),
+            ("\r", 1, false),
+            ("n\r", 1, false),
+            ("\x04", 1, false),
+            ("\x03", 130, false),
+        ] {
             let fake = fake();
             let args = ["admin", "revoke", "--issuer", "wlcg"];
             let mut terminal = Terminal::start(&fake.bus.address, &args, (80, 24), change);
@@ -289,6 +299,7 @@ fn the_end_of_sign_ins_says_how_many_and_is_asked_for() {
             let calls = fake.calls();
             let ended = calls.iter().any(|call| call.contains("dry_run: None"));
             assert_eq!(ended, ends, "{kind}, {answer:?}: {calls:?}");
+            assert_eq!(takes_it_for_no(&text), answer == "\x04", "{kind}, {answer:?}: {text}");
         }
     }
 }
@@ -325,9 +336,14 @@ fn a_program_that_is_ended_at_a_question_gives_the_terminal_back() {
 #[test]
 fn a_change_that_needs_a_login_offers_it() {
     for (kind, change) in KINDS {
-        for (answer, code, signs_in) in
-            [("\r", 0, true), ("y\r", 0, true), ("n\r", 0, false), ("\x03", 130, false)]
-        {
+        for (answer, code, signs_in) in [
+            ("\r", 0, true),
+            ("y\r", 0, true),
+            ("n\r", 0, false),
+            // The change is made: that nobody answers is no failure of it.
+            ("\x04", 0, false),
+            ("\x03", 130, false),
+        ] {
             let fake = fake();
             let args = ["account", "edit", "cms", "--add-scope", "compute.read"];
             let mut terminal = Terminal::start(&fake.bus.address, &args, (40, 24), change);
@@ -339,6 +355,7 @@ fn a_change_that_needs_a_login_offers_it() {
             assert!(text.contains("iamctl login cms"), "how to go on is said: {text}");
             let login = fake.calls().iter().any(|call| call.starts_with("Login"));
             assert_eq!(login, signs_in, "{kind}, {answer:?}: {text}");
+            assert_eq!(takes_it_for_no(&text), answer == "\x04", "{kind}, {answer:?}: {text}");
         }
     }
 }

@@ -5,107 +5,15 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use iamd_protocol::error::Kind;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::running::{World, lines, send, text, until};
+use support::samples;
 use support::terminal::Terminal;
-use support::{Fake, iamctl, samples};
-
-/// How long a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-#[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-/// Waits until something is so.
-#[allow(clippy::disallowed_methods, reason = "what is waited for is looked at again and again")]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A daemon, and a runtime directory of the user's own.
-struct World {
-    fake: Fake,
-    dir: tempfile::TempDir,
-}
-
-impl World {
-    fn new() -> Self {
-        let fake = Fake::start(samples::script(samples::base()));
-        Self { fake, dir: tempfile::tempdir().unwrap() }
-    }
-
-    /// `iamctl run` with these words.
-    fn command(&self, words: &[&str]) -> Command {
-        let words: Vec<&str> = ["run"].iter().chain(words).copied().collect();
-        let mut command = iamctl(&self.fake.bus.address, &words);
-        command.env("XDG_RUNTIME_DIR", self.dir.path());
-        command
-    }
-
-    fn output(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
-    }
-
-    fn shell(&self, script: &str) -> Output {
-        self.output(&["--", "sh", "-c", script])
-    }
-
-    fn start(&self, words: &[&str]) -> Child {
-        let mut command = self.command(words);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    /// A shell that traps a signal; it says so in a file when it does.
-    fn start_trap(&self, script: &str) -> (Child, PathBuf) {
-        let said = self.dir.path().join("said");
-        let script = script.replace("SAID", said.to_str().unwrap());
-        let child = self.start(&["--", "sh", "-c", &script]);
-        until("the command runs", || said.exists());
-        (child, said)
-    }
-
-    fn left_behind(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.dir.path()).unwrap();
-        let paths = entries.map(|entry| entry.unwrap().path());
-        paths.filter(|path| path.to_string_lossy().contains("iamctl-run-")).collect()
-    }
-
-    fn next_token(&self, token: &str, life: u64) {
-        let mut script = self.fake.script();
-        script.token.token = token.into();
-        script.token.expires_at = now() + life;
-    }
-
-    /// The calls that asked for a token.
-    fn asked(&self) -> Vec<String> {
-        let mut calls = self.fake.calls();
-        calls.retain(|call| call.starts_with("GetToken"));
-        calls
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn send(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
-}
-
-fn lines(file: &Path) -> Vec<String> {
-    std::fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect()
-}
 
 #[test]
 fn the_command_has_the_token_in_a_private_file_and_nothing_is_left() {
@@ -188,87 +96,6 @@ fn without_a_token_nothing_is_run() {
     world.next_token("two words", 600);
     assert!(world.shell("echo ran").stdout.is_empty());
     assert!(world.left_behind().is_empty());
-}
-
-#[test]
-fn the_file_is_renewed_before_its_token_expires() {
-    // Renewed at half of it: what is left is the time that a busy machine has.
-    const LIFE: u64 = 20;
-    let world = World::new();
-    world.next_token("one", LIFE);
-    let (child, said) = world.start_trap(
-        "while :; do { cat $BEARER_TOKEN_FILE || echo gone; echo; } >> SAID; sleep 0.1; done",
-    );
-    let has = |token: &str| lines(&said).iter().any(|line| line == token);
-    until("the first is there", || has("one"));
-    // One that is valid for longer than what is left of the first, at half of it too.
-    world.next_token("two", 2 * LIFE);
-    until("the second is there", || has("two"));
-    world.next_token("three", 600);
-    until("the third is there", || has("three"));
-    send(&child, Signal::SIGTERM);
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
-    let mut seen = lines(&said);
-    seen.dedup();
-    assert_eq!(seen, ["one", "two", "three"]);
-    let calls = world.asked();
-    assert!(calls[0].contains("min_valid_seconds: None"), "{}", calls[0]);
-    for call in &calls[1..] {
-        // More than what is left of the present one, and the same account all the time.
-        let least = call.split("min_valid_seconds: Some(").nth(1).expect(call);
-        let least: u64 = least.split(')').next().unwrap().parse().unwrap();
-        assert!((1..=2 * LIFE).contains(&least), "{call}");
-        assert!(call.contains("\"wlcg\""), "{call}");
-    }
-    assert!(world.left_behind().is_empty());
-}
-
-#[test]
-fn a_renewal_that_fails_is_told_once_and_a_stale_token_is_removed() {
-    let world = World::new();
-    world.next_token("one", 10);
-    let child = world.start(&["--", "sleep", "300"]);
-    until("it was asked for", || !world.asked().is_empty());
-    let failure = (Kind::IssuerUnreachable.bus_name(), "no answer".to_owned());
-    world.fake.script().fail.insert("GetToken", failure);
-    let file = || world.left_behind().first().map(|dir| dir.join("token"));
-    until("the file is there", || file().is_some_and(|file| file.exists()));
-    until("the file is removed", || file().is_some_and(|file| !file.exists()));
-    // On a busy machine the file is removed before the second attempt: it is tried on all the same.
-    until("it is tried again", || world.asked().len() >= 3);
-    // It comes back.
-    world.next_token("two", 600);
-    world.fake.script().fail.clear();
-    until("the file is there again", || file().is_some_and(|file| file.exists()));
-    send(&child, Signal::SIGTERM);
-    let output = child.wait_with_output().unwrap();
-    let told = text(&output.stderr);
-    assert_eq!(told.matches("was not renewed").count(), 1, "{told}");
-    assert!(told.contains("no answer") && told.contains("expires"), "{told}");
-    assert_eq!(output.status.code(), Some(143));
-}
-
-#[test]
-fn an_account_that_is_renamed_is_gone_on_with() {
-    let world = World::new();
-    world.next_token("one", 10);
-    let child = world.start(&["--", "sleep", "300"]);
-    until("the accounts are known", || {
-        world.fake.calls().iter().any(|call| call.starts_with("List"))
-    });
-    {
-        let mut script = world.fake.script();
-        script.accounts[0].name = "other".into();
-        let failure = (Kind::NoSuchAccount.bus_name(), "no such account".to_owned());
-        script.fail.insert("GetToken", failure);
-    }
-    let asked = || world.asked().iter().any(|call| call.starts_with("GetToken(\"other\""));
-    until("it is asked for by its new name", asked);
-    world.fake.script().fail.clear();
-    send(&child, Signal::SIGTERM);
-    let told = text(&child.wait_with_output().unwrap().stderr);
-    let once = "the account wlcg is called other now; going on with it";
-    assert_eq!(told.matches(once).count(), 1, "{told}");
 }
 
 #[test]
@@ -390,7 +217,9 @@ fn a_token_that_xrootd_refuses_is_told() {
     world.next_token(&"x".repeat(4096), 600);
     let output = world.shell("wc -c < $BEARER_TOKEN_FILE");
     assert_eq!(text(&output.stdout).trim(), "4096");
-    assert!(text(&output.stderr).contains("which XRootD refuses"));
+    let told = text(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = told.strip_prefix("iamctl: ").unwrap();
+    iamd_errors::shows("iamctl itself", "iamctl run, and the token is long", told, "", None, "");
 }
 
 /// On a terminal, in a shell with job control, as a user has it.

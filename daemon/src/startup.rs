@@ -2,6 +2,7 @@
 
 mod hardening;
 mod logging;
+mod view;
 
 use std::{
     io,
@@ -23,7 +24,7 @@ use crate::{
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, Sources},
-    edge::{agent_socket, bus, pam_socket::PamSocket},
+    edge::{agent_socket, bus, pam_socket::PamSocket, token_socket::TokenSocket},
     issuer::{IssuerClient, Limits},
     login::Logins,
     policy,
@@ -97,6 +98,11 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         }
     }
     make_directory(Path::new(paths::USERS_DIR), 0o711)?;
+    if let Some(fault) =
+        std::fs::read_to_string("/proc/self/mountinfo").ok().as_deref().and_then(view::fault)
+    {
+        tracing::error!("{fault}");
+    }
     let ownership = Ownership::of_this_process();
     let files =
         Files::new(paths::USERS_DIR.into(), RUNTIME_DIRS.into(), ownership, Arc::clone(&random));
@@ -149,6 +155,14 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
     tasks.spawn(agent.follow());
+    match TokenSocket::bind(Path::new(paths::TOKEN_SOCKET)) {
+        Ok(socket) => {
+            tasks.spawn(socket.serve(Arc::clone(&service), Arc::clone(&clock)));
+        }
+        Err(error) => {
+            tracing::error!(%error, "iamctl token has to go over the bus: {error}");
+        }
+    }
     tasks.spawn(Arc::clone(&service).follow_sessions(events));
     let grace = Arc::clone(&sessions);
     tasks.spawn(async move { grace.watch_grace().await });

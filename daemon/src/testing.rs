@@ -2,6 +2,7 @@
 //! a [`House`] built on them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod house;
 mod issuers;
 mod passwords;
@@ -18,6 +19,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use audit::*;
 pub use house::*;
 pub use issuers::*;
 use secrecy::SecretString;
@@ -441,6 +443,7 @@ pub fn profile() -> IssuerProfile {
         ca: None,
         endpoints: Overrides::default(),
         identity: None,
+        user: None,
     }
 }
 
@@ -473,6 +476,12 @@ pub fn shows(section: &str, when: &str, error: impl Into<crate::service::Service
 /// The same for what ends a start of iamd, with its exit code: `systemctl status iamd` shows it.
 pub fn stops(section: &str, when: &str, exit: u8, text: &str) {
     iamd_errors::shows(section, when, text, "iamd does not start", Some(exit), "");
+}
+
+/// The same for what is said beside a success: nothing failed, and something is left to be known.
+pub fn shows_beside(when: &str, remark: &str) {
+    assert!(!remark.contains('\n') && !remark.contains("Canary"), "{remark}");
+    iamd_errors::shows("Said beside a success", when, remark, "", None, "");
 }
 
 /// The same for why a user has no token file: no command fails by it.

@@ -80,6 +80,8 @@ kinds! {
     GrantMissing = Exit::Denied, "To sign in in a browser instead:  iamctl login";
     /// The issuer wants more than a password of this user.
     SecondFactorNeeded = Exit::Failed, "A password is not enough there. Sign in in a browser:  iamctl login";
+    /// The name service knows no user of that name.
+    NoSuchUser = Exit::Failed, "Administrators: see how the name is spelt with:  getent passwd NAME";
     /// The issuer is not known to this site under that name.
     NoSuchIssuer = Exit::Failed, "See what there is with:  iamctl issuer list";
     /// The site's policy forbids it. The message says what is allowed.
@@ -112,6 +114,8 @@ kinds! {
     IssuerUnreachable = Exit::Unreachable, "Try again later; a login or token that is still valid keeps working.";
     /// The issuer did not answer within `limits.reply_time`: may pass.
     IssuerReplyTooSlow = Exit::Unreachable, "Try again later. Administrators: see limits.reply_time in iamd.toml(5)";
+    /// As many requests to the issuer as the site allows are under way, and more wait: may pass.
+    IssuerBusy = Exit::Unreachable, "Try again later. Administrators: see limits.issuer_requests in iamd.toml(5)";
     /// The issuer's answer is longer than `limits.reply_bytes`.
     IssuerReplyTooLong = Exit::Failed, "Ask for less. Administrators: see limits.reply_bytes in iamd.toml(5)";
     /// The issuer refused, for a reason that signing in again does not cure.

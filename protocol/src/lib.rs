@@ -3,6 +3,7 @@
 //! | boundary | module |
 //! |---|---|
 //! | `pam_iam.so` to `iamd`, over `/run/iamd/pam.sock` | [`pam`] |
+//! | `iamctl token` to `iamd`, over `/run/iamd/token.sock` | [`token`] |
 //! | any program to `iamd`, over D-Bus `org.iamd1` | [`bus`] |
 //! | errors: a D-Bus name, an exit code, a piece of advice | [`error`] |
 //! | files and directories | [`paths`] |
@@ -17,4 +18,5 @@ pub mod bus;
 pub mod error;
 pub mod pam;
 pub mod paths;
+pub mod token;
 pub mod variables;

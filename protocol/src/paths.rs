@@ -14,6 +14,8 @@ pub const STATE_DIR: &str = "/var/lib/iamd";
 pub const RUNTIME_DIR: &str = "/run/iamd";
 /// The PAM socket: 0600, root only.
 pub const PAM_SOCKET: &str = "/run/iamd/pam.sock";
+/// The socket of `iamctl token`: everybody's; whose tokens, the kernel says.
+pub const TOKEN_SOCKET: &str = "/run/iamd/token.sock";
 /// The socket that speaks oidc-agent's protocol: 0666, the uid of the peer decides.
 pub const AGENT_SOCKET: &str = "/run/iamd/oidc-agent.sock";
 /// One directory per user below this one: `UID/`, 0700, the user's, behind a link that shows nobody

@@ -77,6 +77,11 @@ fn an_administrator_ends_the_sign_ins_of_a_user_and_of_nobody_else(world: &World
     let told = records(node, &format!("IAMD_EVENT=sign-out IAMD_UID={number}"))?;
     let by = format!("by an administrator, uid {}", uid("carol")?);
     assert!(told.len() == 2 && told.iter().all(|line| line.contains(&by)), "{told:?}");
+    // With the administrator's program, which is not the user's.
+    let program = node.root_says(&format!(
+        "journalctl -u iamd -o json --no-pager -n 1 IAMD_EVENT=sign-out IAMD_UID={number}"
+    ))?;
+    assert!(program.contains("\"IAMD_CALLER_EXE\":\"[iamctl]\""), "{program}");
     let told = records(node, "IAMD_EVENT=administration IAMD_RESULT=NotAuthorized")?;
     assert!(told.len() >= 2, "{told:?}");
     // With the process that asked, whether it was allowed or not.

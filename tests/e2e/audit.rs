@@ -95,24 +95,39 @@ fn each_thing_that_matters_is_recorded_with_who_did_it(world: &World) -> Outcome
     assert_eq!(node.exec_as(&user, "iamctl issuer show https://unlisted.test/")?.code, 4);
     drop(session);
     node.exec_as(&user, "iamctl logout")?.ok()?;
+    node.exec_as(&user, "iamctl login --no-wait && iamctl login --cancel")?.ok()?;
     for (event, result, fields) in [
         ("session-opened", "ok", &["caller_pid", "detail"][..]),
         ("login-started", "ok", &["account", "issuer"]),
-        ("sign-in", "ok", &["account", "issuer", "client", "token_hash"]),
-        ("refresh", "ok", &["account", "issuer", "client", "token_hash"]),
-        ("issue", "ok", &["account", "issuer", "client", "token_hash", "caller_pid"]),
-        ("narrowed", "ok", &["account", "issuer", "scopes", "token_hash", "caller_pid"]),
-        ("secrets", "DeniedByPolicy", &["caller_pid"]),
-        ("administration", "NotAuthorized", &["detail"]),
-        ("denial", "IssuerNotAllowed", &["caller_pid", "detail"]),
-        ("sign-out", "ok", &["account", "issuer", "caller_pid"]),
+        ("login-failed", "LoginCancelled", &["account", "issuer", "client", "scopes", "detail"]),
+        ("sign-in", "ok", &["account", "issuer", "client", "scopes", "token_hash"]),
+        ("refresh", "ok", &["account", "issuer", "client", "scopes", "token_hash"]),
+        ("issue", "ok", &["account", "issuer", "client", "scopes", "token_hash", "caller_pid"]),
+        (
+            "narrowed",
+            "ok",
+            &[
+                "account",
+                "issuer",
+                "client",
+                "scopes",
+                "token_hash",
+                "caller_pid",
+                "caller_program",
+            ],
+        ),
+        ("secrets", "DeniedByPolicy", &["account", "issuer", "client", "caller_pid", "detail"]),
+        ("administration", "NotAuthorized", &["caller_pid", "caller_program", "detail"]),
+        ("denial", "IssuerNotAllowed", &["issuer", "caller_pid", "caller_program", "detail"]),
+        ("sign-out", "ok", &["account", "issuer", "client", "caller_pid"]),
         ("session-closed", "ok", &["detail"]),
     ] {
         let seen = record(node, &user, event)?;
         assert_eq!(seen["result"], result, "{event}: {seen}");
         assert_eq!(seen["user"], user, "{event}: {seen}");
         for field in fields {
-            assert!(!seen[field].is_null(), "{event}: {field}: {seen}");
+            let empty = seen[field].is_null() || seen[field] == serde_json::json!([]);
+            assert!(!empty, "{event}: {field}: {seen}");
         }
     }
     Ok(())

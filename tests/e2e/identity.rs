@@ -71,6 +71,19 @@ fn the_right_person_signs_in_and_the_site_says_what_it_requires(world: &World) -
     assert_eq!(shown["issuer"]["identity"], "preferred_username is {user}", "{shown}");
     let shown = node.exec_as(&alice, "iamctl issuer show test")?.ok()?.text();
     assert!(shown.contains("preferred_username is {user} (this site requires it)"), "{shown}");
+    // And to administrators, with the line: of the site, and of a user.
+    let explain = format!("iamctl admin policy explain {alice} --json");
+    let lines = json_of(node, "root", &explain)?["lines"].as_array().cloned().unwrap_or_default();
+    let of_test = format!("sign in at test only where preferred_username is {alice}");
+    let line = lines.iter().find(|line| line["text"] == of_test).ok_or("no such line")?;
+    assert_eq!(line["key"], "identity", "{line}");
+    let at = line["decided_by"][0].as_str().unwrap_or_default();
+    assert!(at.starts_with("/etc/iamd/issuers.d/test.toml:"), "{line}");
+    let check = node.exec("iamctl admin policy check")?.ok()?.text();
+    for part in [at, "preferred_username is {user}", "preferred_username is one that the site maps"]
+    {
+        assert!(check.contains(part), "{part}: {check}");
+    }
     sign_in_as(node, &place.issuer, &alice, "mine", "test")?;
     node.exec_as(&alice, "iamctl token mine --force-new")?.ok()?;
     let made = records(node, &format!("--user {alice} --event sign-in"))?;

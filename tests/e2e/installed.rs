@@ -1,9 +1,10 @@
 //! The product as `dist/install` leaves it on a node, before any promise in particular.
 
-use iamd_tests::{Product, World, sign_in, token_file};
+use iamd_tests::{Node, Product, World, sign_in, token_file};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
+use crate::people::parsed;
 
 pub fn cases() -> Vec<Case> {
     cases![
@@ -14,7 +15,8 @@ pub fn cases() -> Vec<Case> {
         a_credential_of_systemd_seals_and_no_key_is_made,
         an_uninstalled_product_leaves_a_working_login,
         without_their_file_system_token_files_are_on_run_and_read_only_all_the_same,
-        an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins;
+        an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins,
+        an_upgrade_from_the_mounts_of_an_earlier_version_says_what_to_do;
         alone: the_daemon_comes_back_after_a_restart,
     ]
 }
@@ -132,14 +134,8 @@ fn a_credential_of_systemd_seals_and_no_key_is_made(world: &World) -> Outcome {
     Ok(())
 }
 
-/// `dist/install` by a root shell on the node, in the middle of everything, as an administrator does.
-fn an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins(world: &World) -> Outcome {
-    let (issuer, user) = (world.issuer()?, world.user()?);
-    let node = world.boot(Product::new(issuer).on(world.spec("upgraded")))?;
-    let mut session = sign_in(&node, issuer, &user)?;
-    let file = token_file(&user)?;
-    let token = session.ask(&format!("cat {file}"))?;
-    // The tree, as it was unpacked there; and a file that only the version before had.
+/// The tree with what was built, below /srv/tree of the node.
+fn unpack(node: &Node) -> Outcome {
     let tree = node.root().join("srv/tree/target/release");
     std::fs::create_dir_all(&tree)?;
     for name in ["iamd", "iamctl", "libpam_iam.so"] {
@@ -156,6 +152,79 @@ fn an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins(world: &World)
     let mut copy = std::process::Command::new("cp");
     copy.arg("-a").args(pages);
     iamd_tests::command::must(copy)?;
+    Ok(())
+}
+
+/// What the first layout's unit mounted: a file system that users could fill.
+const EARLIER_MOUNT: &str = "[Mount]\nWhat=tmpfs\nWhere=/run/iamd/users\nType=tmpfs\n\
+    Options=mode=0711,nosuid,nodev,noexec,size=128M,nr_inodes=128k\nDirectoryMode=0711\n";
+
+fn an_upgrade_from_the_mounts_of_an_earlier_version_says_what_to_do(world: &World) -> Outcome {
+    let (issuer, user) = (world.issuer()?, world.user()?);
+    let node = world.boot(Product::new(issuer).on(world.spec("relaid")))?;
+    let units = "/usr/lib/systemd/system";
+    let drop_in = "/run/systemd/system/iamd.service.d/earlier.conf";
+    node.root_says(&format!(
+        "systemctl stop iamd run-iamd-users.mount run-iamd-files-users.mount && \
+         rm -rf /run/iamd/files {units}/run-iamd-files-users.mount"
+    ))?;
+    let mount = format!("{units}/run-iamd-users.mount");
+    node.put(&mount, 0o644, "root", EARLIER_MOUNT.as_bytes())?;
+    node.put(drop_in, 0o644, "root", b"[Service]\nBindPaths=\nBindPaths=/run/user\n")?;
+    node.root_says("systemctl daemon-reload && systemctl start iamd")?;
+    let mut session = sign_in(&node, issuer, &user)?;
+    let file = token_file(&user)?;
+    issuer.verify(&session.ask(&format!("cat {file}"))?)?;
+    let about_files = || -> Result<String, iamd_tests::Error> {
+        let said = node.exec_as(&user, "iamctl doctor --json")?;
+        let said = parsed(&said)?;
+        let findings = said["findings"].as_array().cloned().unwrap_or_default();
+        let ours = findings.iter().find(|found| found["name"] == "token files");
+        Ok(ours.map_or_else(String::new, ToString::to_string))
+    };
+    let way_out = "systemctl stop iamd run-iamd-users.mount && systemctl start iamd";
+    // What is to be mended is known before the upgrade as well.
+    let told = about_files()?;
+    assert!(told.contains("users can write there") && told.contains(way_out), "{told}");
+    // The upgrade says that a restart alone does not do.
+    unpack(&node)?;
+    node.root_says(&format!("rm {drop_in}"))?;
+    let told = node.exec("/srv/tree/dist/install")?.ok()?.text();
+    assert!(told.contains(way_out) && !told.contains("systemctl restart iamd"), "{told}");
+    // Who restarts it all the same is told by the journal, and each user by the doctor.
+    node.restart("iamd")?;
+    let journal = node.journal("iamd")?;
+    assert!(journal.contains("/run/iamd/users: users see other token files"), "{journal}");
+    node.exec_as(&user, "iamctl token --force-new")?.ok()?;
+    let told = about_files()?;
+    assert!(told.contains("may not see the token files") && told.contains(way_out), "{told}");
+    // The way out: the session is known still, its file is there, and only to be read.
+    node.root_says(way_out)?;
+    iamd_tests::clock::until("the token file", std::time::Duration::from_secs(20), || {
+        node.exec_as(&user, &format!("test -s {file}")).is_ok_and(|said| said.code == 0)
+    })?;
+    issuer.verify(&session.ask(&format!("cat {file}"))?)?;
+    let said = node.exec_as(&user, &format!("echo >> {file}"))?;
+    assert!(said.code != 0 && said.errors().contains("Read-only"), "{said:?}");
+    assert_eq!(about_files()?, "");
+    // And an uninstallation leaves none of it.
+    drop(session);
+    node.root_says("/srv/tree/dist/install --uninstall")?;
+    let left = node
+        .root_says("ls -d /run/iamd 2>/dev/null; grep -E ' /run/iamd[/ ]' /proc/mounts || true")?;
+    assert_eq!(left, "", "left behind");
+    Ok(())
+}
+
+/// `dist/install` by a root shell on the node, in the middle of everything, as an administrator does.
+fn an_upgrade_of_a_running_node_keeps_sessions_files_and_sign_ins(world: &World) -> Outcome {
+    let (issuer, user) = (world.issuer()?, world.user()?);
+    let node = world.boot(Product::new(issuer).on(world.spec("upgraded")))?;
+    let mut session = sign_in(&node, issuer, &user)?;
+    let file = token_file(&user)?;
+    let token = session.ask(&format!("cat {file}"))?;
+    // And a file that only the version before had.
+    unpack(&node)?;
     let old = "/usr/share/iamd/of-the-old-version";
     node.root_says(&format!("touch {old} && echo {old} >> /usr/share/iamd/installed"))?;
     let module = "stat -c %i /usr/lib/*-linux-gnu/security/pam_iam.so";

@@ -6,6 +6,7 @@
 mod clocks;
 mod logins;
 mod numbers;
+mod registrations;
 mod replies;
 mod tokens;
 
@@ -20,7 +21,15 @@ use crate::case::Case;
 use crate::people::{json, sign_in_as};
 
 pub fn cases() -> Vec<Case> {
-    [logins::cases(), numbers::cases(), tokens::cases(), replies::cases(), clocks::cases()].concat()
+    [
+        logins::cases(),
+        numbers::cases(),
+        registrations::cases(),
+        tokens::cases(),
+        replies::cases(),
+        clocks::cases(),
+    ]
+    .concat()
 }
 
 type Result<T> = std::result::Result<T, Error>;

@@ -52,6 +52,8 @@ mod seen;
 mod sessions_and_files;
 mod soak;
 mod ssh_stays_clean;
+mod token_socket;
+mod unauthorised;
 mod unit;
 mod users_apart;
 mod walk;
@@ -101,10 +103,12 @@ fn all() -> Vec<Case> {
         backup::cases(),
         profile_script::cases(),
         iamctl::cases(),
+        token_socket::cases(),
         run_command::cases(),
         ssh_stays_clean::cases(),
         users_apart::cases(),
         administration::cases(),
+        unauthorised::cases(),
         walk::cases(),
         answer_times::cases(),
         quotas::cases(),

@@ -357,16 +357,25 @@ fn an_issuer_that_is_no_indigo_iam_is_told_as_that(node: &Node, plain: &Issuer) 
 /// What is looked for: none of it may stand anywhere on the node.
 const PASSWORD: &str = "Zebra-Canary47 quince";
 const WRONG: &str = "Yellow-Canary81 medlar";
+/// Handed over with the user name, by `--credentials-fd`.
+const BOTH: &str = "Xanthic-Canary63 bullace";
 /// Where the patterns are, which is not looked through.
 const PATTERNS: &str = "/srv/patterns";
+/// The words of the passwords alone.
+const WORDS: &str = "/srv/words";
+/// `site-password:site-secret` in base64, without the padding.
+const BASIC: &str = "c2l0ZS1wYXNzd29yZDpzaXRlLXNlY3JldA";
 
 fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
     let users = format!("alice:{PASSWORD}");
     let trace = "[log]\nfilter = \"trace\"\n";
     let (node, issuer) = own(world, "pwhere", &[("USERS", &users)], trace)?;
     let node = &node;
-    let patterns = "Canary47\nCanary81\nquince\nmedlar\n";
+    let words = "Canary47\nCanary81\nCanary63\nquince\nmedlar\nbullace\n";
+    // The client's secret as HTTP Basic has it: a connection to the issuer may have it in its buffer.
+    let patterns = format!("{words}{BASIC}\n");
     node.put(PATTERNS, 0o600, "root", patterns.as_bytes())?;
+    node.put(WORDS, 0o600, "root", words.as_bytes())?;
     // A client that has the grant at the issuer.
     let add = "iamctl account add mine --issuer test --client-id site-password \
                --client-secret-fd 3 --no-login 3<<<site-secret";
@@ -376,7 +385,7 @@ fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
     // Who listens on the bus as root, and who looks at every process again and again.
     let mut listen = node.inside()?;
     listen.args(["busctl", "--system", "monitor", "org.iamd1"]);
-    let mut monitor = Session::start(listen, Duration::from_secs(60))?;
+    let mut monitor = Session::start(listen, Duration::from_secs(120))?;
     monitor.wait_for("Monitoring bus message stream")?;
     let mut watch = node.inside()?;
     watch.args(["bash", "-c"]);
@@ -384,7 +393,7 @@ fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
         "echo watching; while :; do grep -laF -f {PATTERNS} /proc/[0-9]*/cmdline \
          /proc/[0-9]*/environ 2> /dev/null | sed 's/^/seen in /'; echo looked; done"
     ));
-    let mut watcher = Session::start(watch, Duration::from_secs(60))?;
+    let mut watcher = Session::start(watch, Duration::from_secs(120))?;
     watcher.wait_for("looked\n")?;
 
     // Long enough to be seen on its way.
@@ -395,9 +404,23 @@ fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
         let said = by_password(node, "alice", password)?.exited(code)?;
         told += &(said.text() + &said.errors());
     }
+    // User name and password together, a wrong one and the right one.
+    for (password, code) in [(BOTH, 1), (PASSWORD, 0)] {
+        let words = "login mine --flow password --credentials-fd 0";
+        let said = given(node, "alice", &format!("alice\n{password}\n"), words)?.exited(code)?;
+        told += &(said.text() + &said.errors());
+    }
     drop(slow);
-    let memory = memory::of_the_daemon(node, PATTERNS)?;
+    let asked = issuer.count("POST /token password")?;
+    assert_eq!(asked, 4, "each of them came to the issuer");
+    let memory = memory::of_the_daemon(node, WORDS)?;
     node.exec_as("alice", "iamctl token mine --force-new")?.ok()?;
+    // Over the bus as well, which iamctl asks only where nobody listens on the token socket.
+    node.exec_as(
+        "alice",
+        "busctl --system call org.iamd1 /org/iamd1 org.iamd1.Tokens GetToken 'sa{sv}' mine 0",
+    )?
+    .ok()?;
 
     let heard = monitor.wait_for("GetToken")?;
     assert!(heard.contains("LoginWithPassword"), "it hears nothing of it: {heard}");
@@ -442,7 +465,7 @@ fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
     })?;
     watcher.wait_for("seen in /proc/")?;
     let sleeping = node.root_says("pgrep -n -x sleep")?;
-    assert_ne!(memory::of(node, &sleeping, PATTERNS)?, "");
+    assert_ne!(memory::of(node, &sleeping, WORDS)?, "");
     Ok(())
 }
 

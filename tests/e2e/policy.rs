@@ -184,8 +184,13 @@ fn only_an_administrator_sees_rules_and_a_user_hears_what_is_allowed(world: &Wor
         let refused = node.exec_as(&user, &format!("iamctl admin {command} --json"))?.exited(4)?;
         contains(&refused.text(), "NotAuthorized");
     }
-    let own = node.exec("iamctl admin policy explain nobody-of-that-name")?.ok()?;
+    let own = node.exec(&format!("iamctl admin policy explain {user}"))?.ok()?;
     contains(&own.text(), "default of limits.accounts");
+    // A name that was mistyped is not told what everybody may.
+    let said = node.exec("iamctl admin policy explain nobody-of-that-name")?.exited(1)?;
+    assert_eq!(said.text(), "", "{said:?}");
+    contains(&said.errors(), "the name service knows no user \u{201c}nobody-of-that-name\u{201d}");
+    contains(&said.errors(), "getent passwd");
     Ok(())
 }
 

@@ -59,6 +59,10 @@ function entryOf(ctx) {
     refresh_token_sha256: hash(form.refresh_token),
     device_code_sha256: hash(form.device_code),
     authorization_scheme: authorizationScheme(ctx),
+    // Of a registration: what is in it.
+    members: ctx.is('json') ? Object.keys(form).sort() : null,
+    client_name: form.client_name ?? null,
+    redirect_uris: form.redirect_uris ?? null,
   };
 }
 

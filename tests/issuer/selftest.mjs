@@ -239,6 +239,8 @@ function walkThrough(SHAPE, ROTATE) {
       assert.ok((await op.control('GET', 'clients')).json.count >= 4);
       const { json: secrets } = await op.control('GET', 'secrets');
       assert.ok(secrets.includes(client.client_secret) && secrets.includes(token.refresh_token));
+      const header = Buffer.from(`${client.client_id}:${client.client_secret}`).toString('base64');
+      assert.ok(secrets.includes(header.replace(/=+$/, '')), 'nor as HTTP Basic has it');
       assert.equal((await op.get('_test/secrets')).status, 403);
       assert.equal((await op.get('_test/counts')).status, 403);
     });

@@ -13,6 +13,9 @@ const CLIENTS = [
   { client_id: 'site', client_secret: 'site-secret', grant_types: [DEVICE, 'refresh_token'] },
   { client_id: 'site-password', client_secret: 'site-secret',
     grant_types: [DEVICE, 'refresh_token', 'password'] },
+  // All that HTTP Basic can get wrong: both are encoded as forms are (RFC 6749 section 2.3.1).
+  { client_id: 'site+odd/100% : "&=$', client_secret: 'p%41+ss: w&rd=/%2B',
+    grant_types: [DEVICE, 'refresh_token'] },
   // Given the scopes of administrators; who is none does not get them with it either.
   { client_id: 'site-admin', client_secret: 'site-secret', grant_types: [DEVICE, 'refresh_token'],
     allowed_scope: ['openid', 'profile', 'offline_access', ...ADMIN_SCOPES].join(' ') },

@@ -4,6 +4,12 @@
 
 import { wrapRefreshToken } from './iam_refresh_token.mjs';
 
+/** What an `Authorization: Basic` of this client has, but for the padding (RFC 6749 section 2.3.1). */
+function basic(id, secret) {
+  const [user, password] = [id, secret].map((part) => new URLSearchParams({ _: part }).toString().slice(2));
+  return Buffer.from(`${user}:${password}`).toString('base64').replace(/=+$/, '');
+}
+
 // The models whose identifier is the secret itself.
 const SECRET_IDS = ['AccessToken', 'RefreshToken', 'DeviceCode', 'RegistrationAccessToken'];
 
@@ -72,7 +78,10 @@ export class Storage {
       const [model, id] = key.split(/:(.*)/s);
       if (SECRET_IDS.includes(model)) found.add(id);
       if (model === 'RefreshToken') found.add(wrapRefreshToken(id, payload.exp));
-      if (payload.client_secret) found.add(payload.client_secret);
+      if (payload.client_secret) {
+        found.add(payload.client_secret);
+        found.add(basic(payload.client_id, payload.client_secret));
+      }
     }
     return [...found];
   }

@@ -1,5 +1,7 @@
 //! D-Bus errors, mapped by their names to the kinds of the protocol.
 
+use std::time::Duration;
+
 use iamd_protocol::error::{Kind, PREFIX};
 use zbus::{Error, fdo};
 
@@ -20,11 +22,20 @@ pub(super) fn failure(error: &Error) -> Failure {
         Error::InputOutput(_) | Error::Connection(..) => {
             Failure::new(Kind::DaemonUnreachable, "the connection to the bus broke")
         }
-        other => Failure::new(
-            Kind::Internal,
-            format!("the answer of iamd is not understood: {}", text::clean(&other.to_string())),
-        ),
+        other => not_understood(&other.to_string()),
     }
+}
+
+/// The failure of an answer that is none.
+pub(super) fn not_understood(why: &str) -> Failure {
+    let message = format!("the answer of iamd is not understood: {}", text::clean(why));
+    Failure::new(Kind::Internal, message)
+}
+
+/// The failure of an answer that did not come in time.
+pub(super) fn late(limit: Duration) -> Failure {
+    let seconds = limit.as_secs_f64().ceil();
+    Failure::new(Kind::DaemonUnreachable, format!("iamd did not answer within {seconds:.0} s"))
 }
 
 /// The failure to reach the bus at all.
@@ -47,7 +58,8 @@ pub(super) fn starting(error: &Error) -> Failure {
     }
 }
 
-fn by_name(name: &str, message: String) -> Failure {
+/// The failure of this name.
+pub(super) fn by_name(name: &str, message: String) -> Failure {
     match Kind::from_bus_name(name) {
         Some(kind) if message.is_empty() => Failure::new(kind, kind.short_name()),
         Some(kind) => Failure::new(kind, message),

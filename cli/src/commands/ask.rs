@@ -7,7 +7,8 @@ use iamd_protocol::bus::{TokenOptions, TokenReply};
 use iamd_protocol::error::Kind;
 use zeroize::Zeroizing;
 
-use crate::client::Client;
+use crate::app::Context;
+use crate::client::{Client, socket};
 use crate::clock::{self, Stopwatch};
 use crate::failure::Failure;
 
@@ -41,9 +42,24 @@ impl Token {
 ///
 /// # Errors
 /// Those of `GetToken`; and it is not a token, or valid for less than was asked.
-pub(super) fn token(client: &Client, name: &str, options: &TokenOptions) -> Result<Token, Failure> {
+pub(super) fn token(
+    context: &Context,
+    name: &str,
+    options: &TokenOptions,
+) -> Result<Token, Failure> {
     let asked_at = clock::unix_now();
-    let mut reply = patiently(|| client.token(name, options.clone()))?;
+    let mut bus: Option<Client> = None;
+    let mut reply = patiently(|| {
+        let answer = match (&bus, context.token_socket()) {
+            (None, Some(path)) => socket::token(&path, name, options, context.limit),
+            _ => None,
+        };
+        match (answer, &mut bus) {
+            (Some(answer), _) => answer,
+            (None, Some(client)) => client.token(name, options.clone()),
+            (None, none) => none.insert(context.client()?).token(name, options.clone()),
+        }
+    })?;
     let text = Zeroizing::new(std::mem::take(&mut reply.token));
     check(&text, &reply, options.min_valid_seconds.unwrap_or(0), asked_at)?;
     Ok(Token { text, reply })

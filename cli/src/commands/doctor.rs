@@ -6,7 +6,9 @@ mod discovery;
 mod foreign;
 mod pam;
 mod readers;
+mod sockets;
 mod token_file;
+mod view;
 
 use std::time::Duration;
 
@@ -47,10 +49,13 @@ pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure
         context.output.err.put(format!("\r{blank}\r").as_bytes());
     }
     let now = context.now();
+    let view = view::look(&context.environment, &findings);
+    findings.extend(view);
     findings.extend(pam::look(&context.environment));
     findings.extend(foreign::look(&context.environment));
     findings.extend(readers::look(&context.environment, now));
     findings.extend(agent::look(&context.environment));
+    findings.extend(sockets::look(&context.environment));
     let problems = findings.iter().filter(|finding| finding.level == PROBLEM).count();
     let warnings = findings.iter().filter(|finding| finding.level == WARNING).count();
     if args.json {

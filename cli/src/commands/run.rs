@@ -49,7 +49,7 @@ pub(super) fn run(args: &Run, context: &mut Context) -> Result<u8, Failure> {
         application: Some("iamctl-run".into()),
     };
     let name = args.account.as_deref();
-    let token = ask::token(&context.client()?, name.unwrap_or_default(), &options)
+    let token = ask::token(context, name.unwrap_or_default(), &options)
         .map_err(|failure| failure.about(name))?;
     say(&token, args, context);
     // From here on there is something to take away: a signal must not end this process.

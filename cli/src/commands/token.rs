@@ -32,8 +32,7 @@ pub(super) fn run(args: &Token, context: &mut Context) -> Result<Exit, Failure> 
         application: Some("iamctl".into()),
     };
     let name = args.account.as_deref();
-    let client = context.client()?;
-    let token = ask::token(&client, name.unwrap_or_default(), &options)
+    let token = ask::token(context, name.unwrap_or_default(), &options)
         .map_err(|failure| failure.about(name))?;
     if !args.json {
         for remark in &token.reply.remarks {

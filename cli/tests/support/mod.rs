@@ -5,7 +5,9 @@
 #![allow(unused_imports, reason = "likewise")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+pub(crate) mod asking;
 pub(crate) mod bus;
+pub(crate) mod running;
 pub(crate) mod samples;
 mod scripted;
 pub(crate) mod service;

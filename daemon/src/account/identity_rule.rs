@@ -146,9 +146,21 @@ impl IdentityRule {
         self.of(USER, UID)
     }
 
+    /// What is required of this user, for people.
+    pub fn told_of(&self, user: &str, uid: Option<u32>) -> String {
+        self.of(user, &uid.map_or_else(|| UID.to_owned(), |uid| uid.to_string()))
+    }
+
+    /// How many values the site maps to somebody, or to this user; `None` without a map.
+    pub fn mapped(&self, user: Option<&str>) -> Option<usize> {
+        let Expect::Mapped(map) = &self.expect else { return None };
+        let is_of = |users: &BTreeSet<String>| user.is_none_or(|user| users.contains(user));
+        Some(map.0.values().filter(|users| is_of(users)).count())
+    }
+
     /// Why this user's sign-in at the issuer `title` is refused. Nothing of who signed in is told.
     pub fn refusal(&self, title: &str, owner: &Owner, mismatch: Mismatch) -> String {
-        let required = self.of(&owner.user, &owner.uid.to_string());
+        let required = self.told_of(&owner.user, Some(owner.uid));
         let why = match mismatch {
             Mismatch::Missing => "the issuer did not say it",
             Mismatch::Another => "the one who signed in is somebody else",

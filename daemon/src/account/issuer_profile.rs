@@ -40,6 +40,9 @@ pub struct IssuerProfile {
     pub endpoints: Overrides,
     /// What is required of who signs in.
     pub identity: Option<IdentityRule>,
+    /// For whom it is asked; `None`: for the node. What the issuer's time is shared by, and whose an
+    /// issuer is that the site does not list.
+    pub user: Option<u32>,
 }
 
 /// How an issuer departs from the RFCs.
@@ -108,8 +111,8 @@ pub struct Overrides {
 }
 
 impl IssuerProfile {
-    /// The profile of an issuer that a user named and the site did not list.
-    pub fn unlisted(url: Url) -> Self {
+    /// The profile of an issuer that this user named and the site did not list.
+    pub fn unlisted(url: Url, user: Option<u32>) -> Self {
         let host = url.host_str().unwrap_or_default().to_owned();
         let scopes = ["openid", "offline_access"];
         Self {
@@ -129,7 +132,14 @@ impl IssuerProfile {
             ca: None,
             endpoints: Overrides::default(),
             identity: None,
+            user,
         }
+    }
+
+    /// The same, asked for this user.
+    #[must_use]
+    pub fn asked_by(self, uid: u32) -> Self {
+        Self { user: Some(uid), ..self }
     }
 
     /// These scopes, and those without which the site could not tell who signs in.

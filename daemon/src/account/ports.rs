@@ -104,10 +104,17 @@ pub enum IssuerError {
         /// When it will be asked again.
         retry_in: Duration,
     },
-    /// The site did not list this issuer and its address is not public, or it is not https.
+    /// Not asked: as many requests as the site allows are under way to this issuer
+    /// (`limits.issuer_requests`), and as many wait.
+    #[error("{text}")]
+    Busy {
+        /// Which issuer, and the limit.
+        text: String,
+    },
+    /// The site did not list this issuer and its address is not public.
     #[error("{text}")]
     AddressNotPublic {
-        /// Which host or URL, and why.
+        /// Which host, and why.
         text: String,
     },
     /// An OAuth error reply.
@@ -130,7 +137,8 @@ pub enum IssuerError {
         /// What it said.
         text: String,
     },
-    /// The answer breaks the protocol in a way that will not pass.
+    /// The answer breaks the protocol in a way that will not pass, or names a place that is not
+    /// asked: one that is not https, for instance.
     #[error("{text}")]
     Malformed {
         /// How.

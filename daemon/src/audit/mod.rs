@@ -112,6 +112,8 @@ pub struct Event<'a> {
     pub token_hash: String,
     /// The caller's process, for the record only: never used to decide.
     pub caller_pid: Option<u32>,
+    /// Whose process that is, where it is not this user's.
+    pub caller_uid: Option<u32>,
     /// `ok`, or the name of an error.
     pub result: &'a str,
     /// More, for people; no secrets.
@@ -130,7 +132,8 @@ pub struct Journal;
 
 impl Audit for Journal {
     fn record(&self, kind: Kind, event: &Event<'_>) {
-        let program = event.caller_pid.and_then(|pid| caller::program(pid, event.uid));
+        let of = event.caller_uid.unwrap_or(event.uid);
+        let program = event.caller_pid.and_then(|pid| caller::program(pid, of));
         let fields = Fields::of(event, program.as_deref().unwrap_or_default());
         tracing::info!(
             target: TARGET,

@@ -54,6 +54,7 @@ struct Last {
     audience: String,
     token_hash: String,
     caller_pid: Option<u32>,
+    caller_uid: Option<u32>,
     result: String,
     detail: String,
 }
@@ -125,6 +126,7 @@ impl Repeats {
             audience: last.audience,
             token_hash: last.token_hash,
             caller_pid: last.caller_pid,
+            caller_uid: last.caller_uid,
             result: &last.result,
             detail,
         };
@@ -154,6 +156,7 @@ impl Last {
             audience: event.audience.clone(),
             token_hash: event.token_hash.clone(),
             caller_pid: event.caller_pid,
+            caller_uid: event.caller_uid,
             result: event.result.to_owned(),
             detail: event.detail.clone(),
         }

@@ -127,6 +127,7 @@ fn r56_a_record_has_its_fields_and_an_empty_one_is_left_out() {
         audience: "https://se".into(),
         token_hash: token_hash(&"abc".to_owned().into()),
         caller_pid: Some(me),
+        caller_uid: None,
         result: "ok",
         detail: "narrowed".into(),
     };
@@ -160,6 +161,7 @@ fn nothing_that_users_or_issuers_name_makes_a_field_or_a_line() {
         detail: forged.into(),
         uid: 4711,
         caller_pid: None,
+        caller_uid: None,
     };
     let fields = recorded(Kind::Denial, &event);
     assert_eq!(fields["IAMD_UID"], "4711");

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Problem, Sources, Spelling, identity, one_spelling, read,
+    Problem, Sources, Spelling, identity, one_spelling,
+    policy::{Place, place_of},
+    read,
     reader::{self, Table},
 };
 use crate::account::{
@@ -29,6 +31,7 @@ enum Whose {
 /// profile.
 pub(super) fn load(
     sources: &Sources,
+    places: &mut BTreeMap<String, Place>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, Option<IssuerProfile>> {
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -56,6 +59,8 @@ pub(super) fn load(
                         problems.push(told_twice(first, &path, line));
                     }
                 }
+                let place = place_of(&path, &text, ("identity", "claim"));
+                places.extend(place.map(|place| (stem.clone(), place)));
                 profiles.insert(stem, profile);
             }
             Ok(None) => {}
@@ -144,6 +149,7 @@ pub(super) fn profile(file: &mut Table<'_, '_>, stem: &str) -> Option<IssuerProf
             Some(rule) => Some(rule?),
             None => None,
         },
+        user: None,
     };
     Some(IssuerProfile { scopes: profile.with_required(profile.scopes.clone()), ..profile })
 }

@@ -178,7 +178,8 @@ impl Config {
     /// Every problem found, each with file, line and key.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let profiles = issuers::load(sources, &mut problems);
+        let mut identity = BTreeMap::new();
+        let profiles = issuers::load(sources, &mut identity, &mut problems);
         let text = match read(&sources.file) {
             Ok(text) => text.unwrap_or_default(),
             Err(problem) => {
@@ -186,7 +187,8 @@ impl Config {
                 String::new()
             }
         };
-        let config = file::build(sources, &text, profiles, &mut problems);
+        let mut config = file::build(sources, &text, profiles, &mut problems);
+        config.policy.identity = identity;
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 

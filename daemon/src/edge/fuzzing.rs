@@ -6,13 +6,14 @@ use iamd_protocol::{
         RekeyOptions, RemoveOptions, RestoreOptions, RevokeOptions, TokenOptions, UnlockOptions,
     },
     pam::{self, Reply, Request},
+    token,
 };
 use zbus::wire::{
     LE, Type,
     serialized::{Context, Data},
 };
 
-/// A frame, of either direction.
+/// A frame, of either direction and of either socket that has frames.
 pub fn pam_frame(bytes: &[u8]) {
     if let Ok(request) = pam::read::<Request>(&mut &bytes[..]) {
         let again = pam::encode(&request).and_then(|frame| pam::read::<Request>(&mut &frame[..]));
@@ -21,6 +22,13 @@ pub fn pam_frame(bytes: &[u8]) {
     match pam::read::<Reply>(&mut &bytes[..]) {
         Ok(reply) => drop(pam::encode(&reply)),
         Err(error) => assert!(!error.to_string().chars().any(char::is_control), "{error}"),
+    }
+    if let Ok(asked) = pam::read::<token::Request>(&mut &bytes[..]) {
+        let (account, options) = asked.clone().into_options();
+        assert_eq!(token::Request::new(&account, options), asked, "another question on the bus");
+    }
+    if let Ok(reply) = pam::read::<token::Reply>(&mut &bytes[..]) {
+        drop(pam::encode(&reply));
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod agent_socket;
 pub mod bus;
+mod crowd;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod pam_socket;
+pub mod token_socket;

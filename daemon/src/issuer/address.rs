@@ -64,30 +64,30 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 /// [`Resolver`](super::resolver::Resolver); literals here, because they never resolve.
 ///
 /// # Errors
-/// [`IssuerError::AddressNotPublic`] for an issuer that is not listed, else
+/// [`IssuerError::AddressNotPublic`] for an address inside of an issuer that is not listed, else
 /// [`IssuerError::Malformed`]; the text names the host and what is wrong.
 pub(super) fn check_url(profile: &IssuerProfile, url: &Url) -> Result<(), IssuerError> {
     let Some(host) = url.host() else {
-        return Err(refused(profile, format!("{} has no host", shown(url))));
+        return Err(refused(format!("{} has no host", shown(url))));
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refused(profile, format!("{} carries a user name", shown(url))));
+        return Err(refused(format!("{} carries a user name", shown(url))));
     }
     match url.scheme() {
         "https" => {}
         // Plain http is for a test issuer on this machine. A real issuer may not lead us to it.
         "http" if profile.listed && is_loopback(&host) => {
             if profile.url.scheme() != "http" && !is_by_hand(profile, url) {
-                return Err(refused(profile, format!("{} is not https", shown(url))));
+                return Err(refused(format!("{} is not https", shown(url))));
             }
         }
-        _ => return Err(refused(profile, format!("{} is not https", shown(url)))),
+        _ => return Err(refused(format!("{} is not https", shown(url)))),
     }
     if profile.listed {
         return Ok(());
     }
     if url.port_or_known_default().is_none_or(|port| port != 443 && port < 1024) {
-        return Err(refused(profile, format!("{}: that port is not for issuers", shown(url))));
+        return Err(refused(format!("{}: that port is not for issuers", shown(url))));
     }
     let literal = match host {
         Host::Ipv4(address) => Some(IpAddr::V4(address)),
@@ -107,12 +107,8 @@ pub(super) fn not_public(host: &str) -> IssuerError {
     }
 }
 
-fn refused(profile: &IssuerProfile, text: String) -> IssuerError {
-    if profile.listed {
-        IssuerError::Malformed { text }
-    } else {
-        IssuerError::AddressNotPublic { text }
-    }
+fn refused(text: String) -> IssuerError {
+    IssuerError::Malformed { text }
 }
 
 /// Whether the site set this very endpoint.

@@ -74,6 +74,7 @@ fn concerns(of: &IssuerProfile, profile: &IssuerProfile) -> bool {
         client_name: String::new(),
         initial_access_token_file: None,
         identity: None,
+        user: None,
         ..profile.clone()
     };
     place(of) == place(profile)
@@ -235,7 +236,7 @@ impl IssuerClient {
     }
 
     async fn look(&self, profile: &IssuerProfile, place: &Url) -> Result<Found, IssuerError> {
-        let reply = self.ask(profile, Ask::get(place), None).await?;
+        let reply = self.ask_for_all(profile, Ask::get(place)).await?;
         if reply.status == 200
             && let Ok(document) = serde_json::from_slice::<Document>(&reply.body)
         {

@@ -150,6 +150,7 @@ fn profile(listed: bool) -> Option<IssuerProfile> {
         ca: None,
         endpoints: Overrides::default(),
         identity: None,
+        user: None,
     })
 }
 

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-
-use super::lane::{Lane, Lanes};
+use super::{
+    lane::{Lane, Lanes},
+    slots::{Slot, Slots},
+};
 use crate::{
     account::ports::{Health, IssuerError},
     clock::Clock,
@@ -174,7 +175,7 @@ impl Breaker {
 
 /// What stands before every request to one issuer.
 pub(super) struct Gate {
-    slots: Semaphore,
+    slots: Slots,
     breaker: Mutex<Breaker>,
     lanes: Mutex<Lanes>,
     /// Who got a 429 for what everybody asks alike, since such a request was last answered.
@@ -189,13 +190,13 @@ pub(super) struct Pass<'a> {
     clock: &'a dyn Clock,
     lane: Option<Lane>,
     outcome: Outcome,
-    _slot: SemaphorePermit<'a>,
+    _slot: Slot<'a>,
 }
 
 impl Gate {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            slots: Semaphore::new(limits.concurrent.max(1)),
+            slots: Slots::new(limits.concurrent),
             breaker: Mutex::new(Breaker::new(limits)),
             lanes: Mutex::default(),
             turned_away: Mutex::default(),
@@ -205,31 +206,30 @@ impl Gate {
     }
 
     /// Waits for leave to send one request, in a lane of its own where it brings what may be the
-    /// reason for a refusal.
+    /// reason for a refusal, and out of the share of the user for whom it is (see [`Slots`]).
     ///
     /// # Errors
-    /// [`IssuerError::CircuitOpen`] at once; [`IssuerError::Unreachable`] when the queue is long.
+    /// [`IssuerError::CircuitOpen`] at once; [`IssuerError::Busy`] when the queue is long.
     pub(super) async fn enter<'a>(
         &'a self,
         title: &str,
         clock: &'a dyn Clock,
         lane: Option<Lane>,
+        share: Option<u32>,
     ) -> Result<Pass<'a>, IssuerError> {
         let open = |retry_in| IssuerError::CircuitOpen { issuer: title.to_owned(), retry_in };
         if let Some(pause) = self.with(|breaker| breaker.closed_for(clock.monotonic())) {
             return Err(open(pause));
         }
-        let busy = || IssuerError::Unreachable {
-            text: format!("too many requests to {title} are waiting for an answer"),
-            retry_after: None,
-            maybe_processed: false,
-            reply_lost: false,
-            too_slow: false,
-        };
         let slot = tokio::select! {
             biased;
-            slot = self.slots.acquire() => slot.map_err(|_| busy())?,
-            () = clock.sleep(self.queue_timeout) => return Err(busy()),
+            slot = self.slots.enter(share) => slot,
+            () = clock.sleep(self.queue_timeout) => {
+                let text = format!(
+                    "too many requests to {title} are waiting for an answer (limits.issuer_requests)"
+                );
+                return Err(IssuerError::Busy { text });
+            }
         };
         let now = clock.monotonic();
         if let Some(lane) = &lane {

@@ -7,7 +7,7 @@
 //!                                               what is asked and answered
 //!       discovery, metadata, form, jwt, keys            where, and in which words
 //!         error, classify, redact                 what a refusal means, and its text
-//!               limits, lane                      how much, and whether at all
+//!               limits, lane, slots, peers        how much, and whether at all
 //!        http, address, resolver, trust           the one way out
 //! ```
 
@@ -31,12 +31,14 @@ mod lane;
 mod limits;
 mod metadata;
 mod password;
+mod peers;
 mod redact;
 mod registration;
 mod reply;
 mod resolver;
 mod revoke;
 mod secret_file;
+mod slots;
 mod token;
 mod trust;
 mod userinfo;
@@ -44,11 +46,7 @@ mod userinfo;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -57,7 +55,8 @@ use self::{
     http::{Ask, Http, Reply},
     identity::Moment,
     lane::Lane,
-    limits::{Gate, Outcome},
+    limits::Outcome,
+    peers::{Peer, Peers},
     token::Use,
 };
 pub use self::{
@@ -76,26 +75,12 @@ use crate::{
     clock::Clock,
 };
 
-/// Users can name issuers; what is remembered of them has an end.
-const MOST_PEERS: usize = 256;
-
 /// All issuers, as the other rooms reach them.
 pub struct IssuerClient {
     clock: Arc<dyn Clock>,
     limits: Limits,
     http: Http,
     peers: Mutex<Peers>,
-}
-
-/// By URL and whether it is listed: when it was last used, and what is remembered.
-type Peers = HashMap<(String, bool), (Instant, Arc<Peer>)>;
-
-/// What is remembered of one issuer.
-struct Peer {
-    gate: Gate,
-    metadata: discovery::Cache,
-    keys: keys::KeyCache,
-    seen: Mutex<checkup::Seen>,
 }
 
 impl IssuerClient {
@@ -110,31 +95,11 @@ impl IssuerClient {
         Self { clock, limits, http, peers: Mutex::default() }
     }
 
-    /// What is remembered of this issuer. One that a user named is another peer than the same one
-    /// listed by the site: no user's issuer opens the circuit of the site's.
+    /// What is remembered of this issuer: for everybody where the site lists it, else for the user
+    /// who named it.
     fn peer(&self, profile: &IssuerProfile) -> Arc<Peer> {
-        let now = self.clock.monotonic();
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (profile.url.as_str().to_owned(), profile.listed);
-        if let Some((used, peer)) = peers.get_mut(&key) {
-            *used = now;
-            return Arc::clone(peer);
-        }
-        if peers.len() >= MOST_PEERS {
-            let unlisted = peers.iter().filter(|((_, listed), _)| !listed);
-            let oldest = unlisted.min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
-            oldest.and_then(|key| peers.remove(&key));
-        }
-        let gate = Gate::new(self.limits);
-        let peer = Peer {
-            gate,
-            metadata: Default::default(),
-            keys: Default::default(),
-            seen: Mutex::default(),
-        };
-        let peer = Arc::new(peer);
-        peers.insert(key, (now, Arc::clone(&peer)));
-        peer
+        peers.of(profile, self.clock.monotonic(), self.limits)
     }
 
     /// Sends one request within the limits. `lane`: it carries a user's own words (scopes,
@@ -147,10 +112,32 @@ impl IssuerClient {
         ask: Ask<'_>,
         lane: Option<Lane>,
     ) -> Result<Reply, IssuerError> {
+        self.ask_in(profile, ask, lane, profile.user).await
+    }
+
+    /// Sends what everybody waits for who wants something of this issuer, and what is asked for once
+    /// for all of them: it is in no user's share.
+    async fn ask_for_all(
+        &self,
+        profile: &IssuerProfile,
+        ask: Ask<'_>,
+    ) -> Result<Reply, IssuerError> {
+        self.ask_in(profile, ask, None, None).await
+    }
+
+    async fn ask_in(
+        &self,
+        profile: &IssuerProfile,
+        ask: Ask<'_>,
+        lane: Option<Lane>,
+        share: Option<u32>,
+    ) -> Result<Reply, IssuerError> {
         let usual = lane.as_ref().is_some_and(|lane| !lane.is_tailored());
         let tailored = lane.is_some() && !usual;
         let peer = self.peer(profile);
-        let pass = peer.gate.enter(&profile.title, self.clock.as_ref(), lane).await?;
+        // Who named the issuer is alone there.
+        let share = share.filter(|_| profile.listed);
+        let pass = peer.gate.enter(&profile.title, self.clock.as_ref(), lane, share).await?;
         let answer = self.http.send(profile, ask).await;
         if let Ok(reply) = &answer {
             peer.note(reply, self.clock.wall());

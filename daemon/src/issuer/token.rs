@@ -313,9 +313,9 @@ pub(super) fn check_audiences(
 
 fn failed_poll(error: IssuerError) -> PollAnswer {
     match error {
-        IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. } => {
-            PollAnswer::Transient { error }
-        }
+        IssuerError::Unreachable { .. }
+        | IssuerError::CircuitOpen { .. }
+        | IssuerError::Busy { .. } => PollAnswer::Transient { error },
         error => PollAnswer::Failed(error),
     }
 }

@@ -120,6 +120,7 @@ impl From<IssuerError> for Failure {
         let kind = match &error {
             IssuerError::Unreachable { too_slow: true, .. } => Kind::IssuerReplyTooSlow,
             IssuerError::TooLong { .. } => Kind::IssuerReplyTooLong,
+            IssuerError::Busy { .. } => Kind::IssuerBusy,
             IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. } => {
                 Kind::IssuerUnreachable
             }
@@ -156,6 +157,9 @@ pub struct Request {
     pub replaces: Option<ClientRecord>,
     /// Whether the account is there already: one that is removed meanwhile is not made again.
     pub exists: bool,
+    /// The process that waits for it, for the record only. A device login waits for nobody: who
+    /// began it may be gone by then, and the pid another's.
+    pub caller_pid: Option<u32>,
 }
 
 /// A login that runs for an account: the one that was started, or the one that was joined.

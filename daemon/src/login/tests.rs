@@ -65,6 +65,7 @@ impl World {
             scopes: profile().scopes,
             client_owner: ClientOwner::Site,
             replaces: None,
+            caller_pid: None,
             exists: false,
             audiences: AudienceSet::default(),
         };
@@ -119,8 +120,12 @@ async fn r05_an_unknown_error_ends_the_login() {
 
 #[tokio::test(start_paused = true)]
 async fn r06_the_deadline_is_ours_when_the_issuer_never_says_expired() {
+    // Also where somebody said no, and the issuer goes on saying that it waits.
     let world = world();
-    assert_eq!(failed(&world.end().await), Kind::LoginExpired);
+    let end = world.end().await;
+    assert_eq!(failed(&end), Kind::LoginExpired);
+    let Progress::Failed { message, .. } = end else { unreachable!() };
+    assert_eq!(message, "nobody approved the login in time");
     assert_eq!(world.issuers.polls.load(SeqCst), 119);
 }
 

@@ -76,17 +76,22 @@ pub enum IssuerRefusal {
     NoDefault,
 }
 
-/// The profile of the issuer that a user named, by short name or URL, if anybody may use it. Whether
-/// this user may is asked by [`decide`].
+/// The profile of the issuer that was named, by short name or URL, to be asked for `user`, if anybody
+/// may use it. Whether this user may is asked by [`decide`].
 ///
 /// # Errors
 /// [`IssuerRefusal`].
-pub fn issuer(config: &Config, named: Option<&str>) -> Result<IssuerProfile, IssuerRefusal> {
+pub fn issuer(
+    config: &Config,
+    named: Option<&str>,
+    user: Option<u32>,
+) -> Result<IssuerProfile, IssuerRefusal> {
+    let asked = |profile: &IssuerProfile| IssuerProfile { user, ..profile.clone() };
     let Some(named) = named.filter(|text| !text.is_empty()) else {
-        return config.default_profile().cloned().ok_or(IssuerRefusal::NoDefault);
+        return config.default_profile().map(asked).ok_or(IssuerRefusal::NoDefault);
     };
     if let Some(profile) = config.issuer(named) {
-        return Ok(profile.clone());
+        return Ok(asked(profile));
     }
     let shown: String = named.chars().filter(|c| !c.is_control()).take(200).collect();
     if !named.contains("://") {
@@ -106,6 +111,11 @@ pub fn issuer(config: &Config, named: Option<&str>) -> Result<IssuerProfile, Iss
     if url.path().contains("//") || url.host_str().is_some_and(|host| host.ends_with('.')) {
         return Err(malformed("its path has an empty part, or its host ends in a dot"));
     }
+    if url.port().is_some_and(|port| port < 1024) {
+        return Err(malformed(
+            "its port is one of the system's: issuers have 443, or 1024 and above",
+        ));
+    }
     let for_somebody = config
         .policy
         .clauses
@@ -114,5 +124,5 @@ pub fn issuer(config: &Config, named: Option<&str>) -> Result<IssuerProfile, Iss
     if !config.custom_issuers && !for_somebody {
         return Err(IssuerRefusal::NotAllowed(shown));
     }
-    Ok(IssuerProfile::unlisted(url))
+    Ok(IssuerProfile::unlisted(url, user))
 }

@@ -62,7 +62,7 @@ fn r58_r59_only_listed_services_and_ordinary_users_get_a_session() {
 
 #[test]
 fn an_issuer_that_is_not_listed_needs_https_and_the_sites_leave() {
-    let named = |main: &str, text| issuer(&config(main, ""), Some(text));
+    let named = |main: &str, text| issuer(&config(main, ""), Some(text), Some(1001));
     let custom = "[issuers]\ncustom = true\n";
     assert!(named("", "wlcg").unwrap().listed);
     assert!(named("", "https://wlcg.test").unwrap().listed);
@@ -72,13 +72,25 @@ fn an_issuer_that_is_not_listed_needs_https_and_the_sites_leave() {
     );
     assert!(!named(custom, "https://other.example/").unwrap().listed);
     assert_eq!(named(custom, "vo"), Err(IssuerRefusal::Unknown("vo".into())));
-    for bad in ["http://other.example/", "https://u:p@x/", "https://x/?q", "https://x/#f", "://"] {
+    for bad in [
+        "http://other.example/",
+        "https://u:p@x/",
+        "https://x/?q",
+        "https://x/#f",
+        "https://x:22/",
+        "https://x:1023/",
+        "://",
+    ] {
         assert!(matches!(named(custom, bad), Err(IssuerRefusal::Malformed(..))), "{bad}");
     }
-    assert_eq!(issuer(&config(custom, ""), None), Err(IssuerRefusal::NoDefault));
+    for good in ["https://x:443/", "https://x:1024/", "https://x:8443/"] {
+        let profile = named(custom, good).unwrap();
+        assert!(!profile.listed && profile.user == Some(1001), "{good}");
+    }
+    assert_eq!(issuer(&config(custom, ""), None, None), Err(IssuerRefusal::NoDefault));
     let rule = "[[rule]]\nfor = \"alice\"\ncustom_issuers = true\n";
     let config = config("", rule);
-    assert!(!issuer(&config, Some("https://other.example/")).unwrap().listed);
+    assert!(!issuer(&config, Some("https://other.example/"), None).unwrap().listed);
     assert!(decide(&config, &who("alice", &[]), &Question::CustomIssuer).allowed);
     assert!(!decide(&config, &who("bob", &[]), &Question::CustomIssuer).allowed);
 }
@@ -395,11 +407,14 @@ fn a_listed_issuer_is_itself_in_every_spelling_of_its_url() {
         "https://cms.test./",
         "HTTPS://cms.test/a/..",
     ] {
-        let found = issuer(&config, Some(named)).unwrap();
+        let found = issuer(&config, Some(named), None).unwrap();
         assert!(found.listed && found.name == "cms", "{named}: {found:?}");
     }
-    assert!(!issuer(&config, Some("https://cms.test/b")).unwrap().listed);
+    assert!(!issuer(&config, Some("https://cms.test/b"), None).unwrap().listed);
     for odd in ["https://other.test//", "https://other.test/a//b", "https://other.test./"] {
-        assert!(matches!(issuer(&config, Some(odd)), Err(IssuerRefusal::Malformed(..))), "{odd}");
+        assert!(
+            matches!(issuer(&config, Some(odd), None), Err(IssuerRefusal::Malformed(..))),
+            "{odd}"
+        );
     }
 }

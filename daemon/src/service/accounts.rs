@@ -133,6 +133,8 @@ impl Service {
                         &audit::Event {
                             uid: owner.uid,
                             account: key.name.as_str(),
+                            issuer: &account.value.issuer,
+                            client: account.value.client_id.as_deref().unwrap_or_default(),
                             result: "ignored",
                             detail: format!(
                                 "made by {}, the uid now belongs to {}",
@@ -155,7 +157,8 @@ impl Service {
 
     /// The issuer of an account: as the site lists it now, else as the user named it.
     pub(super) fn profile_of(&self, record: &Record) -> Result<IssuerProfile, ServiceError> {
-        Ok(crate::policy::issuer(&self.config(), Some(&record.issuer))?)
+        let uid = Some(record.owner.uid);
+        Ok(crate::policy::issuer(&self.config(), Some(&record.issuer), uid)?)
     }
 
     /// All accounts of the caller.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use iamd_protocol::bus::{AddOptions, ChangeReply};
 
 use super::{
-    Caller, Handed, Service, ServiceError,
+    About, Caller, Handed, Service, ServiceError,
     add_plan::{Choice, NewAccount},
     clients::{Provided, Wish, told},
     take_over::Unsigned,
@@ -35,9 +35,11 @@ impl Service {
         handed: Handed,
     ) -> Result<ChangeReply, ServiceError> {
         // Much is at hand while it waits for the issuer: not on the stack of each caller.
-        let result = Box::pin(self.make_account(caller, named, options, handed)).await;
+        let mut about = About::of_new(&self.config(), named, &options);
+        let made = self.make_account(caller, named, options, handed, &mut about);
+        let result = Box::pin(made).await;
         if let Err(error) = &result {
-            self.note_denial(caller, named, error);
+            self.note_denial(caller, &about, error);
         }
         result
     }
@@ -48,6 +50,7 @@ impl Service {
         named: &str,
         options: AddOptions,
         handed: Handed,
+        about: &mut About,
     ) -> Result<ChangeReply, ServiceError> {
         let _guard = self.enter(caller)?;
         // An account is made to be signed in to, and this may register a client for it.
@@ -57,7 +60,9 @@ impl Service {
         let accounts = self.accounts(owner).await?;
         let default = accounts.default_name(self.config().default_profile());
         let mut plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
+        about.adds(&plan);
         let Provided { client, left_out } = self.client_of_new(owner, &plan).await?;
+        about.with(&client.client_id);
         let mut remarks = plan.remarks.clone();
         remarks.extend(told(&left_out));
         if let Some(named) = &plan.all_but {
@@ -68,7 +73,7 @@ impl Service {
         }
         remarks.extend(lacking(&client, &plan.scopes, &left_out));
         let made = match self.save_new(owner, &plan, &client).await {
-            Ok(()) => self.take_over(owner, &plan, &client).await,
+            Ok(()) => self.take_over(caller, &plan, &client).await,
             Err(error) => Err(error.into()),
         };
         let (signed_in, unsigned) = match made {
@@ -103,7 +108,7 @@ impl Service {
             },
         );
         if plan.passphrase.is_some() {
-            self.record_passphrase(audit::Kind::Passphrase, &plan.key, caller.pid, "set");
+            self.record_passphrase(audit::Kind::Passphrase, owner.uid, about, caller.pid, "set");
         }
         let chosen = if options.make_default == Some(true) {
             Some(plan.key.name.clone())

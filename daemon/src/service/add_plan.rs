@@ -61,7 +61,7 @@ impl Service {
         mut handed: Handed,
     ) -> Result<NewAccount, ServiceError> {
         let who = self.who(&caller.owner.user).await;
-        let profile = self.issuer_of_new(named, options)?;
+        let profile = self.issuer_of_new(caller.owner.uid, named, options)?;
         self.permit_issuer(&who, &profile)?;
         let name = self.name_of_new(&caller.owner, accounts, named, &profile)?;
         let key = AccountKey { uid: caller.owner.uid, name };
@@ -112,13 +112,14 @@ impl Service {
 
     fn issuer_of_new(
         &self,
+        uid: u32,
         named: &str,
         options: &AddOptions,
     ) -> Result<IssuerProfile, ServiceError> {
         let config = self.config();
         let issuer = options.issuer.as_deref().filter(|text| !text.is_empty());
         let by_name = config.issuers.contains_key(named).then_some(named);
-        Ok(crate::policy::issuer(&config, issuer.or(by_name))?)
+        Ok(crate::policy::issuer(&config, issuer.or(by_name), Some(uid))?)
     }
 
     fn name_of_new(

@@ -9,7 +9,7 @@ use iamd_protocol::{
 
 use crate::{audit, config::Config};
 
-use super::{By, Service, ServiceError};
+use super::{About, By, Service, ServiceError};
 
 impl Service {
     /// Reads the configuration again; the one in force stays when the new one has a mistake.
@@ -99,6 +99,26 @@ impl Service {
             since: session.opened_at.0,
         };
         self.presence.sessions.all().into_iter().map(info).collect()
+    }
+
+    /// Records what somebody may not do who is no administrator: with the issuer and the client that
+    /// they named.
+    pub fn note_unauthorised(
+        &self,
+        by: By,
+        what: &str,
+        (issuer, client): (Option<&str>, Option<&str>),
+        error: &ServiceError,
+    ) {
+        let about = About::of_administration(&self.config(), issuer, client);
+        self.audit.record(
+            audit::Kind::Administration,
+            &audit::Event {
+                result: error.kind.short_name(),
+                detail: what.to_owned(),
+                ..about.event(by.uid, by.pid)
+            },
+        );
     }
 
     /// Records what an administrator did, or was not allowed to do.

@@ -223,6 +223,7 @@ impl Service {
         if counts
             && let Err(
                 IssuerError::CircuitOpen { .. }
+                | IssuerError::Busy { .. }
                 | IssuerError::AddressNotPublic { .. }
                 | IssuerError::Unsupported { .. }
                 | IssuerError::Local { .. },

@@ -52,6 +52,7 @@ impl Service {
             client_owner: plan.client_owner.clone(),
             replaces: replaces.map(|before| *before),
             exists: plan.record.is_some(),
+            caller_pid: None,
         };
         let completion = Arc::new(SignIn {
             service: Arc::clone(self),
@@ -64,6 +65,7 @@ impl Service {
             narrowed: Mutex::default(),
             remarks: Mutex::new(plan.remarks.clone()),
             kept: Mutex::default(),
+            client_id: Mutex::default(),
         });
         let most = self.most(&owner.user, Key::Logins) as usize;
         let login = self.logins.start(request, completion, most).map_err(|_| {
@@ -106,6 +108,8 @@ pub(super) struct SignIn {
     pub(super) remarks: Mutex<Vec<String>>,
     /// Where the login is kept.
     pub(super) kept: Mutex<Option<Revision>>,
+    /// The client that it went to the issuer with, as far as it came.
+    pub(super) client_id: Mutex<Option<String>>,
 }
 
 #[async_trait]
@@ -177,14 +181,17 @@ impl Completion for SignIn {
                 let Request { key, client_owner, .. } = &self.request;
                 *kind = self.service.refusal_now(key, client_owner, &self.owner.user).await;
             }
+            let request = self.request_now();
+            let client = self.client_id.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.service.audit.record(
                 audit::Kind::LoginFailed,
                 &audit::Event {
                     uid: self.owner.uid,
-                    account: self.request.key.name.as_str(),
-                    issuer: self.request.profile.url.as_str(),
-                    scopes: self.request.scopes.to_string(),
-                    audience: self.request.audiences.to_string(),
+                    account: request.key.name.as_str(),
+                    issuer: request.profile.url.as_str(),
+                    client: client.as_deref().unwrap_or_default(),
+                    scopes: request.scopes.to_string(),
+                    audience: request.audiences.to_string(),
                     result: kind.short_name(),
                     detail: message.clone(),
                     ..audit::Event::default()
@@ -216,6 +223,8 @@ impl SignIn {
     fn remark(&self, provided: Provided) -> ClientRecord {
         let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
         remarks.extend(told(&provided.left_out));
+        let id = provided.client.client_id.clone();
+        *self.client_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         provided.client
     }
 }

@@ -29,7 +29,8 @@ impl Service {
         let owner = &caller.owner;
         let _accounts = self.vault.lock(LockOn::Accounts(owner.uid)).await?;
         let accounts = self.accounts(owner).await?;
-        let name = accounts.find(named, self.config().default_profile())?.value.name.clone();
+        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let name = record.name.clone();
         self.choose_default(owner.uid, Some(name.clone())).await?;
         self.default_follows(owner).await;
         self.audit.record(
@@ -37,6 +38,8 @@ impl Service {
             &audit::Event {
                 uid: owner.uid,
                 account: name.as_str(),
+                issuer: &record.issuer,
+                client: record.client_id.as_deref().unwrap_or_default(),
                 caller_pid: caller.pid,
                 result: "ok",
                 detail: "is the default account".into(),

@@ -64,7 +64,8 @@ impl Service {
             findings.push(ok("clients", text));
         }
         let default = accounts.default_name(self.config().default_profile());
-        let issuers = self.probe_all(&accounts.open).await;
+        let uid = caller.owner.uid;
+        let issuers = self.probe_all(uid, &accounts.open).await;
         for (profile, found) in &issuers {
             let health = self.issuers.health(profile);
             findings.extend(issuer::judge(profile, health, found, self.clock.wall()));
@@ -77,7 +78,7 @@ impl Service {
             && answering(profile.url.as_str())
             && !accounts.open.iter().any(|account| account.value.issuer == profile.url.as_str())
         {
-            findings.push(self.ask_about_fixed(profile).await);
+            findings.push(self.ask_about_fixed(&profile.clone().asked_by(uid)).await);
         }
         let looks = accounts.open.iter().map(|account| {
             let record = &account.value;
@@ -91,11 +92,12 @@ impl Service {
     /// Looks at the issuers of these accounts and at the site's default one, all at once.
     async fn probe_all(
         &self,
+        uid: u32,
         accounts: &[Stored<Record>],
     ) -> Vec<(IssuerProfile, Result<Checkup, String>)> {
         let mut profiles: Vec<IssuerProfile> =
             accounts.iter().filter_map(|account| self.profile_of(&account.value).ok()).collect();
-        profiles.extend(self.config().default_profile().cloned());
+        profiles.extend(self.config().default_profile().cloned().map(|site| site.asked_by(uid)));
         profiles.sort_by(|a, b| a.url.cmp(&b.url));
         profiles.dedup_by(|a, b| a.url == b.url);
         let probes = profiles.into_iter().map(async |profile| {

@@ -9,7 +9,7 @@ use iamd_protocol::{
 };
 
 use super::{
-    Caller, Service, ServiceError, add::all_of, add_plan::check_client_name, clients::told,
+    About, Caller, Service, ServiceError, add::all_of, add_plan::check_client_name, clients::told,
 };
 use crate::{
     account::{
@@ -53,9 +53,11 @@ impl Service {
         named: &str,
         options: EditOptions,
     ) -> Result<ChangeReply, ServiceError> {
-        let result = self.change_account(caller, named, options).await;
+        let scopes = options.scopes.as_ref().or(options.add_scopes.as_ref());
+        let mut about = About::named(named).asks_for(scopes, options.audiences.as_ref());
+        let result = self.change_account(caller, named, options, &mut about).await;
         if let Err(error) = &result {
-            self.note_denial(caller, named, error);
+            self.note_denial(caller, &about, error);
         }
         result
     }
@@ -65,6 +67,7 @@ impl Service {
         caller: &Caller,
         named: &str,
         options: EditOptions,
+        about: &mut About,
     ) -> Result<ChangeReply, ServiceError> {
         let _guard = self.enter(caller)?;
         // Two changes of one user come one after the other, and none beside a rename.
@@ -72,6 +75,7 @@ impl Service {
         let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let record = &accounts.find_one(named, self.config().default_profile())?.value;
+        about.is(record);
         let key = record.key();
         let profile = self.profile_of(record)?;
         let all = options.all_scopes == Some(true);

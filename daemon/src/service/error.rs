@@ -142,6 +142,11 @@ impl From<TooManyRequests> for ServiceError {
 }
 
 impl ServiceError {
+    /// For an edge that has as many peers of one user as it takes.
+    pub fn too_many_requests() -> Self {
+        TooManyRequests.into()
+    }
+
     /// Clients of a user's, in an hour.
     pub(super) fn too_many_registrations(TooOften(wait): TooOften) -> Self {
         let minutes = wait.as_secs().div_ceil(60);

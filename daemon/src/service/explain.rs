@@ -8,26 +8,37 @@ use iamd_protocol::{
 
 use super::{By, Service, ServiceError};
 use crate::{
+    account::{IdentityRule, IssuerProfile, Mismatch},
     config::{Config, ConfigError, policy::Key},
-    policy::explain::{self, Line},
+    policy::{
+        self,
+        explain::{self, Line},
+    },
 };
 
 /// The longest name of a user.
 const LONGEST_NAME: usize = 256;
+/// So many accounts are named in a warning.
+const MOST_LISTED: usize = 20;
 
 impl Service {
     /// What is wrong with the configuration on disk, or what it comes to. Nothing is changed.
     pub async fn check_policy(&self, by: By) -> PolicyCheck {
         self.note_administration(by, "policy check", None);
         match Config::load(&self.sources) {
-            Ok(config) => PolicyCheck {
-                good: true,
-                in_force: Some(self.is_in_force(&config)),
-                warnings: self.unknown_groups(&config).await,
-                files: config.policy.files.clone(),
-                lines: explain::site(&config).into_iter().map(told).collect(),
-                ..PolicyCheck::default()
-            },
+            Ok(config) => {
+                let mut warnings = self.unknown_groups(&config).await;
+                warnings.extend(self.ended_by(&config).await);
+                let lines = explain::site(&config).into_iter().map(told);
+                PolicyCheck {
+                    good: true,
+                    in_force: Some(self.is_in_force(&config)),
+                    warnings,
+                    files: config.policy.files.clone(),
+                    lines: lines.chain(identity(&config)).collect(),
+                    ..PolicyCheck::default()
+                }
+            }
             Err(ConfigError(problems)) => {
                 let problem = |problem: crate::config::Problem| PolicyProblem {
                     message: problem.to_string(),
@@ -45,7 +56,7 @@ impl Service {
     /// What a user may do by the configuration in force, and which lines decided.
     ///
     /// # Errors
-    /// That is nobody's name.
+    /// That is nobody's name, or the name service knows nobody of it.
     pub async fn explain_policy(
         &self,
         by: By,
@@ -59,15 +70,83 @@ impl Service {
             self.note_administration(by, &format!("policy explain {shown}"), Some(&error));
             return Err(error);
         }
+        let uid = match self.users.uid_of(user).await {
+            // A name that was mistyped would be told what everybody may.
+            Ok(None) => {
+                let text = format!("the name service knows no user \u{201c}{shown}\u{201d}");
+                let error = ServiceError::new(Kind::NoSuchUser, text);
+                self.note_administration(by, &format!("policy explain {shown}"), Some(&error));
+                return Err(error);
+            }
+            found => found.ok().flatten(),
+        };
         self.note_administration(by, &format!("policy explain {shown}"), None);
-        let (who, uid) = (self.who(user).await, self.users.uid_of(user).await);
-        Ok(explain::user(&self.config(), &who, uid).into_iter().map(told).collect())
+        let (who, config) = (self.who(user).await, self.config());
+        let lines = explain::user(&config, &who, uid).into_iter().map(told);
+        let may_use = policy::issuers(&config, &who);
+        let of_mine = |line: &(&IssuerProfile, PolicyLine)| may_use.contains(&line.0.name.as_str());
+        let identity = identity_of(&config, user, uid).filter(of_mine).map(|(_, line)| line);
+        Ok(lines.chain(identity).collect())
     }
 
     fn is_in_force(&self, on_disk: &Config) -> bool {
         let now = self.config();
         let same = |key: Key| now.site_wide(key) == on_disk.site_wide(key);
-        now.policy.clauses == on_disk.policy.clauses && Key::ALL.into_iter().all(same)
+        now.policy.clauses == on_disk.policy.clauses
+            && Key::ALL.into_iter().all(same)
+            && required(&now).eq(required(on_disk))
+    }
+
+    /// The sign-ins that a rule on whose they may be would end that is not in force yet.
+    async fn ended_by(&self, on_disk: &Config) -> Vec<String> {
+        let now = self.config();
+        let changed = on_disk.issuers.values().filter(|profile| {
+            let before = now.issuers.get(&profile.name).and_then(|before| before.identity.as_ref());
+            profile.identity.is_some() && before != profile.identity.as_ref()
+        });
+        let changed: Vec<&IssuerProfile> = changed.collect();
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let mut uids: Vec<u32> = match self.vault.account_keys().await {
+            Ok(keys) => keys.iter().map(|key| key.uid).collect(),
+            Err(error) => return vec![format!("which sign-ins that ends is not known: {error}")],
+        };
+        uids.dedup();
+        let mut found: Vec<(&IssuerProfile, Mismatch, String)> = Vec::new();
+        for uid in uids {
+            let accounts = self.vault.accounts_of(uid).await.unwrap_or_default();
+            for record in accounts.into_iter().filter_map(|(_, account)| Some(account.ok()?.value))
+            {
+                let mut of = changed.iter().copied();
+                let of = of.find(|profile| profile.url.as_str() == record.issuer);
+                let Some(profile) = of.filter(|_| record.state.may_refresh()) else { continue };
+                let before = record.subject.as_ref().and_then(|subject| subject.proof.as_ref());
+                let judged =
+                    profile.identity.as_ref().map(|r| r.judge(&record.owner, None, before));
+                if let Some(Err(mismatch)) = judged {
+                    let account = format!("{} ({})", record.owner.user, record.name);
+                    found.push((profile, mismatch, account));
+                }
+            }
+        }
+        let tell = |profile: &IssuerProfile, unproven: bool| {
+            let is_one = |one: &&(&IssuerProfile, Mismatch, String)| {
+                one.0.name == profile.name && (one.1 == Mismatch::Unproven) == unproven
+            };
+            let names: Vec<&str> = found.iter().filter(is_one).map(|one| one.2.as_str()).collect();
+            let what = match unproven {
+                true => "go on only if the issuer says the claim when they are renewed",
+                false => "end when they are renewed, unless the issuer says something else by then",
+            };
+            (!names.is_empty()).then(|| {
+                let listed = listed(&names);
+                let (place, count) = (place(on_disk, profile), names.len());
+                format!("{place}: sign-ins that {what} ({count}): {listed}")
+            })
+        };
+        let each = changed.iter().flat_map(|profile| [tell(profile, false), tell(profile, true)]);
+        each.flatten().collect()
     }
 
     /// A rule for a group that there is not is for nobody, and is in doubt for everybody.
@@ -87,6 +166,75 @@ impl Service {
             ))
         };
         unknown.filter_map(first).collect()
+    }
+}
+
+/// What each issuer's file requires of who signs in.
+fn required(config: &Config) -> impl Iterator<Item = (&str, &IdentityRule)> {
+    let profiles = config.issuers.values();
+    profiles.filter_map(|profile| Some((profile.name.as_str(), profile.identity.as_ref()?)))
+}
+
+/// The same in words, for everybody.
+fn identity(config: &Config) -> impl Iterator<Item = PolicyLine> {
+    config.issuers.values().filter_map(move |profile| {
+        let rule = profile.identity.as_ref()?;
+        let map = match rule.mapped(None) {
+            Some(count) => format!(" (the map has {count})"),
+            None => String::new(),
+        };
+        Some(PolicyLine {
+            whom: format!("everybody at {}", profile.name),
+            text: format!("sign in only where {}{map}", rule.told()),
+            ..identity_line(config, profile, rule.told())
+        })
+    })
+}
+
+/// The same for one user.
+fn identity_of<'a>(
+    config: &'a Config,
+    user: &'a str,
+    uid: Option<u32>,
+) -> impl Iterator<Item = (&'a IssuerProfile, PolicyLine)> {
+    config.issuers.values().filter_map(move |profile| {
+        let rule = profile.identity.as_ref()?;
+        let map = match rule.mapped(Some(user)) {
+            Some(0) => " (the map has none, so nobody can)".to_owned(),
+            Some(count) => format!(" (the map has {count})"),
+            None => String::new(),
+        };
+        let required = rule.told_of(user, uid);
+        let line = PolicyLine {
+            whom: user.to_owned(),
+            text: format!("sign in at {} only where {required}{map}", profile.name),
+            ..identity_line(config, profile, required)
+        };
+        Some((profile, line))
+    })
+}
+
+fn identity_line(config: &Config, profile: &IssuerProfile, required: String) -> PolicyLine {
+    PolicyLine {
+        key: "identity".into(),
+        values: vec![required],
+        decided_by: vec![place(config, profile)],
+        ..PolicyLine::default()
+    }
+}
+
+/// Where the issuer's file requires something of who signs in.
+fn place(config: &Config, profile: &IssuerProfile) -> String {
+    let place = config.policy.identity.get(&profile.name);
+    place.map_or_else(|| profile.name.clone(), ToString::to_string)
+}
+
+/// The first names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    let shown = names.iter().take(MOST_LISTED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(MOST_LISTED) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use iamd_protocol::error::Kind;
 use secrecy::SecretString;
 
-use super::{Caller, Service, ServiceError, passphrases::locked, tokens::detail};
+use super::{About, Caller, Service, ServiceError, passphrases::locked, tokens::detail};
 use crate::account::ports::Wanted;
 
 /// An ID token and whose it is.
@@ -32,9 +32,10 @@ impl Service {
         application: Option<&str>,
     ) -> Result<IdToken, ServiceError> {
         let _guard = self.enter(caller)?;
-        let result = self.give_id_token(caller, named, application).await;
+        let mut about = About::named(named);
+        let result = self.give_id_token(caller, named, application, &mut about).await;
         if let Err(error) = &result {
-            self.note_denial(caller, named, error);
+            self.note_denial(caller, &about, error);
         }
         result
     }
@@ -44,12 +45,15 @@ impl Service {
         caller: &Caller,
         named: &str,
         application: Option<&str>,
+        about: &mut About,
     ) -> Result<IdToken, ServiceError> {
         let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let found = accounts.find(named, self.config().default_profile());
         let found = found.map_err(|error| self.or_pending(caller, &accounts, named, error))?;
         let record = &found.value;
+        about.is(record);
+        about.usually(&record.scopes, &record.audiences);
         if record.is_locked() {
             return Err(locked(record));
         }

@@ -12,7 +12,7 @@ use crate::{
         ports::{IssuerError, RefreshError, Wanted},
     },
     audit,
-    token::{Ask, Publisher, Refreshed, TokenError, Validity, renewal},
+    token::{Ask, Asked, Publisher, Refreshed, TokenError, Validity, renewal},
 };
 
 use super::{Service, ServiceError, policy::is_doubt, tokens::is_base};
@@ -72,7 +72,8 @@ impl Publisher for Service {
     }
 
     /// What may pass is in the log; what ends or bars a sign-in is recorded.
-    fn failed(&self, key: &AccountKey, profile: &IssuerProfile, error: &TokenError) {
+    fn failed(&self, asked: &Asked, profile: &IssuerProfile, error: &TokenError) {
+        let key = &asked.key;
         let another = matches!(error, TokenError::IdentityMismatch { .. });
         if another {
             // Nothing is left: the keeper takes the file away.
@@ -97,6 +98,9 @@ impl Publisher for Service {
                 uid: key.uid,
                 account: key.name.as_str(),
                 issuer: profile.url.as_str(),
+                client: asked.client_id.as_deref().unwrap_or_default(),
+                scopes: asked.scopes.to_string(),
+                audience: asked.audiences.to_string(),
                 result: error.kind.short_name(),
                 detail: error.message,
                 ..audit::Event::default()

@@ -208,7 +208,8 @@ impl Service {
     }
 
     async fn delete_again(&self, client: &ClientRecord) -> Result<Deregistered, ServiceError> {
-        let profile = crate::policy::issuer(&self.config(), Some(&client.issuer))?;
+        let owner = client.owner.uid();
+        let profile = crate::policy::issuer(&self.config(), Some(&client.issuer), owner)?;
         Ok(self.issuers.deregister(&profile, client).await?)
     }
 

@@ -13,7 +13,7 @@ use crate::{
     login::{Login, Progress, Request},
 };
 
-use super::{Caller, Service, ServiceError, passphrases::locked, plan::Plan};
+use super::{About, Caller, Service, ServiceError, passphrases::locked, plan::Plan};
 
 impl Service {
     /// Starts a login, or joins the running one; waits a moment for the code.
@@ -26,9 +26,10 @@ impl Service {
         named: &str,
         options: LoginOptions,
     ) -> Result<LoginInfo, ServiceError> {
-        let result = self.begin_login(caller, named, options).await;
+        let mut about = About::of_login(&self.config(), named, &options);
+        let result = self.begin_login(caller, named, options, &mut about).await;
         if let Err(error) = &result {
-            self.note_denial(caller, named, error);
+            self.note_denial(caller, &about, error);
         }
         result
     }
@@ -38,11 +39,13 @@ impl Service {
         caller: &Caller,
         named: &str,
         options: LoginOptions,
+        about: &mut About,
     ) -> Result<LoginInfo, ServiceError> {
         let _guard = self.enter(caller)?;
         let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let mut plan = self.plan(&caller.owner, &accounts, named, &options)?;
+        about.plans(&plan);
         if options.if_needed == Some(true)
             && let Some(record) =
                 plan.record.as_ref().filter(|record| !self.wants_login(&who, record))
@@ -107,7 +110,7 @@ impl Service {
                 _ = progress.changed() => {}
             }
         }
-        let profile = crate::policy::issuer(&self.config(), Some(&issuer))?;
+        let profile = crate::policy::issuer(&self.config(), Some(&issuer), Some(key.uid))?;
         let base = LoginInfo {
             account: key.name.to_string(),
             issuer,
@@ -127,7 +130,7 @@ impl Service {
             let key = AccountKey { uid, name };
             let progress = self.logins.of(&key)?.borrow().clone();
             let issuer = self.logins.issuer_of(&key)?;
-            let profile = crate::policy::issuer(&config, Some(&issuer)).ok();
+            let profile = crate::policy::issuer(&config, Some(&issuer), Some(uid)).ok();
             let base = LoginInfo {
                 account: key.name.to_string(),
                 issuer_title: profile.map(|profile| profile.title).unwrap_or_default(),

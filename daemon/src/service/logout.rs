@@ -120,7 +120,7 @@ impl Service {
         // Also at an issuer that the site does not allow any more.
         let profile = match (self.profile_of(record), record.issuer.parse()) {
             (Ok(profile), _) => profile,
-            (Err(_), Ok(url)) => IssuerProfile::unlisted(url),
+            (Err(_), Ok(url)) => IssuerProfile::unlisted(url, Some(record.owner.uid)),
             (Err(error), Err(_)) => return Err(error),
         };
         let Some(client) = self.client_of(record, &profile).await? else { return Ok(false) };

@@ -9,6 +9,7 @@ mod backup;
 mod clients;
 mod completion;
 mod default;
+mod denials;
 mod doctor;
 mod drain;
 mod edit;
@@ -53,6 +54,7 @@ use std::{
 };
 
 pub use accounts::is_account_name;
+use denials::About;
 pub use error::ServiceError;
 pub use handed::Handed;
 pub use id_tokens::IdToken;
@@ -276,6 +278,6 @@ impl Service {
     fn enter_as(&self, uid: u32, pid: Option<u32>, most: u32) -> Result<QuotaGuard, ServiceError> {
         let entered = self.quota.enter(uid, most);
         let entered = entered.map_err(ServiceError::from);
-        entered.inspect_err(|error| self.record_denial(uid, pid, "", error))
+        entered.inspect_err(|error| self.record_denial(uid, pid, &About::default(), error))
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     token::Validity,
 };
 
-use super::{Caller, Service, ServiceError};
+use super::{About, Caller, Service, ServiceError};
 
 /// The shortest passphrase, in characters.
 const SHORTEST: usize = 8;
@@ -121,7 +121,8 @@ impl Service {
         }
         let key = record.key();
         if self.locks.release(&key) {
-            self.record_passphrase(audit::Kind::Lock, &key, caller.pid, "ok");
+            let (kind, about) = (audit::Kind::Lock, About::of(record));
+            self.record_passphrase(kind, key.uid, &about, caller.pid, "ok");
         }
         self.shut(&key).await;
         Ok(())
@@ -138,9 +139,23 @@ impl Service {
         options: UnlockOptions,
         passphrase: SecretString,
     ) -> Result<(), ServiceError> {
+        let mut about = About::named(named);
+        let result = self.open_account(caller, named, options, passphrase, &mut about).await;
+        result.inspect_err(|error| self.note_denial(caller, &about, error))
+    }
+
+    async fn open_account(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: UnlockOptions,
+        passphrase: SecretString,
+        about: &mut About,
+    ) -> Result<(), ServiceError> {
         let _guard = self.enter(caller)?;
         let accounts = self.accounts(&caller.owner).await?;
         let mut record = accounts.find(named, self.config().default_profile())?.value.clone();
+        about.is(&record);
         if record.guard.is_none() {
             return Err(has_none(&record));
         }
@@ -151,7 +166,7 @@ impl Service {
             ));
         }
         let key = record.key();
-        let attempt = self.attempt(caller, named)?;
+        let attempt = self.attempt(caller)?;
         let guard_key = self.try_passphrase(caller, &record, &passphrase, &attempt).await?;
         drop(attempt);
         if !self.locks.guards.reveal(&mut record, &guard_key) {
@@ -160,7 +175,7 @@ impl Service {
         }
         self.locks.guards.hold(&key, guard_key);
         self.lock_after(&key, options.for_seconds);
-        self.record_passphrase(audit::Kind::Unlock, &key, caller.pid, "ok");
+        self.record_passphrase(audit::Kind::Unlock, key.uid, about, caller.pid, "ok");
         self.take_back(&record);
         Ok(())
     }
@@ -177,12 +192,25 @@ impl Service {
         present: Option<SecretString>,
         new: Option<SecretString>,
     ) -> Result<ChangeReply, ServiceError> {
+        let mut about = About::named(named);
+        let result = self.change_passphrase(caller, named, present, new, &mut about).await;
+        result.inspect_err(|error| self.note_denial(caller, &about, error))
+    }
+
+    async fn change_passphrase(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        present: Option<SecretString>,
+        new: Option<SecretString>,
+        about: &mut About,
+    ) -> Result<ChangeReply, ServiceError> {
         let _guard = self.enter(caller)?;
         new.as_ref().map_or(Ok(()), check_passphrase)?;
         // None is added, renamed or removed meanwhile.
         let accounts = self.vault.lock(LockOn::Accounts(caller.owner.uid)).await?;
-        let (key, is_new) = self.to_be_guarded(caller, named, new.is_some()).await?;
-        let attempt = self.attempt(caller, named)?;
+        let (key, is_new) = self.to_be_guarded(caller, named, new.is_some(), about).await?;
+        let attempt = self.attempt(caller)?;
         let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         let found = self.vault.account(&key).await?;
         let (mut record, revision) = match found {
@@ -235,7 +263,8 @@ impl Service {
         drop(lock);
         drop(accounts);
         drop(attempt);
-        self.record_passphrase(audit::Kind::Passphrase, &key, caller.pid, what);
+        about.is(&record);
+        self.record_passphrase(audit::Kind::Passphrase, key.uid, about, caller.pid, what);
         if !was_locked || new.is_none() {
             self.take_back(&record);
         }
@@ -249,15 +278,20 @@ impl Service {
         caller: &Caller,
         named: &str,
         may_be_new: bool,
+        about: &mut About,
     ) -> Result<(AccountKey, bool), ServiceError> {
         let accounts = self.accounts(&caller.owner).await?;
         match accounts.find(named, self.config().default_profile()) {
-            Ok(found) => Ok((found.value.key(), false)),
+            Ok(found) => {
+                about.is(&found.value);
+                Ok((found.value.key(), false))
+            }
             Err(error)
                 if may_be_new
                     && matches!(error.kind, Kind::NoSuchAccount | Kind::LoginRequired) =>
             {
                 let plan = self.plan(&caller.owner, &accounts, named, &LoginOptions::default())?;
+                about.plans(&plan);
                 Ok((plan.key, plan.record.is_none()))
             }
             Err(error) => Err(error),
@@ -287,9 +321,9 @@ impl Service {
         Ok(record)
     }
 
-    fn attempt(&self, caller: &Caller, named: &str) -> Result<Attempt, ServiceError> {
+    fn attempt(&self, caller: &Caller) -> Result<Attempt, ServiceError> {
         let begun = self.locks.attempts.begin(caller.owner.uid, self.clock.monotonic());
-        let begun = begun.map_err(|not_now| match not_now {
+        begun.map_err(|not_now| match not_now {
             NotNow::UnderWay => {
                 let text = "another passphrase of yours is being tried";
                 ServiceError::new(Kind::TooManyRequests, text)
@@ -298,8 +332,7 @@ impl Service {
                 let text = "too many wrong passphrases just now; none is tried for a minute";
                 ServiceError::new(Kind::TooManyAttempts, text)
             }
-        });
-        begun.inspect_err(|error| self.note_denial(caller, named, error))
+        })
     }
 
     async fn try_passphrase(
@@ -316,7 +349,8 @@ impl Service {
             }
             attempt.was_wrong(self.clock.monotonic());
             let name = Kind::WrongPassphrase.short_name();
-            self.record_passphrase(audit::Kind::WrongPassphrase, &record.key(), caller.pid, name);
+            let (kind, about) = (audit::Kind::WrongPassphrase, About::of(record));
+            self.record_passphrase(kind, record.owner.uid, &about, caller.pid, name);
             let text = format!("that is not the passphrase of the account {}", record.name);
             ServiceError::new(Kind::WrongPassphrase, text)
         })
@@ -388,7 +422,7 @@ impl Service {
             }
             // Else it was removed meanwhile, and what has its name now is another one.
             if service.locks.release(&account) {
-                service.record_passphrase(audit::Kind::Lock, &account, None, "expired");
+                service.note_expired(&account).await;
                 service.shut(&account).await;
             }
         });
@@ -408,18 +442,30 @@ impl Service {
         self.keep(&key);
     }
 
+    async fn note_expired(&self, key: &AccountKey) {
+        let about = match self.vault.account(key).await {
+            Ok(Some(found)) => About::of(&found.value),
+            _ => About::named(key.name.as_str()),
+        };
+        self.record_passphrase(audit::Kind::Lock, key.uid, &about, None, "expired");
+    }
+
     pub(super) fn record_passphrase(
         &self,
         kind: audit::Kind,
-        key: &AccountKey,
+        uid: u32,
+        about: &About,
         caller_pid: Option<u32>,
         result: &str,
     ) {
+        let (account, issuer, client) = about.identity();
         self.audit.record(
             kind,
             &audit::Event {
-                uid: key.uid,
-                account: key.name.as_str(),
+                uid,
+                account,
+                issuer,
+                client,
                 caller_pid,
                 result,
                 ..audit::Event::default()

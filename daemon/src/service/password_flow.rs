@@ -190,7 +190,7 @@ impl Service {
     ) -> Result<PasswordFlowReply, ServiceError> {
         let (issuer, client_id) = given(options)?;
         // Also at an issuer that the site does not list any more, by its URL.
-        let (profile, url) = match crate::policy::issuer(&self.config(), Some(&issuer)) {
+        let (profile, url) = match crate::policy::issuer(&self.config(), Some(&issuer), None) {
             Ok(profile) => (Ok(profile.clone()), profile.url.to_string()),
             Err(refusal) if issuer.contains("://") => {
                 let url = issuer.parse().map_or(issuer, |url: url::Url| url.to_string());
@@ -227,7 +227,7 @@ impl Service {
 
     fn meant(&self, options: &PasswordFlowOptions) -> Result<Meant, ServiceError> {
         let (issuer, client_id) = given(options)?;
-        let profile = crate::policy::issuer(&self.config(), Some(&issuer))?;
+        let profile = crate::policy::issuer(&self.config(), Some(&issuer), None)?;
         Ok(Meant { profile, client_id })
     }
 

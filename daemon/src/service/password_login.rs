@@ -13,7 +13,7 @@ use iamd_protocol::{
 use secrecy::SecretString;
 
 use super::{
-    Caller, Service, ServiceError,
+    About, Caller, Service, ServiceError,
     clients::{Provided, Wish, told},
     passphrases::locked,
     password_grant::can_be_read,
@@ -46,9 +46,11 @@ impl Service {
         user_name: &str,
         password: Option<SecretString>,
     ) -> Result<LoginInfo, ServiceError> {
-        let result = self.password_login(caller, named, options, user_name, password).await;
+        let mut about = About::of_login(&self.config(), named, &options);
+        let result =
+            self.password_login(caller, named, options, (user_name, password), &mut about).await;
         if let Err(error) = &result {
-            self.note_denial(caller, named, error);
+            self.note_denial(caller, &about, error);
         }
         result
     }
@@ -58,8 +60,8 @@ impl Service {
         caller: &Caller,
         named: &str,
         options: LoginOptions,
-        user_name: &str,
-        password: Option<SecretString>,
+        (user_name, password): (&str, Option<SecretString>),
+        about: &mut About,
     ) -> Result<LoginInfo, ServiceError> {
         let _guard = self.enter(caller)?;
         if options.new_client == Some(true) {
@@ -69,6 +71,7 @@ impl Service {
         let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let mut plan = self.plan(&caller.owner, &accounts, named, &options)?;
+        about.plans(&plan);
         let base = LoginInfo {
             account: plan.key.name.to_string(),
             issuer: plan.profile.url.to_string(),
@@ -91,6 +94,7 @@ impl Service {
         let owner = &caller.owner;
         let Provided { client, left_out } =
             self.client(&plan.profile, &plan.client_owner, owner, &wish, None).await?;
+        about.with(&client.client_id);
         self.may_use_password(&plan.profile, &client, &owner.user).await?;
         let client = self.with_grant(&plan, client).await?;
         let Some(password) = password else {
@@ -107,6 +111,8 @@ impl Service {
                     account: plan.key.name.as_str(),
                     issuer: plan.profile.url.as_str(),
                     client: &client.client_id,
+                    scopes: plan.scopes.to_string(),
+                    audience: plan.audiences.to_string(),
                     caller_pid: caller.pid,
                     result: error.kind.short_name(),
                     detail: format!("by password: {}", error.message),
@@ -172,6 +178,7 @@ impl Service {
             audiences: plan.audiences.clone(),
             client_owner: plan.client_owner.clone(),
             replaces: None,
+            caller_pid: caller.pid,
             exists: plan.record.is_some(),
         };
         let signed_in = self.keep_sign_in(&caller.owner, &request, client, tokens).await;

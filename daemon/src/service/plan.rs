@@ -42,7 +42,7 @@ impl Service {
         let issuer = options.issuer.as_deref().filter(|text| !text.is_empty());
         let by_url = named.contains("://").then_some(named);
         let wanted = match issuer.or(by_url) {
-            Some(issuer) => Some(crate::policy::issuer(&config, Some(issuer))?),
+            Some(issuer) => Some(crate::policy::issuer(&config, Some(issuer), Some(owner.uid))?),
             None => None,
         };
         let existing = match (&wanted, named.is_empty() || by_url.is_some()) {
@@ -68,9 +68,9 @@ impl Service {
             (Some(record), None) => self.profile_of(record)?,
             // A new name that is an issuer's means that issuer.
             (None, None) if config.issuers.contains_key(named) => {
-                crate::policy::issuer(&config, Some(named))?
+                crate::policy::issuer(&config, Some(named), Some(owner.uid))?
             }
-            (None, None) => crate::policy::issuer(&config, None)?,
+            (None, None) => crate::policy::issuer(&config, None, Some(owner.uid))?,
         };
         let name: AccountName = match &record {
             Some(record) => record.name.clone(),

@@ -199,21 +199,16 @@ impl Service {
 
     /// After a reload: who is here gets or loses their files by the rules that are in force now.
     pub async fn look_again(self: Arc<Self>) {
-        let mut here: Vec<Owner> = Vec::new();
-        for session in self.presence.sessions.all() {
-            here.push(Owner { uid: session.login.uid, user: session.login.user });
-        }
+        let mut here = self.users_here().await;
         for uid in self.presence.with_files() {
-            if !here.iter().any(|owner| owner.uid == uid)
+            if !here.contains_key(&uid)
                 && let Some(user) = self.users.name_of(uid).await
             {
-                here.push(Owner { uid, user });
+                here.insert(uid, user);
             }
         }
-        here.sort_by_key(|owner| owner.uid);
-        here.dedup();
-        for owner in here {
-            self.take_up(&owner).await;
+        for (uid, user) in here {
+            self.take_up(&Owner { uid, user }).await;
         }
     }
 }

@@ -138,11 +138,8 @@ impl Presence {
         let name = self.file_name(&key);
         let state = match self.files.write(key.uid, name.as_ref(), &token.token) {
             Ok(path) => {
-                let size = token.token.expose_secret().len();
-                let too_long = oversize(size)
-                    .then(|| format!("{size} bytes: XRootD refuses tokens of this size"));
                 let link = name.is_none().then(|| self.link(key.uid)).flatten();
-                FileState { path: Some(path), problem: link.or(too_long) }
+                FileState { path: Some(path), problem: link.or_else(|| too_long(token)) }
             }
             Err(error) => {
                 tracing::warn!(uid = key.uid, account = %key.name, %error, "the token file was not written: {error}");
@@ -188,7 +185,7 @@ impl Presence {
         } else if self.file_name(&key).is_none() {
             // logind removes the runtime directory with the last session; a login within the
             // grace finds the file, in a runtime directory that is new.
-            let problem = self.link(key.uid);
+            let problem = self.link(key.uid).or_else(|| too_long(token));
             if let Some(written) = lock(&self.written).get_mut(&key) {
                 written.state.problem = problem;
             }
@@ -292,4 +289,10 @@ impl Presence {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a person should know of a token whose file not every reader takes.
+fn too_long(token: &AccessToken) -> Option<String> {
+    let size = token.token.expose_secret().len();
+    oversize(size).then(|| format!("{size} bytes: XRootD refuses tokens of this size"))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use iamd_protocol::{bus::ChangeReply, error::Kind};
 
-use super::{Caller, Service, ServiceError};
+use super::{About, Caller, Service, ServiceError};
 use crate::{
     account::{
         AccountKey, AccountName, Record,
@@ -24,9 +24,10 @@ impl Service {
         named: &str,
         new_name: &str,
     ) -> Result<ChangeReply, ServiceError> {
-        let result = self.change_name(caller, named, new_name).await;
+        let mut about = About::named(named);
+        let result = self.change_name(caller, named, new_name, &mut about).await;
         if let Err(error) = &result {
-            self.note_denial(caller, named, error);
+            self.note_denial(caller, &about, error);
         }
         result
     }
@@ -36,12 +37,14 @@ impl Service {
         caller: &Caller,
         named: &str,
         new_name: &str,
+        about: &mut About,
     ) -> Result<ChangeReply, ServiceError> {
         let _guard = self.enter(caller)?;
         let uid = caller.owner.uid;
         let _accounts = self.vault.lock(LockOn::Accounts(uid)).await?;
         let accounts = self.accounts(&caller.owner).await?;
         let record = &accounts.find_one(named, self.config().default_profile())?.value;
+        about.is(record);
         let old = record.key();
         let name = self.free(uid, &accounts, new_name)?;
         self.no_login(&old)?;
@@ -75,6 +78,8 @@ impl Service {
             &audit::Event {
                 uid,
                 account: old.name.as_str(),
+                issuer: &record.issuer,
+                client: record.client_id.as_deref().unwrap_or_default(),
                 caller_pid: caller.pid,
                 result: "ok",
                 detail: format!("is called {} now", new.name),

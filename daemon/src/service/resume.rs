@@ -18,8 +18,16 @@ use crate::{
 impl SignIn {
     /// Keeps the login. Without that it ends with the daemon, and goes on until then.
     pub(super) async fn keep_login(&self, client: &ClientRecord, device: &DeviceAuthorization) {
-        let Request { key, profile, scopes, audiences, client_owner, replaces, exists } =
-            &self.request_now();
+        let Request {
+            key,
+            profile,
+            scopes,
+            audiences,
+            client_owner,
+            replaces,
+            exists,
+            caller_pid: _,
+        } = &self.request_now();
         let now = self.service.clock.wall();
         let login = PendingLogin {
             owner: self.owner.clone(),
@@ -112,6 +120,7 @@ impl Service {
             client_owner: login.client_owner,
             replaces: login.replaces,
             exists: login.exists,
+            caller_pid: None,
         };
         let completion = SignIn {
             narrower: None,
@@ -123,6 +132,7 @@ impl Service {
             fresh: login.client_is_new.then(|| Fresh::of(login.client.clone())),
             remarks: Mutex::new(login.remarks),
             kept: Mutex::new(Some(revision)),
+            client_id: Mutex::new(Some(login.client.client_id.clone())),
         };
         // They were within the quota when they began.
         let code = (login.client, device);
@@ -154,7 +164,8 @@ impl Service {
                 return Err("the account is locked".to_owned());
             }
         }
-        let profile = crate::policy::issuer(&self.config(), Some(&login.issuer));
+        let uid = Some(login.key().uid);
+        let profile = crate::policy::issuer(&self.config(), Some(&login.issuer), uid);
         profile.map_err(|refusal| refusal.to_string())
     }
 
@@ -175,7 +186,8 @@ impl Service {
         if used {
             return self.settled(client).await;
         }
-        let profile = crate::policy::issuer(&self.config(), Some(&login.issuer));
+        let uid = Some(login.key().uid);
+        let profile = crate::policy::issuer(&self.config(), Some(&login.issuer), uid);
         let profile = profile.as_ref().map_err(|refusal| refusal.clone().into());
         self.delete_or_keep(profile, client).await;
     }

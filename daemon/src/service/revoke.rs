@@ -10,7 +10,7 @@ use iamd_protocol::{
 };
 use tokio::sync::mpsc;
 
-use super::{By, Service, ServiceError};
+use super::{About, By, Service, ServiceError};
 use crate::{
     account::{AccountKey, ClientOwner, ClientPolicy, Record, ports::VaultError},
     audit,
@@ -67,7 +67,19 @@ impl Service {
             Ok(reply) => what.push_str(&format!(": ended {}", reply.sign_ins.len())),
             Err(_) => {}
         }
-        self.note_administration(by, &what, result.as_ref().err());
+        let about = About::of_administration(
+            &self.config(),
+            options.issuer.as_deref(),
+            options.client.as_deref(),
+        );
+        self.audit.record(
+            audit::Kind::Administration,
+            &audit::Event {
+                result: result.as_ref().map_or_else(|error| error.kind.short_name(), |_| "ok"),
+                detail: what,
+                ..about.event(by.uid, by.pid)
+            },
+        );
         result
     }
 
@@ -140,7 +152,7 @@ impl Service {
             // Also one that the site does not list any more.
             Some(url) if url.contains("://") => Some(slashless(&url).to_owned()),
             Some(name) => {
-                let profile = policy::issuer(&config, Some(&name))?;
+                let profile = policy::issuer(&config, Some(&name), None)?;
                 Some(slashless(profile.url.as_str()).to_owned())
             }
             None => None,
@@ -216,7 +228,9 @@ impl Service {
                     Ok(Some(record)) => drop(tell.send((index, record))),
                     Ok(None) => {
                         let remark = "there is nothing to revoke at the issuer";
-                        self.ended(by, &key, "", &progress, index, Some(remark.to_owned()), false);
+                        let remark = Some(remark.to_owned());
+                        let about = About::named(key.name.as_str());
+                        self.ended(by, key.uid, &about, &progress, index, remark, false);
                     }
                     Err(error) => set(&progress, index, revoked::FAILED, Some(error.message)),
                 }
@@ -237,7 +251,8 @@ impl Service {
                     }
                     Err(error) => (Some(error.message), false),
                 };
-                self.ended(by, &record.key(), &record.issuer, &progress, index, remark, done);
+                let (uid, about) = (record.owner.uid, About::of(&record));
+                self.ended(by, uid, &about, &progress, index, remark, done);
             })
             .await;
         };
@@ -259,21 +274,25 @@ impl Service {
     fn ended(
         &self,
         by: By,
-        key: &AccountKey,
-        issuer: &str,
+        uid: u32,
+        about: &About,
         progress: &Progress,
         index: usize,
         remark: Option<String>,
         confirmed: bool,
     ) {
         let result = if confirmed { revoked::REVOKED } else { revoked::UNCONFIRMED };
+        let (account, issuer, client) = about.identity();
         let remarked = remark.as_ref().map(|remark| format!("; {remark}")).unwrap_or_default();
         self.audit.record(
             audit::Kind::SignOut,
             &audit::Event {
-                uid: key.uid,
-                account: key.name.as_str(),
+                uid,
+                account,
                 issuer,
+                client,
+                caller_pid: by.pid,
+                caller_uid: Some(by.uid),
                 result: if confirmed { "ok" } else { "not-revoked" },
                 detail: format!("by an administrator, uid {}{remarked}", by.uid),
                 ..audit::Event::default()

@@ -3,7 +3,7 @@
 use iamd_protocol::bus::AccountSecrets;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Caller, Service, ServiceError, passphrases::locked, tokens::decided};
+use super::{About, Caller, Service, ServiceError, denials::decided, passphrases::locked};
 use crate::{account::ClientOwner, audit, policy::Question};
 
 impl Service {
@@ -17,19 +17,14 @@ impl Service {
         caller: &Caller,
         named: &str,
     ) -> Result<AccountSecrets, ServiceError> {
-        let result = self.show_secrets(caller, named).await;
-        let account: String = named.chars().filter(char::is_ascii_graphic).take(32).collect();
-        let client = result.as_ref().ok().and_then(|secrets| secrets.client_id.clone());
+        let mut about = About::named(named);
+        let result = self.show_secrets(caller, named, &mut about).await;
         self.audit.record(
             audit::Kind::Secrets,
             &audit::Event {
-                uid: caller.owner.uid,
-                account: &account,
-                client: client.as_deref().unwrap_or_default(),
-                caller_pid: caller.pid,
                 result: result.as_ref().map_or_else(|error| error.kind.short_name(), |_| "ok"),
                 detail: result.as_ref().err().map(decided).unwrap_or_default(),
-                ..audit::Event::default()
+                ..about.event(caller.owner.uid, caller.pid)
             },
         );
         result
@@ -39,12 +34,18 @@ impl Service {
         &self,
         caller: &Caller,
         named: &str,
+        about: &mut About,
     ) -> Result<AccountSecrets, ServiceError> {
         let _guard = self.enter(caller)?;
         let who = self.who(&caller.owner.user).await;
-        self.permit(&who, Question::ShowSecrets)?;
         let accounts = self.accounts(&caller.owner).await?;
-        let record = &accounts.find(named, self.config().default_profile())?.value;
+        let found = accounts.find(named, self.config().default_profile());
+        if let Ok(found) = &found {
+            about.is(&found.value);
+        }
+        // Who may not see any hears that, whatever they named.
+        self.permit(&who, Question::ShowSecrets)?;
+        let record = &found?.value;
         if record.is_locked() {
             return Err(locked(record));
         }

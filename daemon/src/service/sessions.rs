@@ -1,6 +1,11 @@
 //! A login: registered at once, answered from memory, and everything that takes time behind it.
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::Duration,
+};
 
 use iamd_protocol::{
     bus::LoginOptions,
@@ -15,7 +20,7 @@ use crate::{
     config::policy::Flow,
     login::{Login, Progress},
     policy::{self, Question, Who},
-    session::{NewSession, Presence as Here, SessionEvent, SessionId},
+    session::{NewSession, Presence as Here, Session, SessionEvent, SessionId},
     token::{Ask, Validity},
 };
 
@@ -46,6 +51,7 @@ impl Service {
             return Reply::Ignored;
         }
         let owner = Owner { uid: open.uid, user: open.user.clone() };
+        self.users.logged_in_as(open.uid, &open.user);
         let session = NewSession {
             uid: open.uid,
             user: open.user.clone(),
@@ -343,13 +349,7 @@ impl Service {
     /// After a start: users who are here get their files and keepers back; users who have files
     /// but no session have their grace.
     pub async fn resume_users(self: &Arc<Self>) {
-        let mut here: Vec<Owner> = Vec::new();
-        for session in self.presence.sessions.all() {
-            let owner = Owner { uid: session.login.uid, user: session.login.user };
-            if !here.contains(&owner) {
-                here.push(owner);
-            }
-        }
+        let mut here = self.users_here().await;
         for uid in self.presence.with_files() {
             let user = self.users.name_of(uid).await;
             let Some(user) = user else {
@@ -362,14 +362,31 @@ impl Service {
                 // Files, and no session that we know of: jobs may still read them, so the grace.
                 self.presence.sessions.depart(uid, &user);
             }
-            let owner = Owner { uid, user };
-            if !here.contains(&owner) {
-                here.push(owner);
+            here.insert(uid, user);
+        }
+        for (uid, user) in here {
+            self.take_up(&Owner { uid, user }).await;
+        }
+    }
+
+    /// Who has sessions here. Of a uid that was given to another while a session of the earlier user
+    /// is open, the one who has it now: nothing of the other's is to come back.
+    pub(super) async fn users_here(&self) -> BTreeMap<u32, String> {
+        let mut sessions = self.presence.sessions.all();
+        sessions.sort_by_key(|session| session.opened_at);
+        let (mut here, mut doubtful) = (BTreeMap::new(), BTreeSet::new());
+        for Session { login, .. } in sessions {
+            let before = here.insert(login.uid, login.user.clone());
+            if before.is_some_and(|before| before != login.user) {
+                doubtful.insert(login.uid);
             }
         }
-        for owner in here {
-            self.take_up(&owner).await;
+        for uid in doubtful {
+            if let Some(user) = self.users.name_of(uid).await {
+                here.insert(uid, user);
+            }
         }
+        here
     }
 
     /// Somebody removed what is below the runtime directory: what belongs there is put back.

@@ -177,6 +177,7 @@ impl Service {
                 scopes: record.scopes.to_string(),
                 audience: record.audiences.to_string(),
                 token_hash: audit::token_hash(&access_token.token),
+                caller_pid: request.caller_pid,
                 result: "ok",
                 detail: unchecked.clone().unwrap_or_default(),
                 ..audit::Event::default()
@@ -211,6 +212,7 @@ impl Service {
                 client: &client.client_id,
                 scopes: request.scopes.to_string(),
                 audience: request.audiences.to_string(),
+                caller_pid: request.caller_pid,
                 result: Kind::IdentityMismatch.short_name(),
                 detail: match who {
                     Some(who) => {

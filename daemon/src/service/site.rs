@@ -11,7 +11,7 @@ use crate::{
     policy,
 };
 
-use super::{Caller, Service, ServiceError};
+use super::{About, Caller, Service, ServiceError};
 
 impl Service {
     /// The caller's sessions and settings.
@@ -76,7 +76,8 @@ impl Service {
         let _guard = self.enter(caller)?;
         let result = self.ask_issuer(caller, named).await;
         if let Err(error) = &result {
-            self.note_denial(caller, "", error);
+            let about = About::default().at(&self.config(), Some(named));
+            self.note_denial(caller, &about, error);
         }
         result
     }
@@ -84,7 +85,7 @@ impl Service {
     async fn ask_issuer(&self, caller: &Caller, named: &str) -> Result<IssuerInfo, ServiceError> {
         let who = self.who(&caller.owner.user).await;
         let config = self.config();
-        let profile = policy::issuer(&config, Some(named))?;
+        let profile = policy::issuer(&config, Some(named), Some(caller.owner.uid))?;
         self.permit_issuer(&who, &profile)?;
         let offered = match self.issuers.scopes_offered(&profile).await {
             Ok(scopes) => Some(scopes.to_vec()),

@@ -7,10 +7,10 @@ use std::{sync::Arc, time::Duration};
 use iamd_protocol::error::Kind;
 use secrecy::SecretString;
 
-use super::{Service, ServiceError, add_plan::NewAccount, passphrases::locked};
+use super::{Caller, Service, ServiceError, add_plan::NewAccount, passphrases::locked};
 use crate::{
     account::{
-        AccessToken, AccountKey, ClientRecord, Event, Owner, Record, Rotation, Subject, UnixTime,
+        AccessToken, AccountKey, ClientRecord, Event, Record, Rotation, Subject, UnixTime,
         ports::{
             JournalEntry, LockOn, RefreshError, RefreshFailure, Stored, Tokens, VaultError, Wanted,
         },
@@ -48,12 +48,13 @@ impl Service {
     /// a person should know. An account whose token is dead is not kept.
     pub(super) async fn take_over(
         self: &Arc<Self>,
-        owner: &Owner,
+        caller: &Caller,
         plan: &NewAccount,
         client: &ClientRecord,
     ) -> Result<Option<Vec<String>>, Unsigned> {
+        let owner = &caller.owner;
         let Some(refresh_token) = &plan.refresh_token else { return Ok(None) };
-        let taken = self.use_handed(owner, plan, client, refresh_token).await;
+        let taken = self.use_handed(caller, plan, client, refresh_token).await;
         if matches!(taken, Err(Unsigned { kept: false, .. })) {
             self.locks.release(&plan.key);
             if let Err(error) = self.vault.discard_account(&plan.key).await {
@@ -65,7 +66,7 @@ impl Service {
 
     async fn use_handed(
         self: &Arc<Self>,
-        owner: &Owner,
+        caller: &Caller,
         plan: &NewAccount,
         client: &ClientRecord,
         refresh_token: &SecretString,
@@ -83,7 +84,7 @@ impl Service {
         let answer =
             self.issuers.refresh_handed(&plan.profile, client, refresh_token, &wanted).await;
         match answer {
-            Ok(tokens) => self.take_tokens(owner, plan, client, before, tokens).await,
+            Ok(tokens) => self.take_tokens(caller, plan, client, before, tokens).await,
             Err(RefreshFailure { error, rotated: Some(rotated) })
                 if plan.profile.identity.is_some() =>
             {
@@ -111,7 +112,8 @@ impl Service {
             Err(RefreshFailure { error, rotated: None }) => {
                 let mut error = ServiceError::from(TokenError::from(error));
                 if error.kind == Kind::ClientBroken {
-                    error.kind = self.refusal_of(&client.owner, &owner.user, false);
+                    let user = &caller.owner.user;
+                    error.kind = self.refusal_of(&client.owner, user, false);
                 }
                 Err(error.into())
             }
@@ -121,12 +123,13 @@ impl Service {
     /// A sign-in with the tokens that came.
     async fn take_tokens(
         self: &Arc<Self>,
-        owner: &Owner,
+        caller: &Caller,
         plan: &NewAccount,
         client: &ClientRecord,
         before: Stored<Record>,
         mut tokens: Tokens,
     ) -> Result<Vec<String>, Unsigned> {
+        let (owner, caller_pid) = (&caller.owner, caller.pid);
         let request = Request {
             key: plan.key.clone(),
             profile: plan.profile.clone(),
@@ -135,6 +138,7 @@ impl Service {
             client_owner: client.owner.clone(),
             replaces: None,
             exists: true,
+            caller_pid,
         };
         // Before anything of it is kept, also in the journal.
         let person = match self.judge(owner, &request, &tokens).await {

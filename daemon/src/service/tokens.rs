@@ -14,7 +14,7 @@ use crate::{
     token::{Ask, Validity},
 };
 
-use super::{Caller, Service, ServiceError, accounts::Accounts, passphrases::locked};
+use super::{About, Caller, Service, ServiceError, accounts::Accounts, passphrases::locked};
 
 /// The longest validity that can be asked for, so that arithmetic stays in bounds: ten years.
 const LONGEST_VALIDITY: u32 = 10 * 365 * 86_400;
@@ -31,9 +31,11 @@ impl Service {
         options: TokenOptions,
     ) -> Result<TokenReply, ServiceError> {
         let _guard = self.enter(caller)?;
-        let result = self.give_token(caller, named, options).await;
+        let mut about =
+            About::named(named).asks_for(options.scopes.as_ref(), options.audiences.as_ref());
+        let result = self.give_token(caller, named, options, &mut about).await;
         if let Err(error) = &result {
-            self.note_denial(caller, named, error);
+            self.note_denial(caller, &about, error);
         }
         result
     }
@@ -43,12 +45,15 @@ impl Service {
         caller: &Caller,
         named: &str,
         options: TokenOptions,
+        about: &mut About,
     ) -> Result<TokenReply, ServiceError> {
         let who = self.who(&caller.owner.user).await;
         let accounts = self.accounts(&caller.owner).await?;
         let found = accounts.find(named, self.config().default_profile());
         let found = found.map_err(|error| self.or_pending(caller, &accounts, named, error))?;
         let record = &found.value;
+        about.is(record);
+        about.usually(&record.scopes, &record.audiences);
         if record.is_locked() {
             return Err(locked(record));
         }
@@ -200,47 +205,9 @@ impl Service {
                 caller_pid: caller.pid,
                 result: "ok",
                 detail: detail.to_owned(),
-            },
-        );
-    }
-
-    /// Refusals are recorded; a passing failure or a missing sign-in is not one.
-    pub(super) fn note_denial(&self, caller: &Caller, named: &str, error: &ServiceError) {
-        // That there are too many is recorded where they are counted.
-        let counted = error.kind == Kind::TooManyRequests;
-        if counted || error.kind.exit() != iamd_protocol::error::Exit::Denied {
-            return;
-        }
-        let account: String = named.chars().filter(char::is_ascii_graphic).take(32).collect();
-        self.record_denial(caller.owner.uid, caller.pid, &account, error);
-    }
-
-    pub(super) fn record_denial(
-        &self,
-        uid: u32,
-        caller_pid: Option<u32>,
-        account: &str,
-        error: &ServiceError,
-    ) {
-        self.audit.record(
-            audit::Kind::Denial,
-            &audit::Event {
-                uid,
-                account,
-                caller_pid,
-                result: error.kind.short_name(),
-                detail: decided(error),
                 ..audit::Event::default()
             },
         );
-    }
-}
-
-/// What was refused and by which rule, for the record.
-pub(super) fn decided(error: &ServiceError) -> String {
-    match &error.decided_by {
-        Some(by) => format!("{}; decided by {by}", error.message),
-        None => error.message.clone(),
     }
 }
 

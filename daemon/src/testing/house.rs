@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
@@ -23,14 +23,15 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::{
-    BreakableStore, Damage, NoRandom, NoUpkeep, TestClock, TestIssuers, TestVault, tokens,
+    BreakableStore, Damage, NoRandom, NoUpkeep, TestAudit, TestClock, TestIssuers, TestVault,
+    tokens,
 };
 use crate::{
     account::{
         AccountKey, Guard, GuardKey, Guards, Owner, PassphraseError, Record,
         ports::{Identity, PollAnswer, Tokens, Vault, VaultError, upkeep::Upkeep},
     },
-    audit::{Audit, Event, Kind, People, Repeats},
+    audit::People,
     clock::{Clock as _, SystemRandom},
     config::{Config, Sources},
     login::Logins,
@@ -40,76 +41,13 @@ use crate::{
     store::{Journal, SqliteStore, StateDir},
     token::{Broker, Refresher},
     token_file::{Files, Ownership},
-    users::{Membership, Users},
+    users::{Membership, Silent, Users},
 };
 
 /// A user who can have accounts.
 pub const ALICE: u32 = 1001;
 /// Another one.
 pub const BOB: u32 = 1002;
-
-/// What was recorded, in order.
-#[derive(Default)]
-pub struct TestAudit(pub Mutex<Vec<Recorded>>, OnceLock<Arc<Repeats>>);
-
-/// One record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    pub kind: Kind,
-    pub uid: u32,
-    pub account: String,
-    pub issuer: String,
-    pub result: String,
-    pub detail: String,
-    /// The other fields that it has.
-    pub fields: Vec<&'static str>,
-}
-
-impl Audit for TestAudit {
-    fn record(&self, kind: Kind, event: &Event<'_>) {
-        if let Some(repeats) = self.1.get() {
-            return repeats.record(kind, event);
-        }
-        self.0.lock().unwrap().push(Recorded {
-            kind,
-            uid: event.uid,
-            account: event.account.into(),
-            issuer: event.issuer.to_owned(),
-            result: event.result.into(),
-            detail: event.detail.clone(),
-            fields: fields(event),
-        });
-    }
-}
-
-fn fields(event: &Event<'_>) -> Vec<&'static str> {
-    let pid = event.caller_pid.map(|pid| pid.to_string()).unwrap_or_default();
-    let all = [
-        ("account", event.account),
-        ("issuer", event.issuer),
-        ("client", event.client),
-        ("scopes", &event.scopes),
-        ("audience", &event.audience),
-        ("token_hash", &event.token_hash),
-        ("caller_pid", &pid),
-    ];
-    all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name).collect()
-}
-
-impl TestAudit {
-    /// From now on as on a node, where what repeats itself is counted. What is recorded then.
-    pub fn bound(&self, clock: Arc<TestClock>) -> (Arc<Self>, Arc<Repeats>) {
-        let records = Arc::new(Self::default());
-        let repeats = Repeats::before(records.clone(), clock);
-        assert!(self.1.set(repeats.clone()).is_ok(), "it is already");
-        (records, repeats)
-    }
-
-    /// The records of this kind.
-    pub fn of(&self, kind: Kind) -> Vec<Recorded> {
-        self.0.lock().unwrap().iter().filter(|record| record.kind == kind).cloned().collect()
-    }
-}
 
 /// The names that people have in the records of a house.
 pub fn people() -> People {
@@ -183,9 +121,12 @@ impl Users for TestUsers {
         self.0.lock().unwrap().get(&uid).cloned()
     }
 
-    async fn uid_of(&self, user: &str) -> Option<u32> {
+    async fn uid_of(&self, user: &str) -> Result<Option<u32>, Silent> {
+        if self.2.load(SeqCst) {
+            return Err(Silent);
+        }
         let known = self.0.lock().unwrap();
-        known.iter().find(|(_, name)| *name == user).map(|(uid, _)| *uid)
+        Ok(known.iter().find(|(_, name)| *name == user).map(|(uid, _)| *uid))
     }
 
     async fn groups_of(&self, user: &str, groups: &[String]) -> Membership {

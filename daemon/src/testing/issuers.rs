@@ -1,7 +1,7 @@
 //! Issuers with a script.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -107,9 +107,15 @@ pub struct TestIssuers {
     pub grants_at_issuer: Mutex<Option<Vec<String>>>,
     /// The refresh tokens that were presented.
     pub presented: Mutex<Vec<String>>,
+    /// What was asked for, and for whom.
+    pub asked_for: Mutex<BTreeSet<(&'static str, Option<u32>)>>,
 }
 
 impl TestIssuers {
+    fn note(&self, what: &'static str, issuer: &IssuerProfile) {
+        self.asked_for.lock().unwrap().insert((what, issuer.user));
+    }
+
     /// Tokens that were asked for now, where the house has a clock, and come after `latency`.
     async fn takes(&self, latency: Duration, tokens: Option<&mut Tokens>) {
         let clock = self.clock.lock().unwrap().clone();
@@ -155,6 +161,7 @@ impl Issuers for TestIssuers {
         owner: ClientOwner,
         initial_access_token: Option<&SecretString>,
     ) -> Result<Registration, IssuerError> {
+        self.note("register", issuer);
         let count = self.registrations.fetch_add(1, SeqCst) + 1;
         let latency = *self.register_latency.lock().unwrap();
         TestClock::default().sleep(latency).await;
@@ -175,9 +182,10 @@ impl Issuers for TestIssuers {
 
     async fn read_client(
         &self,
-        _: &IssuerProfile,
+        issuer: &IssuerProfile,
         client: &ClientRecord,
     ) -> Result<Managed<ClientMetadata>, IssuerError> {
+        self.note("read_client", issuer);
         let latency = *self.read_latency.lock().unwrap();
         TestClock::default().sleep(latency).await;
         let mut read = client.clone();
@@ -197,11 +205,12 @@ impl Issuers for TestIssuers {
 
     async fn update_client(
         &self,
-        _: &IssuerProfile,
+        issuer: &IssuerProfile,
         client: &ClientRecord,
         registered: &ClientMetadata,
         change: &ClientChange,
     ) -> Result<Managed<LeftOut>, IssuerError> {
+        self.note("update_client", issuer);
         assert_eq!(registered.0["client_id"], client.client_id.as_str());
         let token = client.registration_access_token.as_ref().map(ExposeSecret::expose_secret);
         assert_eq!(token, Some("rat-read"), "the newest token is the one to use");
@@ -222,9 +231,10 @@ impl Issuers for TestIssuers {
 
     async fn deregister(
         &self,
-        _: &IssuerProfile,
+        issuer: &IssuerProfile,
         client: &ClientRecord,
     ) -> Result<Deregistered, IssuerError> {
+        self.note("deregister", issuer);
         self.deregistered.lock().unwrap().push(client.client_id.clone());
         let error = self.deregister_errors.lock().unwrap().pop_front();
         let became = self.became.lock().unwrap().unwrap_or(Deregistered::Deleted);
@@ -242,19 +252,21 @@ impl Issuers for TestIssuers {
         Ok(public)
     }
 
-    async fn scopes_offered(&self, _: &IssuerProfile) -> Result<ScopeSet, IssuerError> {
+    async fn scopes_offered(&self, issuer: &IssuerProfile) -> Result<ScopeSet, IssuerError> {
+        self.note("scopes_offered", issuer);
         let error = self.offer_errors.lock().unwrap().pop_front();
         error.map_or_else(|| Ok(self.offered.lock().unwrap().clone()), Err)
     }
 
     async fn authorize_device(
         &self,
-        _: &IssuerProfile,
+        issuer: &IssuerProfile,
         client: &ClientRecord,
         _: u32,
         scopes: &ScopeSet,
         _: &AudienceSet,
     ) -> Result<DeviceAuthorization, IssuerError> {
+        self.note("authorize_device", issuer);
         self.asked_scopes.lock().unwrap().push(scopes.clone());
         self.authorizations.fetch_add(1, SeqCst);
         self.used_clients.lock().unwrap().push(client.client_id.clone());
@@ -265,11 +277,12 @@ impl Issuers for TestIssuers {
 
     async fn poll_device(
         &self,
-        _: &IssuerProfile,
+        issuer: &IssuerProfile,
         _: &ClientRecord,
         _: &SecretString,
         _: &AudienceSet,
     ) -> PollAnswer {
+        self.note("poll_device", issuer);
         self.polls.fetch_add(1, SeqCst);
         let script = self.poll_script.lock().unwrap().pop_front();
         let mut answer = script.unwrap_or(PollAnswer::Pending);
@@ -288,12 +301,13 @@ impl Issuers for TestIssuers {
 
     async fn refresh(
         &self,
-        _: &IssuerProfile,
+        issuer: &IssuerProfile,
         _: &ClientRecord,
         _: u32,
         refresh_token: &SecretString,
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure> {
+        self.note("refresh", issuer);
         self.wanted.lock().unwrap().push(wanted.clone());
         let count = self.refreshes.fetch_add(1, SeqCst) + 1;
         self.presented.lock().unwrap().push(refresh_token.expose_secret().to_owned());
@@ -317,10 +331,11 @@ impl Issuers for TestIssuers {
 
     async fn revoke(
         &self,
-        _: &IssuerProfile,
+        issuer: &IssuerProfile,
         client: &ClientRecord,
         refresh_token: &SecretString,
     ) -> Result<(), IssuerError> {
+        self.note("revoke", issuer);
         let latency = *self.revoke_latency.lock().unwrap();
         TestClock::default().sleep(latency).await;
         self.revoked_by.lock().unwrap().push(client.client_id.clone());
@@ -328,7 +343,8 @@ impl Issuers for TestIssuers {
         self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
 
-    async fn probe(&self, _: &IssuerProfile) -> Result<Checkup, IssuerError> {
+    async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError> {
+        self.note("probe", issuer);
         let latency = *self.probe_latency.lock().unwrap();
         TestClock::default().sleep(latency).await;
         let found = Checkup { summary: "answers".into(), ..Checkup::default() };
@@ -337,14 +353,20 @@ impl Issuers for TestIssuers {
 
     async fn is_alive(
         &self,
-        _: &IssuerProfile,
+        issuer: &IssuerProfile,
         _: &ClientRecord,
         _: &SecretString,
     ) -> Result<Option<bool>, IssuerError> {
+        self.note("is_alive", issuer);
         self.alive.lock().unwrap().clone().unwrap_or(Ok(None))
     }
 
-    async fn accepts(&self, _: &IssuerProfile, client: &ClientRecord) -> Result<bool, IssuerError> {
+    async fn accepts(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+    ) -> Result<bool, IssuerError> {
+        self.note("accepts", issuer);
         self.tried.lock().unwrap().push(client.client_id.clone());
         self.accepts.lock().unwrap().clone().unwrap_or(Ok(true))
     }

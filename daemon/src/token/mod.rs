@@ -26,7 +26,7 @@ pub use refresh::{Refreshed, Refresher};
 
 use crate::{
     account::{
-        AccessToken, AccountKey, IssuerProfile, Record,
+        AccessToken, AccountKey, AudienceSet, IssuerProfile, Record, ScopeSet,
         ports::{IssuerError, RefreshError, Stored, VaultError, Wanted},
     },
     clock::Clock,
@@ -105,7 +105,8 @@ impl TokenError {
             Self::Refresh(RefreshError::Issuer(IssuerError::CircuitOpen { retry_in, .. })) => {
                 Some(Some(*retry_in))
             }
-            Self::Vault(VaultError::Unavailable { .. } | VaultError::Conflict)
+            Self::Refresh(RefreshError::Issuer(IssuerError::Busy { .. }))
+            | Self::Vault(VaultError::Unavailable { .. } | VaultError::Conflict)
             | Self::Superseded => Some(None),
             _ => None,
         }
@@ -122,7 +123,35 @@ pub trait Publisher: Send + Sync + 'static {
     fn refreshed(&self, _wanted: &Wanted, _refreshed: &Refreshed) {}
 
     /// There is no token.
-    fn failed(&self, _key: &AccountKey, _profile: &IssuerProfile, _error: &TokenError) {}
+    fn failed(&self, _asked: &Asked, _profile: &IssuerProfile, _error: &TokenError) {}
+}
+
+/// What an issuer was asked for, as far as it came.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Of which account.
+    pub key: AccountKey,
+    /// With which client.
+    pub client_id: Option<String>,
+    /// For which scopes.
+    pub scopes: ScopeSet,
+    /// For which audiences.
+    pub audiences: AudienceSet,
+}
+
+impl Asked {
+    fn of(key: &AccountKey, wanted: &Wanted) -> Self {
+        let scopes = wanted.scopes.clone().unwrap_or_default();
+        let audiences = wanted.audiences.clone();
+        Self { key: key.clone(), client_id: None, scopes, audiences }
+    }
+
+    fn with(&mut self, record: &Record) {
+        self.client_id.clone_from(&record.client_id);
+        if self.scopes.is_empty() {
+            self.scopes = record.scopes.clone();
+        }
+    }
 }
 
 /// What is asked for.
@@ -338,10 +367,12 @@ impl Broker {
             let slot = (key.clone(), ask.wanted.clone());
             let _landing = Landing { flights: Arc::clone(&broker.flights), slot };
             let took = |refreshed: &Refreshed| broker.took(&key, &ask.wanted, refreshed);
-            let refresh = broker.refresher.refresh(&key, &profile, &ask.wanted, fresh_for, &took);
-            let refreshed = refresh.await;
+            let mut asked = Asked::of(&key, &ask.wanted);
+            let wanted = &ask.wanted;
+            let refreshed =
+                broker.refresher.refresh(&mut asked, &profile, wanted, fresh_for, &took).await;
             if let Err(error) = &refreshed {
-                broker.failed(&key, &profile, error);
+                broker.failed(&asked, &profile, error);
             }
             refreshed.map(Arc::new)
         });
@@ -369,13 +400,13 @@ impl Broker {
         }
     }
 
-    fn failed(&self, key: &AccountKey, profile: &IssuerProfile, error: &TokenError) {
+    fn failed(&self, asked: &Asked, profile: &IssuerProfile, error: &TokenError) {
         if matches!(error, TokenError::IdentityMismatch { .. }) {
             // They are somebody else's.
-            self.cache.forget(key);
+            self.cache.forget(&asked.key);
         }
         if let Some(publisher) = self.publisher() {
-            publisher.failed(key, profile, error);
+            publisher.failed(asked, profile, error);
         }
     }
 

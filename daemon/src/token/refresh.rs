@@ -14,7 +14,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    TokenError,
+    Asked, TokenError,
     cache::Validity,
     person::{checkable, standing},
 };
@@ -72,17 +72,17 @@ impl Refresher {
     /// [`TokenError`]; after one the account's record says what became of it.
     pub async fn refresh(
         &self,
-        key: &AccountKey,
+        asked: &mut Asked,
         profile: &IssuerProfile,
         wanted: &Wanted,
         fresh_for: Option<Validity>,
         took: &(dyn Fn(&Refreshed) + Send + Sync),
     ) -> Result<Refreshed, TokenError> {
-        let _lock = self.vault.lock(LockOn::Account(key.clone())).await?;
-        let refreshed = self.locked(key, profile, wanted, fresh_for).await?;
+        let _lock = self.vault.lock(LockOn::Account(asked.key.clone())).await?;
+        let refreshed = self.locked(asked, profile, wanted, fresh_for).await?;
         // Still under the lock: a sign-out that comes now finds what it has to take away.
         took(&refreshed);
-        crate::fault_point!("refresh.told", key);
+        crate::fault_point!("refresh.told", asked.key);
         Ok(refreshed)
     }
 
@@ -130,12 +130,14 @@ impl Refresher {
 
     async fn locked(
         &self,
-        key: &AccountKey,
+        told: &mut Asked,
         profile: &IssuerProfile,
         wanted: &Wanted,
         fresh_for: Option<Validity>,
     ) -> Result<Refreshed, TokenError> {
+        let key = &told.key.clone();
         let Stored { value: record, revision } = self.current(key).await?;
+        told.with(&record);
         if record.is_locked() {
             return Err(TokenError::Locked { account: record.name.to_string() });
         }

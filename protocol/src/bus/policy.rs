@@ -42,7 +42,8 @@ pub struct PolicyProblem {
 pub struct PolicyLine {
     /// For whom: a user, `@` and a group, or everybody.
     pub whom: String,
-    /// The question, as the key of a rule.
+    /// The question, as the key of a rule; `identity` for what an issuer's file requires of who
+    /// signs in.
     pub key: String,
     /// The answer, as it would be written; names one by one.
     pub values: Vec<String>,

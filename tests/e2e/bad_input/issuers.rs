@@ -55,7 +55,7 @@ fn an_issuer_that_is_not_listed_is_refused_where_the_site_does_not_allow_it(
     world: &World,
 ) -> Outcome {
     let (node, user) = (world.node()?, world.user()?);
-    for url in ["https://issuer.example/", "https://10.77.0.1/", "https://issuer.test:444/"] {
+    for url in ["https://issuer.example/", "https://10.77.0.1/", "https://issuer.test:8444/"] {
         let (code, name, text) = named(node, &user, url)?;
         assert_eq!((code, name.as_str()), (4, "IssuerNotAllowed"), "{url}: {text}");
         assert!(text.contains(url), "{text}");
@@ -74,6 +74,7 @@ fn an_issuer_url_that_is_none_is_refused_with_the_reason(world: &World) -> Outco
         ("https://me:secret@issuer.example/", "must not carry a user name or password"),
         ("https://issuer.example/?a=b", "neither query nor fragment"),
         ("https://issuer.example/#a", "neither query nor fragment"),
+        ("https://issuer.example:22/", "its port is one of the system's"),
         ("https://", "not a URL"),
         ("file:///etc/shadow", "must begin with https://"),
     ] {

@@ -4,37 +4,33 @@
 use std::time::Duration;
 
 use iamd_tests::product::issuer_file;
-use iamd_tests::{Error, IssuerSpec, Notice, Product, World};
+use iamd_tests::{Error, Notice, World};
 use serde_json::{Value, json};
 
-use super::{RFC, Stage, stage, told};
+use super::{RFC, Stage, stage};
 use crate::case::{Case, Outcome};
 use crate::cases;
-use crate::people::{parsed, sign_in_as, start_login, wait_for_state};
+use crate::people::{parsed, start_login, wait_for_state};
 
 pub fn cases() -> Vec<Case> {
     cases![
         r01_r02_the_first_poll_waits_one_interval_and_pending_goes_on,
         r08_one_poller_for_a_code_however_many_ask_and_one_redeem,
+        r08_an_approval_whose_answer_is_lost_is_told_as_that_and_leaves_nothing_behind,
         r09_r32_the_client_is_named_in_the_body_and_authenticates_as_well,
         r10_the_notice_names_issuer_node_user_and_how_it_began,
         r11_where_the_openid_document_is_missing_or_lacks_an_endpoint_rfc_8414_is_asked,
         r14_an_issuer_without_metadata_works_with_endpoints_by_hand,
-        r16_r17_what_is_registered_is_what_is_needed_and_200_is_success_as_well,
-        r20_each_change_of_a_client_uses_the_newest_registration_token,
-        r23_an_initial_access_token_comes_from_a_file_of_roots_or_for_one_registration,
-        r24_a_refused_name_is_tried_again_in_letters_all_issuers_take,
         r26_a_narrower_scope_is_told_and_an_absent_one_means_as_asked,
         r28_a_refresh_token_is_never_used_twice_at_a_time_and_who_wants_the_same_shares_one,
-        r33_scope_is_asked_only_where_it_is_narrowed;
-        apart: r19_a_client_is_on_disk_before_it_is_used,
+        r33_scope_is_asked_only_where_it_is_narrowed,
     ]
 }
 
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// What the issuer saw of requests with this grant (`""`: none) on a path that begins so.
-fn seen(stage: &Stage, path: &str, grant: &str) -> Result<Vec<Value>, Error> {
+pub(super) fn seen(stage: &Stage, path: &str, grant: &str) -> Result<Vec<Value>, Error> {
     let fits = |request: &Value| {
         let text = |key: &str| request[key].as_str().unwrap_or_default().to_owned();
         let granted = text("grant_type");
@@ -49,7 +45,8 @@ fn at(request: &Value) -> u64 {
     request["time_ms"].as_u64().unwrap_or_default()
 }
 
-fn login(stage: &Stage) -> Result<(), Error> {
+/// Signs in, with a code that is approved at once.
+pub(super) fn login(stage: &Stage) -> Result<(), Error> {
     let (uri, code) = start_login(stage.node(), &stage.user, &stage.name, &stage.name)?;
     stage.issuer.approve(&uri, &code, &stage.user)?;
     wait_for_state(stage.node(), &stage.user, &stage.name, "signed-in", SOON)
@@ -95,20 +92,84 @@ fn r08_one_poller_for_a_code_however_many_ask_and_one_redeem(world: &World) -> O
     Ok(())
 }
 
-fn r09_r32_the_client_is_named_in_the_body_and_authenticates_as_well(world: &World) -> Outcome {
-    let stage = stage(world, "r09", &[])?;
+/// The issuer answers the poll after the approval, and the answer breaks off on its way: the code is
+/// used up, and this issuer takes back all that it gave when it is asked again.
+fn r08_an_approval_whose_answer_is_lost_is_told_as_that_and_leaves_nothing_behind(
+    world: &World,
+) -> Outcome {
+    let stage = stage(world, "r08b", &RFC)?;
+    let lost = json!([{
+        "match": {"path": "/token", "grant_type": "device_code"}, "fault": "reset_after",
+    }]);
+    let faults = stage.issuer.faults(&lost)?;
+    let (uri, code) = start_login(stage.node(), &stage.user, "r08b", "r08b")?;
+    stage.issuer.approve(&uri, &code, &stage.user)?;
+    let redeemed = || -> Result<usize, Error> {
+        let polls = seen(&stage, "/token", "device_code")?;
+        Ok(polls.iter().filter(|poll| poll["status"] == 200).count())
+    };
+    iamd_tests::eventually(
+        "the poll that is answered",
+        Duration::from_secs(90),
+        || match redeemed()? {
+            0 => Err(Error::Wrong("not approved yet".into())),
+            _ => Ok(()),
+        },
+    )?;
+    // As long as each answer is lost, the login runs, and somebody waits for it.
+    let waits = "(iamctl login r08b --issuer r08b; echo ended $?) > /tmp/r08b 2>&1 < /dev/null &";
+    stage.node().exec_as(&stage.user, waits)?.ok()?;
+    let said = |words: &str| -> Result<String, Error> {
+        iamd_tests::eventually(words, Duration::from_secs(90), || {
+            let said = stage.node().exec("cat /tmp/r08b")?.ok()?.text();
+            if said.contains(words) { Ok(said) } else { Err(Error::Wrong(said)) }
+        })
+    };
+    said(&code)?;
+    drop(faults);
+    // They are told what became of it, and not that nobody approved.
+    let said = said("ended ")?;
+    assert!(said.contains("was lost on the way") && said.contains("ended 3"), "{said}");
+    assert_eq!(redeemed()?, 1, "redeemed once");
+    assert_ne!(stage.state()?, "signed-in");
+    // The way on is a new code.
     login(&stage)?;
+    stage.issuer.verify(&stage.new_token()?.ok()?.line())?;
+    Ok(())
+}
+
+/// With a client whose id and secret are others where a plus, a percent sign, a colon or a space is not
+/// encoded; the issuer decodes as RFC 6749 §2.3.1 says. It takes visible ASCII only (appendix A).
+fn r09_r32_the_client_is_named_in_the_body_and_authenticates_as_well(world: &World) -> Outcome {
+    const ID: &str = "site+odd/100% : \"&=$";
+    const SECRET: &str = "p%41+ss: w&rd=/%2B";
+    let stage = stage(world, "r09", &[])?;
+    let add = format!(
+        "account add r09 --issuer r09 --client-id '{ID}' --client-secret-fd 3 --no-login \
+         3< <(printf %s '{SECRET}')"
+    );
+    stage.iamctl(&add)?.ok()?;
+    login(&stage)?;
+    assert_eq!(stage.account()?["client_id"], ID);
     stage.new_token()?.ok()?;
-    let id = stage.account()?["client_id"].as_str().unwrap_or_default().to_owned();
-    let [codes, polls, refreshes] =
-        [("/devicecode", ""), ("/token", "device_code"), ("/token", "refresh_token")]
-            .map(|(path, grant)| seen(&stage, path, grant));
-    for requests in [codes?, polls?, refreshes?] {
-        assert!(!requests.is_empty());
+    stage.iamctl("logout r09")?.ok()?;
+    for (path, grant) in [
+        ("/devicecode", ""),
+        ("/token", "device_code"),
+        ("/token", "refresh_token"),
+        ("/revoke", ""),
+    ] {
+        let requests = seen(&stage, path, grant)?;
+        assert_eq!(
+            requests.last().map(|last| &last["status"]),
+            Some(&json!(200)),
+            "{path} {grant}"
+        );
         for request in requests {
-            assert_eq!(request["client_id"], id.as_str(), "{request}");
+            assert_eq!(request["client_id"], ID, "{request}");
             let scheme = request["authorization_scheme"].as_str().unwrap_or_default();
             assert_eq!(scheme.to_ascii_lowercase(), "basic", "{request}");
+            assert_ne!(request["status"], 401, "{request}");
         }
     }
     Ok(())
@@ -192,126 +253,6 @@ fn r14_an_issuer_without_metadata_works_with_endpoints_by_hand(world: &World) ->
     stage.list_issuer(&file)?;
     login(&stage)?;
     stage.new_token()?.ok()?;
-    Ok(())
-}
-
-fn r16_r17_what_is_registered_is_what_is_needed_and_200_is_success_as_well(
-    world: &World,
-) -> Outcome {
-    let stage = stage(world, "r16", &[])?;
-    login(&stage)?;
-    let id = stage.account()?["client_id"].as_str().unwrap_or_default().to_owned();
-    let url = format!("{}iam/api/clients/{id}", stage.issuer.url());
-    let line = format!("curl -sS -f -H 'authorization: Bearer the-admin-of-this-run' {url}");
-    let client = parsed(&stage.node().exec(&line)?.ok()?)?;
-    let none = |key: &str| client[key].as_array().is_none_or(Vec::is_empty);
-    assert!(none("redirect_uris") && none("response_types"), "{client}");
-    let mut grants: Vec<_> = client["grant_types"].as_array().into_iter().flatten().collect();
-    grants.sort_by_key(|grant| grant.as_str().map(str::len));
-    assert_eq!(grants, ["refresh_token", "urn:ietf:params:oauth:grant-type:device_code"]);
-
-    // Answered with 200, and with a secret of which no end is told: of a client that is there.
-    let stage = self::stage(world, "r17", &[])?;
-    let body = json!({"client_id": "site", "client_secret": "site-secret"});
-    let _faults = stage
-        .fault("/iam/api/client-registration", json!({"status": {"code": 200, "body": body}}))?;
-    login(&stage)?;
-    assert_eq!(stage.account()?["client_id"], "site");
-    stage.new_token()?.ok()?;
-    Ok(())
-}
-
-fn r20_each_change_of_a_client_uses_the_newest_registration_token(world: &World) -> Outcome {
-    // The registration token is another one after each change.
-    let stage = stage(world, "r20", &RFC)?;
-    stage.iamctl("account add r20 --issuer r20 --own-client --no-login -s openid")?.ok()?;
-    for scopes in ["openid profile", "openid wlcg", "openid"] {
-        stage.iamctl(&format!("account edit r20 -s '{scopes}'"))?.ok()?;
-    }
-    stage.iamctl("account remove r20 --yes")?.ok()?;
-    let requests = stage.issuer.requests()?;
-    let of = |method: &str| {
-        let fits = |request: &&Value| {
-            request["method"] == method
-                && request["path"].as_str().is_some_and(|path| path.starts_with("/reg/"))
-        };
-        requests.iter().filter(fits).map(|request| request["status"].clone()).collect::<Vec<_>>()
-    };
-    assert!(of("PUT").len() >= 2 && of("PUT").iter().all(|status| *status == 200), "{requests:?}");
-    assert_eq!(of("DELETE"), [204], "{requests:?}");
-    Ok(())
-}
-
-/// The client of the first login, when iamd dies in the middle of its first use.
-fn r19_a_client_is_on_disk_before_it_is_used(world: &World) -> Outcome {
-    let spec = IssuerSpec::new("r19.test").option("SHAPE", "rfc").option("INTERVAL", "1");
-    let issuer = world.start_issuer(spec)?;
-    let product = Product::new(&issuer).config("[login]\nautomatic = false\n");
-    let node = world.boot(product.on(world.spec("kept")))?;
-    let held = issuer.faults(&json!([{"match": {"path": "/device*"}, "fault": "blackhole"}]))?;
-    let login = "iamctl login test --no-wait >/dev/null 2>&1 </dev/null &";
-    node.exec_as("alice", login)?.ok()?;
-    iamd_tests::eventually("the first use", SOON, || {
-        match held.counters()?[0]["matched"].as_u64() {
-            Some(1..) => Ok(()),
-            _ => Err(Error::Wrong("not used yet".into())),
-        }
-    })?;
-    node.root_says(
-        "systemctl kill -s KILL iamd; systemctl reset-failed iamd; systemctl start iamd",
-    )?;
-    drop(held);
-    iamd_tests::eventually("iamd", SOON, || node.exec("iamctl issuer list >/dev/null")?.ok())?;
-    sign_in_as(&node, &issuer, "alice", "test", "test")?;
-    assert_eq!(issuer.count("POST /reg")?, 1, "registered again");
-    issuer.verify(&node.exec_as("alice", "iamctl token --force-new")?.ok()?.line())?;
-    Ok(())
-}
-
-fn r23_an_initial_access_token_comes_from_a_file_of_roots_or_for_one_registration(
-    world: &World,
-) -> Outcome {
-    const TOKEN: &str = "initial-token-of-r23";
-    let options = [RFC[0], RFC[1], ("INITIAL_ACCESS_TOKEN", TOKEN)];
-    let stage = stage(world, "r23", &options)?;
-    // Handed over, it is for one registration.
-    let add = |name: &str| format!("account add {name} --issuer r23 --own-client --no-login");
-    assert_ne!(stage.iamctl(&add("without"))?.code, 0);
-    let handed = format!("{} --initial-access-token-fd 3 3< <(echo {TOKEN})", add("handed"));
-    stage.iamctl(&handed)?.ok()?;
-    assert_ne!(stage.iamctl(&add("another"))?.code, 0, "it was kept");
-    // The site's is in a file that only root reads.
-    let path = "/etc/iamd/r23.token";
-    let line = format!("initial_access_token_file = \"{path}\"\n");
-    stage.node().put(path, 0o644, "root", TOKEN.as_bytes())?;
-    stage.list_issuer(&(issuer_file("r23", &stage.issuer) + &line))?;
-    let said = told(&stage.login()?)?;
-    assert!(said.contains(path) && said.contains("chmod 600"), "{said}");
-    stage.node().root_says(&format!("chmod 400 {path}"))?;
-    login(&stage)?;
-    stage.new_token()?.ok()?;
-    let registered = seen(&stage, "/reg", "")?;
-    let accepted = registered.iter().filter(|request| request["status"] == 201);
-    assert_eq!(accepted.count(), 2, "{registered:?}");
-    // And nowhere else.
-    let log = stage.node().journal("iamd")?;
-    assert!(!log.contains(TOKEN), "in the log");
-    stage.node().exec(&format!("grep -rqF {TOKEN} /var/lib/iamd /run/iamd"))?.exited(1)?;
-    Ok(())
-}
-
-fn r24_a_refused_name_is_tried_again_in_letters_all_issuers_take(world: &World) -> Outcome {
-    let stage = stage(world, "r24", &[])?;
-    // The name of the site would do for all of them.
-    stage.list_issuer(&(issuer_file("r24", &stage.issuer) + "client_name = \"iamd:r24\"\n"))?;
-    let body = json!({"error": "invalid_client_metadata", "error_description": "client_name"});
-    let faults = stage.issuer.faults(&json!([{
-        "match": {"path": "/iam/api/client-registration", "count": 1},
-        "fault": {"status": {"code": 400, "body": body}},
-    }]))?;
-    login(&stage)?;
-    assert_eq!(faults.counters()?[0]["applied"], 1);
-    assert_eq!(seen(&stage, "/iam/api/client-registration", "")?.len(), 1, "the second try");
     Ok(())
 }
 

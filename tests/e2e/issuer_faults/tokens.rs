@@ -16,7 +16,7 @@ pub fn cases() -> Vec<Case> {
         r27_a_token_without_expires_in_ends_when_it_says_itself_or_after_five_minutes,
         r29_an_error_that_is_not_oauths_does_not_end_the_sign_in,
         r30_a_dead_refresh_token_is_final_at_once_and_the_file_goes_when_its_token_ends,
-        r30_a_refused_client_keeps_the_sign_in,
+        r30_a_suspended_client_and_an_unknown_one_keep_the_sign_in,
         r31_codes_that_one_user_is_refused_do_not_stop_anothers_renewal,
         r31_renewals_that_one_user_forces_do_not_stop_anothers,
         r31_nothing_is_asked_before_the_time_that_retry_after_gives,
@@ -139,11 +139,14 @@ fn r30_a_dead_refresh_token_is_final_at_once_and_the_file_goes_when_its_token_en
     Ok(())
 }
 
-fn r30_a_refused_client_keeps_the_sign_in(world: &World) -> Outcome {
+fn r30_a_suspended_client_and_an_unknown_one_keep_the_sign_in(world: &World) -> Outcome {
     let stage = stage(world, "client", &RFC)?;
     stage.sign_in()?;
+    // As INDIGO IAM says that it suspended the client, and that it knows none such.
+    for (error, text) in
+        [("invalid_client", "Client is suspended: x"), ("unauthorized", "Bad credentials")]
     {
-        let body = json!({"error": "unauthorized", "error_description": "Bad credentials"});
+        let body = json!({"error": error, "error_description": text});
         let _faults = stage.refresh_fault(json!({"status": {"code": 401, "body": body}}))?;
         let said = told(&stage.new_token()?.exited(1)?)?;
         assert!(said.contains("--new-client"), "{said}");

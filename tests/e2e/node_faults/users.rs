@@ -1,48 +1,23 @@
 //! Users who go, and uids that come to somebody else.
 
-use iamd_tests::{World, eventually, token_file, uid};
+use std::time::Duration;
+
+use iamd_tests::{World, token_file, uid};
 
 use super::{SOON, place};
 use crate::case::{Case, Outcome};
 use crate::cases;
 use crate::people::{json, start_login, wait_for_state};
 
+/// A session that stays for as long as such a test takes.
+const LONG: Duration = Duration::from_secs(120);
+
 pub fn cases() -> Vec<Case> {
     cases![
         ;
-        apart: a_user_who_is_deleted_while_a_session_lives_costs_nobody_else_anything,
-        r54_who_gets_the_uid_of_a_deleted_user_gets_nothing_of_theirs,
+        apart: r54_who_gets_the_uid_of_a_deleted_user_gets_nothing_of_theirs,
+        r54_a_user_who_is_deleted_in_a_session_keeps_it_and_leaves_nothing_to_who_gets_the_uid,
     ]
-}
-
-fn a_user_who_is_deleted_while_a_session_lives_costs_nobody_else_anything(
-    world: &World,
-) -> Outcome {
-    let place = place(world, "deleted", "[sessions]\ngrace = \"1s\"\n")?;
-    place.sign_in("alice")?;
-    place.sign_in("bob")?;
-    let _bob = place.session("bob")?;
-    let mut session = place.session("alice")?;
-    let file = token_file("alice")?;
-    place.file("alice")?;
-    let asked = place.refreshes()?;
-    place.node.root_says("userdel --force alice 2>/dev/null; ! id alice 2>/dev/null")?;
-    // What runs goes on, and nobody but that uid reads its file.
-    session.send("still\n")?;
-    session.wait_for("still\n")?;
-    place.node.exec_as("bob", &format!("cat {file}"))?.exited(1)?;
-    // iamd forgets what the name service said, and finds a session of nobody's.
-    place.node.restart("iamd")?;
-    place.is_up()?;
-    session.send("still here\n")?;
-    session.wait_for("still here\n")?;
-    assert!(place.file("bob")?.starts_with("eyJ"));
-    assert_eq!(place.refreshes()?, asked, "renewed for nobody");
-    place.new_token("bob")?.ok()?;
-    session.close()?;
-    eventually("the file to go", SOON, || place.node.exec(&format!("test ! -e {file}"))?.ok())?;
-    place.node.ssh("bob").run("cat $BEARER_TOKEN_FILE")?.ok()?;
-    Ok(())
 }
 
 fn r54_who_gets_the_uid_of_a_deleted_user_gets_nothing_of_theirs(world: &World) -> Outcome {
@@ -77,5 +52,50 @@ fn r54_who_gets_the_uid_of_a_deleted_user_gets_nothing_of_theirs(world: &World) 
     place.issuer.approve(&uri, &code, "carol")?;
     wait_for_state(&place.node, "mallory", "mine", "signed-in", SOON)?;
     assert_ne!(place.iamctl("mallory", "token mine")?.ok()?.line(), token);
+    Ok(())
+}
+
+fn r54_a_user_who_is_deleted_in_a_session_keeps_it_and_leaves_nothing_to_who_gets_the_uid(
+    world: &World,
+) -> Outcome {
+    let place = place(world, "goneuser", "")?;
+    let node = &place.node;
+    place.sign_in("alice")?;
+    let mut session = node.ssh("alice").limit(LONG).open(None)?;
+    let (file, uid) = (token_file("alice")?, uid("alice")?);
+    let token = place.file("alice")?;
+    node.root_says("userdel --force alice 2>/dev/null; ! id alice 2>/dev/null")?;
+    // What runs goes on with its token, also over a reload; others notice nothing.
+    let said = session.ask("cat $BEARER_TOKEN_FILE")?;
+    assert!(said.contains(&token), "{said}");
+    node.exec("systemctl reload iamd")?.ok()?;
+    assert!(node.root_says(&format!("cat {file}"))?.starts_with("eyJ"));
+    assert_eq!(node.ssh("bob").run("echo in")?.ok()?.line(), "in");
+
+    // The uid is somebody else's, and alice's session is open still.
+    node.root_says(&format!("useradd --uid {uid} --create-home --shell /bin/bash mallory"))?;
+    let nothing = |when: &str| -> Outcome {
+        let seen = node.ssh("mallory").run("cat $BEARER_TOKEN_FILE 2>&1; true")?.ok()?;
+        assert!(!seen.text().contains("eyJ"), "{when}: {seen:?}");
+        assert_eq!(node.exec(&format!("cat {file}"))?.text(), "", "{when}: the file is gone");
+        let list = json(node, "mallory", "iamctl account list --json")?;
+        assert_eq!(list["accounts"], serde_json::json!([]), "{when}: {list}");
+        place.iamctl("mallory", "token")?.exited(3)?;
+        Ok(())
+    };
+    let asked = place.refreshes()?;
+    nothing("at once")?;
+    let mut theirs = node.ssh("mallory").limit(LONG).open(None)?;
+    node.exec("systemctl reload iamd")?.ok()?;
+    nothing("after a reload")?;
+    node.restart("iamd")?;
+    place.is_up()?;
+    nothing("after a restart")?;
+    let seen = theirs.ask("cat $BEARER_TOKEN_FILE 2>&1; true")?;
+    assert!(!seen.contains("eyJ"), "{seen}");
+    drop(session);
+    drop(theirs);
+    nothing("when both sessions are over")?;
+    assert_eq!(place.refreshes()?, asked, "nobody renewed alice's token for mallory");
     Ok(())
 }

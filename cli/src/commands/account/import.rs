@@ -2,8 +2,9 @@
 //! opened in this process, with the user's rights and password; the daemon is given what stands in
 //! them as for `account add` with a client and a refresh token, which it uses at once.
 //!
-//! First all files are opened, so that questions come together; then each account is taken over by
-//! itself: what becomes of one is nothing to the others.
+//! First all files are opened, so that passwords are asked for together; then each account is taken
+//! over by itself, and what became of it is told at once: what becomes of one is nothing to the
+//! others, and nobody who ends the command loses the report. Whether files shall go is asked last.
 
 mod opening;
 mod report;
@@ -35,37 +36,47 @@ pub(super) fn run(import: &Import, context: &mut Context) -> Result<Exit, Failur
     }
     let files = files(args, context)?;
     let mut opening = Opening::new(args.password_fd)?;
-    let mut entries = Vec::new();
-    let mut opened = Vec::new();
+    let (mut entries, mut opened) = (Vec::new(), Vec::new());
     for path in files {
         let mut entry = Entry::new(oidc_agent::shown(&path));
-        match opening.open(&path, context) {
-            Ok((file, account)) => {
-                entry.is_of(&account, args.name.as_deref());
-                match misnamed(&entry) {
-                    Some(failure) => entry.outcome = Outcome::Failed(failure),
-                    None => opened.push((entries.len(), file, account)),
-                }
-            }
-            Err(failure) => entry.outcome = Outcome::Failed(failure),
-        }
+        let content = opening.open(&path, context).and_then(|(file, account)| {
+            entry.is_of(&account, args.name.as_deref());
+            misnamed(&entry).map_or(Ok((file, account)), Err)
+        });
+        opened.push(content.map_err(|failure| entry.outcome = Outcome::Failed(failure)).ok());
         entries.push(entry);
     }
     drop(opening);
-    if !opened.is_empty() {
-        let client = context.client()?;
-        for (at, file, account) in opened {
-            let (before, entry) = entries.split_at_mut(at);
-            let Some(entry) = entry.first_mut() else { continue };
-            if args.dry_run {
+    let client = match opened.iter().any(Option::is_some) {
+        true => Some(context.client()?),
+        false => None,
+    };
+    let mut left = Vec::new();
+    for (at, opened) in opened.into_iter().enumerate() {
+        let (before, entry) = entries.split_at_mut(at);
+        let Some(entry) = entry.first_mut() else { continue };
+        match (opened, &client) {
+            (Some((_, account)), Some(client)) if args.dry_run => {
                 let again = before.iter().any(|other| other.would_be(entry.account.as_deref()));
-                look(&client, &account, again, entry)?;
-            } else {
-                take(&client, &file, account, entry, args, context);
+                look(client, &account, again, entry)?;
             }
+            (Some((file, account)), Some(client)) => {
+                take(client, &file, account, entry, args);
+                if matches!(entry.outcome, Outcome::Imported) && !entry.removed {
+                    left.push((entry.file.clone(), file));
+                }
+            }
+            _ => {}
+        }
+        entry.tell(args, context);
+    }
+    let exit = report::end(&entries, args, context);
+    if !args.keep && !args.remove && !args.json && prompt::is_possible() {
+        for (name, file) in left {
+            offer_removal(&name, &file, context)?;
         }
     }
-    Ok(report::show(&entries, args, context))
+    Ok(exit)
 }
 
 /// The files that are meant.
@@ -105,14 +116,13 @@ fn look(client: &Client, account: &Account, again: bool, entry: &mut Entry) -> R
     Ok(())
 }
 
-/// Takes one over, and removes its file where that is wanted.
+/// Takes one over, and removes its file where an option says so.
 fn take(
     client: &Client,
     file: &AccountFile,
     account: Account,
     entry: &mut Entry,
     args: &ImportOidcAgent,
-    context: &mut Context,
 ) {
     match add(client, account, entry) {
         Ok(reply) => {
@@ -125,13 +135,17 @@ fn take(
             return;
         }
     }
-    let wanted = args.remove || (!args.keep && !args.json && asked(entry, context));
-    if wanted {
+    if args.remove {
         match file.remove() {
             Ok(()) => entry.removed = true,
-            Err(error) => entry.remarks.push(format!("the file could not be removed: {error}")),
+            Err(error) => entry.remarks.push(kept(&error)),
         }
     }
+}
+
+/// Why a file is still there.
+fn kept(error: &std::io::Error) -> String {
+    format!("the file could not be removed: {error}")
 }
 
 fn add(client: &Client, account: Account, entry: &Entry) -> Result<ChangeReply, Failure> {
@@ -149,18 +163,19 @@ fn add(client: &Client, account: Account, entry: &Entry) -> Result<ChangeReply, 
     client.add(entry.account.as_deref().unwrap_or_default(), options, secrets)
 }
 
-/// Whether to remove a file, from who is there to be asked.
-fn asked(entry: &Entry, context: &mut Context) -> bool {
-    if !prompt::is_possible() {
-        return false;
-    }
+/// Asks who is there whether a file shall go, and does it.
+fn offer_removal(name: &str, file: &AccountFile, context: &mut Context) -> Result<(), Failure> {
     let question = format!(
-        "Account {} is here now. Remove {}? oidc-agent cannot use it any more where the issuer \
-         replaces refresh tokens.",
-        entry.account.as_deref().unwrap_or_default(),
-        entry.file
+        "Remove {name}? oidc-agent cannot use it any more where the issuer replaces refresh tokens."
     );
-    ask::yes(context, &question, false).unwrap_or(false)
+    if ask::yes(context, &question, false)? {
+        let said = match file.remove() {
+            Ok(()) => "The file is removed.".to_owned(),
+            Err(error) => kept(&error),
+        };
+        context.output.tell(&said);
+    }
+    Ok(())
 }
 
 /// Names in oidc-agent may be anything that a file can be called; the daemon has narrower ones.

@@ -145,7 +145,7 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
             application: Some(Program::Add.name().to_owned()),
             ..Default::default()
         };
-        crate::commands::ask::token(&client, &account.name, &options)?;
+        crate::commands::ask::token(context, &account.name, &options)?;
     }
     success(context)
 }

@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 use super::options::{Other, TALK, Takes, Then, lengthened, other, parse, refused};
 use super::{DONE, Ended, Program, USAGE};
 use crate::app::Context;
-use crate::client::Client;
 use crate::commands::ask::{self, Token};
 use crate::commands::words;
 use crate::failure::Failure;
@@ -90,8 +89,7 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
     let form = asked.form()?;
     // A token must not end up in a core file.
     let _ = nix::sys::prctl::set_dumpable(false);
-    let client = context.client()?;
-    let token = asked.ask(&client, account).map_err(|failure| failure.about(Some(account)))?;
+    let token = asked.ask(context, account).map_err(|failure| failure.about(Some(account)))?;
     for remark in &token.reply.remarks {
         context.output.tell(&format!("oidc-token: {remark}"));
     }
@@ -102,7 +100,7 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
 impl Asked {
     /// A token that is valid long enough, else a new one, as long as that may be: the original makes
     /// no promise of it.
-    fn ask(&self, client: &Client, account: &str) -> Result<Token, Failure> {
+    fn ask(&self, context: &Context, account: &str) -> Result<Token, Failure> {
         let application = self.name.clone().unwrap_or_else(|| Program::Token.name().to_owned());
         let mut options = TokenOptions {
             scopes: words(&self.scopes),
@@ -112,11 +110,11 @@ impl Asked {
             strict: None,
             application: Some(application),
         };
-        match ask::token(client, account, &options) {
+        match ask::token(context, account, &options) {
             Err(failure) if failure.is(Kind::ValidityUnavailable) => {
                 options.min_valid_seconds = None;
                 options.force_new = Some(true);
-                ask::token(client, account, &options)
+                ask::token(context, account, &options)
             }
             answer => answer,
         }

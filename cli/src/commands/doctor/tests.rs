@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use iamd_protocol::paths::AGENT_SOCKET;
+use iamd_protocol::paths::{AGENT_SOCKET, PAM_SOCKET, TOKEN_SOCKET};
 use iamd_protocol::variables::{BEARER_TOKEN, BEARER_TOKEN_FILE, OIDC_SOCK, XDG_RUNTIME_DIR};
 
 use super::token_file::jwt;
@@ -65,6 +65,7 @@ impl Node {
         findings.extend(foreign::look(&environment));
         findings.extend(readers::look(&environment, NOW));
         findings.extend(agent::look(&environment));
+        findings.extend(sockets::look(&environment));
         findings
     }
 
@@ -139,6 +140,17 @@ fn what_is_wrong_with_the_variable_of_oidc_agent() {
 }
 
 #[test]
+fn what_is_wrong_with_the_socket_for_tokens() {
+    let node = Node::new();
+    assert!(node.look(node.uid).iter().all(|one| one.name != "token socket"));
+    fs::create_dir_all(node.at("/run/iamd")).unwrap();
+    let _pam = UnixListener::bind(node.at(PAM_SOCKET)).unwrap();
+    node.shows("the token socket is gone", "token socket", "over the bus");
+    let _token = UnixListener::bind(node.at(TOKEN_SOCKET)).unwrap();
+    assert!(node.look(node.uid).iter().all(|one| one.name != "token socket"));
+}
+
+#[test]
 fn what_others_left_at_a_place_of_tokens() {
     let left = Node::new().set(XDG_RUNTIME_DIR, "/run/user/7").file(
         "/run/user/7/bt_uUID",
@@ -190,6 +202,20 @@ fn what_is_wrong_with_a_token_file() {
     folder.shows("the same, as readers see it", "Rucio", "stops at");
     let theirs = Node::new().set(BEARER_TOKEN_FILE, "/token").file("/token", &jwt(NOW + 60), 0o600);
     theirs.shows_to(theirs.uid + 1, "a token file of somebody else", file, "not to you");
+}
+
+#[test]
+fn what_is_wrong_with_the_view_that_users_have_of_token_files() {
+    let node = Node::new().file("/run/iamd/users/UID/bt_uUID", &jwt(NOW + 60), 0o600);
+    let environment = Environment::for_test(&[], node.root.path());
+    let look = |wrote: &str, is_read_only| {
+        let wrote = [finding("token file", OK, wrote, "")];
+        view::look_at(&environment, &wrote, |_| is_read_only).unwrap()
+    };
+    let elsewhere = look("/run/iamd/users/1000/bt_u1000-cms", true);
+    shows("users do not see the token files that iamd writes", &elsewhere, node.uid);
+    let ours = format!("/run/iamd/users/{0}/bt_u{0}", node.uid);
+    shows("users can write where the token files are", &look(&ours, false), node.uid);
 }
 
 #[test]

@@ -102,10 +102,11 @@ impl Renewal {
         let least = self.options.min_valid_seconds.unwrap_or(0).max(longer);
         let options = TokenOptions { min_valid_seconds: Some(least), ..self.options.clone() };
         // A connection of its own each time: bus and daemon may have been restarted.
-        let token = ask::token(&context.client()?, &self.account, &options)?;
+        let token = ask::token(context, &self.account, &options)?;
         self.place.put(&token).map_err(|error| {
             let text = format!("the token file cannot be written: {error}");
-            Failure::new(Kind::FileNotWritten, text)
+            // Its place was good when the command began: another one helps with another start only.
+            Failure::new(Kind::FileNotWritten, text).advise("")
         })?;
         Ok(token.reply.expires_at)
     }

@@ -252,6 +252,8 @@ pub struct PolicyRules {
     pub written: BTreeMap<Key, Place>,
     /// Where `users.min_uid` stands.
     pub min_uid: Option<Place>,
+    /// Where the issuers' files say whose sign-ins are let in (`[identity]`), by issuer.
+    pub identity: BTreeMap<String, Place>,
     /// What the rules say.
     pub clauses: Vec<Clause>,
     /// The files that rules were read from.
@@ -270,6 +272,7 @@ impl Default for PolicyRules {
             longest_min_valid: None,
             written: BTreeMap::new(),
             min_uid: None,
+            identity: BTreeMap::new(),
             clauses: Vec::new(),
             files: Vec::new(),
         }

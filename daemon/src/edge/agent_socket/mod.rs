@@ -20,7 +20,6 @@
 //! Who stalls costs a task and a descriptor of their own share (`crowd`), and nobody's time.
 
 mod answer;
-mod crowd;
 mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -42,12 +41,12 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 pub use switch::Switch;
 
 use self::{
-    crowd::{Crowd, Seat},
     framing::{Message, Opening},
     inbox::Inbox,
     reply::Reply,
     sealing::Channel,
 };
+use super::crowd::{Crowd, Seat};
 use crate::{
     clock::{Clock, Random},
     service::Service,
@@ -111,7 +110,7 @@ impl AgentSocket {
     pub async fn serve(self, host: Host) {
         let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
         let most = usize::try_from(descriptors / 2).unwrap_or(AT_ONCE).min(AT_ONCE);
-        let crowd = Crowd::new(most);
+        let crowd = Crowd::new("agent", most);
         let mut told = false;
         loop {
             match self.listener.accept().await {

@@ -40,6 +40,17 @@ impl Admin {
         connection: &Connection,
         action: &str,
     ) -> Result<By, BusError> {
+        self.authorise_for(header, connection, action, (None, None)).await
+    }
+
+    /// The same for what is done to an issuer or a client: a refusal is recorded with both.
+    async fn authorise_for(
+        &self,
+        header: &Header<'_>,
+        connection: &Connection,
+        action: &str,
+        (issuer, client): (Option<&str>, Option<&str>),
+    ) -> Result<By, BusError> {
         let (uid, pid) = self.callers.credentials(header, connection).await?;
         let by = By { uid, pid };
         // polkit may ask a person, which takes its time.
@@ -59,7 +70,10 @@ impl Admin {
         }
         let error =
             ServiceError::new(Kind::NotAuthorized, format!("polkit does not allow you {action}"));
-        self.service.note_administration(by, action, Some(&error));
+        // Several methods have the same action.
+        let method = header.member().map(ToString::to_string).unwrap_or_default();
+        let what = format!("{method} ({action})");
+        self.service.note_unauthorised(by, &what, (issuer, client), &error);
         Err(error.into())
     }
 }
@@ -145,7 +159,8 @@ impl Admin {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<PasswordFlowReply, BusError> {
-        self.authorise(&header, connection, ACTION_PASSWORD_FLOW).await?;
+        let at = (options.issuer.as_deref(), options.client.as_deref());
+        self.authorise_for(&header, connection, ACTION_PASSWORD_FLOW, at).await?;
         let by = self.callers.of(&header, connection, &self.service).await?;
         Ok(self.service.enable_password_flow(&by, options).await?)
     }
@@ -157,7 +172,8 @@ impl Admin {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<PasswordFlowReply, BusError> {
-        self.authorise(&header, connection, ACTION_PASSWORD_FLOW).await?;
+        let at = (options.issuer.as_deref(), options.client.as_deref());
+        self.authorise_for(&header, connection, ACTION_PASSWORD_FLOW, at).await?;
         let by = self.callers.of(&header, connection, &self.service).await?;
         Ok(self.service.disable_password_flow(&by, options).await?)
     }
@@ -169,7 +185,8 @@ impl Admin {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<RevokeReply, BusError> {
-        let by = self.authorise(&header, connection, ACTION_REVOKE).await?;
+        let at = (options.issuer.as_deref(), options.client.as_deref());
+        let by = self.authorise_for(&header, connection, ACTION_REVOKE, at).await?;
         Ok(self.service.revoke_sign_ins(by, options).await?)
     }
 

@@ -323,3 +323,14 @@ fn out_of_descriptors() {
     runtime.block_on(door.serves());
     println!("\nall of it");
 }
+
+#[tokio::test]
+async fn what_the_log_says_of_a_program_that_hangs_up_in_the_middle() {
+    let house = House::new();
+    let (mut near, far) = UnixStream::pair().unwrap();
+    near.write_all(b"\x05\0").await.unwrap();
+    drop(near);
+    let error = converse(far, &house.service, &*house.clock).await.unwrap_err();
+    let when = "the log of iamd: a program that calls the module hangs up in the middle";
+    iamd_errors::shows("PAM module", when, &error.to_string(), "", None, "");
+}

@@ -384,11 +384,11 @@ async fn no_more_than_eight_requests_are_under_way_at_once_and_the_rest_waits() 
 async fn the_wait_for_a_slot_is_bounded() {
     let limits = Limits { concurrent: 1, queue_timeout: Duration::from_millis(50), ..limits() };
     let (gate, clock) = (Gate::new(limits), TestClock::new());
-    let first = gate.enter("Test IAM", clock.as_ref(), None).await.unwrap();
-    let error = gate.enter("Test IAM", clock.as_ref(), None).await.err().unwrap();
-    assert_eq!(passing(&error), Some(false), "{error:?}");
+    let first = gate.enter("Test IAM", clock.as_ref(), None, None).await.unwrap();
+    let error = gate.enter("Test IAM", clock.as_ref(), None, None).await.err().unwrap();
+    assert!(matches!(error, IssuerError::Busy { .. }), "{error:?}");
     first.settle(Outcome::Answered);
-    assert!(gate.enter("Test IAM", clock.as_ref(), None).await.is_ok());
+    assert!(gate.enter("Test IAM", clock.as_ref(), None, None).await.is_ok());
 }
 
 #[tokio::test]
@@ -396,10 +396,13 @@ async fn a_request_that_is_given_up_gives_its_slot_and_the_probe_back() {
     let limits = Limits { concurrent: 1, ..limits() };
     let (gate, clock) = (Gate::new(limits), TestClock::new());
     for _ in 0..3 {
-        gate.enter("Test IAM", clock.as_ref(), None).await.unwrap().settle(Outcome::Failed(None));
+        gate.enter("Test IAM", clock.as_ref(), None, None)
+            .await
+            .unwrap()
+            .settle(Outcome::Failed(None));
     }
     clock.pass(15 * S);
     for _ in 0..3 {
-        drop(gate.enter("Test IAM", clock.as_ref(), None).await.unwrap());
+        drop(gate.enter("Test IAM", clock.as_ref(), None, None).await.unwrap());
     }
 }

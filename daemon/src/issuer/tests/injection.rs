@@ -97,7 +97,7 @@ async fn r13_of_a_name_that_changes_its_mind_what_was_checked_is_what_is_connect
 
 #[test]
 fn r13_an_issuer_that_is_not_listed_names_no_endpoint_inside_and_none_that_is_not_https() {
-    let unlisted = IssuerProfile::unlisted("https://issuer.example/".parse().unwrap());
+    let unlisted = IssuerProfile::unlisted("https://issuer.example/".parse().unwrap(), Some(1001));
     let endpoints = [
         "http://issuer.example/token",
         "https://127.0.0.1/token",
@@ -133,7 +133,10 @@ fn r13_an_issuer_that_is_not_listed_names_no_endpoint_inside_and_none_that_is_no
             &metadata.jwks,
             &metadata.userinfo,
         ] {
-            let refused = matches!(named, Some(Err(IssuerError::AddressNotPublic { .. })));
+            let refused = matches!(
+                named,
+                Some(Err(IssuerError::AddressNotPublic { .. } | IssuerError::Malformed { .. }))
+            );
             assert!(refused, "{endpoint}: {named:?}");
         }
     }

@@ -2,6 +2,7 @@
 //! requirement of that number.
 
 mod addresses;
+mod apart;
 mod breaker;
 mod checkup;
 mod configuration;
@@ -124,6 +125,7 @@ fn profile(url: &str) -> IssuerProfile {
         ca: None,
         endpoints: Overrides::default(),
         identity: None,
+        user: None,
     }
 }
 

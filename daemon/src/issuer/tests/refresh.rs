@@ -138,6 +138,17 @@ async fn r26_scopes_are_those_of_the_reply_and_absent_means_as_asked() {
 }
 
 #[tokio::test]
+async fn r26_an_access_token_without_a_scope_claim_has_those_of_the_reply_or_as_asked() {
+    let jwt = |claims: Value| pki::unsigned(&json!({ "alg": "RS256" }), &claims);
+    for claims in [json!({ "sub": "1" }), json!({ "scope": "" }), json!({ "scope": "b" })] {
+        let told = json!({ "access_token": jwt(claims.clone()), "scope": "b a" });
+        assert_eq!(given(told).await.unwrap().scopes.unwrap().to_string(), "a b", "{claims}");
+        let untold = json!({ "access_token": jwt(claims.clone()) });
+        assert_eq!(given(untold).await.unwrap().scopes, None, "{claims}");
+    }
+}
+
+#[tokio::test]
 async fn r27_without_expires_in_the_token_itself_tells_or_it_is_five_minutes() {
     let s = Duration::from_secs;
     let jwt = pki::unsigned(&json!({ "alg": "RS256" }), &json!({ "exp": NOW.0 + 1234 }));

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::account::{
     ClientAuth, ClientOwner, ClientPolicy, FixedClient, IssuerProfile, UnixTime,
-    ports::{Deregistered, IssuerError, Issuers as _, Registration},
+    ports::{Deregistered, IssuerError, Issuers as _, Registration, Wanted},
 };
 
 const ENDPOINT: &str = "POST /iam/api/client-registration";
@@ -146,6 +146,25 @@ async fn r20_the_secret_and_the_registration_token_of_the_answer_are_kept() {
     let client = given(bare).await.unwrap().client;
     assert_eq!(client.auth, ClientAuth::None);
     assert_eq!(client.grant_types, [DEVICE, "refresh_token"]);
+}
+
+#[tokio::test]
+async fn r22_a_client_without_a_registration_access_token_is_used_and_cannot_be_deleted() {
+    let mock = Mock::start().await;
+    let uri = format!("{}c/1", mock.url);
+    for lacks in [
+        json!({ "registration_access_token": null, "registration_client_uri": uri }),
+        json!({ "registration_access_token": null, "registration_client_uri": null }),
+    ] {
+        mock.on(ENDPOINT, [json_reply(201, reply(lacks))]);
+        let client_record = register(&mock).await.unwrap().client;
+        mock.on("POST /token", [json_reply(200, json!({ "access_token": "at" }))]);
+        let (token, wanted) = (secret("rt"), Wanted::default());
+        client().refresh(&mock.profile(), &client_record, 1001, &token, &wanted).await.unwrap();
+        let error = client().deregister(&mock.profile(), &client_record).await.unwrap_err();
+        assert!(matches!(error, IssuerError::Unsupported { .. }), "{error:?}");
+        assert!(mock.seen("DELETE /c/1").is_empty(), "nothing is asked without it");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use serde_json::json;
 
 use super::{
@@ -145,7 +146,9 @@ async fn no_secret_is_in_a_log_line_or_an_error_even_where_the_issuer_echoes_it(
     let _guard = tracing::subscriber::set_default(subscriber);
     let mock = Mock::start().await;
     let client = client();
-    let echo = |what: &str| json!({ "error": "invalid_token", "error_description": format!("Refresh token for value {what} was not found; secret {SECRET}, code {DEVICE_CODE}") });
+    // As HTTP Basic has it: `client$1` is form-encoded first.
+    let header = BASE64_STANDARD_NO_PAD.encode(format!("client%241:{SECRET}"));
+    let echo = |what: &str| json!({ "error": "invalid_token", "error_description": format!("Refresh token for value {what} was not found; secret {SECRET}, code {DEVICE_CODE}, Basic {header}") });
     mock.on("POST /token", [json_reply(401, echo(REFRESH_TOKEN))]);
     let profile = mock.profile();
     let token = secret(REFRESH_TOKEN);
@@ -163,8 +166,10 @@ async fn no_secret_is_in_a_log_line_or_an_error_even_where_the_issuer_echoes_it(
     let tokens =
         client.refresh(&profile, &basic(), 1001, &token, &Wanted::default()).await.unwrap();
     let said = format!("{error} {error:?} {poll:?} {tokens:?}");
-    assert!(!said.contains("Canary"), "{said}");
+    assert!(!said.contains("Canary") && !said.contains(&header), "{said}");
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("issuer asked") && log.contains("/token"), "{log}");
-    assert!(!log.contains("Canary"), "{log}");
+    assert!(!log.contains("Canary") && !log.contains(&header), "{log}");
+    let sent = mock.seen("POST /token").pop().unwrap();
+    assert!(sent.headers["authorization"].contains(&header), "it was on the way");
 }

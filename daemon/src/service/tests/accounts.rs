@@ -47,6 +47,33 @@ async fn r54_accounts_of_an_earlier_user_of_a_uid_are_invisible_and_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r54_an_earlier_users_session_that_is_open_still_brings_nothing_of_theirs_back() {
+    for name_service_knows in [true, false] {
+        let house = House::new();
+        house.signed_in_with_token();
+        house.log_in(ALICE).await;
+        house.settle().await;
+        assert!(house.alices_file().is_some());
+        house.clock.pass(1);
+        house.users.0.lock().unwrap().insert(ALICE, "alina".into());
+        house.log_in(ALICE).await;
+        assert_eq!(house.alices_file(), None);
+        if !name_service_knows {
+            house.users.0.lock().unwrap().remove(&ALICE);
+        }
+        for _ in 0..2 {
+            house.service.resume_users().await;
+            house.settle().await;
+            assert_eq!(house.alices_file(), None, "after a start");
+            house.service.clone().look_again().await;
+            house.settle().await;
+            assert_eq!(house.alices_file(), None, "after a reload");
+        }
+        assert_eq!(house.refreshes(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn r54_the_files_of_an_earlier_user_are_gone_when_the_uids_new_one_logs_in() {
     let house = House::new();
     house.signed_in_with_token();

@@ -1,32 +1,12 @@
-//! Every event is recorded, with every field that makes sense for it, and never with a token.
+//! Every event is recorded, and never with a token. Which fields it has: `audit_fields.rs`.
 
 use iamd_protocol::bus::{AddOptions, EditOptions, RemoveOptions};
 
 use super::*;
 use crate::audit::Kind as Event;
 
-/// What a record of each event has besides whose it is and its result.
-const FIELDS: &[(Event, &[&str])] = &[
-    (Event::SessionOpened, &["caller_pid"]),
-    (Event::LoginStarted, &["account", "issuer", "scopes", "caller_pid"]),
-    (Event::LoginFailed, &["account", "issuer", "scopes"]),
-    (Event::SignIn, &["account", "issuer", "client", "scopes", "token_hash"]),
-    (Event::Refresh, &["account", "issuer", "client", "scopes", "token_hash"]),
-    (Event::Issue, &["account", "issuer", "client", "scopes", "token_hash", "caller_pid"]),
-    (Event::Narrowed, &["account", "issuer", "client", "scopes", "token_hash", "caller_pid"]),
-    (Event::Registration, &["issuer", "client"]),
-    (Event::AccountAdded, &["account", "issuer", "client", "scopes", "caller_pid"]),
-    (Event::AccountChanged, &["account", "caller_pid"]),
-    (Event::AccountRemoved, &["account", "issuer", "caller_pid"]),
-    (Event::SignOut, &["account", "issuer", "client", "caller_pid"]),
-    (Event::Secrets, &["account", "client", "caller_pid"]),
-    (Event::Denial, &["caller_pid"]),
-    (Event::Administration, &["caller_pid"]),
-    (Event::SessionClosed, &[]),
-];
-
 #[tokio::test(start_paused = true)]
-async fn r56_every_event_is_recorded_with_its_fields_and_without_a_token() {
+async fn r56_every_event_is_recorded_and_without_a_token() {
     let house = House::and("[policy]\nshow_secrets = [\"alice\"]\n");
     let (service, alice) = (&house.service, house.caller(ALICE));
     let session = house.log_in_as_process(ALICE).await;
@@ -58,22 +38,15 @@ async fn r56_every_event_is_recorded_with_its_fields_and_without_a_token() {
         }
         crate::clock::SystemClock.sleep(Duration::from_millis(10)).await;
     }
-    for (event, fields) in FIELDS {
-        let records = house.audit.of(*event);
-        let record = records.last().unwrap_or_else(|| panic!("no record of {event:?}"));
-        for field in *fields {
-            assert!(record.fields.contains(field), "{event:?} lacks {field}: {record:?}");
-        }
-        assert!(!record.result.is_empty(), "{event:?}");
-    }
     // What the passphrase of an account brings with it is in the tests of passphrases, and a uid
     // that was given again in those of accounts.
     let elsewhere =
         [Event::Lock, Event::Unlock, Event::WrongPassphrase, Event::Passphrase, Event::UidReused];
-    let missed = Event::ALL.iter().filter(|event| {
-        !elsewhere.contains(event) && !FIELDS.iter().any(|(known, _)| known == *event)
-    });
-    assert_eq!(missed.collect::<Vec<_>>(), Vec::<&Event>::new());
+    for event in Event::ALL.iter().filter(|event| !elsewhere.contains(event)) {
+        let records = house.audit.of(*event);
+        let record = records.last().unwrap_or_else(|| panic!("no record of {event:?}"));
+        assert!(!record.result.is_empty(), "{event:?}");
+    }
     let all = format!("{:?}", house.audit.0.lock().unwrap());
     for secret in ["canary-at", "at-new", "rt-new", "at1", "rt1"] {
         assert!(!all.contains(secret), "{secret}");

@@ -31,6 +31,7 @@ fn issuer_errors() -> Vec<(IssuerError, Kind)> {
         (slow(), Kind::IssuerReplyTooSlow),
         (IssuerError::TooLong { text: text() }, Kind::IssuerReplyTooLong),
         (IssuerError::CircuitOpen { issuer: text(), retry_in: S }, Kind::IssuerUnreachable),
+        (IssuerError::Busy { text: text() }, Kind::IssuerBusy),
         (IssuerError::AddressNotPublic { text: text() }, Kind::AddressNotPublic),
         (IssuerError::Refused { code, text: text() }, Kind::IssuerRefused),
         (IssuerError::ClientRejected { text: text() }, Kind::ClientBroken),
@@ -108,7 +109,7 @@ async fn r56_only_refusals_are_recorded_as_such_and_their_texts_are_bounded() {
     for kind in Kind::ALL {
         house.audit.0.lock().unwrap().clear();
         let named = format!("a\u{1b}\n{}", "x".repeat(1000));
-        house.service.note_denial(&alice, &named, &ServiceError::new(*kind, "why"));
+        house.service.note_denial(&alice, &About::named(&named), &ServiceError::new(*kind, "why"));
         let denied = house.audit.of(crate::audit::Kind::Denial);
         // Too many requests are recorded where they are counted.
         let here = kind.exit() == Exit::Denied && *kind != Kind::TooManyRequests;

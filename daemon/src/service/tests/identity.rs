@@ -104,6 +104,7 @@ async fn without_the_keys_a_sign_in_is_kept_and_bound_to_nobody_and_said_so() {
     assert_eq!((ended.state.as_str(), ended.subject.as_deref()), ("done", None));
     let remark = "who signed in could not be checked: the keys of WLCG cannot be had now";
     assert!(ended.remarks.iter().any(|said| said == remark), "{ended:?}");
+    shows_beside("a sign-in while the keys of the issuer cannot be had", remark);
     let recorded = || house.audit.of(crate::audit::Kind::SignIn).pop().unwrap().detail;
     assert_eq!(recorded(), remark, "whoever reads the records is told too");
     let key = house.alices("wlcg");
@@ -303,10 +304,12 @@ async fn the_scopes_that_it_takes_are_asked_for_and_it_is_said() {
     let ended = house.end_of_login("").await;
     let told = "this site checks who signs in, so this is asked for too: profile";
     assert!(ended.remarks.iter().any(|remark| remark == told), "{:?}", ended.remarks);
+    shows_beside("a login with scopes that do not tell what the site requires", told);
     let options =
         EditOptions { remove_scopes: Some(vec!["profile".into()]), ..EditOptions::default() };
     let edited = house.service.edit(&house.caller(ALICE), "", options).await.unwrap();
-    assert!(edited.remarks.iter().any(|remark| remark.ends_with("so this stays: profile")));
+    let when = "account edit takes a scope away that tells what the site requires";
+    shows_beside(when, &edited.remarks[0]);
     let record = house.vault.record(&house.alices("wlcg"));
     assert!(record.scopes_asked.contains("profile"));
     let issuers = house.service.issuers(&house.caller(ALICE)).await.unwrap();

@@ -36,11 +36,8 @@ async fn of_all_scopes_the_sites_client_asks_for_those_it_is_registered_for() {
     let house = offering();
     let reply = house.make("m", all(AddOptions::default()), &[]).await.unwrap();
     assert_eq!(asked(&house, "m"), USUAL);
-    assert_eq!(
-        reply.remarks,
-        ["left out, because the site's client is not registered for it: compute.read eduperson; \
-          for those:  --own-client"]
-    );
+    assert_eq!(reply.remarks.len(), 1);
+    shows_beside("-s max, and the site's client has fewer", &reply.remarks[0]);
     // What was named besides is asked for, and that it may be refused is said.
     let named = AddOptions { scopes: Some(vec!["eduperson".into()]), ..AddOptions::default() };
     let reply = house.make("n", all(named), &[]).await.unwrap();
@@ -71,7 +68,8 @@ async fn of_all_scopes_a_user_without_clients_of_their_own_has_those_of_the_site
     let options = AddOptions { issuer: Some("cms".into()), ..AddOptions::default() };
     let reply = house.make("u", all(options), &[]).await.unwrap();
     assert_eq!(asked(&house, "u"), "offline_access openid");
-    assert!(reply.remarks[0].contains("your client at this issuer"), "{:?}", reply.remarks);
+    let when = "-s max, and users have no clients of their own";
+    shows_beside(when, &reply.remarks[0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,6 +88,7 @@ async fn a_client_that_may_not_ask_for_all_of_it_signs_in_with_the_usual() {
     let said =
         "the issuer does not let this client ask for all of it; left out: compute.read eduperson";
     assert!(ended.remarks.iter().any(|remark| remark == said), "{:?}", ended.remarks);
+    shows_beside("-s max, and the issuer refuses all of it", said);
     assert_eq!(asked(&house, "g"), USUAL);
     // It is tried once.
     house.make("h", all(given("id")), &[]).await.unwrap();

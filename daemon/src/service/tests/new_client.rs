@@ -146,6 +146,7 @@ async fn a_sealed_client_that_was_put_back_opens() {
         audiences: Default::default(),
         client_owner: own("a"),
         replaces: None,
+        caller_pid: None,
         exists: true,
     };
     let (owner, aside) = (house.caller(ALICE).owner, Default::default());

@@ -68,7 +68,8 @@ async fn who_allowed_what_and_when_is_kept_and_recorded() {
     assert_eq!((flow.enabled_at, flow.issuer_name.as_deref()), (1_000_000, Some("wlcg")));
     assert!(house.disable(of("client-1")).await.unwrap().remarks.is_empty());
     let again = house.disable(of("client-1")).await.unwrap();
-    assert_eq!(again.remarks, ["it was not enabled here"]);
+    assert_eq!(again.remarks.len(), 1);
+    shows_beside("admin password-flow disable where it is not enabled", &again.remarks[0]);
     assert!(house.service.password_flows(By::ITSELF).await.unwrap().is_empty());
     let recorded = house.audit.of(audit::Kind::Administration);
     let what: Vec<_> = recorded.iter().map(|r| (r.uid, r.detail.as_str())).collect();
@@ -98,7 +99,8 @@ async fn a_mistake_is_named_and_allows_nothing() {
     assert!(house.vault.password_flows.lock().unwrap().is_empty());
     // One that nobody has may be one that comes, and it is said.
     let reply = house.enable(of("mistyped")).await.unwrap();
-    assert!(reply.remarks[0].contains("no user of this site has the client mistyped"));
+    let when = "admin password-flow enable of a client that nobody has";
+    shows_beside(when, &reply.remarks[0]);
     house.vault.store_fails.store(true, SeqCst);
     assert_eq!(kind(house.enable(of("c")).await), Kind::StoreUnavailable);
 }
@@ -139,7 +141,9 @@ async fn at_the_issuer_the_callers_own_account_is_used_with_a_token_for_that_alo
     assert_eq!(house.grant_changes()[1], ("at1".into(), "client-1".into(), false));
     house.issuers.grant_script.lock().unwrap().push_back(Ok(GrantChange::AlreadySo));
     let reply = house.enable(at_issuer("client-1")).await.unwrap();
-    assert_eq!(reply.remarks, ["WLCG allowed it before"]);
+    assert_eq!(reply.remarks.len(), 1);
+    let when = "admin password-flow enable --at-issuer where the issuer has it already";
+    shows_beside(when, &reply.remarks[0]);
     let recorded = house.audit.of(audit::Kind::Registration);
     let results: Vec<_> = recorded.iter().map(|r| r.result.as_str()).collect();
     assert_eq!(results, ["changed", "changed", "unchanged"]);

@@ -24,7 +24,7 @@ impl House {
         self.service.add(&self.caller(ALICE), "", options, Handed::default()).await.map(|_| ())
     }
 
-    async fn line(&self, user: &str, key: &str) -> PolicyLine {
+    pub(super) async fn line(&self, user: &str, key: &str) -> PolicyLine {
         let lines = self.service.explain_policy(By::ITSELF, user).await.unwrap();
         lines.into_iter().find(|line| line.key == key).unwrap()
     }

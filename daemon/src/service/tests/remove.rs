@@ -59,8 +59,8 @@ async fn what_the_issuer_does_not_do_is_said_and_the_account_is_gone_here() {
     house.issuers.deregister_errors.lock().unwrap().push_back(unreachable());
     let reply = house.remove("mine").await.unwrap();
     assert_eq!((reply.revoked, reply.client_deleted), (false, false));
-    assert!(reply.remarks[0].contains("did not confirm the revocation"), "{reply:?}");
-    assert!(reply.remarks[1].contains("client-1 could not be deleted"), "{reply:?}");
+    shows_beside("account remove, and the issuer does not answer", &reply.remarks[0]);
+    shows_beside("the same, of the account's own client", &reply.remarks[1]);
     assert!(house.is_empty());
 }
 
@@ -69,16 +69,31 @@ async fn clients_of_others_and_kept_ones_stay_and_that_is_said() {
     let house = House::new();
     house.signed_in();
     let reply = house.remove("wlcg").await.unwrap();
-    assert_eq!(reply.remarks, ["its client is the site's and stays registered"]);
+    assert_eq!(reply.remarks.len(), 1);
+    shows_beside("account remove of one with the site's client", &reply.remarks[0]);
     assert!(house.client(&ClientOwner::Site, WLCG).is_some());
     let given = AddOptions { client_id: Some("my-id".into()), ..AddOptions::default() };
     house.make("given", given, &[(handed::CLIENT_SECRET, "s")]).await.unwrap();
     let reply = house.remove("given").await.unwrap();
-    assert!(reply.remarks[0].contains("my-id") && !reply.client_deleted, "{reply:?}");
+    assert!(!reply.client_deleted, "{reply:?}");
+    shows_beside("account remove of one with a client that the user brought", &reply.remarks[0]);
     house.make("kept", own_client(), &[]).await.unwrap();
     let keep = RemoveOptions { keep_client: Some(true) };
-    let reply = house.service.remove(&house.caller(ALICE), "kept", keep).await.unwrap();
-    assert!(reply.remarks[0].contains("client-1 stays registered"), "{reply:?}");
+    let reply = house.service.remove(&house.caller(ALICE), "kept", keep.clone()).await.unwrap();
+    shows_beside("account remove --keep-client", &reply.remarks[0]);
+    let at_cms = AddOptions { issuer: Some("cms".into()), ..AddOptions::default() };
+    house.make("users", at_cms, &[]).await.unwrap();
+    let reply = house.service.remove(&house.caller(ALICE), "users", keep).await.unwrap();
+    shows_beside("the same, of the user's client", &reply.remarks[0]);
+    let file = "name = \"open\"\nurl = \"https://open.test/\"\nscopes = [\"openid\"]\n\
+                [public_client]\nid = \"of-all\"\n";
+    std::fs::write(house.dir.path().join("shipped/open.toml"), file).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
+    let issuer = Some("open".into());
+    let public = AddOptions { public_client: Some(true), issuer, ..AddOptions::default() };
+    house.make("public", public, &[]).await.unwrap();
+    let reply = house.remove("public").await.unwrap();
+    shows_beside("account remove of one with the public client", &reply.remarks[0]);
     assert!(house.issuers.deregistered.lock().unwrap().is_empty() && house.is_empty());
 }
 
@@ -89,7 +104,7 @@ async fn the_users_client_goes_with_the_last_account_that_uses_it() {
     let at_cms = || AddOptions { issuer: Some("cms".into()), ..AddOptions::default() };
     house.make("two", at_cms(), &[]).await.unwrap();
     let reply = house.remove("cms").await.unwrap();
-    assert!(reply.remarks[0].contains("other accounts of yours use it"), "{reply:?}");
+    shows_beside("account remove, and another one uses the user's client", &reply.remarks[0]);
     // A login that is about to make another one uses it too.
     let login = LoginOptions { issuer: Some("cms".into()), ..LoginOptions::default() };
     house.login_with("three", login).await.unwrap();
@@ -113,7 +128,7 @@ async fn the_default_moves_is_said_and_the_plain_file_is_the_next_ones() {
     house.service.set_default(&house.caller(ALICE), "wlcg").await.unwrap();
     let reply = house.remove("").await.unwrap();
     assert_eq!((reply.account.as_str(), reply.revoked), ("wlcg", true));
-    assert_eq!(reply.remarks.last().unwrap(), "the default account is zzz now");
+    shows_beside("account remove of the default account", reply.remarks.last().unwrap());
     assert_eq!(house.alices_file().as_deref(), Some("at-z"));
     assert_eq!(house.file(ALICE, "bt_u1001-zzz"), None);
     let settings = house.vault.settings.lock().unwrap()[&ALICE].0.clone();
@@ -154,7 +169,7 @@ async fn an_account_that_does_not_open_can_be_removed_by_name() {
     let key = house.alices("old");
     house.vault.unreadable.lock().unwrap().insert(key, "no key".into());
     let reply = house.remove("old").await.unwrap();
-    assert!(reply.remarks[0].contains("did not open"), "{reply:?}");
+    shows_beside("account remove of one that does not open", &reply.remarks[0]);
     assert!(house.vault.unreadable.lock().unwrap().is_empty());
 }
 
@@ -173,6 +188,9 @@ async fn r22_a_deletion_that_the_issuer_did_not_confirm_ends_here_and_is_said() 
         assert_eq!(reply.client_deleted, deleted, "{became:?}");
         let said = reply.remarks.iter().any(|remark| remark.contains("did not confirm"));
         assert_eq!(said, !deleted, "{reply:?}");
+        if !deleted {
+            shows_beside("account remove, and the issuer knows no such client", &reply.remarks[0]);
+        }
         assert!(house.is_empty());
     }
 }

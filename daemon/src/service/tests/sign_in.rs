@@ -125,6 +125,7 @@ async fn scopes_that_the_issuer_left_out_are_remarks() {
         "the issuer did not grant: storage.read:/",
     ];
     assert_eq!(ended.remarks, expected);
+    shows_beside("a sign-in, and the issuer granted less", expected[1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,12 @@
 //! The store inside the daemon: one SQLite file, nothing to run.
 //!
 //! Two connections, each used by one blocking task at a time: readers do not wait for the sync of
-//! a write. Every write commits with `synchronous=FULL` on a write-ahead log: when it returns, it
-//! survives a power failure.
+//! a write, and what was just read is not read again until somebody writes (`recent`). Every write
+//! commits with `synchronous=FULL` on a write-ahead log: when it returns, it survives a power failure.
 
 mod changes;
 mod file;
+mod recent;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use tokio::sync::{Mutex, watch};
 
+use self::recent::{Index, Recent, Version};
 use super::{Changes, Entry, Listing, NamedLocks, Snapshot, StateDir, Store, StoreError, Swap};
 use crate::account::ports::{Lock, Revision};
 
@@ -29,6 +31,7 @@ pub struct SqliteStore {
     reader: Link,
     locks: NamedLocks,
     latest: watch::Sender<u64>,
+    recent: Recent,
     removals_kept: u64,
 }
 
@@ -37,6 +40,8 @@ pub struct SqliteStore {
 struct Link {
     connection: Arc<Mutex<Connection>>,
     path: Arc<Path>,
+    /// Below the connection: closed after it.
+    index: Index,
     /// The directory stays locked until the last connection is closed.
     _dir: StateDir,
 }
@@ -55,10 +60,12 @@ impl SqliteStore {
     fn open_keeping(dir: &StateDir, removals_kept: u64) -> Result<Self, StoreError> {
         let path = dir.join(file::NAME);
         let (writer, reader, latest) = file::open(&path)?;
+        let index = Index::of(&path);
         let path: Arc<Path> = path.into();
         let link = |connection| Link {
             connection: Arc::new(Mutex::new(connection)),
             path: Arc::clone(&path),
+            index: index.clone(),
             _dir: dir.clone(),
         };
         Ok(Self {
@@ -66,8 +73,14 @@ impl SqliteStore {
             reader: link(reader),
             locks: NamedLocks::default(),
             latest: watch::Sender::new(latest),
+            recent: Recent::default(),
             removals_kept,
         })
+    }
+
+    /// The version, if it is the one that was there before and nobody committed anything meanwhile.
+    fn unchanged_since(&self, before: Option<Version>) -> Option<Version> {
+        before.filter(|_| self.reader.index.version() == before)
     }
 }
 
@@ -113,19 +126,33 @@ impl From<rusqlite::Error> for Fault {
 #[async_trait]
 impl Store for SqliteStore {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
-        let key = key.to_owned();
-        self.reader
+        let before = self.reader.index.version();
+        if let Some(row) = self.recent.row(key, before) {
+            return Ok(row);
+        }
+        let wanted = key.to_owned();
+        let row = self
+            .reader
             .run(move |connection| {
                 let mut query = connection
                     .prepare_cached("SELECT key, value, revision FROM entries WHERE key = ?1")?;
-                Ok(query.query_row([key.as_bytes()], entry_of).optional()?)
+                Ok(query.query_row([wanted.as_bytes()], entry_of).optional()?)
             })
-            .await
+            .await?;
+        if let Some(version) = self.unchanged_since(before) {
+            self.recent.keep_row(key, &row, version);
+        }
+        Ok(row)
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        let before = self.reader.index.version();
+        if let Some(listing) = self.recent.list(prefix, before) {
+            return Ok(listing);
+        }
         let (from, to) = range_of(prefix);
-        self.reader
+        let listing = self
+            .reader
             .run(move |connection| {
                 // One transaction: the revision is that of the very entries listed.
                 let snapshot = connection.transaction()?;
@@ -139,7 +166,11 @@ impl Store for SqliteStore {
                     .collect::<Result<_, _>>()?;
                 Ok(Listing { entries, revision })
             })
-            .await
+            .await?;
+        if let Some(version) = self.unchanged_since(before) {
+            self.recent.keep_list(prefix, &listing, version);
+        }
+        Ok(listing)
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {

@@ -67,6 +67,7 @@ fn of_a_daemon_that_is_not_there_or_not_well() {
     shows("the socket is not iamd's", &asked(&deaf, me() + 1));
     shows("iamd ends while it answers", &served(answering(Vec::new())));
     shows("what answers is not iamd", &served(answering(b"\x05\0\0\0hello".to_vec())));
+    shows("what answers has no end", &served(answering(u32::MAX.to_le_bytes().to_vec())));
     let reply = |reply: &Reply| encode(reply).unwrap();
     let reason = "FrameTooLong: a frame of 2000 bytes; limits.frame_bytes allows 1024".into();
     shows("iamd refuses", &served(answering(reply(&Reply::Refused { reason }))));

@@ -99,10 +99,14 @@ pub(super) const STEPS: &[Step] = &[
     same(
         FILES,
         "`default_account` of an issuer",
-        &["cms"],
-        "echo \"$ISS cms\" > ~/.oidc-agent/issuer.config; oidc-token $ISS > /dev/null && echo cms",
-        "iamctl account default cms >&2 \
-         && iamctl account list --json | jq -r '.accounts[] | select(.is_default).name'",
+        &["cms's client"],
+        "echo \"$ISS cms\" > ~/.oidc-agent/issuer.config; oidc-add cms --pw-env >&2; oidc-add named --pw-env >&2
+            id=$(oidc-gen -p cms --pw-env | jq -r .client_id)
+            [ \"$(oidc-token $ISS | claim client_id)\" = \"$id\" ] && echo \"cms's client\"
+            oidc-add -r named >&2",
+        "iamctl account default cms >&2; id=$(iamctl account show cms --json | jq -r .account.client_id)
+            [ \"$(iamctl account list --json | jq \".accounts | length\")\" -ge 2 ] || exit 99
+            [ \"$(iamctl token $ISS | claim client_id)\" = \"$id\" ] && echo \"cms's client\"",
     ),
     // ---- what is there
     same(

@@ -1,7 +1,7 @@
 //! Tokens.
 
 use super::Act::Run;
-use super::{AGENT, Step, TOKEN, gone, left, same, unlike};
+use super::{AGENT, FILES, Step, TOKEN, gone, left, same, unlike};
 
 pub(super) const STEPS: &[Step] = &[
     same(TOKEN, "`oidc-token NAME`", &["<token of "], "oidc-token cms", "iamctl token cms"),
@@ -58,6 +58,16 @@ pub(super) const STEPS: &[Step] = &[
         "eval \"$(oidc-token -c cms)\"; printenv OIDC_AT OIDC_ISS
             [ \"$(printenv OIDC_EXP)\" = \"$(claim exp <<< \"$OIDC_AT\")\" ] && echo until then",
         "eval \"$(iamctl token cms --env)\"; printenv BEARER_TOKEN; T=$(iamctl token cms --json)
+            jq -r .issuer <<< \"$T\"
+            [ \"$(jq .expires_at <<< \"$T\")\" = \"$(claim exp <<< \"$BEARER_TOKEN\")\" ] && echo until then",
+    ),
+    same(
+        FILES,
+        "`OIDC_AT`, `OIDC_ISS`, `OIDC_EXP`",
+        &["<token of ", "https://walk.test/", "until then"],
+        "eval \"$(oidc-token --env cms)\"; echo \"$OIDC_AT\"; echo \"$OIDC_ISS\"
+            [ \"$OIDC_EXP\" = \"$(claim exp <<< \"$OIDC_AT\")\" ] && echo until then",
+        "eval \"$(iamctl token cms --env)\"; echo \"$BEARER_TOKEN\"; T=$(iamctl token cms --json)
             jq -r .issuer <<< \"$T\"
             [ \"$(jq .expires_at <<< \"$T\")\" = \"$(claim exp <<< \"$BEARER_TOKEN\")\" ] && echo until then",
     ),

@@ -77,7 +77,7 @@ impl Opening {
             return Err(unreadable(Unreadable::WrongPassword));
         }
         for _ in 0..TRIES {
-            let password = ask(path)?;
+            let password = ask(path, context)?;
             match content.open(Some(&password)) {
                 Ok(plaintext) => {
                     self.passwords.push(password);
@@ -93,9 +93,15 @@ impl Opening {
     }
 }
 
-fn ask(path: &Path) -> Result<SecretString, Failure> {
-    let question = format!("Password of oidc-agent for {}: ", oidc_agent::shown(path));
-    prompt::secret(&question).map_err(|failure| {
+fn ask(path: &Path, context: &mut Context) -> Result<SecretString, Failure> {
+    if prompt::is_possible() {
+        // Apart from the question: a path may be longer than the terminal is wide.
+        context.output.tell(&format!(
+            "{} is sealed: its password, as oidc-gen asked for it, is not shown as you type.",
+            oidc_agent::shown(path)
+        ));
+    }
+    prompt::secret("Password of oidc-agent: ").map_err(|failure| {
         failure.advise("Give the password by descriptor:  --password-fd 3 3< FILE")
     })
 }

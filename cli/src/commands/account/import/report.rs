@@ -87,7 +87,11 @@ impl Entry {
         })
     }
 
-    fn tell(&self, context: &mut Context) {
+    /// Tells people what became of it.
+    pub(super) fn tell(&self, args: &ImportOidcAgent, context: &mut Context) {
+        if args.json {
+            return;
+        }
         let account = text::clean(self.account.as_deref().unwrap_or_default());
         let issuer = self.issuer.as_deref().unwrap_or_default();
         match &self.outcome {
@@ -123,13 +127,12 @@ impl Entry {
     }
 }
 
-/// Tells of all of them; how the command ends.
-pub(super) fn show(entries: &[Entry], args: &ImportOidcAgent, context: &mut Context) -> Exit {
+/// What is said when each was told of, or all of it for a program; how the command ends.
+pub(super) fn end(entries: &[Entry], args: &ImportOidcAgent, context: &mut Context) -> Exit {
     if args.json {
         let accounts: Vec<Value> = entries.iter().map(Entry::json).collect();
         context.output.json(&json!({ "accounts": accounts }));
     } else {
-        entries.iter().for_each(|entry| entry.tell(context));
         tell_the_end(entries, context);
     }
     let failed = entries.iter().find_map(|entry| match &entry.outcome {

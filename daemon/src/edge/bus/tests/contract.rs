@@ -35,6 +35,16 @@ fn interfaces(xml: &str) -> (Vec<String>, BTreeSet<String>) {
     (blocks.into_iter().filter(|block| !standard(block)).collect(), names)
 }
 
+/// The methods of an interface, by name, as the introspection has them.
+pub(super) fn methods_of(interface: &str) -> Vec<String> {
+    let (ours, _) = interfaces(&read("dist/dbus/org.iamd1.xml"));
+    let block = ours.into_iter().find(|block| quoted(block, "name=\"")[0] == interface).unwrap();
+    let mut methods: Vec<String> =
+        quoted(&block, "<method name=\"").into_iter().map(str::to_owned).collect();
+    methods.sort();
+    methods
+}
+
 #[tokio::test]
 async fn the_introspection_is_the_one_that_is_checked_in() {
     let line = Line::of(ALICE).await;

@@ -7,6 +7,7 @@ mod contract;
 mod hostile;
 mod passphrases;
 mod passwords;
+mod refused;
 mod texts;
 
 use std::{collections::HashMap, os::unix::net::UnixStream, time::Duration};
@@ -75,8 +76,29 @@ impl Line {
 
     /// The same, from somebody with a name on the bus.
     async fn call_as(&self, sender: &str, interface: &str, member: &str) -> Result<(), String> {
+        self.call_with(sender, interface, member, &()).await
+    }
+
+    /// A call of administration, with arguments, from somebody with a name on the bus.
+    async fn says<B>(&self, sender: &str, member: &str, body: &B) -> Result<(), String>
+    where
+        B: serde::Serialize + DynamicType,
+    {
+        self.call_with(sender, ADMIN, member, body).await
+    }
+
+    async fn call_with<B>(
+        &self,
+        sender: &str,
+        interface: &str,
+        member: &str,
+        body: &B,
+    ) -> Result<(), String>
+    where
+        B: serde::Serialize + DynamicType,
+    {
         let call = Message::method_call(PATH, member).interface(interface).sender(sender);
-        let call = call.build(&()).unwrap();
+        let call = call.build(body).unwrap();
         let serial = call.primary_header().serial_num();
         let mut replies = MessageStream::from(&self.client);
         self.client.send(&call).await.unwrap();

@@ -10,7 +10,7 @@ use super::{
     },
     *,
 };
-use crate::issuer::{IssuerClient, Limits, limits::Gate};
+use crate::issuer::{IssuerClient, Limits, address::check_url, limits::Gate};
 
 fn unlisted(url: &str) -> IssuerProfile {
     IssuerProfile { listed: false, ..super::super::profile(url) }
@@ -28,16 +28,20 @@ fn here() -> IssuerClient {
 
 #[tokio::test]
 async fn an_address_is_not_for_issuers() {
-    for (when, url) in [
-        ("an issuer that the site does not list, inside its network", "https://10.1.2.3/"),
+    let inside = probed(&client(), &unlisted("https://10.1.2.3/")).await;
+    shows_at(&[], "an issuer that the site does not list, inside its network", inside);
+    // What is wrong with an endpoint that is no address inside is the issuer's to put right.
+    for (when, endpoint) in [
+        ("an issuer names an endpoint that is not https", "http://issuer.test/token"),
+        ("an issuer names an endpoint with a user name", "https://me@issuer.test/token"),
         (
-            "an issuer that the site does not list, at a port of the system",
-            "https://issuer.test:22/",
+            "an issuer that the site does not list names an endpoint at a port of the system",
+            "https://issuer.test:22/token",
         ),
-        ("an issuer that the site does not list, not by https", "http://issuer.test/"),
-        ("an issuer that the site does not list, with a user name", "https://me@issuer.test/"),
     ] {
-        shows_at(&[], when, probed(&client(), &unlisted(url)).await);
+        let issuer = unlisted("https://issuer.test/");
+        let refused = check_url(&issuer, &endpoint.parse().unwrap());
+        shows_at(&[], when, refused.unwrap_err());
     }
     let inside = probed(&here(), &unlisted("https://issuer.test/")).await;
     crate::testing::shows(
@@ -103,8 +107,8 @@ async fn too_much_is_asked_or_failed_just_now() {
     let mock = Mock::start().await;
     let limits = Limits { concurrent: 1, queue_timeout: Duration::from_millis(50), ..limits() };
     let (gate, clock) = (Gate::new(limits), TestClock::new());
-    let _first = gate.enter("Test IAM", clock.as_ref(), None).await.unwrap();
-    let busy = gate.enter("Test IAM", clock.as_ref(), None).await.err().unwrap();
+    let _first = gate.enter("Test IAM", clock.as_ref(), None, None).await.unwrap();
+    let busy = gate.enter("Test IAM", clock.as_ref(), None, None).await.err().unwrap();
     shows(&mock, "too many requests to one issuer wait", busy);
     mock.on(OPENID, [page(503, "")]);
     let client = client();
@@ -137,4 +141,28 @@ async fn its_certificate_is_not_accepted() {
         let profile = IssuerProfile { ca: Some(ca), ..mock.profile() };
         shows_at(&places, when, probed(&here(), &profile).await);
     }
+}
+
+/// In a process of its own, whose variables name no certificates.
+#[test]
+fn a_node_without_any_certificates() {
+    const NAME: &str = "issuer::tests::texts::ways::a_node_without_any_certificates";
+    const CHILD: &str = "IAMD_TEST_NO_CERTIFICATES";
+    if std::env::var_os(CHILD).is_none() {
+        let empty = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args([NAME, "--exact", "--nocapture"]).env(CHILD, "1");
+        child.env("SSL_CERT_DIR", empty.path()).env_remove("SSL_CERT_FILE");
+        let output = child.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("all of it"), "{output:?}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mock = Mock::start().await;
+        let error = client().probe(&mock.profile()).await.unwrap_err();
+        shows(&mock, "the node has no certificates to check an issuer's with", error);
+    });
+    println!("\nall of it");
 }

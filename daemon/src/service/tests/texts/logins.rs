@@ -132,6 +132,7 @@ async fn the_issuer_is_none_of_the_sites() {
         ("an issuer's URL is not https", "http://iam.example/"),
         ("an issuer's URL has a password in it", "https://me:pw@iam.example/"),
         ("an issuer's URL has a query", "https://iam.example/?x=1"),
+        ("an issuer's URL has a port of the system", "https://iam.example:22/"),
         ("an issuer's URL has an empty part in its path", "https://iam.example//x"),
     ] {
         shows(when, told(house.login_with("", at(url)).await));

@@ -134,6 +134,19 @@ async fn while_the_record_changes_or_does_not_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_with_a_token_that_a_reader_refuses() {
+    let house = House::new();
+    let key = house.signed_in();
+    let now = house.clock.wall();
+    let long = token(&"x".repeat(4096), now, 3600);
+    house.change(&key, |record| record.access_token = Some(long));
+    house.log_in(ALICE).await;
+    house.settle().await;
+    let shown = house.service.show(&house.caller(ALICE), "").await.unwrap();
+    crate::testing::no_file("the token is long", &shown.token_file_problem.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_at_once_than_the_site_allows() {
     let house = House::and("[limits]\nrequests = 1\n");
     house.signed_in();

@@ -1,6 +1,7 @@
 //! A backup of one node serves on another; one that was changed, in whatever way, changes nothing.
 
 use secrecy::SecretString;
+use serde_json::json;
 
 use super::{
     super::upkeep::frames::{ENTRY, Frames, KEYRING, ROW},
@@ -10,10 +11,10 @@ use super::{
 };
 use crate::{
     account::ports::upkeep::{About, Checked, Contents, Upkeep, UpkeepError},
-    seal::{Cost, backup::BackupSealer},
+    seal::{Bound, Cost, Kind, backup::BackupSealer},
 };
 
-fn words() -> SecretString {
+pub(super) fn words() -> SecretString {
     secret("the words of a backup")
 }
 
@@ -28,7 +29,7 @@ async fn cheap(path: &Path) -> Arc<StoreVault> {
     Arc::new(vault)
 }
 
-async fn other() -> (Arc<StoreVault>, TempDir) {
+pub(super) async fn other() -> (Arc<StoreVault>, TempDir) {
     let temp = tempfile::tempdir().unwrap();
     (cheap(temp.path()).await, temp)
 }
@@ -45,7 +46,7 @@ async fn read(vault: &Arc<StoreVault>, bytes: &[u8]) -> Result<Box<dyn Checked>,
 }
 
 /// Compares an error with its row in docs/errors.md.
-fn shows(when: &str, error: UpkeepError) {
+pub(super) fn shows(when: &str, error: UpkeepError) {
     let mut error = crate::service::ServiceError::from(error);
     // Made by chance.
     if let Some(at) = error.message.find("key-") {
@@ -235,8 +236,12 @@ async fn a_wrong_passphrase_and_a_file_that_was_changed_or_cut_change_nothing() 
 }
 
 /// A backup by somebody who has the passphrase, and writes what they like.
-async fn forged(vault: &StoreVault, frames: &[(u8, Vec<u8>)], counts: (u64, u64)) -> Vec<u8> {
-    let header = serde_json::json!({
+pub(super) async fn forged(
+    vault: &StoreVault,
+    frames: &[(u8, Vec<u8>)],
+    counts: (u64, u64),
+) -> Vec<u8> {
+    let header = json!({
         "node": "login1", "version": "1", "made_at": 1, "with_keys": true, "keys": []
     });
     let header = serde_json::to_vec(&header).unwrap();
@@ -303,6 +308,16 @@ async fn rows_that_were_swapped_doubled_left_out_or_put_back_older_are_found() {
         let text = refusal(read(&new, &forged).await);
         assert!(!text.contains("canary"), "{what}: {text}");
     }
+    // Sealed for its row, with the keys of the backup: only what is in it is another's.
+    let mine = Bound { kind: Kind::Journal, row: alice, generation: 9, user: "u", issuer: "i" };
+    let content = json!({ "record": record(1002, "wlcg", "rt-9"), "predecessor": null });
+    let sealed = old.sealer.seal(&mine, &content).unwrap();
+    let foreign = (ENTRY, [alice.as_bytes(), b"\n", &sealed].concat());
+    let forged_entry = forged(&old, &[a.clone(), foreign], (1, 1)).await;
+    told(
+        "a forged backup has another account in a journal's entry",
+        read(&new, &forged_entry).await,
+    );
     let good = forged(&old, &[a, b, (ENTRY, entry)], (2, 1)).await;
     read(&new, &good).await.unwrap().put_back(false).await.unwrap();
     assert_eq!(token_of(&stored(&new, 1001, "wlcg").await.value), "rt-2");

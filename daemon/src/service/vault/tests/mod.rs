@@ -4,6 +4,7 @@ mod attack;
 mod backup;
 mod clients;
 mod crash;
+mod frames;
 mod guarded;
 mod machine;
 mod password_flows;

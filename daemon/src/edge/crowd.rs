@@ -1,5 +1,6 @@
-//! Who is connected: so many of one user, so many in all, and so many of one user answered at a
-//! time. Whoever has used up their share is hung up on, and nobody else notices.
+//! Who is connected to a socket that is open to everybody: so many of one user, so many in all, and so
+//! many of one user answered at a time. Whoever has used up their share is sent away, and nobody else
+//! notices.
 
 use std::{
     collections::HashMap,
@@ -17,6 +18,7 @@ pub(super) const TURNS: usize = 32;
 #[derive(Clone)]
 pub(super) struct Crowd {
     most: usize,
+    socket: &'static str,
     guests: Arc<Mutex<Guests>>,
 }
 
@@ -41,9 +43,9 @@ pub(super) struct Seat {
 }
 
 impl Crowd {
-    /// Nobody yet; `most` at a time.
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, guests: Arc::default() }
+    /// Nobody yet; `most` at a time, at the socket of this name.
+    pub(super) fn new(socket: &'static str, most: usize) -> Self {
+        Self { most, socket, guests: Arc::default() }
     }
 
     /// A place for a connection of `uid`, who may have `share` of them; `None`: no more.
@@ -57,7 +59,8 @@ impl Crowd {
         });
         if full || guest.connections >= share {
             if !std::mem::replace(&mut guest.told, true) {
-                tracing::warn!(uid, full, "too many connections to the agent socket");
+                let socket = self.socket;
+                tracing::warn!(uid, full, "too many connections to the {socket} socket");
             }
             if guest.connections == 0 {
                 guests.of_uid.remove(&uid);
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn who_has_used_up_their_share_takes_nothing_from_another() {
-        let crowd = Crowd::new(100);
+        let crowd = Crowd::new("agent", 100);
         let held: Vec<_> = (0..8).map(|_| crowd.enter(1, 8).unwrap()).collect();
         assert!(crowd.enter(1, 8).is_none());
         let other = crowd.enter(2, 8).unwrap();
@@ -120,7 +123,7 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_all_of_them_and_nothing_is_kept_of_who_was_sent_away() {
-        let crowd = Crowd::new(2);
+        let crowd = Crowd::new("agent", 2);
         let _held = [crowd.enter(1, 8).unwrap(), crowd.enter(2, 8).unwrap()];
         assert!(crowd.enter(3, 8).is_none());
         assert!(!crowd.guests().of_uid.contains_key(&3));
@@ -128,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_of_one_user_who_wait_for_their_turn_do_not_delay_another() {
-        let crowd = Crowd::new(100);
+        let crowd = Crowd::new("agent", 100);
         let seat = crowd.enter(1, 8).unwrap();
         let mut turns = Vec::new();
         for _ in 0..TURNS {

@@ -1,0 +1,120 @@
+//! Policy as administrators look at it: who is not known, what is required of who signs in, and whose
+//! sign-ins a change of that would end.
+
+use super::*;
+use crate::{
+    account::{ClaimValues, Proof, Subject},
+    audit::Kind as Event,
+};
+
+#[tokio::test]
+async fn a_user_whom_the_name_service_does_not_know_is_told_as_that_and_not_as_everybody() {
+    let house = House::new();
+    let error = house.service.explain_policy(By::ITSELF, "alise").await.unwrap_err();
+    assert_eq!(error.kind, Kind::NoSuchUser);
+    shows("Policy", "iamctl admin policy explain of a user who is not known", error);
+    let recorded = house.audit.of(Event::Administration).pop().unwrap();
+    assert_eq!(
+        (recorded.result.as_str(), recorded.detail.as_str()),
+        ("NoSuchUser", "policy explain alise")
+    );
+    assert!(house.service.explain_policy(By::ITSELF, "alice").await.is_ok());
+    // One that does not answer is another thing: what is known is told.
+    house.name_service_dies(true);
+    assert!(house.service.explain_policy(By::ITSELF, "alise").await.is_ok());
+}
+
+/// What the site requires of who signs in at wlcg, on the disk from now on.
+fn require(house: &House, rule: &str) {
+    let wlcg = "name = \"wlcg\"\ntitle = \"WLCG\"\nurl = \"https://issuer.test/\"\n\
+                scopes = [\"openid\", \"offline_access\", \"storage.read:/\"]\n";
+    let path = house.dir.path().join("issuers.d/wlcg.toml");
+    std::fs::write(path, format!("{wlcg}{rule}")).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_required_of_who_signs_in_is_explained_with_its_line() {
+    let house = House::new();
+    let map = house.dir.path().join("map");
+    std::fs::write(&map, "4711 -> alice\n4712 -> alice\n4713 -> carol\n").unwrap();
+    let mapped = format!("[identity]\nclaim = \"sub\"\nmap_file = \"{}\"\n", map.display());
+    let equal = "[identity]\nclaim = \"preferred_username\"\nmust_equal = \"{user}\"\n";
+    for (rule, everybody, alice, bob) in [
+        (
+            equal,
+            "sign in only where preferred_username is {user}",
+            "sign in at wlcg only where preferred_username is alice",
+            "sign in at wlcg only where preferred_username is bob",
+        ),
+        (
+            mapped.as_str(),
+            "sign in only where sub is one that the site maps to {user} (the map has 3)",
+            "sign in at wlcg only where sub is one that the site maps to alice (the map has 2)",
+            "sign in at wlcg only where sub is one that the site maps to bob (the map has none, so nobody can)",
+        ),
+    ] {
+        require(&house, rule);
+        let check = house.service.check_policy(By::ITSELF).await;
+        assert_eq!((check.good, check.in_force), (true, Some(false)), "it is not read yet");
+        let line = check.lines.iter().find(|line| line.key == "identity").unwrap();
+        assert_eq!((line.whom.as_str(), line.text.as_str()), ("everybody at wlcg", everybody));
+        assert!(line.decided_by[0].ends_with("/issuers.d/wlcg.toml:6"), "{line:?}");
+        house.service.reload(By::ITSELF).unwrap();
+        assert_eq!(house.service.check_policy(By::ITSELF).await.in_force, Some(true));
+        for (user, text) in [("alice", alice), ("bob", bob)] {
+            let line = house.line(user, "identity").await;
+            assert_eq!((line.whom.as_str(), line.text.as_str()), (user, text));
+            assert!(line.decided_by[0].ends_with("/issuers.d/wlcg.toml:6"), "{line:?}");
+        }
+    }
+    // Of an issuer that a user may not use, nothing is said.
+    house.rules("rules", "[[rule]]\nfor = \"bob\"\nissuers = [\"cms\"]\n");
+    house.service.reload(By::ITSELF).unwrap();
+    let lines = house.service.explain_policy(By::ITSELF, "bob").await.unwrap();
+    assert!(lines.iter().all(|line| line.key != "identity"), "{lines:?}");
+    // A map with mistakes, or none: each is named with its place.
+    for (text, problem) in [
+        (Some("4711 -> alice\n4712 alice\n"), "map:2: must be: VALUE -> USER"),
+        (None, "map: cannot be read"),
+    ] {
+        match text {
+            Some(text) => std::fs::write(&map, text).unwrap(),
+            None => std::fs::remove_file(&map).unwrap(),
+        }
+        let check = house.service.check_policy(By::ITSELF).await;
+        let [found] = check.problems.as_slice() else { panic!("{check:?}") };
+        assert!(!check.good && found.message.contains(problem), "{found:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_names_the_sign_ins_that_a_changed_rule_would_end() {
+    let house = House::new();
+    let proven = |house: &House, key: &AccountKey, value: &str| {
+        let values = ClaimValues::new([value]);
+        let proof = Some(Proof { claim: "preferred_username".into(), values });
+        let subject = Subject { sub: value.into(), name: None, proof };
+        house.change(key, |record| record.subject = Some(subject));
+    };
+    let alice = house.signed_in();
+    proven(&house, &alice, "alice");
+    let bob = house.add(BOB, "bob", "mine", "https://issuer.test/");
+    proven(&house, &bob, "robert");
+    house.add(ALICE, "alice", "second", "https://issuer.test/");
+    house.add(BOB, "bob", "cms", "https://cms.test/");
+    assert!(house.service.check_policy(By::ITSELF).await.warnings.is_empty());
+    require(&house, "[identity]\nclaim = \"preferred_username\"\nmust_equal = \"{user}\"\n");
+    let warnings = house.service.check_policy(By::ITSELF).await.warnings;
+    let [ends, unknown] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(
+        ends.ends_with("/issuers.d/wlcg.toml:6: sign-ins that end when they are renewed, unless the issuer says something else by then (1): bob (mine)"),
+        "{ends}"
+    );
+    assert!(
+        unknown.ends_with("sign-ins that go on only if the issuer says the claim when they are renewed (1): alice (second)"),
+        "{unknown}"
+    );
+    // In force, it is no change any more.
+    house.service.reload(By::ITSELF).unwrap();
+    assert!(house.service.check_policy(By::ITSELF).await.warnings.is_empty());
+}
