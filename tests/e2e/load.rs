@@ -22,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         ;
         apart: five_thousand_peers_of_the_pam_socket_that_stall_after_a_byte_hold_up_nobody,
         five_thousand_peers_of_the_agent_socket_that_stall_after_a_byte_hold_up_nobody_else,
+        five_thousand_peers_of_the_token_socket_that_stall_after_a_byte_hold_up_nobody_else,
         five_thousand_connections_of_one_user_to_the_bus_hold_up_nobody,
         ten_thousand_queued_requests_of_one_user_hold_up_nobody_and_are_told_the_limit,
         a_user_who_begins_logins_in_a_loop_is_told_the_limit_and_the_issuer_is_spared,
@@ -200,6 +201,44 @@ fn five_thousand_peers_of_the_agent_socket_that_stall_after_a_byte_hold_up_nobod
         let said = place.node.exec_as("bob", &words)?.ok()?.text();
         assert!(said.contains("\"success\"") && said.contains("eyJ"), "{said}");
     }
+    let seen = end(load)?;
+    at_least(&seen, "made", 1024);
+    place.is_well()
+}
+
+/// A token over the socket of `iamctl token`, again and again: what each took, in nanoseconds.
+const ASK_AS_IAMCTL: &str = r#"
+import socket, struct, sys, time
+question = b'{"account":"test"}'
+for _ in range(int(sys.argv[1])):
+    begin = time.monotonic_ns()
+    one = socket.socket(socket.AF_UNIX)
+    one.settimeout(30)
+    one.connect("/run/iamd/token.sock")
+    one.sendall(struct.pack("<I", len(question)) + question)
+    answer = b""
+    while piece := one.recv(65536):
+        answer += piece
+    print(time.monotonic_ns() - begin, b'"token":"eyJ' in answer)
+"#;
+
+fn five_thousand_peers_of_the_token_socket_that_stall_after_a_byte_hold_up_nobody_else(
+    world: &World,
+) -> Outcome {
+    place!(world, place);
+    let load = place.by("alice", "stall /run/iamd/token.sock 5000")?;
+    place.bob_is_served(world, "5,000 peers of the socket of iamctl token stall")?;
+    let rounds = if is_full() { 2000 } else { 300 };
+    let words = format!("python3 - {rounds} <<'END'\n{ASK_AS_IAMCTL}\nEND");
+    let said = place.node.exec_as("bob", &words)?.ok()?.text();
+    let given = said.lines().filter_map(|line| line.strip_suffix(" True"));
+    let mut times: Vec<u64> = given.filter_map(|time| time.parse().ok()).collect();
+    assert_eq!(times.len(), rounds, "{said}");
+    times.sort_unstable();
+    let slow = Duration::from_nanos(times[times.len() * 99 / 100]);
+    let told = format!("on that socket 99 of 100 take at most {:.1} ms", slow.as_secs_f64() * 1e3);
+    world.say(&told);
+    assert!(slow <= Duration::from_millis(if is_full() { 10 } else { 2000 }), "{told}");
     let seen = end(load)?;
     at_least(&seen, "made", 1024);
     place.is_well()

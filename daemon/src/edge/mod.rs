@@ -3,6 +3,7 @@
 pub mod agent_socket;
 pub mod bus;
 mod crowd;
+mod door;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod pam_socket;

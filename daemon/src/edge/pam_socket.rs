@@ -6,21 +6,16 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use iamd_protocol::pam::{self, FrameError, Reply, Request};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixSocket, UnixStream},
+    net::UnixStream,
     sync::Semaphore,
 };
 
+use super::door::{Door, Knock};
 use crate::{
     clock::Clock,
     service::{NewLogin, Service},
@@ -29,20 +24,12 @@ use crate::{
 
 /// A peer has so long for its request, and again for taking the reply.
 const PEER_TIME: Duration = Duration::from_secs(2);
-/// Waiting connections; a login storm must not be refused.
-const BACKLOG: u32 = 1024;
 /// Conversations at a time.
 const AT_ONCE: usize = 1024;
 
-/// How often it is looked whether the socket is still where the module looks for it.
-const LOOK: Duration = Duration::from_secs(2);
-
 /// The listening socket.
 pub struct PamSocket {
-    listener: UnixListener,
-    path: PathBuf,
-    /// What stands at the path, as long as nobody removed it.
-    file: (u64, u64),
+    door: Door,
 }
 
 impl PamSocket {
@@ -51,30 +38,7 @@ impl PamSocket {
     /// # Errors
     /// The file system's, with the path.
     pub fn bind(path: &Path) -> io::Result<Self> {
-        let at =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
-            _ => {}
-        }
-        let socket = UnixSocket::new_stream().map_err(at)?;
-        // Bound under a mask: at no instant is it open to others.
-        let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
-        let bound = socket.bind(path);
-        nix::sys::stat::umask(mask);
-        bound.map_err(at)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(at)?;
-        let file = file_at(path).map_err(at)?;
-        Ok(Self { listener: socket.listen(BACKLOG).map_err(at)?, path: path.to_owned(), file })
-    }
-
-    /// Puts another socket there where the one that was made is gone; whether it did.
-    fn mend(&mut self) -> io::Result<bool> {
-        if file_at(&self.path).is_ok_and(|found| found == self.file) {
-            return Ok(false);
-        }
-        *self = Self::bind(&self.path)?;
-        Ok(true)
+        Ok(Self { door: Door::bind(path, 0o600)? })
     }
 
     /// Serves until the task is aborted.
@@ -82,24 +46,8 @@ impl PamSocket {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = clock.sleep(LOOK) => {
-                    match self.mend() {
-                        Ok(false) => {}
-                        Ok(true) => {
-                            tracing::warn!("somebody removed the PAM socket; there is another one now");
-                            service.files_were_removed();
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, "the PAM socket is gone and no other can be made: {error}");
-                        }
-                    }
-                    continue;
-                }
-            };
-            match accepted {
-                Ok((stream, _)) => {
+            match self.door.next("PAM", &*clock).await {
+                Knock::Peer(stream) => {
                     let (service, clock) = (Arc::clone(&service), Arc::clone(&clock));
                     tokio::spawn(async move {
                         if let Err(error) = converse(stream, &service, &*clock).await {
@@ -108,20 +56,11 @@ impl PamSocket {
                         drop(place);
                     });
                 }
-                Err(error) => {
-                    // Out of descriptors, most likely: those that are open will close.
-                    tracing::warn!(%error, "the PAM socket cannot accept: {error}");
-                    clock.sleep(Duration::from_millis(50)).await;
-                }
+                Knock::Replaced => service.files_were_removed(),
+                Knock::Nobody => {}
             }
         }
     }
-}
-
-/// What stands at a path.
-fn file_at(path: &Path) -> io::Result<(u64, u64)> {
-    let found = std::fs::symlink_metadata(path)?;
-    Ok((found.dev(), found.ino()))
 }
 
 async fn converse(

@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use iamd_protocol::{
     error::Kind,
@@ -18,11 +18,14 @@ use iamd_protocol::{
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixSocket, UnixStream},
+    net::UnixStream,
 };
 use zeroize::Zeroizing;
 
-use super::crowd::{Crowd, Seat};
+use super::{
+    crowd::{Crowd, Seat},
+    door::{Door, Knock},
+};
 use crate::{
     clock::Clock,
     service::{Service, ServiceError},
@@ -30,8 +33,6 @@ use crate::{
 
 /// A peer has so long for its question, and again for taking the answer.
 const PEER_TIME: Duration = Duration::from_secs(2);
-/// Waiting connections; a burst of scripts must not be refused.
-const BACKLOG: u32 = 1024;
 /// Connections at a time, of one uid and of all; never more than an eighth of the descriptors there
 /// are, for logins and the other sockets need some too.
 const OF_ONE: usize = 256;
@@ -39,7 +40,7 @@ const AT_ONCE: usize = 4096;
 
 /// The listening socket.
 pub struct TokenSocket {
-    listener: UnixListener,
+    door: Door,
 }
 
 impl TokenSocket {
@@ -48,38 +49,17 @@ impl TokenSocket {
     /// # Errors
     /// The file system's, with the path.
     pub fn bind(path: &Path) -> io::Result<Self> {
-        let at =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
-            _ => {}
-        }
-        let socket = UnixSocket::new_stream().map_err(at)?;
-        // Root's directory: nobody puts another file there before the mode is set.
-        socket.bind(path).map_err(at)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(at)?;
-        Ok(Self { listener: socket.listen(BACKLOG).map_err(at)? })
+        Ok(Self { door: Door::bind(path, 0o666)? })
     }
 
     /// Serves until the task is aborted; conversations that have begun go on.
-    pub async fn serve(self, service: Arc<Service>, clock: Arc<dyn Clock>) {
+    pub async fn serve(mut self, service: Arc<Service>, clock: Arc<dyn Clock>) {
         let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
         let most = usize::try_from(descriptors / 8).unwrap_or(AT_ONCE).min(AT_ONCE);
         let crowd = Crowd::new("token", most);
-        let mut told = false;
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    told = false;
-                    welcome(stream, &crowd, &service, &clock);
-                }
-                Err(error) => {
-                    // Out of descriptors, most likely: those that are open will close.
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(%error, "the token socket cannot accept: {error}");
-                    }
-                    clock.sleep(Duration::from_millis(50)).await;
-                }
+            if let Knock::Peer(stream) = self.door.next("token", &*clock).await {
+                welcome(stream, &crowd, &service, &clock);
             }
         }
     }

@@ -83,6 +83,10 @@ pub trait Completion: Send + Sync + 'static {
     /// The issuer rejected this client before anything was signed in: another one, if the site
     /// registers clients itself.
     async fn replace_client(&self, rejected: &ClientRecord) -> Result<ClientRecord, Failure>;
+    /// Room for what the issuer is about to give: an approval can be spent once only.
+    async fn make_room(&self) -> Result<(), Failure> {
+        Ok(())
+    }
     /// The tokens came: persist them before anything else. Gives who signed in, and remarks.
     async fn signed_in(
         &self,
@@ -384,14 +388,28 @@ impl Logins {
         let mut next = poller.first(self.clock.monotonic());
         // A poll may have been acted on, and its answer lost: no second one can tell.
         let mut lost = false;
+        let mut no_room: Option<Failure> = None;
         loop {
             let Some(at) = next else {
                 let left = poller.ends().saturating_duration_since(self.clock.monotonic());
                 self.clock.sleep(left).await;
-                return Err(expired());
+                return Err(no_room.unwrap_or_else(expired));
             };
             self.clock.sleep(at.saturating_duration_since(self.clock.monotonic())).await;
             let open = self.closing.read().await;
+            match completion.make_room().await {
+                Ok(()) => no_room = None,
+                Err(failure) => {
+                    if no_room.is_none() {
+                        let message = &failure.message;
+                        tracing::error!(issuer = %profile.name, "a login waits for room to keep what it brings: {message}");
+                    }
+                    no_room = Some(failure);
+                    // The issuer was not asked: it needs no rest.
+                    next = poller.next(Answer::Pending, self.clock.monotonic());
+                    continue;
+                }
+            }
             let answer =
                 self.issuers.poll_device(profile, &client, &device.device_code, audiences).await;
             let answer = match answer {

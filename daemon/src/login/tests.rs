@@ -10,6 +10,8 @@ struct Witness {
     signed_in: Mutex<Vec<Tokens>>,
     unanswered: AtomicU64,
     over: AtomicU64,
+    /// So often there is no room yet.
+    full: AtomicU64,
 }
 
 #[async_trait]
@@ -20,6 +22,13 @@ impl Completion for Witness {
 
     async fn replace_client(&self, _: &ClientRecord) -> Result<ClientRecord, Failure> {
         Ok(client(ClientOwner::Site, &profile().url, 2))
+    }
+
+    async fn make_room(&self) -> Result<(), Failure> {
+        match self.full.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Err(Failure::new(Kind::StoreUnavailable, "no room: make some")),
+            Err(_) => Ok(()),
+        }
     }
 
     async fn signed_in(
@@ -98,6 +107,26 @@ async fn an_approved_login_hands_over_its_tokens_exactly_once() {
     assert_eq!(world.witness.signed_in.lock().unwrap().len(), 1);
     assert_eq!(world.issuers.polls.load(SeqCst), 3);
     assert_eq!(world.witness.over.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_kept_is_not_asked_for_and_the_login_goes_on_when_there_is_room() {
+    let world = world();
+    world.witness.full.store(2, SeqCst);
+    world.issuer_says([PollAnswer::Tokens(Box::new(tokens("at", Some("rt"), 3600)))]);
+    assert!(matches!(world.end().await, Progress::Done { .. }));
+    assert_eq!(world.issuers.polls.load(SeqCst), 1, "asked without room");
+    assert_eq!(world.witness.signed_in.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_never_had_room_says_so_at_its_end() {
+    let world = world();
+    world.witness.full.store(u64::MAX, SeqCst);
+    let end = world.end().await;
+    assert_eq!(world.issuers.polls.load(SeqCst), 0);
+    let Progress::Failed { kind, message } = end else { panic!("{end:?}") };
+    assert_eq!((kind, message.as_str()), (Kind::StoreUnavailable, "no room: make some"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -139,6 +139,11 @@ impl Completion for SignIn {
         self.provide(Some(rejected.client_id.as_str())).await
     }
 
+    async fn make_room(&self) -> Result<(), Failure> {
+        let made = self.service.vault.make_room().await;
+        made.map_err(|error| ServiceError::from(error).into())
+    }
+
     async fn signed_in(
         &self,
         client: &ClientRecord,

@@ -61,6 +61,24 @@ fn what_is_removed_below_run_iamd_is_there_again_by_itself(world: &World) -> Out
     eventually("the socket", SOON, || place.node.exec("test -S /run/iamd/pam.sock")?.ok())?;
     assert!(place.file("alice")?.starts_with("eyJ"), "the file is there again");
     assert_ne!(place.node.root_says(&inode)?, before, "it was removed");
+    eventually("the link in the runtime directory", SOON, || {
+        place.node.exec(&format!("test -L /run/user/{uid}/bt_u{uid}"))?.ok()
+    })?;
+    for (name, question) in [
+        ("token.sock", r#"b'\x12\0\0\0{"account":"test"}'"#),
+        ("oidc-agent.sock", r#"b'{"request":"access_token","account":"test"}'"#),
+    ] {
+        eventually(name, SOON, || place.node.exec(&format!("test -S /run/iamd/{name}"))?.ok())?;
+        let mode = place.node.root_says(&format!("stat -c '%a %U' /run/iamd/{name}"))?;
+        assert_eq!(mode, "666 root", "{name}");
+        let ask = format!(
+            "python3 - <<'END'\nimport socket\none = socket.socket(socket.AF_UNIX)\n\
+             one.settimeout(30)\none.connect('/run/iamd/{name}')\none.sendall({question})\n\
+             print(one.recv(65536))\nEND"
+        );
+        let told = eventually(name, SOON, || place.node.exec_as("alice", &ask)?.ok())?.text();
+        assert!(told.contains("eyJ"), "{name}: {told}");
+    }
     let seen = place.node.ssh("alice").run("echo $BEARER_TOKEN_FILE")?.ok()?;
     assert_eq!(seen.line(), token_file("alice")?);
     let mode = place.node.root_says("stat -c '%a %U' /run/iamd/pam.sock")?;

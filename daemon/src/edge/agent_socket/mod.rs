@@ -33,10 +33,10 @@ mod unserved;
 #[cfg(test)]
 mod tests;
 
-use std::{io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use nix::sys::resource::{Resource, getrlimit};
-use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::net::UnixStream;
 
 pub use switch::Switch;
 
@@ -46,7 +46,10 @@ use self::{
     reply::Reply,
     sealing::Channel,
 };
-use super::crowd::{Crowd, Seat};
+use super::{
+    crowd::{Crowd, Seat},
+    door::{Door, Knock},
+};
 use crate::{
     clock::{Clock, Random},
     service::Service,
@@ -54,8 +57,6 @@ use crate::{
 
 /// A peer has so long for each of its messages, and for taking ours.
 const PEER_TIME: Duration = Duration::from_secs(2);
-/// Waiting connections: clients that do not wait get an error when there are more.
-const BACKLOG: u32 = 1024;
 /// Connections at a time, of all users; never more than half of the descriptors there are, for
 /// logins need some too.
 const AT_ONCE: usize = 16_384;
@@ -73,7 +74,7 @@ pub struct Host {
 
 /// The listening socket.
 pub struct AgentSocket {
-    listener: UnixListener,
+    door: Door,
 }
 
 /// Why a conversation ended before its answer.
@@ -93,38 +94,17 @@ impl AgentSocket {
     /// # Errors
     /// The file system's, with the path.
     pub fn bind(path: &Path) -> io::Result<Self> {
-        let at =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
-            _ => {}
-        }
-        let socket = UnixSocket::new_stream().map_err(at)?;
-        // Root's directory: nobody puts another file there before the mode is set.
-        socket.bind(path).map_err(at)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(at)?;
-        Ok(Self { listener: socket.listen(BACKLOG).map_err(at)? })
+        Ok(Self { door: Door::bind(path, 0o666)? })
     }
 
     /// Serves until the task is aborted; conversations that have begun go on.
-    pub async fn serve(self, host: Host) {
+    pub async fn serve(mut self, host: Host) {
         let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
         let most = usize::try_from(descriptors / 2).unwrap_or(AT_ONCE).min(AT_ONCE);
         let crowd = Crowd::new("agent", most);
-        let mut told = false;
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    told = false;
-                    welcome(stream, &crowd, &host);
-                }
-                Err(error) => {
-                    // Out of descriptors, most likely: those that are open will close.
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(%error, "the agent socket cannot accept: {error}");
-                    }
-                    host.clock.sleep(Duration::from_millis(50)).await;
-                }
+            if let Knock::Peer(stream) = self.door.next("agent", &*host.clock).await {
+                welcome(stream, &crowd, &host);
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{
     io::{Read as _, Write as _},
-    os::unix::{fs::FileTypeExt as _, net::UnixStream as Blocking},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::UnixStream as Blocking,
+    },
     path::PathBuf,
     process::Command,
 };

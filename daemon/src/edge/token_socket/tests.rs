@@ -116,6 +116,20 @@ async fn everybody_may_connect_and_what_stood_in_the_way_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_socket_that_somebody_removed_is_there_again() {
+    let door = Door::of(mine());
+    std::fs::remove_file(&door.path).unwrap();
+    let again = async {
+        while UnixStream::connect(&door.path).await.is_err() {
+            door.house.clock.sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), again).await.unwrap();
+    assert!(matches!(door.ask(&Request::default()).await, Reply::Token(_)));
+    assert_eq!(door.path.symlink_metadata().unwrap().mode() & 0o777, 0o666);
+}
+
+#[tokio::test]
 async fn what_is_not_a_question_is_told_so_and_an_end_inside_one_is_hung_up_on() {
     let door = Door::of(mine());
     let bad_json = [&4u32.to_le_bytes()[..], b"nope"].concat();

@@ -6,7 +6,11 @@ mod hostile;
 mod requests;
 mod texts;
 
-use std::{os::unix::fs::FileTypeExt as _, path::PathBuf, time::Duration};
+use std::{
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crypto_box::{PublicKey, SalsaBox, SecretKey, aead::Aead as _};
@@ -205,6 +209,20 @@ async fn everybody_may_connect_and_an_earlier_daemons_socket_is_replaced() {
     let absent = door.house.dir.path().join("absent/oidc-agent.sock");
     let Err(error) = AgentSocket::bind(&absent) else { panic!("bound") };
     assert!(error.to_string().contains("absent/oidc-agent.sock"), "{error}");
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_removed_is_there_again() {
+    let door = Door::open();
+    std::fs::remove_file(&door.path).unwrap();
+    let again = async {
+        while UnixStream::connect(&door.path).await.is_err() {
+            door.house.clock.sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(10 * S, again).await.unwrap();
+    door.serves().await;
+    assert_eq!(std::fs::metadata(&door.path).unwrap().permissions().mode() & 0o777, 0o666);
 }
 
 #[tokio::test]
