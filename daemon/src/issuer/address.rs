@@ -74,7 +74,16 @@ pub(super) fn check_url(profile: &IssuerProfile, url: &Url) -> Result<(), Issuer
         return Err(refused(format!("{} carries a user name", shown(url))));
     }
     match url.scheme() {
-        "https" => {}
+        "https" => {
+            // Nor does one over TLS: it would have us knock at each of this machine's ports.
+            let leads_here = profile.listed
+                && is_loopback(&host)
+                && !profile.url.host().is_some_and(|own| is_loopback(&own))
+                && !is_by_hand(profile, url);
+            if leads_here {
+                return Err(refused(format!("{} is on this machine", shown(url))));
+            }
+        }
         // Plain http is for a test issuer on this machine. A real issuer may not lead us to it.
         "http" if profile.listed && is_loopback(&host) => {
             if profile.url.scheme() != "http" && !is_by_hand(profile, url) {
@@ -89,14 +98,18 @@ pub(super) fn check_url(profile: &IssuerProfile, url: &Url) -> Result<(), Issuer
     if url.port_or_known_default().is_none_or(|port| port != 443 && port < 1024) {
         return Err(refused(format!("{}: that port is not for issuers", shown(url))));
     }
-    let literal = match host {
+    match literal(url) {
+        Some(address) if !is_public(address) => Err(not_public(&address.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// The address in a URL that has one in place of a name.
+pub(super) fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
         Host::Ipv4(address) => Some(IpAddr::V4(address)),
         Host::Ipv6(address) => Some(IpAddr::V6(address)),
         Host::Domain(_) => None,
-    };
-    match literal {
-        Some(address) if !is_public(address) => Err(not_public(&address.to_string())),
-        _ => Ok(()),
     }
 }
 

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use super::{
     Limits, address,
     redact::printable,
-    resolver::{Lookup, NotPublic, Resolver},
+    resolver::{self, Lookup, NotPublic, Resolver},
     trust,
 };
 use crate::{
@@ -107,6 +107,12 @@ impl Http {
         #[cfg(any(test, feature = "fuzzing"))]
         if let Some(script) = &self.script {
             return script.next(profile, &ask);
+        }
+        // A literal never resolves.
+        if !profile.listed
+            && let Some(address) = address::literal(ask.url).and_then(resolver::inside)
+        {
+            return Err(address::not_public(&address));
         }
         let client = self.client(profile).await?;
         let (method, host) = (ask.method.clone(), ask.url.host_str().unwrap_or_default());

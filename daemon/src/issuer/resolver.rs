@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
 };
 
@@ -38,13 +38,39 @@ impl Lookup for SystemLookup {
 #[error("{host} resolves to {address}, which is not a public address")]
 pub(super) struct NotPublic {
     host: String,
-    address: IpAddr,
+    address: String,
+}
+
+/// An address that an issuer which is not listed may not have, as errors show it: one inside, or
+/// one of this node, however public.
+pub(super) fn inside(address: IpAddr) -> Option<String> {
+    if !address::is_public(address) {
+        Some(address.to_string())
+    } else if is_this_nodes(address) {
+        Some(format!("{address} (this node's own)"))
+    } else {
+        None
+    }
+}
+
+/// Whether what is sent to an address stays on this node: then the kernel sends from that very
+/// address. Nothing is sent to find out.
+fn is_this_nodes(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address)
 }
 
 /// What the HTTP client asks.
 pub(super) struct Resolver {
     pub(super) lookup: Arc<dyn Lookup>,
-    /// Refuse names with any address that is not public.
+    /// Refuse names with any address that is not public or is this node's.
     pub(super) public_only: bool,
 }
 
@@ -55,15 +81,29 @@ impl Resolve for Resolver {
             let addresses = lookup.lookup(name.as_str()).await?;
             if public_only {
                 // One address inside is one too many: which of them is used is up to chance.
-                let inside = addresses.iter().find(|address| !address::is_public(**address));
-                if let Some(address) = inside {
+                if let Some(address) = addresses.iter().find_map(|address| inside(*address)) {
                     let host = name.as_str().to_owned();
-                    return Err(NotPublic { host, address: *address }.into());
+                    return Err(NotPublic { host, address }.into());
                 }
             }
             // Port 0: the connector puts the URL's.
             let addresses: Addrs = Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)));
             Ok(addresses)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r13_an_address_of_this_node_is_told_from_anothers() {
+        for own in ["127.0.0.1", "127.8.9.10"] {
+            assert!(is_this_nodes(own.parse().unwrap()), "{own}");
+        }
+        for other in ["192.0.2.1", "8.8.8.8", "2001:db8::1"] {
+            assert!(!is_this_nodes(other.parse().unwrap()), "{other}");
+        }
     }
 }

@@ -111,6 +111,15 @@ fn an_issuer_inside_the_sites_network_is_refused_and_not_contacted(world: &World
     assert_eq!(place.inside.requests()?, Vec::<serde_json::Value>::new());
     // The one that the site lists is inside as well.
     start_login(&place.node, &user, "fine", "test")?;
+    // However public, an address of the node itself leads inside.
+    let own = "11.22.33.44";
+    let line = format!("ip address add {own}/32 dev lo && echo '{own} own.test' >> /etc/hosts");
+    place.node.root_says(&line)?;
+    for url in [format!("https://{own}/"), "https://own.test/".to_owned()] {
+        let (code, name, text) = named(&place.node, &user, &url)?;
+        assert_eq!((code, name.as_str()), (4, "AddressNotPublic"), "{url}: {text}");
+        assert!(text.contains("11.22.33.44 (this node's own)"), "{url}: {text}");
+    }
     Ok(())
 }
 

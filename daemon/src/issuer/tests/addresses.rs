@@ -153,20 +153,26 @@ fn r13_a_listed_issuer_may_be_anywhere_but_plain_http_is_for_a_test_issuer_on_th
     assert_eq!(allowed("https://10.0.0.1/", "https://10.0.0.1:9443/token"), Ok(()));
     assert_eq!(allowed("http://127.0.0.1:9/", "http://127.0.0.1:9/token"), Ok(()));
     assert_eq!(allowed("http://localhost:9/", "http://localhost:9/token"), Ok(()));
+    assert_eq!(allowed("https://localhost:9/", "https://localhost:9/token"), Ok(()));
     for (issuer, url) in [
         ("http://iam.example/", "http://iam.example/token"),
         ("https://iam.example/", "http://iam.example/token"),
         // A real issuer may not lead us to a service of this machine.
         ("https://iam.example/", "http://127.0.0.1:2379/v3/kv/put"),
+        ("https://iam.example/", "https://127.0.0.1:8443/token"),
+        ("https://iam.example/", "https://[::1]/token"),
+        ("https://iam.example/", "https://localhost/token"),
         ("https://iam.example/", "https://me@iam.example/"),
     ] {
         assert!(matches!(allowed(issuer, url), Err(IssuerError::Malformed { .. })), "{url}");
     }
     // The site itself may.
-    let url: Url = "http://127.0.0.1:8080/token".parse().unwrap();
-    let endpoints = Overrides { token: Some(url.clone()), ..Overrides::default() };
-    let by_hand = IssuerProfile { endpoints, ..profile("https://iam.example/") };
-    assert_eq!(check_url(&by_hand, &url), Ok(()));
+    for url in ["http://127.0.0.1:8080/token", "https://localhost:8443/token"] {
+        let url: Url = url.parse().unwrap();
+        let endpoints = Overrides { token: Some(url.clone()), ..Overrides::default() };
+        let by_hand = IssuerProfile { endpoints, ..profile("https://iam.example/") };
+        assert_eq!(check_url(&by_hand, &url), Ok(()));
+    }
 }
 
 fn resolving_to(addresses: &[&str]) -> IssuerClient {

@@ -43,6 +43,10 @@ async fn an_address_is_not_for_issuers() {
         let refused = check_url(&issuer, &endpoint.parse().unwrap());
         shows_at(&[], when, refused.unwrap_err());
     }
+    let here_only: url::Url = "https://localhost:8443/token".parse().unwrap();
+    let refused =
+        check_url(&super::super::profile("https://issuer.test/"), &here_only).unwrap_err();
+    shows_at(&[], "an issuer of the site names an endpoint on the node itself", refused);
     let inside = probed(&here(), &unlisted("https://issuer.test/")).await;
     crate::testing::shows(
         "Issuers and clients",
