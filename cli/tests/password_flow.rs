@@ -188,7 +188,7 @@ fn r35_a_password_comes_by_a_descriptor_and_is_nowhere_else() {
     let asked = calls.iter().position(|call| call.starts_with("LoginWithoutPassword(\"cms\""));
     let sent = calls.iter().position(|call| {
         call.starts_with("LoginWithPassword(\"cms\"")
-            && call.ends_with(&format!("\"al\", [(\"password\", {WORDS:?})])"))
+            && call.ends_with(&format!("[(\"password\", {WORDS:?}), (\"user-name\", \"al\")])"))
     });
     assert!(asked.unwrap() < sent.unwrap(), "{calls:?}");
     for args in [&["login", "--flow", "password", "--password", WORDS][..], &["login", WORDS, "x"]]
@@ -210,7 +210,8 @@ fn r35_user_name_and_password_come_by_one_descriptor_and_the_password_is_nowhere
         assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""), "{outcome:?}");
         assert!(!outcome.stderr.contains("horse"), "{outcome:?}");
         let calls = fake.calls().join("\n");
-        assert!(calls.contains(&format!("\"alice@home\", [(\"password\", {WORDS:?})]")), "{calls}");
+        let secrets = format!("[(\"password\", {WORDS:?}), (\"user-name\", \"alice@home\")]");
+        assert!(calls.contains(&secrets), "{calls}");
     }
     let long = "x".repeat(100_000);
     for given in [

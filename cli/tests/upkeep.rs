@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use iamd_protocol::bus::{
-    AcceptReply, BackupReply, RekeyState, RestoreReply, StoreReport, rekey_state,
+    AcceptReply, BackupReply, PasswordFlowInfo, RekeyState, RestoreReply, StoreReport, rekey_state,
+    revoked,
 };
 use iamd_protocol::error::Kind;
 use nix::sys::signal::{Signal, kill};
@@ -72,6 +73,15 @@ fn restored() -> RestoreReply {
         restored: true,
         key: "key-00000009".into(),
         digest: "00ff".into(),
+        password_flows: vec![PasswordFlowInfo {
+            issuer: "https://wlcg.example.org/".into(),
+            issuer_name: Some("wlcg".into()),
+            client: "9bef3e68".into(),
+            enabled_by: 0,
+            enabled_by_user: "root".into(),
+            enabled_at: base(),
+            problem: None,
+        }],
         ..RestoreReply::default()
     }
 }
@@ -286,4 +296,28 @@ fn ctrl_c_leaves_a_change_of_keys_to_the_daemon_and_says_so() {
     let told = lines.iter().find(|line| line.starts_with("It goes on")).expect(&seen);
     let when = "Ctrl-C while iamctl admin rekey shows how it goes";
     iamd_errors::shows("iamctl itself", when, told, "", Some(u8::try_from(code).unwrap()), "");
+}
+
+#[test]
+fn sign_ins_that_could_not_be_ended_are_told_apart_and_the_exit_code_says_it() {
+    let fake = fake();
+    let mut script = samples::script(base());
+    let one = &mut script.revocation.sign_ins[0];
+    one.result = revoked::FAILED.into();
+    one.remark = Some("still signed in: the store cannot be written".into());
+    (script.revocation.ended, script.revocation.failed) = (2, 1);
+    fake.script().revocation = script.revocation;
+    let args = ["admin", "revoke", "--issuer", "wlcg", "--yes"];
+    let outcome = run(&mut iamctl(&fake.bus.address, &args));
+    assert_eq!(outcome.code, 1, "{outcome:?}");
+    for part in [
+        "still signed in: the store cannot be written",
+        "2 sign-ins and 1 running login ended here.",
+        "1 sign-in not ended: still signed in, the remark says why. Mend that and do it again.",
+    ] {
+        assert!((outcome.stdout.clone() + &outcome.stderr).contains(part), "{part}: {outcome:?}");
+    }
+    let json = run(&mut iamctl(&fake.bus.address, &[&args[..], &["--json"]].concat()));
+    assert_eq!(json.code, 1);
+    assert!(json.stdout.contains("\"ended\":2,\"failed\":1"), "{json:?}");
 }

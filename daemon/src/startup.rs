@@ -128,6 +128,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let logins = Logins::new(issuers.clone(), Arc::clone(&clock));
     let presence = Presence::new(Arc::clone(&sessions), Arc::new(files), Arc::clone(&clock));
     let audit = audit::Repeats::before(Arc::new(audit::Journal), Arc::clone(&clock));
+    audit.permits(config.limits.tokens_per_minute);
     let service = Service::new(Parts {
         config,
         sources,
@@ -185,7 +186,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         "iamd {} is ready",
         env!("CARGO_PKG_VERSION")
     );
-    until_stopped(&service, &sessions, &log).await?;
+    until_stopped(&service, &sessions, &audit, &log).await?;
     tell(&[NotifyState::Stopping, NotifyState::Status("finishing requests at issuers")]);
     // What an issuer has answered must reach the disk: a refresh that runs is waited for.
     let patience = service.config().limits.reply_time + Duration::from_secs(1);
@@ -200,6 +201,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
 async fn until_stopped(
     service: &Arc<Service>,
     sessions: &Arc<Sessions>,
+    audit: &audit::Repeats,
     log: &logging::Handle,
 ) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
@@ -223,6 +225,7 @@ async fn until_stopped(
             _ = reloads.changed() => {
                 let config = service.config();
                 sessions.set_rules(stay_rules(&config));
+                audit.permits(config.limits.tokens_per_minute);
                 log.set_filter(&config.log_filter);
                 tokio::spawn(Arc::clone(service).look_again());
             }

@@ -98,6 +98,8 @@ pub struct TestVault {
     pub store_fails: AtomicBool,
     /// Accounts can be read, but not written.
     pub saves_fail: AtomicBool,
+    /// The same for accounts of these uids.
+    pub fails_for: Mutex<Vec<u32>>,
     pub client_saves_fail: AtomicBool,
     pub journal_fails: AtomicBool,
     pub room_fails: AtomicBool,
@@ -176,6 +178,8 @@ impl Vault for TestVault {
         expected: Revision,
     ) -> Result<Revision, VaultError> {
         self.down()?;
+        let one = self.fails_for.lock().unwrap().contains(&record.owner.uid);
+        fails(&AtomicBool::new(one), "the store cannot be written")?;
         fails(&self.saves_fail, "the store cannot be written")?;
         self.step("save");
         let mut accounts = self.accounts.lock().unwrap();

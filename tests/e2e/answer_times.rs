@@ -62,7 +62,7 @@ const ASKING: [&str; 14] = [
     "org.iamd1.Accounts Lock s @",
     "org.iamd1.Accounts Unlock 'sa{sv}h' @ 12345678",
     "org.iamd1.Accounts SetPassphrase 'sa{sh}' @ new_passphrase=12345678",
-    "org.iamd1.Accounts LoginWithPassword 'sa{sv}sa{sh}' @ bob -",
+    "org.iamd1.Accounts LoginWithPassword 'sa{sv}a{sh}' @ -",
 ];
 const LOGIN: &str = "org.iamd1.Accounts Login 'sa{sv}' @";
 const ADD: &str = "org.iamd1.Accounts Add 'sa{sv}a{sh}' @ -";

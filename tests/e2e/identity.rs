@@ -21,7 +21,8 @@ pub fn cases() -> Vec<Case> {
         a_claim_that_changes_later_ends_the_sign_in_at_the_next_refresh,
         a_map_says_who_is_who_and_a_reload_takes_a_change_over,
         ; alone: a_rule_with_a_mistake_is_named_with_its_line_and_the_one_in_force_stays
-        ; apart: without_the_issuers_keys_nobody_is_taken_for_who_a_token_says
+        ; apart: without_the_issuers_keys_nobody_is_taken_for_who_a_token_says,
+        r25_killed_while_it_is_asked_whose_a_refresh_is_nobody_loses_a_refresh_token
     ]
 }
 
@@ -216,6 +217,45 @@ fn without_the_issuers_keys_nobody_is_taken_for_who_a_token_says(world: &World) 
         node.exec_as("alice", "iamctl token mine --force-new")?.ok()
     })?;
     Ok(sign_in_as(node, issuer, "bob", "mine", "test")?)
+}
+
+/// The issuer rotates, and ends all at a second use: what it answered has to be kept by then.
+fn r25_killed_while_it_is_asked_whose_a_refresh_is_nobody_loses_a_refresh_token(
+    world: &World,
+) -> Outcome {
+    let (node, issuer) = own(world, "whose", &[("ROTATE", "always"), ("REUSE", "kills")], "")?;
+    let (node, issuer) = (&node, &issuer);
+    let strict = file("test", issuer, RULE);
+    node.put("/etc/iamd/issuers.d/test.toml", 0o644, "root", strict.as_bytes())?;
+    node.exec("iamctl admin reload")?.ok()?;
+    sign_in_as(node, issuer, "alice", "mine", "test")?;
+    for _ in 0..2 {
+        // What the daemon has of the issuer's keys is forgotten with it.
+        node.restart("iamd")?;
+        let refreshes = issuer.count("POST /token refresh_token")?;
+        let away = json!([{"match": {"path": "/jwk"}, "fault": "blackhole"}]);
+        let faults = issuer.faults(&away)?;
+        let ask = "setsid -f iamctl token mine --force-new < /dev/null > /dev/null 2>&1";
+        node.exec_as("alice", ask)?.ok()?;
+        eventually("the keys to be asked for", SOON, || {
+            clock::pause(Duration::from_millis(100));
+            match faults.counters()?[0]["matched"].as_u64() {
+                Some(1..) => Ok(()),
+                other => Err(Error::Wrong(format!("{other:?}"))),
+            }
+        })?;
+        assert_eq!(issuer.count("POST /token refresh_token")?, refreshes + 1);
+        node.exec(
+            "systemctl kill --signal=KILL iamd; systemctl reset-failed iamd; systemctl start iamd",
+        )?
+        .ok()?;
+        drop(faults);
+        eventually("a token without a sign-in", Duration::from_secs(90), || {
+            clock::pause(Duration::from_secs(1));
+            node.exec_as("alice", "iamctl token mine --force-new")?.ok()
+        })?;
+    }
+    Ok(())
 }
 
 fn a_map_says_who_is_who_and_a_reload_takes_a_change_over(world: &World) -> Outcome {

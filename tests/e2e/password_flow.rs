@@ -359,6 +359,8 @@ const PASSWORD: &str = "Zebra-Canary47 quince";
 const WRONG: &str = "Yellow-Canary81 medlar";
 /// Handed over with the user name, by `--credentials-fd`.
 const BOTH: &str = "Xanthic-Canary63 bullace";
+/// The name at the issuer: in no message, until the issuer names who signed in.
+const NAME: &str = "quokka-canary29";
 /// Where the patterns are, which is not looked through.
 const PATTERNS: &str = "/srv/patterns";
 /// The words of the passwords alone.
@@ -367,7 +369,7 @@ const WORDS: &str = "/srv/words";
 const BASIC: &str = "c2l0ZS1wYXNzd29yZDpzaXRlLXNlY3JldA";
 
 fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
-    let users = format!("alice:{PASSWORD}");
+    let users = format!("{NAME}:{PASSWORD}");
     let trace = "[log]\nfilter = \"trace\"\n";
     let (node, issuer) = own(world, "pwhere", &[("USERS", &users)], trace)?;
     let node = &node;
@@ -400,16 +402,23 @@ fn r35_a_password_is_nowhere_but_on_its_way(world: &World) -> Outcome {
     let grant = json!({"path": "/token", "grant_type": "password"});
     let slow = issuer.faults(&json!([{"match": grant, "fault": {"latency": {"ms": 3000}}}]))?;
     let mut told = String::new();
-    for (password, code) in [(WRONG, 1), (PASSWORD, 0)] {
-        let said = by_password(node, "alice", password)?.exited(code)?;
+    // The password alone, and with the user name; wrong ones first.
+    let alone = format!("login mine --flow password --user {NAME} --password-fd 0");
+    let both = "login mine --flow password --credentials-fd 0";
+    let mut tries = |password: &str, with: &str, code: i32| -> Outcome {
+        let said = given(node, "alice", password, &alone)?.exited(code)?;
         told += &(said.text() + &said.errors());
-    }
-    // User name and password together, a wrong one and the right one.
-    for (password, code) in [(BOTH, 1), (PASSWORD, 0)] {
-        let words = "login mine --flow password --credentials-fd 0";
-        let said = given(node, "alice", &format!("alice\n{password}\n"), words)?.exited(code)?;
+        let said = given(node, "alice", &format!("{NAME}\n{with}\n"), both)?.exited(code)?;
         told += &(said.text() + &said.errors());
-    }
+        Ok(())
+    };
+    tries(WRONG, BOTH, 1)?;
+    let refused = monitor.find("two refusals", |seen| {
+        (seen.matches("org.iamd1.Error.WrongPassword").count() >= 2).then(|| seen.to_owned())
+    })?;
+    assert!(refused.contains("LoginWithPassword"), "it hears nothing of it: {refused}");
+    assert!(!refused.contains(NAME), "the user name: {refused}");
+    tries(PASSWORD, PASSWORD, 0)?;
     drop(slow);
     let asked = issuer.count("POST /token password")?;
     assert_eq!(asked, 4, "each of them came to the issuer");

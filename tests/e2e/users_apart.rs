@@ -57,7 +57,7 @@ const NAMING: [&str; 14] = [
     "call org.iamd1.Accounts Lock s",
     "call org.iamd1.Accounts Unlock 'sa{sv}h'",
     "call org.iamd1.Accounts SetPassphrase 'sa{sh}'",
-    "call org.iamd1.Accounts LoginWithPassword 'sa{sv}sa{sh}'",
+    "call org.iamd1.Accounts LoginWithPassword 'sa{sv}a{sh}'",
 ];
 
 /// The arguments behind a method of [`NAMING`].
@@ -67,7 +67,7 @@ fn asking(method: &str, name: &str) -> String {
         _ if method.contains("Rename") => " another",
         _ if method.contains("Unlock") => " 12345678",
         _ if method.contains("SetPassphrase") => " new_passphrase=12345678",
-        _ if method.contains("LoginWithPassword") => " bob -",
+        _ if method.contains("LoginWithPassword") => " -",
         _ => "",
     };
     format!("{method} {name}{more}")

@@ -82,7 +82,7 @@ clean_fields! {
     PasswordFlowReply: issuer client remarks;
     RekeyState: state key older_keys unreadable retired message;
     BackupReply: node version keys digest remarks;
-    RestoreReply: node version key digest remarks;
+    RestoreReply: node version key digest password_flows remarks;
     AcceptReply: accepted;
     IssuerStats: name circuit;
     StoreReport: integrity keys unreadable accounts_without_client clients_without_account;

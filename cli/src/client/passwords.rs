@@ -1,4 +1,4 @@
-//! The calls about the password flow. The password goes by descriptor, never in a message.
+//! The calls about the password flow. User name and password go by descriptor, never in a message.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -12,21 +12,22 @@ use super::proxies::{AccountsProxy, AdminProxy};
 use crate::failure::Failure;
 
 impl Client {
-    /// Signs in with the password that comes out of the pipe; without one, asks whether that is
-    /// possible.
+    /// Signs in with the user name and the password that come out of the pipes; without, asks whether
+    /// that is possible.
     pub(crate) fn login_with_password(
         &self,
         name: &str,
         options: LoginOptions,
-        user_name: &str,
-        password: Option<OwnedFd>,
+        given: Option<(OwnedFd, OwnedFd)>,
     ) -> Result<LoginInfo, Failure> {
-        let (name, user_name) = (name.to_owned(), user_name.to_owned());
+        let name = name.to_owned();
         self.call(async move |bus| {
-            let secrets: HashMap<_, zbus::OwnedFd> =
-                password.into_iter().map(|fd| (secret::PASSWORD, fd.into())).collect();
-            let bus = AccountsProxy::new(&bus).await?;
-            bus.login_with_password(&name, options, &user_name, secrets).await
+            let mut secrets: HashMap<_, zbus::OwnedFd> = HashMap::new();
+            if let Some((user_name, password)) = given {
+                secrets.insert(secret::USER_NAME, user_name.into());
+                secrets.insert(secret::PASSWORD, password.into());
+            }
+            AccountsProxy::new(&bus).await?.login_with_password(&name, options, secrets).await
         })
     }
 

@@ -30,7 +30,6 @@ pub(super) trait Accounts {
         &self,
         account: &str,
         options: LoginOptions,
-        user_name: &str,
         secrets: HashMap<&str, OwnedFd>,
     ) -> zbus::Result<LoginInfo>;
     async fn login_state(&self, account: &str, wait_ms: u32) -> zbus::Result<LoginInfo>;

@@ -167,6 +167,8 @@ pub(crate) fn revocation(reply: &RevokeReply) -> Value {
     };
     json!({
         "sign_ins": reply.sign_ins.iter().map(sign_in).collect::<Vec<_>>(),
+        "ended": reply.ended,
+        "failed": reply.failed,
         "logins": reply.logins,
         "pending": reply.pending,
     })

@@ -220,6 +220,8 @@ pub(crate) fn script(base: u64) -> Script {
                 revoked(1001, "alice", "cms", "unconfirmed", Some("the issuer does not answer")),
                 revoked(1002, "bob", "wlcg", "pending", None),
             ],
+            ended: 3,
+            failed: 0,
             logins: 1,
             pending: 1,
         },

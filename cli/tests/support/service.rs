@@ -189,12 +189,11 @@ impl Accounts {
         &self,
         account: &str,
         options: LoginOptions,
-        user_name: &str,
         secrets: BTreeMap<String, OwnedFd>,
     ) -> Result<LoginInfo, Scripted> {
         let secrets: Vec<_> = secrets.into_iter().map(|(name, fd)| (name, read(fd))).collect();
         let asks = secrets.is_empty();
-        let args = format!("{account:?}, {options:?}, {user_name:?}, {secrets:?}");
+        let args = format!("{account:?}, {options:?}, {secrets:?}");
         let method = if asks { "LoginWithoutPassword" } else { "LoginWithPassword" };
         self.0.called(method, args).await?;
         let login = self.0.read(|script| script.password_login.clone());

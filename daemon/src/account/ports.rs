@@ -164,6 +164,13 @@ pub enum IssuerError {
     },
 }
 
+impl IssuerError {
+    /// Whether it may be another answer a little later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::CircuitOpen { .. } | Self::Busy { .. })
+    }
+}
+
 /// The answer to one poll of the token endpoint with a device code (RFC 8628 §3.5).
 #[derive(Debug, Clone)]
 pub enum PollAnswer {
@@ -292,7 +299,8 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
     async fn fetch_keys(&self, issuer: &IssuerProfile);
 
     /// Uses a refresh token of this user's once (RFC 6749 §6). Never retries by itself. Who asks too
-    /// often is told so alone.
+    /// often is told so alone. Nothing else is asked while the answer is not kept: where the site
+    /// requires a claim, [`Issuers::identify`] does that, and no key vouches for the identity here.
     ///
     /// # Errors
     /// [`RefreshFailure`], with the new refresh token where one came without a usable access token.
@@ -305,7 +313,23 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
         wanted: &Wanted,
     ) -> Result<Tokens, RefreshFailure>;
 
-    /// The same with a refresh token that a user brought: what the issuer makes of it says little
+    /// Whose the tokens of a refresh are, where the site requires a claim: by the issuer's keys, and by
+    /// its userinfo endpoint where no ID token says it. To be asked when what the refresh brought is
+    /// kept. `whole`: they are for all that the account has; of others, a claim that is not said is
+    /// not missing.
+    ///
+    /// # Errors
+    /// [`IssuerError::Malformed`]: the ID token is not the issuer's, or what is said contradicts it;
+    /// the issuer could not be asked.
+    async fn identify(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        tokens: &Tokens,
+        whole: bool,
+    ) -> Result<Option<Identity>, IssuerError>;
+
+    /// The same as [`Issuers::refresh`] with a refresh token that a user brought: what the issuer makes of it says little
     /// of how the issuer is doing.
     ///
     /// # Errors

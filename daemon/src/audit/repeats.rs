@@ -7,7 +7,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,6 +19,8 @@ use crate::clock::Clock;
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// So many different ones of a user, a kind and an outcome; what is still different counts as the same.
+/// Of tokens given out there are more by as many as issuers may be asked for: what is permitted is
+/// recorded, one by one.
 const MOST: usize = 100;
 
 /// Counts what is repeated, and records the rest.
@@ -24,6 +29,8 @@ pub struct Repeats {
     clock: Arc<dyn Clock>,
     /// For the tasks that end a minute.
     this: std::sync::Weak<Self>,
+    /// So many tokens may be asked for in a minute because a user wants them.
+    tokens_per_minute: AtomicU32,
     seen: Mutex<HashMap<Key, Seen>>,
 }
 
@@ -62,7 +69,29 @@ struct Last {
 impl Repeats {
     /// In front of `inner`.
     pub fn before(inner: Arc<dyn Audit>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new_cyclic(|this| Self { inner, clock, this: this.clone(), seen: Mutex::default() })
+        Arc::new_cyclic(|this| Self {
+            inner,
+            clock,
+            this: this.clone(),
+            tokens_per_minute: AtomicU32::new(0),
+            seen: Mutex::default(),
+        })
+    }
+
+    /// How many new tokens a user may have in a minute, from now on.
+    pub fn permits(&self, tokens_per_minute: u32) {
+        self.tokens_per_minute.store(tokens_per_minute, Relaxed);
+    }
+
+    /// How many different ones of a kind and an outcome are recorded for a user within a minute.
+    fn most(&self, kind: Kind, ok: bool) -> usize {
+        match kind {
+            // Twice: what was asked for a minute ago may be given out now.
+            Kind::Issue | Kind::Narrowed if ok => {
+                MOST + 2 * self.tokens_per_minute.load(Relaxed) as usize
+            }
+            _ => MOST,
+        }
     }
 
     /// Records what was counted, before the daemon ends.
@@ -79,7 +108,8 @@ impl Repeats {
         let ok = event.result == "ok";
         let mut key = Key { kind, uid: event.uid, ok, what: what(event) };
         let others = |key: &&Key| key.kind == kind && key.uid == event.uid && key.ok == ok;
-        if !seen.contains_key(&key) && seen.keys().filter(others).count() >= MOST {
+        let most = self.most(kind, ok);
+        if !seen.contains_key(&key) && seen.keys().filter(others).count() >= most {
             key.what = String::new();
         }
         let Some(before) = seen.get_mut(&key) else {
@@ -271,6 +301,31 @@ mod tests {
         assert_eq!(records.take(), ["denial 1002 x"]);
         SystemClock.sleep(WINDOW + Duration::from_secs(1)).await;
         assert_eq!(records.take(), ["denial 1001 name999 899 times more within a minute"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r56_as_many_tokens_as_a_user_may_have_are_recorded_one_by_one() {
+        for kind in [Kind::Issue, Kind::Narrowed, Kind::Refresh] {
+            let (records, audit) = start();
+            audit.permits(120);
+            let give = |number: u32| {
+                let token_hash = format!("{number:016x}");
+                audit.record(kind, &Event { token_hash, ..event(1001, "wlcg") });
+            };
+            // Those of two minutes whose answers came at once, and what else was in memory.
+            (0..240 + 50).for_each(give);
+            assert_eq!(records.take().len(), 290, "{kind:?}");
+            // What is refused is bounded as before.
+            for round in 0..1000 {
+                let detail = format!("reason {round}");
+                audit.record(kind, &Event { result: "Denied", detail, ..event(1001, "wlcg") });
+            }
+            assert!(records.take().len() <= MOST + 1, "{kind:?}");
+            // Another limit holds from a reload on.
+            audit.permits(1000);
+            (1000..2500).for_each(give);
+            assert_eq!(records.take().len(), 1500, "{kind:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

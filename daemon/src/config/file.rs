@@ -49,6 +49,7 @@ pub(super) fn build(
     });
     config.policy.written = policy::places(&sources.file, text);
     config.policy.min_uid = policy::place_of(&sources.file, text, ("users", "min_uid"));
+    config.policy.site_only = policy::site_only(&sources.file, text);
     policy::add_files(&mut config.policy, &sources.policy, &names, problems);
     let of_use = |(name, profile): (String, Option<IssuerProfile>)| {
         let profile = profile.filter(|_| config.policy.mentions_issuer(&name))?;

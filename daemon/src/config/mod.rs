@@ -55,7 +55,7 @@ impl Sources {
 }
 
 /// The configuration in force.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The name of the cluster in notices and client names; the host name where none is given.
     pub site_name: Option<String>,
@@ -88,7 +88,7 @@ pub struct Config {
 }
 
 /// Whom iamd serves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Users {
     /// uids below this one get no session; uid 0 never unless this is 0.
     pub min_uid: u32,
@@ -100,7 +100,7 @@ pub struct Users {
 }
 
 /// Logins.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Login {
     /// Whether an SSH login starts a device login when one is needed.
     pub automatic: bool,
@@ -111,7 +111,7 @@ pub struct Login {
 }
 
 /// Access tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TokenRules {
     /// The part of a token's life after which it is renewed.
     pub renew_at: f64,
@@ -122,7 +122,7 @@ pub struct TokenRules {
 }
 
 /// Sessions and their files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SessionRules {
     /// How long token files stay after a user's last session.
     pub grace: Duration,
@@ -131,7 +131,7 @@ pub struct SessionRules {
 }
 
 /// Bounds. Each is answered with an error of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Accounts per uid.
     pub accounts: u32,
@@ -156,7 +156,7 @@ pub struct Limits {
 }
 
 /// The socket for oidc-agent's clients.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AgentSocket {
     /// Whether there is one.
     pub enabled: bool,

@@ -4,7 +4,8 @@
 //! There is no change of one thing: a PUT replaces the whole client. What it leaves out is lost (a
 //! boolean becomes false, which turns rotation on; a secret becomes nobody's). So the client is
 //! read, sent back whole with the one change, read again and compared, and put back as it was
-//! where anything else is different, or where it cannot be seen whether it is. Each step is tried a
+//! where anything else is different, or where it cannot be seen whether it is; also after an answer
+//! that does not say whether the PUT was taken (5xx, 429, 408, a redirect, none). Each step is tried a
 //! few times: what is left half done, only an administrator there can mend, and is told by name.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -88,12 +89,12 @@ impl IssuerClient {
         }
         way.may_be_sent_back(&before)?;
         let wanted = with_grant(&before, allowed);
-        match self.replace(&way, &wanted).await {
-            Ok(()) => {}
-            // The answer is lost, perhaps not the request: what became of it is seen below.
-            Err(IssuerError::Unreachable { maybe_processed: true, .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let unknown = match self.replace(&way, &wanted).await {
+            Ok(()) => None,
+            // Whatever was answered, or not: what became of it is seen below.
+            Err(Put::Unknown(error)) => Some(error),
+            Err(Put::Refused(error)) => return Err(error.into()),
+        };
         let after = match self.seen(&way).await {
             Ok(after) => after,
             Err(error) => {
@@ -110,6 +111,9 @@ impl IssuerClient {
             return Ok(GrantChange::Changed);
         }
         if differences(&before, &after).is_empty() {
+            if let Some(error) = unknown {
+                return Err(error.into());
+            }
             let text = format!("{} left the client {client_id} as it was", profile.title);
             return Err(IssuerError::Refused { code: "unchanged".into(), text }.into());
         }
@@ -135,7 +139,7 @@ impl IssuerClient {
                 self.clock.sleep(PAUSE * round).await;
             }
             let mut sent = self.replace(way, before).await;
-            if self.waited_out(sent.as_ref().err()).await {
+            if self.waited_out(sent.as_ref().err().map(Put::why)).await {
                 sent = self.replace(way, before).await;
             }
             let mut seen = self.managed_client(way).await;
@@ -155,7 +159,7 @@ impl IssuerClient {
                 Err(_) if sent.is_ok() => left = Left::Likely(before.clone()),
                 Err(error) => failed = Some(error),
             }
-            failed = sent.err().or(failed);
+            failed = sent.err().map(Put::into_why).or(failed);
         }
         let secrets: Vec<SecretString> =
             [before, last_seen, left.client()].into_iter().filter_map(secret_of).collect();
@@ -175,7 +179,12 @@ impl IssuerClient {
     async fn seen(&self, way: &Way<'_>) -> Result<Object, IssuerError> {
         let mut round = 0;
         loop {
-            match self.managed_client(way).await {
+            let mut seen = self.managed_client(way).await;
+            // The PUT may be what closed it.
+            if round == 0 && self.waited_out(seen.as_ref().err()).await {
+                seen = self.managed_client(way).await;
+            }
+            match seen {
                 Ok(client) => return Ok(client),
                 Err(error) if round + 1 >= TRIES => return Err(error),
                 Err(_) => round += 1,
@@ -211,19 +220,54 @@ impl IssuerClient {
         }
     }
 
-    async fn replace(&self, way: &Way<'_>, client: &Object) -> Result<(), IssuerError> {
+    async fn replace(&self, way: &Way<'_>, client: &Object) -> Result<(), Put> {
         let body = serde_json::to_vec(client)
-            .map_err(|error| IssuerError::Local { text: error.to_string() })?;
+            .map_err(|error| Put::Refused(IssuerError::Local { text: error.to_string() }))?;
         let ask = Ask {
             method: Method::PUT,
             authorization: bearer(way.administrator),
             body: Some(("application/json", Bytes::from_owner(Zeroizing::new(body)))),
             ..Ask::get(&way.url)
         };
-        let reply = self.ask(way.profile, ask, Some(Lane::of_secret(way.administrator))).await?;
+        let asked = self.ask(way.profile, ask, Some(Lane::of_secret(way.administrator))).await;
+        let reply = match asked {
+            Ok(reply) => reply,
+            Err(
+                error @ (IssuerError::Unreachable { maybe_processed: true, .. }
+                | IssuerError::TooLong { .. }
+                | IssuerError::Malformed { .. }),
+            ) => return Err(Put::Unknown(error)),
+            Err(error) => return Err(Put::Refused(error)),
+        };
+        let refusal = || way.refusal(&reply, secret_of(client).as_ref());
         match reply.status {
             200..=204 => Ok(()),
-            _ => Err(way.refusal(&reply, secret_of(client).as_ref())),
+            // What stands in between may say these, of a request that was passed on.
+            408 | 425 | 429 => Err(Put::Unknown(refusal())),
+            400..=499 => Err(Put::Refused(refusal())),
+            _ => Err(Put::Unknown(refusal())),
+        }
+    }
+}
+
+/// A client that was sent and not taken, as far as the answer says.
+enum Put {
+    /// It was not sent, or the issuer refused it: all is as it was.
+    Refused(IssuerError),
+    /// The issuer, or what stands before it, failed or did not answer: it may have been taken.
+    Unknown(IssuerError),
+}
+
+impl Put {
+    fn why(&self) -> &IssuerError {
+        match self {
+            Self::Refused(error) | Self::Unknown(error) => error,
+        }
+    }
+
+    fn into_why(self) -> IssuerError {
+        match self {
+            Self::Refused(error) | Self::Unknown(error) => error,
         }
     }
 }

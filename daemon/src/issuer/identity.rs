@@ -21,8 +21,8 @@ use super::{
     redact::printable,
 };
 use crate::account::{
-    IssuerProfile, UnixTime,
-    ports::{Identity, IssuerError},
+    ClaimValues, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
+    ports::{Identity, IssuerError, Tokens},
 };
 
 /// How long a refresh waits for keys before it begins.
@@ -43,12 +43,14 @@ pub(super) enum Moment {
     HandedIn,
     /// It was known at the sign-in; what is learned now can only end it.
     Refresh,
+    /// The same, with a token for less than the account has: it may open less of what is said.
+    Narrowed,
 }
 
 impl Moment {
     /// Whether a sign-in begins here.
     pub(super) fn begins(self) -> bool {
-        self != Self::Refresh
+        matches!(self, Self::SignIn | Self::HandedIn)
     }
 }
 
@@ -75,40 +77,30 @@ impl IssuerClient {
         moment: Moment,
     ) -> Result<Option<Identity>, IssuerError> {
         let Some(rule) = &profile.identity else {
-            return match (given.id_token, moment) {
-                (None, _) => Ok(None),
-                // Nothing is fetched while a refresh token that rotated is not kept, and one that is
-                // odd must not cost it.
-                (Some(id_token), Moment::Refresh) => {
-                    let claims = self.checked(profile, metadata, &given, id_token, moment);
-                    Ok(match self.is_signed_by_known(profile, metadata, id_token) {
-                        // Somebody else's, or by a key that is new: it says nothing of anybody.
-                        Some(false) => None,
-                        signed => claims.ok().map(|claims| told(&claims, signed == Some(true))),
-                    })
-                }
-                (Some(id_token), _) => {
-                    let (claims, signed) =
-                        self.verified(profile, metadata, &given, id_token, moment).await?;
-                    Ok(Some(told(&claims, signed)))
-                }
-            };
+            let Some(id_token) = given.id_token else { return Ok(None) };
+            let (claims, signed) =
+                self.verified(profile, metadata, &given, id_token, moment).await?;
+            return Ok(Some(told(&claims, signed)));
         };
-        let claims = match (given.id_token, moment) {
-            (None, Moment::Refresh) => return Ok(None),
-            (None, _) => None,
-            (Some(id_token), _) => {
+        let claims = match given.id_token {
+            None => None,
+            Some(id_token) => {
                 if moment.begins() {
                     self.required_keys(profile, metadata).await?;
                 }
                 match self.verified(profile, metadata, &given, id_token, moment).await? {
                     (claims, true) => Some(claims),
-                    (claims, false) if moment == Moment::Refresh => {
+                    (claims, false) if !moment.begins() => {
                         return Ok(Some(told(&claims, false)));
                     }
                     (_, false) => return Err(without_keys(profile)),
                 }
             }
+        };
+        // What a token for less does not open may be there all the same.
+        let found = |values: ClaimValues| {
+            let missing = moment == Moment::Narrowed && values.is_empty();
+            (!missing).then_some(values)
         };
         let values = claims.as_ref().map(|claims| rule.values_in(claims));
         if let (Some(claims), Some(values)) = (&claims, values)
@@ -125,16 +117,68 @@ impl IssuerClient {
                     return Err(wrong("is about another person (§5.3.2)"));
                 }
                 // Asked for at the issuer itself, with a token that only it could know.
-                Ok(Some(Identity { values: Some(rule.values_in(&info)), ..told(&info, true) }))
+                Ok(Some(Identity { values: found(rule.values_in(&info)), ..told(&info, true) }))
             }
             (Ok(None), Some(claims)) => {
-                Ok(Some(Identity { values: Some(Default::default()), ..told(&claims, true) }))
+                Ok(Some(Identity { values: found(ClaimValues::default()), ..told(&claims, true) }))
             }
             (Ok(None), None) => Ok(None),
             // It is known from the sign-in, and a passing failure ends nothing.
-            (Err(_), Some(claims)) if moment == Moment::Refresh => Ok(Some(told(&claims, true))),
+            (Err(_), Some(claims)) if !moment.begins() => Ok(Some(told(&claims, true))),
+            // Nor does an answer that cannot be read, such as one that is signed.
+            (Err(error), None) if !moment.begins() && !error.may_pass() => Ok(None),
             (Err(error), _) => Err(error),
         }
+    }
+
+    /// Who the ID token of a refresh says it is for, without asking anybody. Where the site requires
+    /// a claim, it is asked later who vouches for that.
+    ///
+    /// # Errors
+    /// The site requires a claim, and the ID token is not this issuer's, not for this client, or too
+    /// old. Without a rule, one that is odd says nothing.
+    pub(super) fn identity_at_hand(
+        &self,
+        profile: &IssuerProfile,
+        metadata: &Metadata,
+        given: &Given<'_>,
+    ) -> Result<Option<Identity>, IssuerError> {
+        let Some(id_token) = given.id_token else { return Ok(None) };
+        let claims = self.checked(profile, metadata, given, id_token, Moment::Refresh);
+        if profile.identity.is_some() {
+            return claims.map(|claims| Some(told(&claims, false)));
+        }
+        Ok(match self.is_signed_by_known(profile, metadata, id_token) {
+            // Somebody else's, or by a key that is new: it says nothing of anybody.
+            Some(false) => None,
+            signed => claims.ok().map(|claims| told(&claims, signed == Some(true))),
+        })
+    }
+
+    /// Whose the tokens of a refresh are, which are kept by now: see `Issuers::identify`.
+    ///
+    /// # Errors
+    /// As [`Self::identity`].
+    pub(super) async fn identity_of_refresh(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        tokens: &Tokens,
+        whole: bool,
+    ) -> Result<Option<Identity>, IssuerError> {
+        let opens = |scopes: &ScopeSet| whole || scopes.contains("openid");
+        if tokens.id_token.is_none() && !tokens.scopes.as_ref().is_none_or(opens) {
+            // Without that scope there is no answer (§5.3.1).
+            return Ok(None);
+        }
+        let metadata = self.metadata(profile).await?;
+        let given = Given {
+            client_id: &client.client_id,
+            access_token: &tokens.access_token,
+            id_token: tokens.id_token.as_ref(),
+        };
+        let moment = if whole { Moment::Refresh } else { Moment::Narrowed };
+        self.identity(profile, &metadata, given, moment).await
     }
 
     /// Has the keys at hand with which the next ID token is checked, where they can be had.

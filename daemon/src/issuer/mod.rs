@@ -68,7 +68,7 @@ use crate::{
         AudienceSet, ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
         ports::{
             Checkup, ClientChange, ClientMetadata, Deregistered, DeviceAuthorization, Health,
-            IssuerError, Issuers, LeftOut, Managed, Places, PollAnswer, RefreshFailure,
+            Identity, IssuerError, Issuers, LeftOut, Managed, Places, PollAnswer, RefreshFailure,
             Registration, Tokens, Wanted,
         },
     },
@@ -250,6 +250,16 @@ impl Issuers for IssuerClient {
         };
         let usage = Use { lane: Some(lane), moment: Moment::Refresh };
         self.use_refresh_token(issuer, client, refresh_token, wanted, usage).await
+    }
+
+    async fn identify(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        tokens: &Tokens,
+        whole: bool,
+    ) -> Result<Option<Identity>, IssuerError> {
+        self.identity_of_refresh(issuer, client, tokens, whole).await
     }
 
     async fn refresh_handed(

@@ -163,7 +163,13 @@ impl IssuerClient {
                     access_token: &tokens.access_token,
                     id_token: id_token.as_ref(),
                 };
-                match self.identity(profile, &metadata, given, usage.moment).await {
+                let identity = if usage.moment.begins() {
+                    self.identity(profile, &metadata, given, usage.moment).await
+                } else {
+                    // Nothing is fetched while a refresh token that rotated is not kept.
+                    self.identity_at_hand(profile, &metadata, &given)
+                };
+                match identity {
                     Ok(identity) => {
                         tokens.identity = identity;
                         tokens.id_token = id_token.filter(reply::is_sane);
@@ -312,10 +318,5 @@ pub(super) fn check_audiences(
 }
 
 fn failed_poll(error: IssuerError) -> PollAnswer {
-    match error {
-        IssuerError::Unreachable { .. }
-        | IssuerError::CircuitOpen { .. }
-        | IssuerError::Busy { .. } => PollAnswer::Transient { error },
-        error => PollAnswer::Failed(error),
-    }
+    if error.may_pass() { PollAnswer::Transient { error } } else { PollAnswer::Failed(error) }
 }

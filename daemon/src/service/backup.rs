@@ -11,9 +11,9 @@ use iamd_protocol::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{By, Service, ServiceError};
+use super::{By, Service, ServiceError, password_flow::told};
 use crate::account::{
-    AccountKey,
+    AccountKey, PasswordFlow,
     ports::{
         LockOn,
         upkeep::{About, Contents, PutBack, Sink, Source, UpkeepError},
@@ -43,7 +43,7 @@ impl Service {
             Err(_) => format!("backup {keys} keys"),
         };
         self.note_administration(by, &what, result.as_ref().err());
-        let Contents { about, counts, keys, digest, bytes, left_out } = result?;
+        let Contents { about, counts, keys, digest, bytes, left_out, .. } = result?;
         let left_out = left_out.into_iter().map(|what| format!("left out: {what}"));
         Ok(BackupReply {
             node: about.node,
@@ -103,19 +103,22 @@ impl Service {
         let word = if verify { "verify a backup" } else { "restore" };
         let what = match &result {
             Ok((contents, done)) => format!(
-                "{word} of {} from {}: {} records in the place of {}, sha256 {}",
+                "{word} of {} from {}: {} records in the place of {}, sha256 {}{}",
                 contents.about.node,
                 contents.about.made_at.0,
                 contents.counts.records,
                 done.as_ref().map_or(0, |done| done.replaced),
-                contents.digest
+                contents.digest,
+                leaves(&contents.password_flows)
             ),
             Err(_) => word.to_owned(),
         };
         let damage = result.as_ref().ok().and_then(|(_, done)| done.as_ref()?.damage.clone());
         let damage = damage.map(|what| UpkeepError::Damaged { what, put_back: true }.into());
         self.note_administration(by, &what, result.as_ref().err().or(damage.as_ref()));
-        let (Contents { about, counts, digest, .. }, done) = result?;
+        let (Contents { about, counts, digest, password_flows, .. }, done) = result?;
+        let config = self.config();
+        let password_flows = password_flows.into_iter().map(|flow| told(&config, flow)).collect();
         let reply = RestoreReply {
             node: about.node,
             version: about.version,
@@ -130,6 +133,7 @@ impl Service {
             restored: done.is_some(),
             key: self.maintenance.upkeep.keys().current,
             digest,
+            password_flows,
             remarks: Vec::new(),
         };
         if let Some(done) = done {
@@ -220,4 +224,15 @@ impl Service {
             clients_without_account: found.clients_without_account,
         })
     }
+}
+
+/// The leaves to sign in by password that are in a backup, for the record: each came once by an
+/// administrator's word, and this is another one's.
+fn leaves(flows: &[PasswordFlow]) -> String {
+    if flows.is_empty() {
+        return String::new();
+    }
+    let name = |flow: &PasswordFlow| format!("client {} of {}", flow.client_id, flow.issuer);
+    let names: Vec<String> = flows.iter().map(name).collect();
+    format!("; with leave to sign in by password: {}", names.join(", "))
 }

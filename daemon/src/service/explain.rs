@@ -8,10 +8,10 @@ use iamd_protocol::{
 
 use super::{By, Service, ServiceError};
 use crate::{
-    account::{IdentityRule, IssuerProfile, Mismatch},
-    config::{Config, ConfigError, policy::Key},
+    account::{IssuerProfile, Mismatch},
+    config::{Config, ConfigError, policy::SITE_ONLY},
     policy::{
-        self,
+        self, Origin,
         explain::{self, Line},
     },
 };
@@ -29,13 +29,15 @@ impl Service {
             Ok(config) => {
                 let mut warnings = self.unknown_groups(&config).await;
                 warnings.extend(self.ended_by(&config).await);
+                let waits = self.waits_for_a_restart(&config);
                 let lines = explain::site(&config).into_iter().map(told);
+                let site_only = site_only(&config, "everybody");
                 PolicyCheck {
                     good: true,
-                    in_force: Some(self.is_in_force(&config)),
-                    warnings,
+                    in_force: Some(*self.config() == config && waits.is_empty()),
+                    warnings: warnings.into_iter().chain(waits).collect(),
                     files: config.policy.files.clone(),
-                    lines: lines.chain(identity(&config)).collect(),
+                    lines: lines.chain(site_only).chain(identity(&config)).collect(),
                     ..PolicyCheck::default()
                 }
             }
@@ -86,15 +88,19 @@ impl Service {
         let may_use = policy::issuers(&config, &who);
         let of_mine = |line: &(&IssuerProfile, PolicyLine)| may_use.contains(&line.0.name.as_str());
         let identity = identity_of(&config, user, uid).filter(of_mine).map(|(_, line)| line);
-        Ok(lines.chain(identity).collect())
+        Ok(lines.chain(site_only(&config, user)).chain(identity).collect())
     }
 
-    fn is_in_force(&self, on_disk: &Config) -> bool {
-        let now = self.config();
-        let same = |key: Key| now.site_wide(key) == on_disk.site_wide(key);
-        now.policy.clauses == on_disk.policy.clauses
-            && Key::ALL.into_iter().all(same)
-            && required(&now).eq(required(on_disk))
+    /// What no reload puts in force.
+    fn waits_for_a_restart(&self, on_disk: &Config) -> Vec<String> {
+        let (now, then) = (&self.began_with, &on_disk.limits);
+        let changed = [
+            ("reply_bytes", now.reply_bytes != then.reply_bytes),
+            ("reply_time", now.reply_time != then.reply_time),
+            ("issuer_requests", now.issuer_requests != then.issuer_requests),
+        ];
+        let tell = |(key, _)| format!("limits.{key} holds from the next start of iamd on");
+        changed.into_iter().filter(|(_, changed)| *changed).map(tell).collect()
     }
 
     /// The sign-ins that a rule on whose they may be would end that is not in force yet.
@@ -169,13 +175,39 @@ impl Service {
     }
 }
 
-/// What each issuer's file requires of who signs in.
-fn required(config: &Config) -> impl Iterator<Item = (&str, &IdentityRule)> {
-    let profiles = config.issuers.values();
-    profiles.filter_map(|profile| Some((profile.name.as_str(), profile.identity.as_ref()?)))
+/// What `iamd.toml` alone decides, and no rule: a line for each key.
+fn site_only(config: &Config, whom: &str) -> impl Iterator<Item = PolicyLine> {
+    let limits = &config.limits;
+    SITE_ONLY.into_iter().map(move |(table, key)| {
+        let (value, text) = match key {
+            "public_password" => {
+                let not = if config.policy.public_password { "" } else { "not " };
+                let text = format!("may {not}sign in by password with a client without a secret");
+                (config.policy.public_password.to_string(), text)
+            }
+            "login_starts" => {
+                let most = limits.login_starts;
+                (most.to_string(), format!("may begin {most} logins in a minute"))
+            }
+            _ => {
+                let most = limits.tokens_per_minute;
+                (most.to_string(), format!("may have issuers asked for {most} tokens in a minute"))
+            }
+        };
+        let place = config.policy.site_only.get(key).cloned();
+        let origin = place.map_or(Origin::Default(table, key), Origin::At);
+        PolicyLine {
+            whom: whom.to_owned(),
+            key: key.to_owned(),
+            values: vec![value],
+            text,
+            decided_by: vec![origin.to_string()],
+            ..PolicyLine::default()
+        }
+    })
 }
 
-/// The same in words, for everybody.
+/// What each issuer's file requires of who signs in, in words, for everybody.
 fn identity(config: &Config) -> impl Iterator<Item = PolicyLine> {
     config.issuers.values().filter_map(move |profile| {
         let rule = profile.identity.as_ref()?;

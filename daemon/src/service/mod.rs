@@ -71,7 +71,7 @@ use crate::{
     },
     audit::{Audit, Counted, People},
     clock::{Clock, Random},
-    config::{Config, Sources, policy::Key},
+    config::{Config, Limits, Sources, policy::Key},
     login::Logins,
     policy::{Attempts, Quota, QuotaGuard, Rate},
     session::Drain,
@@ -150,6 +150,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The use cases.
 pub struct Service {
     config: RwLock<Arc<Config>>,
+    /// The bounds that the daemon began with: some hold until it ends.
+    began_with: Limits,
     sources: Sources,
     node: String,
     vault: Arc<dyn Vault>,
@@ -186,6 +188,7 @@ impl Service {
     pub fn new(parts: Parts) -> Arc<Self> {
         let broker = Arc::clone(&parts.broker);
         let service = Arc::new(Self {
+            began_with: parts.config.limits.clone(),
             config: RwLock::new(Arc::new(parts.config)),
             sources: parts.sources,
             node: parts.node,

@@ -16,12 +16,26 @@ use crate::{
         ports::{GrantChange, LockOn, Revision, Stored, VaultError},
     },
     audit,
+    config::Config,
 };
 
 /// The client that is meant, checked.
 struct Meant {
     profile: IssuerProfile,
     client_id: String,
+}
+
+/// What administrators are told of one.
+pub(super) fn told(config: &Config, flow: PasswordFlow) -> PasswordFlowInfo {
+    PasswordFlowInfo {
+        issuer_name: config.issuer(&flow.issuer).map(|profile| profile.name.clone()),
+        issuer: flow.issuer,
+        client: flow.client_id,
+        enabled_by: flow.enabled_by,
+        enabled_by_user: flow.enabled_by_user,
+        enabled_at: flow.enabled_at.0,
+        problem: None,
+    }
 }
 
 impl Service {
@@ -34,15 +48,7 @@ impl Service {
         self.note_administration(by, "password-flow list", kept.as_ref().err());
         let config = self.config();
         let info = |flow: Result<PasswordFlow, VaultError>| match flow {
-            Ok(flow) => PasswordFlowInfo {
-                issuer_name: config.issuer(&flow.issuer).map(|profile| profile.name.clone()),
-                issuer: flow.issuer,
-                client: flow.client_id,
-                enabled_by: flow.enabled_by,
-                enabled_by_user: flow.enabled_by_user,
-                enabled_at: flow.enabled_at.0,
-                problem: None,
-            },
+            Ok(flow) => told(&config, flow),
             Err(error) => {
                 PasswordFlowInfo { problem: Some(error.to_string()), ..Default::default() }
             }

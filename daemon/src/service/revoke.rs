@@ -1,7 +1,7 @@
 //! An administrator ends sign-ins: of a user, at an issuer, of a client. Each is ended here first,
 //! all of them, and then at its issuer, which may take its time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt as _, stream};
 use iamd_protocol::{
@@ -39,7 +39,17 @@ enum User {
 }
 
 /// Where each one stands.
-type Progress = Arc<Mutex<Vec<RevokedInfo>>>;
+type Progress = Arc<Mutex<Standing>>;
+
+/// Where they stand.
+#[derive(Default)]
+struct Standing {
+    infos: Vec<RevokedInfo>,
+    /// Ended here.
+    ended: u32,
+    /// Could not be.
+    failed: u32,
+}
 
 impl Service {
     /// Ends the sign-ins that fit, here and at their issuers, and cancels the logins that do.
@@ -64,9 +74,14 @@ impl Service {
             Ok(reply) if options.dry_run == Some(true) => {
                 what.push_str(&format!(": would end {}", reply.sign_ins.len()));
             }
-            Ok(reply) => what.push_str(&format!(": ended {}", reply.sign_ins.len())),
+            Ok(reply) => what.push_str(&counted(reply)),
             Err(_) => {}
         }
+        let word = match &result {
+            Ok(reply) if reply.failed > 0 => "incomplete",
+            Ok(_) => "ok",
+            Err(error) => error.kind.short_name(),
+        };
         let about = About::of_administration(
             &self.config(),
             options.issuer.as_deref(),
@@ -74,11 +89,7 @@ impl Service {
         );
         self.audit.record(
             audit::Kind::Administration,
-            &audit::Event {
-                result: result.as_ref().map_or_else(|error| error.kind.short_name(), |_| "ok"),
-                detail: what,
-                ..about.event(by.uid, by.pid)
-            },
+            &audit::Event { result: word, detail: what, ..about.event(by.uid, by.pid) },
         );
         result
     }
@@ -112,14 +123,18 @@ impl Service {
         if dry {
             return Ok(RevokeReply { sign_ins: infos, ..reply });
         }
-        let progress: Progress = Arc::new(Mutex::new(infos));
+        let progress = Arc::new(Mutex::new(Standing { infos, ..Standing::default() }));
         let keys = found.into_iter().map(|(key, _)| key).collect();
         let ended = tokio::spawn(Arc::clone(self).end_all(by, keys, Arc::clone(&progress)));
         tokio::select! {
             () = self.clock.sleep(std::time::Duration::from_secs(PATIENCE)) => {}
             _ = ended => {}
         }
-        reply.sign_ins.clone_from(&progress.lock().unwrap_or_else(PoisonError::into_inner));
+        {
+            let standing = standing(&progress);
+            reply.sign_ins.clone_from(&standing.infos);
+            (reply.ended, reply.failed) = (standing.ended, standing.failed);
+        }
         let pending = reply.sign_ins.iter().filter(|info| info.result == revoked::PENDING);
         reply.pending = u32::try_from(pending.count()).unwrap_or(u32::MAX);
         Ok(reply)
@@ -225,14 +240,18 @@ impl Service {
             let all = stream::iter(keys.into_iter().enumerate());
             all.for_each_concurrent(AT_ONCE_HERE, async |(index, key)| {
                 match self.end_here(&key).await {
-                    Ok(Some(record)) => drop(tell.send((index, record))),
+                    Ok(Some(record)) => {
+                        standing(&progress).ended += 1;
+                        drop(tell.send((index, record)));
+                    }
                     Ok(None) => {
+                        standing(&progress).ended += 1;
                         let remark = "there is nothing to revoke at the issuer";
                         let remark = Some(remark.to_owned());
                         let about = About::named(key.name.as_str());
                         self.ended(by, key.uid, &about, &progress, index, remark, false);
                     }
-                    Err(error) => set(&progress, index, revoked::FAILED, Some(error.message)),
+                    Err(error) => self.not_ended(by, &key, &progress, index, error),
                 }
             })
             .await;
@@ -268,6 +287,40 @@ impl Service {
             }
             ended => ended,
         }
+    }
+
+    /// One that is signed in still.
+    fn not_ended(
+        &self,
+        by: By,
+        key: &AccountKey,
+        progress: &Progress,
+        index: usize,
+        error: ServiceError,
+    ) {
+        let issuer = {
+            let mut standing = standing(progress);
+            standing.failed += 1;
+            standing.infos.get(index).map(|info| info.issuer.clone()).unwrap_or_default()
+        };
+        self.audit.record(
+            audit::Kind::SignOut,
+            &audit::Event {
+                uid: key.uid,
+                account: key.name.as_str(),
+                issuer: &issuer,
+                caller_pid: by.pid,
+                caller_uid: Some(by.uid),
+                result: error.kind.short_name(),
+                detail: format!(
+                    "by an administrator, uid {}: not ended, still signed in: {}",
+                    by.uid, error.message
+                ),
+                ..audit::Event::default()
+            },
+        );
+        let remark = format!("still signed in: {}; do it again when that is mended", error.message);
+        set(progress, index, revoked::FAILED, Some(remark));
     }
 
     #[allow(clippy::too_many_arguments, reason = "one record, one line of the reply")]
@@ -345,9 +398,29 @@ fn info(key: &AccountKey, record: Option<&Record>, result: &str) -> RevokedInfo 
     }
 }
 
+/// What was done, for the record: each number says what it counts.
+fn counted(reply: &RevokeReply) -> String {
+    let mut text = format!(": ended {}", reply.ended);
+    if reply.failed > 0 {
+        text.push_str(&format!(", not ended {}", reply.failed));
+    }
+    let done = u64::from(reply.ended) + u64::from(reply.failed);
+    match (reply.sign_ins.len() as u64).saturating_sub(done) {
+        0 => {}
+        more => text.push_str(&format!(", still at work on {more}")),
+    }
+    if reply.logins > 0 {
+        text.push_str(&format!(", logins cancelled {}", reply.logins));
+    }
+    text
+}
+
+fn standing(progress: &Progress) -> MutexGuard<'_, Standing> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn set(progress: &Progress, index: usize, result: &str, remark: Option<String>) {
-    let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(info) = progress.get_mut(index) {
+    if let Some(info) = standing(progress).infos.get_mut(index) {
         result.clone_into(&mut info.result);
         info.remark = remark;
     }

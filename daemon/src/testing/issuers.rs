@@ -26,6 +26,12 @@ pub struct TestIssuers {
     pub refreshes: AtomicUsize,
     /// How often keys were asked for ahead of a refresh.
     pub keys_fetched: AtomicUsize,
+    /// Whose the tokens of a refresh are: how often that was asked, and whether of all the account has.
+    pub identified: Mutex<Vec<bool>>,
+    /// The answers to that; when empty, who the refresh said.
+    pub identify_script: Mutex<VecDeque<Result<Option<Identity>, IssuerError>>>,
+    /// How long that takes.
+    pub identify_latency: Mutex<Duration>,
     pub registrations: AtomicUsize,
     pub authorizations: AtomicUsize,
     pub polls: AtomicUsize,
@@ -317,6 +323,20 @@ impl Issuers for TestIssuers {
         let mut answer = script.unwrap_or_else(next);
         self.takes(latency, answer.as_mut().ok()).await;
         answer
+    }
+
+    async fn identify(
+        &self,
+        _: &IssuerProfile,
+        _: &ClientRecord,
+        tokens: &Tokens,
+        whole: bool,
+    ) -> Result<Option<Identity>, IssuerError> {
+        self.identified.lock().unwrap().push(whole);
+        let latency = *self.identify_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
+        let script = self.identify_script.lock().unwrap().pop_front();
+        script.unwrap_or_else(|| Ok(tokens.identity.clone()))
     }
 
     async fn refresh_handed(

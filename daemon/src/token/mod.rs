@@ -6,6 +6,7 @@
 //! when everybody who asked has gone.
 
 mod cache;
+mod held;
 mod person;
 mod refresh;
 pub mod renewal;

@@ -1,19 +1,64 @@
 //! Whose the answer to a refresh is: another person's ends the sign-in, here and at the issuer.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::{
     Refresher,
-    refresh::{SWAP_TRIES, Unsettled, hold_the_same},
+    held::{Held, Unsettled, hold_the_same},
+    refresh::SWAP_TRIES,
 };
 use crate::account::{
     ClientRecord, Event, IssuerProfile, Record, Subject,
-    ports::{Identity, IssuerError, RefreshFailure, Revision, Rotated, Tokens, VaultError},
+    identity_rule::Mismatch,
+    ports::{Identity, IssuerError, Tokens, VaultError},
 };
 
+/// How long it is asked whose a token is that many may wait for.
+const WHOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// What is known of whose the answer is.
+pub(super) struct Said {
+    pub(super) identity: Option<Identity>,
+    /// Whether the issuer was asked for all that it says; else what it did not say may only have
+    /// not been asked.
+    told: bool,
+}
+
 impl Refresher {
+    /// Asks whose the tokens are, where the site requires a claim. What came has to be kept by now:
+    /// this may wait, and fail.
+    ///
+    /// # Errors
+    /// What is said is wrong in a way that does not pass.
+    pub(super) async fn whose(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        tokens: &Tokens,
+        whole: bool,
+    ) -> Result<Said, IssuerError> {
+        if profile.identity.is_none() {
+            return Ok(Said { identity: tokens.identity.clone(), told: true });
+        }
+        let asked = tokio::select! {
+            asked = self.issuers.identify(profile, client, tokens, whole) => asked,
+            () = self.clock.sleep(WHOSE_WAIT) => Err(cannot_be_checked(profile)),
+        };
+        match asked {
+            Ok(identity) => Ok(Said { identity, told: whole }),
+            Err(error) if error.may_pass() => {
+                tracing::info!(issuer = %profile.name, %error, "the issuer could not be asked whose a token is: {error}");
+                Ok(Said { identity: tokens.identity.clone(), told: false })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Forgets the tokens of a sign-in that is not its owner's.
-    pub(super) async fn disown(&self, record: Record, mut revision: Revision, reason: &str) {
+    pub(super) async fn disown(&self, held: Held, reason: &str) {
+        let Held { stored: record, mut revision, .. } = held;
         let mut next = record.clone();
         let mut failure = VaultError::Conflict;
         for _ in 0..SWAP_TRIES {
@@ -50,39 +95,41 @@ impl Refresher {
     }
 }
 
-/// What came, unless it cannot be told now whether it is the owner's: the site requires a claim that
-/// was not asked for before, and the issuer's keys cannot be had. That passes, and ends nothing.
+/// Whether it can be told now if the answer is the owner's: not where the site requires a claim that
+/// the account has not proven, and the issuer could not be asked. That passes, and ends nothing.
 ///
 /// # Errors
-/// With the refresh token that came.
-pub(super) fn checkable(
+/// It cannot.
+pub(super) fn check_decided(
     record: &Record,
     profile: &IssuerProfile,
-    tokens: Tokens,
-) -> Result<Tokens, RefreshFailure> {
-    let Some(rule) = &profile.identity else { return Ok(tokens) };
+    said: &Said,
+) -> Result<(), IssuerError> {
+    let Some(rule) = &profile.identity else { return Ok(()) };
     let before = record.subject.as_ref().and_then(|subject| subject.proof.as_ref());
-    let (now, sub) = (&tokens.identity, record.subject.as_ref().map(|subject| &subject.sub));
-    let unverified =
-        now.as_ref().is_some_and(|now| !now.verified && sub.is_none_or(|sub| *sub == now.sub));
-    if !unverified || rule.judge(&record.owner, None, before).is_ok() {
-        return Ok(tokens);
-    }
-    let text = format!(
-        "whose sign-in this is cannot be checked now, as this site requires: the keys of {} cannot be \
-         had",
-        profile.title
-    );
-    let error = IssuerError::Unreachable {
-        text,
+    let Err(mismatch) = rule.judge(&record.owner, None, before) else { return Ok(()) };
+    let decided = match &said.identity {
+        None => said.told || mismatch != Mismatch::Unproven,
+        Some(now) => {
+            let another = record.subject.as_ref().is_some_and(|person| person.sub != now.sub);
+            another || (now.verified && now.values.is_some())
+        }
+    };
+    if decided { Ok(()) } else { Err(cannot_be_checked(profile)) }
+}
+
+fn cannot_be_checked(profile: &IssuerProfile) -> IssuerError {
+    IssuerError::Unreachable {
+        text: format!(
+            "whose sign-in this is cannot be checked now, as this site requires: the keys or the \
+             userinfo of {} cannot be had",
+            profile.title
+        ),
         retry_after: None,
         maybe_processed: false,
         reply_lost: false,
         too_slow: false,
-    };
-    let expires_at = tokens.refresh_expires_at;
-    let rotated = tokens.refresh_token.map(|token| Rotated { token, expires_at });
-    Err(RefreshFailure { error: error.into(), rotated })
+    }
 }
 
 /// Who the account belongs to after a reply, as the site requires it now. Nobody becomes its owner
@@ -93,15 +140,15 @@ pub(super) fn checkable(
 pub(super) fn standing(
     record: &Record,
     profile: &IssuerProfile,
-    tokens: &Tokens,
+    now: Option<&Identity>,
 ) -> Result<Option<Subject>, String> {
-    let (now, before) = (&tokens.identity, &record.subject);
+    let before = &record.subject;
     if let (Some(now), Some(before)) = (now, before)
         && now.sub != before.sub
     {
         return Err("the issuer answered for another person than this account belongs to".into());
     }
-    let verified = now.as_ref().filter(|now| now.verified);
+    let verified = now.filter(|now| now.verified);
     let named =
         |now: &Identity| Subject { sub: now.sub.clone(), name: now.name.clone(), proof: None };
     let person = before.clone().or_else(|| verified.map(named));

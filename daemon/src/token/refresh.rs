@@ -4,27 +4,29 @@
 //! between any two steps loses nothing: before the journal the old refresh token is still the
 //! issuer's, as far as anybody knows; after it the new one is on disk, and a replay at the next
 //! start brings it into the store. A new refresh token that comes with a failure goes the same way
-//! before the failure is told.
+//! before the failure is told. Where the site requires a claim, the new refresh token alone goes this
+//! way before the issuer is asked whose the tokens are, and the rest when that is known.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::{
     Asked, TokenError,
     cache::Validity,
-    person::{checkable, standing},
+    held::{Held, Unsettled, hold_the_same, merged, rotate, same},
+    person::{check_decided, standing},
 };
 use crate::{
     account::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
         State,
         ports::{
-            IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Revision,
-            Rotated, Stored, Tokens, Vault, VaultError, Wanted,
+            IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Rotated,
+            Stored, Tokens, Vault, VaultError, Wanted,
         },
     },
     clock::Clock,
@@ -37,7 +39,7 @@ pub(super) const SWAP_TRIES: usize = 4;
 pub struct Refresher {
     pub(super) vault: Arc<dyn Vault>,
     pub(super) issuers: Arc<dyn Issuers>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     /// Records that the store did not take. The refresh token in here is the newest there is, so
     /// it goes before what the store says until the store has it.
     unsettled: Mutex<HashMap<AccountKey, Unsettled>>,
@@ -136,7 +138,8 @@ impl Refresher {
         fresh_for: Option<Validity>,
     ) -> Result<Refreshed, TokenError> {
         let key = &told.key.clone();
-        let Stored { value: record, revision } = self.current(key).await?;
+        let held = Held::from(self.current(key).await?);
+        let record = held.record.clone();
         told.with(&record);
         if record.is_locked() {
             return Err(TokenError::Locked { account: record.name.to_string() });
@@ -176,30 +179,33 @@ impl Refresher {
             reply = ask().await;
         }
         crate::fault_point!("refresh.replied", key);
-        match reply.and_then(|tokens| checkable(&record, profile, tokens)) {
+        match reply {
             Ok(mut tokens) => {
-                let id_token = tokens.id_token.take();
-                let subject = match standing(&record, profile, &tokens) {
+                let held = self.keep_before_asking(held, profile, &tokens).await?;
+                let said = self.whose(profile, &client, &tokens, is_base).await?;
+                check_decided(&held.record, profile, &said)?;
+                let subject = match standing(&held.record, profile, said.identity.as_ref()) {
                     Ok(subject) => subject,
                     Err(text) => {
                         // Whatever this is, it is not this user's any more: only they can mend it.
                         let newest = tokens.refresh_token.unwrap_or(refresh_token);
-                        self.disown(record, revision, &text).await;
+                        self.disown(held, &text).await;
                         self.end(profile, &client, &newest).await;
                         return Err(TokenError::IdentityMismatch { text });
                     }
                 };
-                let (token, mut next) = Self::apply(&record, wanted, is_base, tokens);
+                let id_token = tokens.id_token.take();
+                let (token, mut next) = Self::apply(&held.record, wanted, is_base, tokens);
                 next.subject = subject;
-                let next = self.persist(next, &record, revision).await?;
-                Ok(Refreshed { token, record: next, asked: true, id_token })
+                let record = self.persist(next, held).await?.record;
+                Ok(Refreshed { token, record, asked: true, id_token })
             }
             Err(RefreshFailure { error, rotated: None }) => {
                 crate::fault_point!("refresh.failed", key);
-                Err(self.note_failure(record, revision, error).await)
+                Err(self.note_failure(held, error).await)
             }
             Err(RefreshFailure { error, rotated: Some(rotated) }) => {
-                self.keep_rotated(record, revision, &error, rotated).await?;
+                self.keep_rotated(held, &error, rotated).await?;
                 Err(error.into())
             }
         }
@@ -280,12 +286,8 @@ impl Refresher {
     }
 
     /// Journal, store, settle; on a conflict the successor of what the store still holds wins.
-    async fn persist(
-        &self,
-        mut next: Record,
-        old: &Record,
-        mut revision: Revision,
-    ) -> Result<Record, TokenError> {
+    async fn persist(&self, mut next: Record, held: Held) -> Result<Held, TokenError> {
+        let Held { record: ref old, stored, mut revision } = held;
         let rotated = !same(next.refresh_token.as_ref(), old.refresh_token.as_ref());
         let changed = rotated
             || next.state != old.state
@@ -295,7 +297,7 @@ impl Refresher {
             || next.scopes != old.scopes
             || next.subject != old.subject;
         if !changed {
-            return Ok(next);
+            return Ok(Held { record: next, stored, revision });
         }
         let journalled = if rotated {
             Some(self.vault.journal(&next, old.refresh_token.as_ref()).await)
@@ -306,17 +308,17 @@ impl Refresher {
         let mut failure = VaultError::Conflict;
         for _ in 0..SWAP_TRIES {
             match self.vault.save_account(&next, revision).await {
-                Ok(_) => {
+                Ok(revision) => {
                     crate::fault_point!("refresh.stored", next.key());
                     next.generation += 1;
                     self.settle_entry(journalled).await;
                     crate::fault_point!("refresh.settled", next.key());
-                    return Ok(next);
+                    return Ok(Held { stored: next.clone(), record: next, revision });
                 }
                 Err(VaultError::Conflict) => {
                     let found = self.vault.account(&next.key()).await;
                     match found {
-                        Ok(Some(found)) if hold_the_same(&found.value, old) => {
+                        Ok(Some(found)) if hold_the_same(&found.value, &stored) => {
                             next = merged(found.value, next);
                             revision = found.revision;
                         }
@@ -339,11 +341,11 @@ impl Refresher {
         }
         // The access token of an account whose refresh token stayed is worth an answer, but a
         // rotated one must be on disk first.
-        self.keep_aside(next.clone(), old.clone());
+        self.keep_aside(next.clone(), stored.clone());
         match journalled {
             None | Some(Ok(_)) => {
                 tracing::warn!(error = %failure, "the store did not take a refreshed account, it is kept aside: {failure}");
-                Ok(next)
+                Ok(Held { record: next, stored, revision })
             }
             Some(Err(error)) => {
                 tracing::error!(%error, store = %failure, "a rotated refresh token is in memory only: {error}");
@@ -363,12 +365,11 @@ impl Refresher {
     /// Keeps the new refresh token of a reply that gave nothing else, as if it had.
     async fn keep_rotated(
         &self,
-        record: Record,
-        revision: Revision,
+        held: Held,
         error: &RefreshError,
         rotated: Rotated,
     ) -> Result<(), TokenError> {
-        let mut next = record.clone();
+        let mut next = held.record.clone();
         match event(error) {
             // About the one that was used, which is of no more interest.
             Some(Event::RefreshTokenDead(_)) | None => {}
@@ -376,16 +377,33 @@ impl Refresher {
         }
         next.refreshed_at = Some(self.clock.wall());
         rotate(&mut next, rotated);
-        self.persist(next, &record, revision).await.map(drop)
+        self.persist(next, held).await.map(drop)
+    }
+
+    /// Keeps the new refresh token of a reply of which it is still to be asked whose it is. Nothing
+    /// that may fail or wait stands between the issuer's answer and this.
+    async fn keep_before_asking(
+        &self,
+        held: Held,
+        profile: &IssuerProfile,
+        tokens: &Tokens,
+    ) -> Result<Held, TokenError> {
+        let new = tokens.refresh_token.as_ref();
+        let old = held.record.refresh_token.as_ref();
+        let (Some(_), Some(token)) = (&profile.identity, new.filter(|new| !same(Some(new), old)))
+        else {
+            return Ok(held);
+        };
+        let mut next = held.record.clone();
+        next.refreshed_at = Some(tokens.asked_at);
+        let expires_at = tokens.refresh_expires_at;
+        rotate(&mut next, Rotated { token: token.clone(), expires_at });
+        self.persist(next, held).await
     }
 
     /// What a failure makes of the account.
-    async fn note_failure(
-        &self,
-        record: Record,
-        revision: Revision,
-        error: RefreshError,
-    ) -> TokenError {
+    async fn note_failure(&self, held: Held, error: RefreshError) -> TokenError {
+        let Held { record, revision, .. } = held;
         let Some(event) = event(&error) else { return error.into() };
         let mut next = record.clone();
         next.state = next.state.after(event);
@@ -405,30 +423,6 @@ impl Refresher {
     }
 }
 
-/// What the store did not take.
-#[derive(Clone)]
-pub(super) struct Unsettled {
-    /// The account with its newest tokens.
-    pub(super) newest: Record,
-    /// What the store held when it was to take them.
-    pub(super) old: Record,
-}
-
-impl Unsettled {
-    /// What is in the store, with the newest tokens; `None` where they have no place in it.
-    fn over(self, stored: &Record) -> Option<Record> {
-        if stored.generation <= self.newest.generation {
-            Some(self.newest)
-        } else if hold_the_same(stored, &self.old) {
-            // Something else of the account was written meanwhile: the token has its place still.
-            Some(merged(stored.clone(), self.newest))
-        } else {
-            // Signed out or signed in anew meanwhile: what was unsettled has no successor.
-            None
-        }
-    }
-}
-
 /// What a failure means for the account; most mean nothing.
 fn event(error: &RefreshError) -> Option<Event> {
     match error {
@@ -439,42 +433,6 @@ fn event(error: &RefreshError) -> Option<Event> {
         }
         _ => None,
     }
-}
-
-fn rotate(record: &mut Record, rotated: Rotated) {
-    record.rotation = Rotation::Rotates;
-    record.refresh_token = Some(rotated.token);
-    record.refresh_expires_at = rotated.expires_at;
-}
-
-/// What somebody else wrote, with our tokens.
-fn merged(found: Record, ours: Record) -> Record {
-    Record {
-        refresh_token: ours.refresh_token,
-        refresh_expires_at: ours.refresh_expires_at,
-        access_token: ours.access_token,
-        scopes: ours.scopes,
-        narrowed_from: ours.narrowed_from,
-        rotation: ours.rotation,
-        refreshed_at: ours.refreshed_at,
-        state: ours.state,
-        guard: ours.guard,
-        ..found
-    }
-}
-
-/// Whether two records, as they were read, hold the same refresh token. One that was locked
-/// meanwhile shows it by its mark only.
-pub(super) fn hold_the_same(a: &Record, b: &Record) -> bool {
-    match (&a.guard, &b.guard) {
-        (None, None) => same(a.refresh_token.as_ref(), b.refresh_token.as_ref()),
-        (Some(a), Some(b)) => a.wrapped == b.wrapped && a.mark == b.mark,
-        _ => false,
-    }
-}
-
-fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
-    a.map(ExposeSecret::expose_secret) == b.map(ExposeSecret::expose_secret)
 }
 
 /// Whether the reply is gone for good, and the issuer at work on it no more. To ask once more with

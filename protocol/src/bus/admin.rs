@@ -21,8 +21,12 @@ pub struct RevokeOptions {
 #[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct RevokeReply {
-    /// The sign-ins that were ended here, or would be.
+    /// The sign-ins that were meant, and what became of each.
     pub sign_ins: Vec<RevokedInfo>,
+    /// How many of them are ended here.
+    pub ended: u32,
+    /// How many could not be ended, and are signed in still: their remarks say why.
+    pub failed: u32,
     /// How many running logins were cancelled, or would be.
     pub logins: u32,
     /// How many issuers' confirmations are still awaited; each is recorded when it comes.
@@ -43,7 +47,7 @@ pub struct RevokedInfo {
     pub issuer: String,
     /// One of [`super::revoked`].
     pub result: String,
-    /// Why it is not revoked at the issuer.
+    /// Why it is not revoked at the issuer, or not ended at all and what to do then.
     pub remark: Option<String>,
 }
 

@@ -3,6 +3,8 @@
 
 use zbus::{DeserializeDict, SerializeDict, Type};
 
+use super::PasswordFlowInfo;
+
 /// The options of `Rekey`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
@@ -122,6 +124,9 @@ pub struct RestoreReply {
     pub key: String,
     /// SHA-256 over the records of the backup, in hexadecimal.
     pub digest: String,
+    /// The site's leaves to sign in by password that are in it, as they were then: in force again
+    /// with a restore, also those that were taken away since.
+    pub password_flows: Vec<PasswordFlowInfo>,
     /// What is to be known.
     pub remarks: Vec<String>,
 }

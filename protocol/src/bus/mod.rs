@@ -5,7 +5,7 @@
 //! | interface | methods | authorised by |
 //! |---|---|---|
 //! | [`TOKENS`] | `GetToken(s account, a{sv} options) → a{sv}` | the caller's uid: own accounts only |
-//! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Add(s account, a{sv} options, a{sh} secrets) → a{sv}`, `Edit(s account, a{sv} options) → a{sv}`, `Rename(s account, s new_name) → a{sv}`, `SetDefault(s account) → a{sv}`, `Remove(s account, a{sv} options) → a{sv}`, `Secrets(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginWithPassword(s account, a{sv} options, s user_name, a{sh} secrets) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `Lock(s account)`, `Unlock(s account, a{sv} options, h passphrase)`, `SetPassphrase(s account, a{sh} secrets) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Issuer(s issuer) → a{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
+//! | [`ACCOUNTS`] | `List() → aa{sv}`, `Show(s account) → a{sv}`, `Add(s account, a{sv} options, a{sh} secrets) → a{sv}`, `Edit(s account, a{sv} options) → a{sv}`, `Rename(s account, s new_name) → a{sv}`, `SetDefault(s account) → a{sv}`, `Remove(s account, a{sv} options) → a{sv}`, `Secrets(s account) → a{sv}`, `Login(s account, a{sv} options) → a{sv}`, `LoginWithPassword(s account, a{sv} options, a{sh} secrets) → a{sv}`, `LoginState(s account, u wait_ms) → a{sv}`, `CancelLogin(s account)`, `Logout(s account) → a{sv}`, `Lock(s account)`, `Unlock(s account, a{sv} options, h passphrase)`, `SetPassphrase(s account, a{sh} secrets) → a{sv}`, `SetNotice(b on)`, `Status() → a{sv}`, `Issuers() → aa{sv}`, `Issuer(s issuer) → a{sv}`, `Diagnose() → aa{sv}` | the caller's uid: own accounts only |
 //! | [`ADMIN`] | `Reload()`, `Users() → aa{sv}`, `Sessions() → aa{sv}`, `Stats() → a{sv}`, `Revoke(a{sv} options) → a{sv}`, `SetDrain(a{sv} options) → a{sv}`, `Drain() → a{sv}`, `PasswordFlows() → aa{sv}`, `EnablePasswordFlow(a{sv} options) → a{sv}`, `DisablePasswordFlow(a{sv} options) → a{sv}`, `CheckPolicy() → a{sv}`, `ExplainPolicy(s user) → aa{sv}`, `Rekey(a{sv} options) → a{sv}`, `RekeyProgress() → a{sv}`, `Backup(a{sv} options, a{sh} descriptors) → a{sv}`, `Restore(a{sv} options, a{sh} descriptors) → a{sv}`, `CheckStore() → a{sv}`, `AcceptStore() → a{sv}` | polkit `org.iamd1.admin.*` |
 //!
 //! Everywhere an account is named, the empty string means the default account. Arguments and
@@ -116,6 +116,8 @@ pub mod secret {
     pub const PASSPHRASE: &str = "passphrase";
     /// The passphrase that an account gets, with `Add` or in the place of the one before.
     pub const NEW_PASSPHRASE: &str = "new-passphrase";
+    /// The user's name at the issuer, for one sign-in by password: some type the password there.
+    pub const USER_NAME: &str = "user-name";
     /// The user's password at the issuer, for one sign-in; never kept.
     pub const PASSWORD: &str = "password";
     /// The longest secret that is read, in bytes.

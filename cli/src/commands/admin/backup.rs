@@ -15,7 +15,7 @@ use crate::app::Context;
 use crate::args::{Backup, Restore};
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::output::time;
+use crate::output::{json, time};
 use crate::prompt;
 
 /// Writes a backup, or checks one.
@@ -96,6 +96,14 @@ pub(crate) fn restore(args: &Restore, context: &mut Context) -> Result<Exit, Fai
         count => format!(" {count} records that were here are gone."),
     };
     context.output.tell(&format!("In force, sealed with {}.{given_up}", reply.key));
+    if let Some(flow) = reply.password_flows.first() {
+        let issuer = flow.issuer_name.as_ref().unwrap_or(&flow.issuer);
+        context.output.tell(&format!(
+            "Such leaves are in force again, also those that were taken away since the backup. To \
+             take one away:  iamctl admin password-flow disable --issuer {issuer} --client {}",
+            flow.client
+        ));
+    }
     if reply.rotating > 0 {
         context.output.tell(&format!(
             "{} accounts have refresh tokens that their issuer replaces with each use: those that \
@@ -173,6 +181,15 @@ fn tell_contents(context: &mut Context, reply: &RestoreReply) {
         reply.clients,
         reply.records
     ));
+    for flow in &reply.password_flows {
+        context.output.tell(&format!(
+            "With leave to sign in by password: the client {} of {}, allowed by {} on {}.",
+            flow.client,
+            flow.issuer,
+            flow.enabled_by_user,
+            time::date(flow.enabled_at)
+        ));
+    }
 }
 
 fn backup_json(reply: &BackupReply) -> Value {
@@ -194,6 +211,7 @@ fn backup_json(reply: &BackupReply) -> Value {
 }
 
 fn restore_json(reply: &RestoreReply) -> Value {
+    let flows: Vec<Value> = reply.password_flows.iter().map(json::password_flow).collect();
     json!({
         "node": reply.node,
         "version": reply.version,
@@ -208,6 +226,7 @@ fn restore_json(reply: &RestoreReply) -> Value {
         "restored": reply.restored,
         "key": reply.key,
         "digest": reply.digest,
+        "password_flows": flows,
         "remarks": reply.remarks,
     })
 }

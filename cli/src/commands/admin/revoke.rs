@@ -61,10 +61,18 @@ fn what(reply: &RevokeReply) -> String {
     )
 }
 
+/// What was done, in words.
+fn done(reply: &RevokeReply) -> String {
+    let logins = match reply.logins {
+        0 => String::new(),
+        logins => format!(" and {}", text::count(logins, "running login")),
+    };
+    format!("{}{logins} ended here.", text::count(reply.ended, "sign-in"))
+}
+
 /// Shows what came of it; the exit code is that of a failure where one is not ended.
 fn shown(reply: &RevokeReply, args: &Revoke, context: &mut Context) -> Exit {
-    let failed = reply.sign_ins.iter().any(|info| info.result == revoked::FAILED);
-    let exit = if failed { Exit::Failed } else { Exit::Done };
+    let exit = if reply.failed > 0 { Exit::Failed } else { Exit::Done };
     if args.json {
         context.output.json(&json::revocation(reply));
         return exit;
@@ -86,9 +94,15 @@ fn shown(reply: &RevokeReply, args: &Revoke, context: &mut Context) -> Exit {
     let sentence = match (reply.sign_ins.is_empty() && reply.logins == 0, args.dry_run) {
         (true, _) => "Nothing fits.".to_owned(),
         (false, true) => format!("{} would be ended.", what(reply)),
-        (false, false) => format!("{} ended here.", what(reply)),
+        (false, false) => done(reply),
     };
     context.output.tell(&sentence);
+    if reply.failed > 0 {
+        let failed = text::count(reply.failed, "sign-in");
+        context.output.tell(&format!(
+            "{failed} not ended: still signed in, the remark says why. Mend that and do it again."
+        ));
+    }
     if reply.pending > 0 {
         let pending = text::count(reply.pending, "confirmation");
         context.output.tell(&format!(

@@ -49,7 +49,7 @@ pub(super) fn sign_in(
     let failed = |failure: Failure| in_a_browser(failure).about(name);
     let account = name.unwrap_or_default();
     // Who may not hears so before a password is typed.
-    let may = client.login_with_password(account, options.clone(), "", None).map_err(failed)?;
+    let may = client.login_with_password(account, options.clone(), None).map_err(failed)?;
     let login = if may.state == login_state::PASSWORD_NEEDED {
         context.output.tell(WARNING);
         let (user, password) = match args.credentials_fd {
@@ -60,9 +60,10 @@ pub(super) fn sign_in(
                 (user, password)
             }
         };
-        let pipe = prompt::to_pipe(&password)?;
+        // A name too: some type their password where it is asked for.
+        let pipes = (prompt::to_pipe(&user.into())?, prompt::to_pipe(&password)?);
         drop(password);
-        client.login_with_password(account, options, &user, Some(pipe)).map_err(failed)?
+        client.login_with_password(account, options, Some(pipes)).map_err(failed)?
     } else {
         may
     };

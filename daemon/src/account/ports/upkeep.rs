@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::VaultError;
-use crate::account::{AccountKey, UnixTime};
+use crate::account::{AccountKey, PasswordFlow, UnixTime};
 
 /// The keys of the keyring.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,8 @@ pub struct Contents {
     pub digest: String,
     /// Its size.
     pub bytes: u64,
+    /// The leaves to sign in by password among its records, where it was read.
+    pub password_flows: Vec<PasswordFlow>,
     /// What was left out of it because it does not open.
     pub left_out: Vec<String>,
 }

@@ -20,13 +20,16 @@ use std::{
     time::Duration,
 };
 
-pub(super) use read::{add_files, place_of, places, site_wide};
+pub(super) use read::{add_files, place_of, places, site_only, site_wide};
 pub use subject::Subject;
 
 use super::Config;
 
 /// The entry of a list that means all there are.
 pub const ALL: &str = "*";
+/// What `iamd.toml` alone decides, for everybody, as it explains like a rule: table and name.
+pub const SITE_ONLY: [(&str, &str); 3] =
+    [("policy", "public_password"), ("limits", "login_starts"), ("limits", "tokens_per_minute")];
 /// The highest `priority` of a rule; the lowest is 0.
 pub const HIGHEST: u32 = 1000;
 
@@ -252,6 +255,8 @@ pub struct PolicyRules {
     pub written: BTreeMap<Key, Place>,
     /// Where `users.min_uid` stands.
     pub min_uid: Option<Place>,
+    /// Where the keys of [`SITE_ONLY`] stand, by name.
+    pub site_only: BTreeMap<&'static str, Place>,
     /// Where the issuers' files say whose sign-ins are let in (`[identity]`), by issuer.
     pub identity: BTreeMap<String, Place>,
     /// What the rules say.
@@ -272,6 +277,7 @@ impl Default for PolicyRules {
             longest_min_valid: None,
             written: BTreeMap::new(),
             min_uid: None,
+            site_only: BTreeMap::new(),
             identity: BTreeMap::new(),
             clauses: Vec::new(),
             files: Vec::new(),

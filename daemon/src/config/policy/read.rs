@@ -11,7 +11,7 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Clause, HIGHEST, Key, Place, PolicyRules, Value,
+    Clause, HIGHEST, Key, Place, PolicyRules, SITE_ONLY, Value,
     answers::{Plus, answer},
     contradictions,
     subject::Subject,
@@ -88,6 +88,12 @@ pub(in crate::config) fn add_files(
 pub(in crate::config) fn places(path: &Path, text: &str) -> BTreeMap<Key, Place> {
     let place = |key: Key| Some((key, place_of(path, text, key.site_key())?));
     Key::ALL.into_iter().filter_map(place).collect()
+}
+
+/// Where the keys stand that no rule can change.
+pub(in crate::config) fn site_only(path: &Path, text: &str) -> BTreeMap<&'static str, Place> {
+    let place = |key: (_, &'static str)| Some((key.1, place_of(path, text, key)?));
+    SITE_ONLY.into_iter().filter_map(place).collect()
 }
 
 /// Where a key of a table stands in `iamd.toml`.

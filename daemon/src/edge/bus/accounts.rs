@@ -7,6 +7,7 @@ use iamd_protocol::bus::{
     LONGEST_WAIT_MS, LoginInfo, LoginOptions, LogoutReply, RemoveOptions, RemoveReply, StatusReply,
     UnlockOptions, secret,
 };
+use secrecy::ExposeSecret as _;
 use zbus::{Connection, OwnedFd, interface, message::Header};
 
 use super::{
@@ -143,20 +144,22 @@ impl Accounts {
         Ok(self.service.login(&caller, account, options).await?)
     }
 
-    /// Signs in by password, which is read from a pipe; without one, says whether that is possible.
+    /// Signs in by user name and password, which are read from pipes; without a password, says whether
+    /// that is possible.
     async fn login_with_password(
         &self,
         account: &str,
         options: LoginOptions,
-        user_name: &str,
         secrets: HashMap<String, OwnedFd>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<LoginInfo, BusError> {
         let caller = self.caller(&header, connection).await?;
         let counted = self.service.admit(caller.owner.uid)?;
-        let [password] = read_secrets(secrets, [secret::PASSWORD]).await?;
+        let [user_name, password] =
+            read_secrets(secrets, [secret::USER_NAME, secret::PASSWORD]).await?;
         drop(counted);
+        let user_name = user_name.as_ref().map_or("", |name| name.expose_secret());
         let login =
             self.service.login_with_password(&caller, account, options, user_name, password).await;
         Ok(login?)

@@ -236,6 +236,44 @@ async fn a_lost_answer_is_looked_after_and_an_ignored_request_is_told() {
 }
 
 #[tokio::test]
+async fn after_any_answer_that_does_not_say_what_became_of_it_the_client_is_read_again() {
+    let redirect = page(307, "").with("location", "https://elsewhere.example/");
+    let answers = [
+        page(503, "").with("retry-after", "1"),
+        page(429, "").with("retry-after", "1"),
+        page(408, ""),
+        page(502, "<html>"),
+        page(500, ""),
+        redirect,
+        Answer::Hangup,
+        page(200, &"x".repeat(3 << 20)),
+    ];
+    let all = answers.into_iter().map(async |answer| {
+        // It was taken all the same.
+        let mock = Mock::start().await;
+        shows(&mock, [full(json!({})), allowed(json!({}))]);
+        mock.on(PUT, [answer.clone()]);
+        assert_eq!(change(&mock, true).await, Ok(GrantChange::Changed));
+        // And more than that with it.
+        let mock = Mock::start().await;
+        let trap = allowed(json!({ "reuse_refresh_token": false }));
+        shows(&mock, [full(json!({})), trap, full(json!({}))]);
+        mock.on(PUT, [answer.clone(), json_reply(200, json!({}))]);
+        let (code, text) = refused(&mock).await;
+        assert_eq!(code, "put_back", "{text}");
+        assert_eq!(mock.seen(PUT)[1].json(), full(json!({})));
+        // Or not: then it is the issuer's failure, and nothing is there to put back.
+        let mock = Mock::start().await;
+        shows(&mock, [full(json!({}))]);
+        mock.on(PUT, [answer]);
+        let error = change(&mock, true).await.unwrap_err();
+        assert!(matches!(error, GrantFailure::Issuer(_)), "{error:?}");
+        assert_eq!((mock.seen(PUT).len(), mock.seen(GET).len()), (1, 2));
+    });
+    futures_util::future::join_all(all).await;
+}
+
+#[tokio::test]
 async fn who_is_no_administrator_and_what_is_no_client_is_said() {
     let mock = Mock::start().await;
     mock.on(GET, [json_reply(403, json!({ "error": format!("no {TOKEN}") }))]);

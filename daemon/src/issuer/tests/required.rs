@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     DEVICE_CODE, NOW, basic, client,
-    mock::{Mock, json_reply, page},
+    mock::{Answer, Mock, json_reply, page},
     pki::{self, Signer},
     secret,
     texts::shows,
@@ -15,7 +15,7 @@ use crate::account::{
     identity_rule::Expect,
     ports::{
         Identity, IssuerError, Issuers as _, PasswordError, PasswordGrants as _, PasswordSignIn,
-        PollAnswer, RefreshError, RefreshFailure,
+        PollAnswer, RefreshError, RefreshFailure, Rotated,
     },
 };
 
@@ -76,8 +76,14 @@ impl Case {
 
     async fn refresh(&self) -> Result<Option<Identity>, RefreshFailure> {
         let (wanted, profile) = (Default::default(), self.profile());
-        let tokens = client().refresh(&profile, &basic(), 1001, &secret("old"), &wanted).await;
-        tokens.map(|tokens| tokens.identity)
+        let client = client();
+        let mut tokens = client.refresh(&profile, &basic(), 1001, &secret("old"), &wanted).await?;
+        // What came is in hand by now, whatever becomes of this.
+        let said = client.identify(&profile, &basic(), &tokens, true).await;
+        said.map_err(|error| RefreshFailure {
+            error: error.into(),
+            rotated: tokens.refresh_token.take().map(|token| Rotated { token, expires_at: None }),
+        })
     }
 
     async fn by_password(&self) -> Result<Option<Identity>, PasswordError> {
@@ -129,10 +135,12 @@ async fn a_claim_that_the_id_token_lacks_is_asked_of_the_userinfo_endpoint() {
         assert_eq!(values(case.handed().await.unwrap()), alice());
     }
     assert_eq!(case.mock.seen(INFO)[0].headers["authorization"], "Bearer at");
-    // At a refresh nothing is asked where nothing was said.
+    // At a refresh too, with an ID token and without.
     let before = case.mock.seen(INFO).len();
-    assert_eq!(case.refresh().await.unwrap(), None);
-    assert_eq!(case.mock.seen(INFO).len(), before);
+    assert_eq!(values(case.refresh().await.unwrap()), alice());
+    case.gives(Some(&case.id_token(json!({}))));
+    assert_eq!(values(case.refresh().await.unwrap()), alice());
+    assert_eq!(case.mock.seen(INFO).len(), before + 2);
 }
 
 #[tokio::test]
@@ -285,4 +293,65 @@ async fn a_key_for_something_else_makes_no_signature() {
     keys["keys"][2]["alg"] = "ES256".into();
     case.mock.on(KEYS, [json_reply(200, keys)]);
     case.poll().await.unwrap();
+}
+
+#[tokio::test]
+async fn r25_between_the_answer_to_a_refresh_and_the_journal_nobody_else_is_asked_anything() {
+    let case = Case::new().await;
+    // Neither the key set nor the userinfo endpoint ever answers.
+    for of in [KEYS, INFO] {
+        case.mock.on(of, [Answer::Silence]);
+    }
+    let (wanted, profile) = (Default::default(), case.profile());
+    for id_token in [None, Some(case.id_token(json!({}))), Some(case.id_token(json!({"sub": "x"})))]
+    {
+        case.gives(id_token.as_deref());
+        let client = client();
+        let tokens = client.refresh(&profile, &basic(), 1001, &secret("old"), &wanted).await;
+        let tokens = tokens.unwrap();
+        assert!(tokens.refresh_token.is_some());
+        assert!(tokens.identity.is_none_or(|identity| !identity.verified));
+    }
+    assert!(case.mock.seen(KEYS).is_empty() && case.mock.seen(INFO).is_empty());
+}
+
+#[tokio::test]
+async fn at_a_refresh_userinfo_that_fails_is_passing_and_one_that_cannot_be_read_says_nothing() {
+    let case = Case::new().await;
+    case.gives(None);
+    case.mock.on(INFO, [page(503, "")]);
+    let failure = case.refresh().await.unwrap_err();
+    assert!(matches!(&failure.error, RefreshError::Issuer(error) if error.may_pass()));
+    for silent in [page(200, "eyJ.eyJ.x"), page(401, ""), page(404, "")] {
+        case.mock.on(INFO, [silent]);
+        assert_eq!(case.refresh().await.unwrap(), None);
+    }
+    // A claim that changed is seen without an ID token.
+    case.mock.on(INFO, [json_reply(200, json!({ "sub": "4711", "preferred_username": "bob" }))]);
+    let bob = ("4711".to_owned(), Some(ClaimValues::new(["bob"])));
+    assert_eq!(values(case.refresh().await.unwrap()), bob);
+}
+
+#[tokio::test]
+async fn of_a_token_for_less_a_claim_that_is_not_said_is_not_missing() {
+    let case = Case::new().await;
+    let (wanted, profile) = (Default::default(), case.profile());
+    for id_token in [None, Some(case.id_token(json!({})))] {
+        case.gives(id_token.as_deref());
+        let client = client();
+        let mut tokens =
+            client.refresh(&profile, &basic(), 1001, &secret("old"), &wanted).await.unwrap();
+        case.mock.on(INFO, [json_reply(200, json!({ "sub": "4711" }))]);
+        let said = client.identify(&profile, &basic(), &tokens, false).await.unwrap();
+        assert_eq!(values(said), ("4711".into(), None));
+        let said = client.identify(&profile, &basic(), &tokens, true).await.unwrap();
+        assert_eq!(values(said), ("4711".into(), Some(ClaimValues::default())));
+        if id_token.is_none() {
+            // Nor is it asked for, where the token cannot tell.
+            let before = case.mock.seen(INFO).len();
+            tokens.scopes = Some(super::scopes("storage.read:/"));
+            let said = client.identify(&profile, &basic(), &tokens, false).await.unwrap();
+            assert_eq!((said, case.mock.seen(INFO).len()), (None, before));
+        }
+    }
 }

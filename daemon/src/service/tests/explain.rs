@@ -87,6 +87,73 @@ async fn what_is_required_of_who_signs_in_is_explained_with_its_line() {
     }
 }
 
+#[tokio::test]
+async fn a_check_compares_every_key_and_explains_those_that_no_rule_changes() {
+    let file = |house: &House| house.dir.path().join("iamd.toml");
+    let house = House::with("[issuers]\ndefault = \"wlcg\"\n");
+    let check = async |house: &House| house.service.check_policy(By::ITSELF).await;
+    assert_eq!(check(&house).await.in_force, Some(true));
+    let base = "[issuers]\ndefault = \"wlcg\"\n";
+    for change in [
+        "[site]\nname = \"grid\"\n",
+        "[site]\ncontact = \"grid@example.org\"\n",
+        "[users]\nmin_uid = 2000\n",
+        "[policy]\npublic_password = true\n",
+        "[login]\nunanswered_limit = 7\n",
+        "[login]\nanswer_within = \"1s\"\n",
+        "[tokens]\nrenew_at = 0.5\n",
+        "[tokens]\nmin_valid = \"2m\"\n",
+        "[sessions]\ngrace = \"1h\"\n",
+        "[limits]\nlogin_starts = 11\n",
+        "[limits]\ntokens_per_minute = 121\n",
+        "[limits]\nframe_bytes = 2048\n",
+        "[agent_socket]\nenabled = false\n",
+        "[log]\nfilter = \"debug\"\n",
+    ] {
+        std::fs::write(file(&house), format!("{base}{change}")).unwrap();
+        assert_eq!(check(&house).await.in_force, Some(false), "{change}");
+        house.service.reload(By::ITSELF).unwrap();
+        let found = check(&house).await;
+        assert_eq!((found.in_force, found.warnings), (Some(true), vec![]), "{change}");
+    }
+    // An issuer's file too.
+    require(&house, "client_name = \"another\"\n");
+    assert_eq!(check(&house).await.in_force, Some(false));
+    house.service.reload(By::ITSELF).unwrap();
+    // What a reload does not change.
+    let limits = "[limits]\nreply_time = \"10s\"\nreply_bytes = 5000\nissuer_requests = 4\n";
+    std::fs::write(file(&house), format!("{base}{limits}")).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
+    let found = check(&house).await;
+    assert_eq!((found.in_force, found.warnings.len()), (Some(false), 3), "{found:?}");
+    assert_eq!(found.warnings[1], "limits.reply_time holds from the next start of iamd on");
+
+    let keys = "[policy]\npublic_password = true\n[limits]\nlogin_starts = 11\n";
+    std::fs::write(file(&house), format!("{base}{keys}")).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
+    let found = check(&house).await;
+    let explained = house.service.explain_policy(By::ITSELF, "alice").await.unwrap();
+    for (whom, lines) in [("everybody", &found.lines), ("alice", &explained)] {
+        for (key, text, by) in [
+            (
+                "public_password",
+                "may sign in by password with a client without a secret",
+                "/iamd.toml:4",
+            ),
+            ("login_starts", "may begin 11 logins in a minute", "/iamd.toml:6"),
+            (
+                "tokens_per_minute",
+                "may have issuers asked for 120 tokens in a minute",
+                "default of limits.tokens_per_minute",
+            ),
+        ] {
+            let line = lines.iter().find(|line| line.key == key && line.whom == whom).unwrap();
+            assert_eq!(line.text, text);
+            assert!(line.decided_by[0].ends_with(by), "{line:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_check_names_the_sign_ins_that_a_changed_rule_would_end() {
     let house = House::new();

@@ -133,7 +133,7 @@ async fn an_issuer_that_does_not_answer_keeps_nobody_signed_in_here_nor_the_call
     let before = house.clock.monotonic();
     let reply = revoke(&house, at("cms")).await;
     assert_eq!(house.clock.monotonic() - before, 15 * S);
-    assert_eq!(reply.pending, 2);
+    assert_eq!((reply.ended, reply.failed, reply.pending), (2, 0, 2));
     let keys = [house.alices("cms"), AccountKey { uid: BOB, name: "cms".parse().unwrap() }];
     assert!(keys.iter().all(|key| house.vault.record(key).refresh_token.is_none()));
     assert!(house.audit.of(crate::audit::Kind::SignOut).is_empty());
@@ -152,6 +152,40 @@ async fn what_the_issuer_or_the_store_does_not_do_is_told_one_by_one() {
     house.vault.saves_fail.store(true, SeqCst);
     let reply = revoke(&house, of("bob")).await;
     assert_eq!(brief(&reply), [(BOB, "cms", revoked::FAILED)]);
-    assert!(reply.sign_ins[0].remark.is_some());
+    let remark = reply.sign_ins[0].remark.as_deref().unwrap();
+    assert!(remark.starts_with("still signed in: ") && remark.contains("do it again"), "{remark}");
     assert_eq!(house.revoked(), ["rt0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_ended_is_counted_apart_in_the_reply_and_in_the_records() {
+    let house = populated();
+    house.issuers.revoke_script.lock().unwrap().push_back(Err(unreachable()));
+    house.login("second").await.unwrap();
+    // Those of two users; the store takes one, and not the other.
+    house.vault.fails_for.lock().unwrap().push(BOB);
+    let reply = revoke(&house, at("cms")).await;
+    assert_eq!(
+        brief(&reply),
+        [(ALICE, "cms", revoked::UNCONFIRMED), (BOB, "cms", revoked::FAILED)]
+    );
+    assert_eq!((reply.ended, reply.failed, reply.pending), (1, 1, 0));
+    let done = house.audit.of(crate::audit::Kind::Administration).pop().unwrap();
+    assert_eq!(
+        (done.result.as_str(), done.detail.as_str()),
+        ("incomplete", "revoke issuer=cms: ended 1, not ended 1")
+    );
+    let of = |uid: u32| {
+        let all = house.audit.of(crate::audit::Kind::SignOut);
+        all.into_iter().find(|record| record.uid == uid).unwrap()
+    };
+    assert_eq!(of(ALICE).result, "not-revoked");
+    assert_eq!(of(BOB).result, "StoreUnavailable");
+    assert!(of(BOB).detail.contains("not ended, still signed in: "), "{:?}", of(BOB));
+    // Again, when it is mended.
+    house.vault.fails_for.lock().unwrap().clear();
+    let reply = revoke(&house, at("cms")).await;
+    assert_eq!((reply.ended, reply.failed), (1, 0));
+    let done = house.audit.of(crate::audit::Kind::Administration).pop().unwrap();
+    assert_eq!((done.result.as_str(), done.detail.as_str()), ("ok", "revoke issuer=cms: ended 1"));
 }

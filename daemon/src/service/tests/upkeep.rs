@@ -7,7 +7,10 @@ use iamd_protocol::bus::{
 use secrecy::SecretString;
 
 use super::*;
-use crate::account::ports::{LockOn, Revision};
+use crate::account::{
+    PasswordFlow,
+    ports::{LockOn, Revision},
+};
 
 fn words() -> SecretString {
     "the words of a backup".to_owned().into()
@@ -173,6 +176,40 @@ async fn a_backup_serves_tokens_on_a_fresh_node_without_a_sign_in() {
     assert!(new.kept.account(&key).await.unwrap().is_some());
     let told = done(&new);
     assert!(told.iter().any(|line| line.starts_with("ok restore of login1 from 1000000: 2 ")));
+}
+
+#[tokio::test]
+async fn the_leaves_for_passwords_that_a_restore_brings_back_are_named_in_the_reply_and_the_record()
+{
+    let (old, _) = signed_in().await;
+    let leave = PasswordFlow {
+        issuer: "https://issuer.test/".into(),
+        client_id: "client-1".into(),
+        enabled_by: 0,
+        enabled_by_user: "root".into(),
+        enabled_at: UnixTime(999_000),
+    };
+    old.kept.save_password_flow(&leave, Revision::ABSENT).await.unwrap();
+    let mut bytes = Vec::new();
+    backup(&old, &words(), &mut bytes).await.unwrap();
+    // Taken away since.
+    old.kept.remove_password_flow(&leave.issuer, &leave.client_id).await.unwrap();
+    assert!(old.service.password_flows(By::ITSELF).await.unwrap().is_empty());
+    let options = |verify| RestoreOptions { verify: Some(verify), replace: Some(true) };
+    for (verify, word) in [(true, "ok verify a backup of "), (false, "ok restore of ")] {
+        let reply = restore(&old, options(verify), &bytes).await.unwrap();
+        let [found] = reply.password_flows.as_slice() else { panic!("{reply:?}") };
+        assert_eq!(
+            (found.client.as_str(), found.issuer_name.as_deref()),
+            ("client-1", Some("wlcg"))
+        );
+        assert_eq!((found.enabled_by_user.as_str(), found.enabled_at), ("root", 999_000));
+        let told = done(&old).pop().unwrap();
+        assert!(told.starts_with(word), "{told}");
+        let named = "; with leave to sign in by password: client client-1 of https://issuer.test/";
+        assert!(told.ends_with(named), "{told}");
+    }
+    assert_eq!(old.service.password_flows(By::ITSELF).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -9,14 +9,21 @@ use super::*;
 
 const PASSWORD: &str = "correct horse";
 
+/// With the user's name, both in pipes.
 fn password(name: &'static str) -> HashMap<&'static str, Fd<'static>> {
+    let mut secrets = alone(name, PASSWORD);
+    secrets.extend(alone("user-name", "alice"));
+    secrets
+}
+
+fn alone(name: &'static str, text: &str) -> HashMap<&'static str, Fd<'static>> {
     let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(PASSWORD.as_bytes()).unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
     HashMap::from([(name, Fd::from(OwnedFd::from(reader)))])
 }
 
 async fn login(line: &Line, secrets: HashMap<&str, Fd<'_>>) -> Result<String, String> {
-    let body = ("", options(NOTHING), "alice", secrets);
+    let body = ("", options(NOTHING), secrets);
     let reply = line.call(ACCOUNTS, "LoginWithPassword", &body).await?;
     Ok(reply.body().deserialize::<LoginInfo>().unwrap().state)
 }
@@ -40,7 +47,13 @@ async fn an_administrator_allows_it_a_user_signs_in_and_it_is_taken_back() {
     assert_eq!(login(&line, password("password")).await.as_deref(), Ok("done"));
     let sent = ("client-1".to_owned(), "alice".to_owned(), PASSWORD.to_owned());
     assert_eq!(*line.house.issuers.passwords.lock().unwrap(), [sent]);
+    // Another secret, a password without a name, and a name alone, which asks for nothing.
     assert_eq!(login(&line, password("passphrase")).await.err(), named(Kind::InvalidArgument));
+    let nameless = alone("password", PASSWORD);
+    assert_eq!(login(&line, nameless).await.err(), named(Kind::InvalidArgument));
+    let name = alone("user-name", "alice");
+    assert_eq!(login(&line, name).await.as_deref(), Ok("password-needed"));
+    assert_eq!(line.house.issuers.passwords.lock().unwrap().len(), 1);
 
     let reply = line.call(ADMIN, "DisablePasswordFlow", &(client(),)).await.unwrap();
     assert!(!reply.body().deserialize::<PasswordFlowReply>().unwrap().enabled);

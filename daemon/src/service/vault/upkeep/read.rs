@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     account::{
-        ClientRecord, Record, UnixTime,
+        ClientRecord, PasswordFlow, Record, UnixTime,
         ports::{
             Revision, VaultError,
             upkeep::{About, Checked, Contents, PutBack, Source, UpkeepError},
@@ -80,6 +80,7 @@ pub(super) async fn inside(
     mut records: Records<'_>,
 ) -> Result<Found, UpkeepError> {
     let (mut rows, mut entries, mut survey) = (BTreeMap::new(), Vec::new(), Survey::default());
+    let mut password_flows = Vec::new();
     let mut first = true;
     let end: End = loop {
         let (kind, body) = records.next().await?;
@@ -92,8 +93,11 @@ pub(super) async fn inside(
                 let (row, generation, sealed) =
                     row_of(&body).ok_or(invalid(BackupError::Damaged))?;
                 let opened = survey.open(&keyring, row, sealed, 0);
-                if opened.is_some_and(|(_, opened)| opened.generation != generation) {
+                if opened.as_ref().is_some_and(|(_, opened)| opened.generation != generation) {
                     return Err(wrong(format!("{row} is of another time than the rest")));
+                }
+                if let Some((Kind::PasswordFlow, opened)) = &opened {
+                    password_flows.push(content::<PasswordFlow>(opened).map_err(wrong)?);
                 }
                 if rows.insert(row.to_owned(), sealed.to_vec()).is_some() {
                     return Err(wrong(format!("{row} is in it twice")));
@@ -139,6 +143,7 @@ pub(super) async fn inside(
         keys: header.keys,
         digest: seen.sha256,
         bytes,
+        password_flows,
         left_out: Vec::new(),
     };
     Ok(Found { keyring, contents, rows, newer })

@@ -70,7 +70,15 @@ impl StoreVault {
         }
         let counts = survey.counts;
         let (digest, bytes) = frames.finish(counts.records, counts.journal).await?;
-        Ok(Contents { about, counts, keys, digest, bytes, left_out: survey.unreadable })
+        Ok(Contents {
+            about,
+            counts,
+            keys,
+            digest,
+            bytes,
+            password_flows: Vec::new(),
+            left_out: survey.unreadable,
+        })
     }
 }
 
