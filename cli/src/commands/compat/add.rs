@@ -210,7 +210,11 @@ impl Asked {
             return Ok(());
         }
         let why = account.reason.clone().unwrap_or_else(|| format!("{name} is not signed in"));
-        Err(Failure::new(Kind::LoginRequired, why).about(Some(name)))
+        let kind = match account.state.as_str() {
+            state::REFUSED => Kind::DeniedByPolicy,
+            _ => Kind::LoginRequired,
+        };
+        Err(Failure::new(kind, why).about(Some(name)))
     }
 
     fn unlock_all(&self, context: &mut Context) -> Result<u8, Ended> {

@@ -129,6 +129,7 @@ pub(in crate::commands) fn state_text(account: &AccountInfo) -> &str {
         state::ACTION_NEEDED => "the issuer wants you to do something",
         state::UNREADABLE => "cannot be read on this node",
         state::LOCKED => "locked",
+        state::REFUSED => "refused by this site",
         other => other,
     }
 }
@@ -174,6 +175,7 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
             let account = login.trim_start_matches("iamctl login");
             return Some(format!("Unlock it with:  iamctl account unlock{account}"));
         }
+        state::REFUSED => return Some(Kind::DeniedByPolicy.advice().to_owned()),
         state::UNREADABLE => {
             let name = &account.name;
             return Some(format!(
