@@ -22,7 +22,7 @@ use super::{
 
 // ---------------------------------------------------------------- issuers
 
-pub use super::checkup::Checkup;
+pub use super::{cause::Cause, checkup::Checkup};
 
 /// What a token endpoint gave (RFC 6749 §5.1).
 #[derive(Debug, Clone)]
@@ -95,6 +95,8 @@ pub enum IssuerError {
         reply_lost: bool,
         /// The answer took longer than the site allows (`limits.reply_time`).
         too_slow: bool,
+        /// Why, for advice.
+        cause: Cause,
     },
     /// Not asked: this issuer failed too often just now.
     #[error("{issuer} is not answering; next try in {} s", retry_in.as_secs())]
@@ -144,6 +146,14 @@ pub enum IssuerError {
         /// How.
         text: String,
     },
+    /// There is no metadata of this issuer where it was looked for, and that will not pass.
+    #[error("{text}")]
+    NoMetadata {
+        /// Where, and what was there.
+        text: String,
+        /// Why, for advice.
+        cause: Cause,
+    },
     /// The answer is longer than the site allows (`limits.reply_bytes`).
     #[error("{text}")]
     TooLong {
@@ -162,6 +172,16 @@ pub enum IssuerError {
         /// What, with the path.
         text: String,
     },
+}
+
+impl IssuerError {
+    /// Why there was no answer, or none of use, where that tells what to do.
+    pub const fn why(&self) -> Option<Cause> {
+        match self {
+            Self::Unreachable { cause, .. } | Self::NoMetadata { cause, .. } => Some(*cause),
+            _ => None,
+        }
+    }
 }
 
 /// The answer to one poll of the token endpoint with a device code (RFC 8628 §3.5).

@@ -41,6 +41,11 @@ pub(super) struct NotPublic {
     address: IpAddr,
 }
 
+/// A host whose addresses are not known. Its words are those of what it comes from.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct NoAddress(#[from] io::Error);
+
 /// What the HTTP client asks.
 pub(super) struct Resolver {
     pub(super) lookup: Arc<dyn Lookup>,
@@ -52,7 +57,7 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (lookup, public_only) = (Arc::clone(&self.lookup), self.public_only);
         Box::pin(async move {
-            let addresses = lookup.lookup(name.as_str()).await?;
+            let addresses = lookup.lookup(name.as_str()).await.map_err(NoAddress)?;
             if public_only {
                 // One address inside is one too many: which of them is used is up to chance.
                 let inside = addresses.iter().find(|address| !address::is_public(**address));

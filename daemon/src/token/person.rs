@@ -79,6 +79,7 @@ pub(super) fn checkable(
         maybe_processed: false,
         reply_lost: false,
         too_slow: false,
+        cause: Default::default(),
     };
     let expires_at = tokens.refresh_expires_at;
     let rotated = tokens.refresh_token.map(|token| Rotated { token, expires_at });

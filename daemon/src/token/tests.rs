@@ -293,6 +293,7 @@ fn lost() -> IssuerError {
         maybe_processed: true,
         reply_lost: true,
         too_slow: false,
+        cause: Default::default(),
     }
 }
 
@@ -343,6 +344,7 @@ async fn a_passing_failure_changes_nothing() {
         maybe_processed: true,
         reply_lost: false,
         too_slow: false,
+        cause: Default::default(),
     };
     world.issuer_says(Err(error.into()));
     let error = world.ask(Ask::default()).await.unwrap_err();
