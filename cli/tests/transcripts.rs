@@ -230,6 +230,12 @@ fn states(base: u64) -> Vec<AccountInfo> {
         account("sealed", state::UNREADABLE),
         AccountInfo { has_passphrase: Some(true), ..account("guarded", state::LOCKED) },
         AccountInfo {
+            has_passphrase: Some(true),
+            signed_in_at: Some(base - 27 * 86_400),
+            refresh_expires_at: Some(base + 3 * 86_400),
+            ..account("ending", state::LOCKED)
+        },
+        AccountInfo {
             reason: Some("this site does not let you use the issuer wlcg; you may use: cms".into()),
             ..account("barred", state::REFUSED)
         },
