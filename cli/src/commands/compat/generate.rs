@@ -68,7 +68,14 @@ const OTHERS: &[Other] = &[
             "accounts are kept; what you do not want kept you remove:  iamctl account remove NAME",
         ),
     ),
-    other(&["only-at"], Takes::Nothing, Then::Refused("a token is printed by:  iamctl token NAME")),
+    other(
+        &["only-at"],
+        Takes::Nothing,
+        Then::Refused(
+            "a token comes from an account, which is kept:  iamctl token NAME, then  iamctl account \
+             remove NAME",
+        ),
+    ),
     other(&["client-secret"], Takes::Value, Then::Refused(SECRET)),
     other(&["access-token", "at"], Takes::Value, Then::Refused(SECRET)),
     other(&["refresh-token", "rt"], Takes::Value, Then::Refused(SECRET)),
