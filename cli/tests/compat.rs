@@ -213,20 +213,21 @@ fn every_option_of_oidc_add_does_its_job_or_says_why_not() {
         ("wlcg --pw-env", "success\n"),
         ("wlcg --pw-store --pw-prompt=gui --skip-check --always-allow-idtoken -v -g", "success\n"),
         ("wlcg -f", "success\n"),
-        ("-x", "success\n"),
-        ("-X", "success\n"),
-        ("-R", "success\n"),
         ("--seccomp wlcg --pw-store=90", "success\n"),
     ] {
         names.prints(&format!("oidc-add {words}"), expected);
     }
     names.tells("oidc-add -t 3600 wlcg", "success\n", "and is locked;");
-    names.tells("oidc-add -r wlcg", "success\n", "iamctl logout wlcg");
+    names.tells("oidc-add -r cms", "success\n", "cms gave no tokens");
     let printed = names.run("oidc-add -p wlcg");
     let json: serde_json::Value = serde_json::from_str(&printed.stdout).unwrap();
     assert_eq!((&json["name"], &json["issuer_url"]), (&"wlcg".into(), &ISSUER.into()));
     assert_eq!(json["scope"], "openid offline_access storage.read:/");
     for (words, code, says) in [
+        ("-r wlcg", 1, "still usable: wlcg\n"),
+        ("-x", 1, "nothing was locked"),
+        ("-R", 1, "iamctl account passphrase wlcg"),
+        ("-X", 1, "no account has a passphrase"),
         ("nope", 1, "Error: No account configured with that short name\n"),
         ("-r nope", 1, "Error: No account configured with that short name\n"),
         ("https://nope.example", 1, "Error: No account configured with that short name\n"),
@@ -249,6 +250,7 @@ fn every_option_of_oidc_add_does_its_job_or_says_why_not() {
     names.fails("oidc-add cms", 1, "cms is not signed in");
     names.fake.script().accounts.clear();
     names.prints("oidc-add -a", "No account configurations are currently loaded.\n");
+    names.tells("oidc-add -R", "success\n", "nothing was to be locked");
     names.transcript.into_inner().check();
 }
 
@@ -266,13 +268,27 @@ fn an_account_with_a_passphrase_is_unlocked_and_locked() {
         ("oidc-add wlcg --pw-cmd='echo canary; echo x'", r#"Unlock("wlcg", None, "canary")"#),
         ("oidc-add wlcg --pw-file=<(echo canary)", r#"Unlock("wlcg", None, "canary")"#),
         ("oidc-add -X --pw-cmd='echo canary'", r#"Unlock("wlcg", None, "canary")"#),
-        ("oidc-add -x", r#"Lock("wlcg")"#),
-        ("oidc-add -R", r#"Lock("wlcg")"#),
         ("oidc-add -r wlcg", r#"Lock("wlcg")"#),
     ] {
         names.prints(line, "success\n");
         names.asked(asked);
     }
+    names.tells("oidc-add -x", "success\n", "no account gave tokens");
+    let state_of = |account: usize, guarded: bool, state: &str| {
+        let account = &mut names.fake.script().accounts[account];
+        (account.has_passphrase, account.state) = (Some(guarded), state.into());
+    };
+    state_of(0, true, state::SIGNED_IN);
+    for line in ["oidc-add -x", "oidc-add -R"] {
+        names.prints(line, "success\n");
+        names.asked(r#"Lock("wlcg")"#);
+    }
+    names.tells("oidc-add -X", "success\n", "no account is locked");
+    // One that cannot be locked is no success, and the others are locked all the same.
+    state_of(1, false, state::SIGNED_IN);
+    names.fails("oidc-add -x", 1, "Error: the others are locked: without a passphrase, and so");
+    names.asked(r#"Lock("wlcg")"#);
+    state_of(0, true, state::LOCKED);
     for (line, says) in [
         ("oidc-add wlcg", "there is no terminal to ask on"),
         ("oidc-add wlcg --pw-env=NONE", "no passphrase is there"),
@@ -411,6 +427,7 @@ fn oidc_gen_does_what_has_a_counterpart_and_names_it_for_the_rest() {
     for (words, says) in [
         ("mine -w code", "--flow=device"),
         ("mine -w password", "iamctl login --flow password"),
+        ("mine -m", "iamctl account add NAME --client-id ID"),
         ("mine -w refresh", "--refresh-token-fd"),
         ("mine -w magic", "there is device only"),
         ("mine --client-secret=canary", "by descriptor"),
@@ -454,6 +471,7 @@ fn oidc_tokensh_runs_its_command_with_a_token() {
     names.asked("min_valid_seconds: Some(60)");
     assert_eq!(names.run("oidc-tokensh --oidc wlcg --minsecs 90 sh -c 'exit 7'").code, 7);
     names.fails("oidc-tokensh", 64, "--oidc NAME is missing");
+    names.fails("oidc-tokensh --oidc wlcg -o file -- true", 1, "iamctl token --outfile FILE");
     names.fails("oidc-tokensh --renewer --oidc wlcg", 1, "the daemon renews");
     names.transcript.into_inner().check();
 }

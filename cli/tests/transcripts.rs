@@ -182,9 +182,15 @@ fn status_silent_speaks_by_its_exit_code_alone() {
     assert_eq!(silent("wlcg"), 0);
     assert_eq!(fake.calls(), [r#"Show("")"#, r#"Show("wlcg")"#], "no token was asked for");
     fake.script().accounts = states(base);
-    for (account, code) in
-        [("fresh", 3), ("sealed", 1), ("refused", 1), ("terms", 1), ("guarded", 3), ("nosuch", 1)]
-    {
+    for (account, code) in [
+        ("fresh", 3),
+        ("sealed", 1),
+        ("refused", 1),
+        ("terms", 1),
+        ("guarded", 3),
+        ("barred", 4),
+        ("nosuch", 1),
+    ] {
         assert_eq!(silent(account), code, "{account}");
     }
     // A token that has ended: what the issuer says to a renewal is the answer.
@@ -223,6 +229,16 @@ fn states(base: u64) -> Vec<AccountInfo> {
         account("terms", state::ACTION_NEEDED),
         account("sealed", state::UNREADABLE),
         AccountInfo { has_passphrase: Some(true), ..account("guarded", state::LOCKED) },
+        AccountInfo {
+            has_passphrase: Some(true),
+            signed_in_at: Some(base - 27 * 86_400),
+            refresh_expires_at: Some(base + 3 * 86_400),
+            ..account("ending", state::LOCKED)
+        },
+        AccountInfo {
+            reason: Some("this site does not let you use the issuer wlcg; you may use: cms".into()),
+            ..account("barred", state::REFUSED)
+        },
         AccountInfo {
             has_passphrase: Some(true),
             unlocked_until: Some(base + 3000),

@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         a_module_in_the_wrong_place_or_gone_and_an_sshd_without_pam_are_found,
         a_client_that_the_issuer_forgot_is_found_whoevers_it_is,
         a_silent_issuer_is_found_in_time,
+        what_keeps_an_issuer_from_answering_has_advice_of_its_own,
         what_an_issuer_says_wrong_is_found_each_by_itself,
     ]
 }
@@ -205,7 +206,72 @@ fn a_silent_issuer_is_found_in_time(world: &World) -> Outcome {
     assert!(said.took < Duration::from_secs(20), "it took {:?}", said.took);
     let found = parsed(&said)?;
     let way = advice(&found, "problem", "issuer test", "no answer within 8 s")?;
-    assert_eq!(way, "Check the network from this node, and the issuer's status page");
+    assert_eq!(
+        way,
+        "The issuer is there and slow, or swallowed on the way: see its status page, then try again"
+    );
+    Ok(())
+}
+
+fn what_keeps_an_issuer_from_answering_has_advice_of_its_own(world: &World) -> Outcome {
+    let issuer =
+        |host: &str, words: &[&str]| world.start_issuer(IssuerSpec::new(host).certificate(words));
+    let good = issuer("way.test", &[])?;
+    let (ended, other) =
+        (issuer("ended.test", &["--expired"])?, issuer("other.test", &["--wrong-name"])?);
+    let alone = issuer("alone.test", &["--alone"])?;
+    let product = Product::new(&good).issuer("ended", &ended).issuer("other", &other);
+    let node = world.boot(product.issuer("alone", &alone).on(world.spec("way")))?;
+    sign_in::warm(&node)?;
+    let file = "/etc/iamd/issuers.d/test.toml";
+    let before = issuer_file("test", &good);
+    let (now, plain) = (good.url(), "https://way.test:1/".to_owned());
+    let as_itself =
+        format!("[endpoints]\nconfiguration = \"{now}.well-known/openid-configuration\"\n");
+    for (url, more, text, way) in [
+        (
+            "https://nowhere.test/".to_owned(),
+            "",
+            "no connection to nowhere.test",
+            "getent hosts nowhere.test",
+        ),
+        (plain, "", "no connection to way.test", "does a firewall refuse it?"),
+        (alone.url(), "", "certificate of alone.test is not accepted", "set ca to the certificate"),
+        (ended.url(), "", "certificate of ended.test is not accepted", "they have to renew it"),
+        (
+            other.url(),
+            "",
+            "certificate of other.test is not accepted",
+            "for another host than other.test",
+        ),
+        (format!("{now}no/issuer"), "", "no metadata at", "there is no issuer at"),
+        (
+            "https://itself.test/".into(),
+            as_itself.as_str(),
+            "says that it is",
+            "what the issuer calls itself",
+        ),
+    ] {
+        let changed = before.replace(&format!("url = \"{now}\""), &format!("url = \"{url}\""));
+        node.put(file, 0o644, "root", (changed + more).as_bytes())?;
+        node.exec("systemctl reload iamd")?.ok()?;
+        let found = findings(&node, "bob", "")?;
+        let said = advice(&found, "problem", "issuer test", text)?;
+        assert!(said.contains(way), "{url}: {said}");
+    }
+    node.put(file, 0o644, "root", before.as_bytes())?;
+    for (fault, text, way) in [
+        (json!({"code": 503, "body": "<html>"}), "answered 503", "The issuer itself fails"),
+        (json!({"code": 200, "body": "<html>"}), "a page instead of JSON", "a web page answers"),
+    ] {
+        let all = json!([{"match": {"path": "/.well-known/*"}, "fault": {"status": fault}}]);
+        let faults = good.faults(&all)?;
+        // What is known of it, and how it fared, is forgotten.
+        node.restart("iamd")?;
+        let said = advice(&findings(&node, "bob", "")?, "problem", "issuer test", text)?;
+        assert!(said.contains(way), "{said}");
+        drop(faults);
+    }
     Ok(())
 }
 

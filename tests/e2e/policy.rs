@@ -83,7 +83,17 @@ fn a_rule_for_a_group_is_enforced_with_the_reload_and_explained_with_its_line(
     contains(&node.exec("iamd --check")?.ok()?.errors(), "1 files with rules");
     // Not before the reload.
     node.exec_as(&student, "iamctl token")?.ok()?;
+    node.exec_as(&student, "iamctl status -s")?.ok()?;
     reload(&node)?;
+    // The silent status says what a token would, and the other one why.
+    node.exec_as(&student, "iamctl status -s")?.exited(4)?;
+    let seen = json(&node.exec_as(&student, "iamctl status --json")?.ok()?)?;
+    let account = &seen["accounts"][0];
+    assert_eq!(
+        (&account["state"], &account["access_expires_at"]),
+        (&"refused".into(), &Value::Null)
+    );
+    contains(&node.exec_as(&student, "iamctl status")?.ok()?.text(), "refused by this site");
 
     let refused = node.exec_as(&student, "iamctl token")?.exited(4)?;
     contains(&refused.errors(), "does not let you use the issuer test; you may use: other");
@@ -132,6 +142,7 @@ fn a_rule_for_a_group_is_enforced_with_the_reload_and_explained_with_its_line(
     // Allowed again, everything is as it was: the sign-in was kept.
     rules(&node, "")?;
     reload(&node)?;
+    node.exec_as(&student, "iamctl status -s")?.ok()?;
     node.exec_as(&student, "iamctl token")?.ok()?;
     eventually("the token file comes back", Duration::from_secs(20), || {
         node.exec(&format!("test -s {file}"))?.ok()

@@ -2,6 +2,7 @@
 //!
 //! [`ports`] holds the traits by which the rooms reach each other without knowing each other.
 
+mod cause;
 mod checkup;
 mod guard;
 pub mod identity_rule;

@@ -22,7 +22,7 @@ use super::{
 
 // ---------------------------------------------------------------- issuers
 
-pub use super::checkup::Checkup;
+pub use super::{cause::Cause, checkup::Checkup};
 
 /// What a token endpoint gave (RFC 6749 §5.1).
 #[derive(Debug, Clone)]
@@ -95,6 +95,8 @@ pub enum IssuerError {
         reply_lost: bool,
         /// The answer took longer than the site allows (`limits.reply_time`).
         too_slow: bool,
+        /// Why, for advice.
+        cause: Cause,
     },
     /// Not asked: this issuer failed too often just now.
     #[error("{issuer} is not answering; next try in {} s", retry_in.as_secs())]
@@ -144,6 +146,14 @@ pub enum IssuerError {
         /// How.
         text: String,
     },
+    /// There is no metadata of this issuer where it was looked for, and that will not pass.
+    #[error("{text}")]
+    NoMetadata {
+        /// Where, and what was there.
+        text: String,
+        /// Why, for advice.
+        cause: Cause,
+    },
     /// The answer is longer than the site allows (`limits.reply_bytes`).
     #[error("{text}")]
     TooLong {
@@ -168,6 +178,14 @@ impl IssuerError {
     /// Whether it may be another answer a little later.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::CircuitOpen { .. } | Self::Busy { .. })
+    }
+
+    /// Why there was no answer, or none of use, where that tells what to do.
+    pub const fn why(&self) -> Option<Cause> {
+        match self {
+            Self::Unreachable { cause, .. } | Self::NoMetadata { cause, .. } => Some(*cause),
+            _ => None,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::account::{
     IssuerProfile,
-    ports::{IssuerError, Places},
+    ports::{Cause, IssuerError, Places},
 };
 
 /// How long metadata is taken as it was (requirement 15).
@@ -84,7 +84,7 @@ fn concerns(of: &IssuerProfile, profile: &IssuerProfile) -> bool {
 enum Found {
     Document(Document),
     /// Not there, or not metadata; why.
-    Nothing(String),
+    Nothing(String, Cause),
 }
 
 impl IssuerClient {
@@ -193,16 +193,16 @@ impl IssuerClient {
                     check_issuer(profile, &document)?;
                     Ok(Metadata::new(profile, &document).at(place))
                 }
-                Found::Nothing(why) => Err(nothing(profile, &why)),
+                Found::Nothing(why, cause) => Err(nothing(profile, &why, cause)),
             };
         }
         let mut found_at = openid_place(&profile.url);
-        let (mut document, why) = match self.look(profile, &found_at).await? {
+        let (mut document, why, cause) = match self.look(profile, &found_at).await? {
             Found::Document(document) => {
                 check_issuer(profile, &document)?;
-                (Some(document), String::new())
+                (Some(document), String::new(), Cause::Other)
             }
-            Found::Nothing(why) => (None, why),
+            Found::Nothing(why, cause) => (None, why, cause),
         };
         for place in oauth_places(&profile.url) {
             if document.as_ref().is_some_and(|document| is_complete(profile, document)) {
@@ -221,7 +221,7 @@ impl IssuerClient {
                     found_at = place;
                 }
                 (Err(error), None) => return Err(error),
-                (Ok(Found::Nothing(_)), _) | (Err(_), Some(_)) => {}
+                (Ok(Found::Nothing(..)), _) | (Err(_), Some(_)) => {}
             }
         }
         let by_hand = &profile.endpoints;
@@ -231,7 +231,7 @@ impl IssuerClient {
             None if by_hand.token.is_some() && by_hand.device_authorization.is_some() => {
                 Ok(Metadata::new(profile, &Document::new()))
             }
-            None => Err(nothing(profile, &why)),
+            None => Err(nothing(profile, &why, cause)),
         }
     }
 
@@ -246,7 +246,7 @@ impl IssuerClient {
         match reply.status {
             408 | 425 | 429 | 500.. => Err(error.unreachable(false)),
             // Many answer what they do not have with a page, some even with 200.
-            _ => Ok(Found::Nothing(error.text)),
+            _ => Ok(Found::Nothing(error.text.clone(), error.cause())),
         }
     }
 }
@@ -263,9 +263,10 @@ fn is_complete(profile: &IssuerProfile, document: &Document) -> bool {
     .all(|(site, key)| site.is_some() || document.contains_key(*key))
 }
 
-fn nothing(profile: &IssuerProfile, why: &str) -> IssuerError {
+fn nothing(profile: &IssuerProfile, why: &str, cause: Cause) -> IssuerError {
     let url = &profile.url;
-    IssuerError::Malformed {
+    IssuerError::NoMetadata {
+        cause,
         text: format!(
             "no metadata at {url}: {why}; is this the issuer's URL? Where an issuer has none, its file has [endpoints]"
         ),

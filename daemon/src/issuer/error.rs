@@ -11,7 +11,10 @@ use super::{
     http::Reply,
     redact::{Redactor, printable},
 };
-use crate::account::{IssuerProfile, ports::IssuerError};
+use crate::account::{
+    IssuerProfile,
+    ports::{Cause, IssuerError},
+};
 
 /// How an error reply was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +99,14 @@ impl ErrorReply {
         Some(self.unreachable(maybe_processed))
     }
 
+    /// What kept it from being an answer.
+    pub(super) const fn cause(&self) -> Cause {
+        match (self.status, self.shape) {
+            (200..=299, Shape::Foreign | Shape::Empty) => Cause::NotJson,
+            (status, _) => Cause::Status(status),
+        }
+    }
+
     /// The error as one that may pass.
     pub(super) fn unreachable(&self, maybe_processed: bool) -> IssuerError {
         let (text, retry_after) = (self.text.clone(), self.retry_after);
@@ -105,6 +116,7 @@ impl ErrorReply {
             maybe_processed,
             reply_lost: false,
             too_slow: false,
+            cause: self.cause(),
         }
     }
 

@@ -83,6 +83,7 @@ impl Script {
             maybe_processed: true,
             reply_lost: true,
             too_slow: false,
+            cause: Default::default(),
         })
     }
 }

@@ -23,7 +23,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    Limits, address,
+    Limits, address, cause,
     redact::printable,
     resolver::{self, Lookup, NotPublic, Resolver},
     trust,
@@ -245,7 +245,15 @@ impl Http {
         } else {
             (format!("the connection to {host} broke: {deepest}"), true, true)
         };
-        IssuerError::Unreachable { text, retry_after: None, maybe_processed, reply_lost, too_slow }
+        let cause = cause::of(error);
+        IssuerError::Unreachable {
+            text,
+            retry_after: None,
+            maybe_processed,
+            reply_lost,
+            too_slow,
+            cause,
+        }
     }
 }
 

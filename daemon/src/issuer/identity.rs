@@ -357,6 +357,7 @@ fn without_keys(profile: &IssuerProfile) -> IssuerError {
         maybe_processed: false,
         reply_lost: false,
         too_slow: false,
+        cause: Default::default(),
     }
 }
 

@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{address, redact::printable};
-use crate::account::{AudienceParameter, Dialect, IssuerProfile, ScopeSet, ports::IssuerError};
+use crate::account::{
+    AudienceParameter, Dialect, IssuerProfile, ScopeSet,
+    ports::{Cause, IssuerError},
+};
 
 /// A metadata document (OpenID Connect Discovery 1.0 §3, RFC 8414 §2), as it came.
 pub(super) type Document = Map<String, Value>;
@@ -131,7 +134,7 @@ pub(super) fn need<'a>(
 /// Whether the document is the configured issuer's (requirement 12).
 ///
 /// # Errors
-/// [`IssuerError::Malformed`] naming both.
+/// [`IssuerError::NoMetadata`] naming both.
 pub(super) fn check_issuer(
     profile: &IssuerProfile,
     document: &Document,
@@ -141,9 +144,9 @@ pub(super) fn check_issuer(
         Some(says) if same_issuer(says, configured) => Ok(()),
         Some(says) => {
             let says = printable(says, 120);
-            Err(malformed(format!("the issuer at {configured} says that it is {says}")))
+            Err(other(format!("the issuer at {configured} says that it is {says}")))
         }
-        None => Err(malformed(format!("the metadata at {configured} names no issuer"))),
+        None => Err(other(format!("the metadata at {configured} names no issuer"))),
     }
 }
 
@@ -175,6 +178,10 @@ fn text<'a>(document: &'a Document, key: &str) -> Option<&'a str> {
 fn texts(document: &Document, key: &str) -> Vec<String> {
     let list = document.get(key).and_then(Value::as_array).into_iter().flatten();
     list.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn other(text: String) -> IssuerError {
+    IssuerError::NoMetadata { text, cause: Cause::OtherIssuer }
 }
 
 fn malformed(text: String) -> IssuerError {

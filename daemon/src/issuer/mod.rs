@@ -12,6 +12,7 @@
 //! ```
 
 mod address;
+mod cause;
 mod checkup;
 mod classify;
 mod client;

@@ -67,6 +67,11 @@ fn is_this_nodes(address: IpAddr) -> bool {
     from.is_ok_and(|from| from.ip() == address)
 }
 
+/// A host whose addresses are not known. Its words are those of what it comes from.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct NoAddress(#[from] io::Error);
+
 /// What the HTTP client asks.
 pub(super) struct Resolver {
     pub(super) lookup: Arc<dyn Lookup>,
@@ -78,7 +83,7 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (lookup, public_only) = (Arc::clone(&self.lookup), self.public_only);
         Box::pin(async move {
-            let addresses = lookup.lookup(name.as_str()).await?;
+            let addresses = lookup.lookup(name.as_str()).await.map_err(NoAddress)?;
             if public_only {
                 // One address inside is one too many: which of them is used is up to chance.
                 if let Some(address) = addresses.iter().find_map(|address| inside(*address)) {

@@ -136,7 +136,7 @@ impl From<IssuerError> for Failure {
             IssuerError::Refused { .. } | IssuerError::Unsupported { .. } => Kind::IssuerRefused,
             IssuerError::ActionNeeded { .. } => Kind::ActionNeeded,
             IssuerError::ClientRejected { .. } => Kind::ClientBroken,
-            IssuerError::Malformed { .. } => Kind::IssuerMalformed,
+            IssuerError::Malformed { .. } | IssuerError::NoMetadata { .. } => Kind::IssuerMalformed,
             IssuerError::Local { .. } => Kind::ConfigurationInvalid,
         };
         Self::new(kind, error.to_string())

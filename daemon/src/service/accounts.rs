@@ -219,10 +219,14 @@ impl Service {
         let token = token.or_else(|| record.access_token.clone()).filter(|_| !locked);
         let file = self.presence.file_state(&key);
         let who = self.who_now(&record.owner.user);
-        // A doubt is no refusal, and passes.
         let refused = self.permit_account(&who, record).err();
-        let refused = refused.filter(|error| record.state.may_refresh() && !is_doubt(error));
-        let too_old = refused.as_ref().is_some_and(|error| error.kind == Kind::LoginRequired);
+        // Nobody gets the token by it: not while it is in doubt who they are either.
+        let token = token.filter(|_| refused.is_none());
+        // A doubt is no refusal, and passes; a sign-in that ended needs no rule that ends it.
+        let refused = refused.filter(|error| {
+            let too_old = error.kind == Kind::LoginRequired;
+            !is_doubt(error) && (record.state.may_refresh() || !too_old)
+        });
         // What is shared is the site's to look after.
         let mine = client.as_ref().filter(|client| client.owner != ClientOwner::Site);
         let registration_client_uri =
@@ -232,10 +236,11 @@ impl Service {
             is_default,
             issuer: record.issuer.clone(),
             issuer_name: config.issuer(&record.issuer).map(|profile| profile.name.clone()),
-            state: match (locked, too_old) {
-                (true, _) => state::LOCKED,
-                (false, true) => state::LOGIN_REQUIRED,
-                (false, false) => record.state.word(),
+            state: match refused.as_ref().map(|error| error.kind) {
+                _ if locked => state::LOCKED,
+                None => record.state.word(),
+                Some(Kind::LoginRequired) => state::LOGIN_REQUIRED,
+                Some(_) => state::REFUSED,
             }
             .into(),
             reason: refused

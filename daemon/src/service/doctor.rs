@@ -1,6 +1,7 @@
 //! What is well and what is not, as far as the daemon can see it for the caller.
 
 mod account;
+mod advice;
 mod issuer;
 
 use std::{sync::Arc, time::Duration};
@@ -10,7 +11,7 @@ use iamd_protocol::{bus::Finding, error::Kind};
 
 use crate::account::{
     ClientOwner, ClientPolicy, ClientRecord, IssuerProfile, Record, State,
-    ports::{Checkup, IssuerError, Stored},
+    ports::{Cause, Checkup, IssuerError, Stored},
 };
 
 use super::{Caller, Service, ServiceError};
@@ -94,14 +95,14 @@ impl Service {
         &self,
         uid: u32,
         accounts: &[Stored<Record>],
-    ) -> Vec<(IssuerProfile, Result<Checkup, String>)> {
+    ) -> Vec<(IssuerProfile, Result<Checkup, IssuerError>)> {
         let mut profiles: Vec<IssuerProfile> =
             accounts.iter().filter_map(|account| self.profile_of(&account.value).ok()).collect();
         profiles.extend(self.config().default_profile().cloned().map(|site| site.asked_by(uid)));
         profiles.sort_by(|a, b| a.url.cmp(&b.url));
         profiles.dedup_by(|a, b| a.url == b.url);
         let probes = profiles.into_iter().map(async |profile| {
-            let found = self.within(self.issuers.probe(&profile)).await;
+            let found = self.in_time(self.issuers.probe(&profile)).await;
             (profile, found)
         });
         join_all(probes).await
@@ -112,12 +113,24 @@ impl Service {
         &self,
         answer: impl Future<Output = Result<T, IssuerError>>,
     ) -> Result<T, String> {
+        self.in_time(answer).await.map_err(|error| error.to_string())
+    }
+
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, IssuerError>>,
+    ) -> Result<T, IssuerError> {
         tokio::select! {
             biased;
-            answer = answer => answer.map_err(|error| error.to_string()),
-            () = self.clock.sleep(PATIENCE) => {
-                Err(format!("no answer within {} s", PATIENCE.as_secs()))
-            }
+            answer = answer => answer,
+            () = self.clock.sleep(PATIENCE) => Err(IssuerError::Unreachable {
+                text: format!("no answer within {} s", PATIENCE.as_secs()),
+                retry_after: None,
+                maybe_processed: true,
+                reply_lost: false,
+                too_slow: true,
+                cause: Cause::Slow,
+            }),
         }
     }
 

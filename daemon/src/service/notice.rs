@@ -57,8 +57,13 @@ pub(super) fn refused(why: &str) -> String {
 }
 
 /// The sign-in ends soon and the issuer does not extend it; the account's name, where it is not the
-/// default one.
-pub(super) fn ends_soon(context: Context<'_>, account: Option<&str>, left: Duration) -> String {
+/// default one. One that is locked takes no sign-in before it is unlocked.
+pub(super) fn ends_soon(
+    context: Context<'_>,
+    account: Option<&str>,
+    left: Duration,
+    locked: bool,
+) -> String {
     let days = left.as_secs() / 86_400;
     let when = match (days, left.as_secs() / 3600) {
         (0, hours) => format!("{hours} h"),
@@ -66,8 +71,9 @@ pub(super) fn ends_soon(context: Context<'_>, account: Option<&str>, left: Durat
         (days, _) => format!("{days} days"),
     };
     let name = account.map(|account| format!(" {account}")).unwrap_or_default();
+    let how = if locked { "Once it is unlocked, sign in again:" } else { "To sign in again:" };
     ascii(&format!(
-        "iamd: your sign-in{name} to {} ends in {when}. To sign in again:  iamctl login{name}",
+        "iamd: your sign-in{name} to {} ends in {when}. {how}  iamctl login{name}",
         context.issuer
     ))
 }
@@ -140,13 +146,18 @@ iamd: sign in to WLCG and this node has your access token.
 
     #[test]
     fn r67_the_end_of_a_sign_in_is_told_in_days_and_hours() {
-        let text = |left: Duration| ends_soon(CONTEXT, None, left);
+        let text = |left: Duration| ends_soon(CONTEXT, None, left, false);
         assert!(text(5 * 86_400 * S).contains("ends in 5 days"));
         assert!(text(86_400 * S).contains("ends in 1 day."));
         assert!(text(7200 * S).contains("ends in 2 h"));
         assert_eq!(
-            ends_soon(CONTEXT, Some("cms"), 7200 * S),
+            ends_soon(CONTEXT, Some("cms"), 7200 * S, false),
             "iamd: your sign-in cms to WLCG ends in 2 h. To sign in again:  iamctl login cms"
+        );
+        assert_eq!(
+            ends_soon(CONTEXT, Some("cms"), 7200 * S, true),
+            "iamd: your sign-in cms to WLCG ends in 2 h. Once it is unlocked, sign in again:  \
+             iamctl login cms"
         );
     }
 

@@ -234,7 +234,7 @@ impl Service {
             }
             let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
             let context = Context { issuer: &title, node: &self.node, user: &owner.user };
-            Some(notice::ends_soon(context, Some(record.name.as_str()), left))
+            Some(notice::ends_soon(context, Some(record.name.as_str()), left, record.is_locked()))
         });
         ends.collect()
     }
@@ -243,15 +243,18 @@ impl Service {
     fn remark_on(&self, record: &Record, owner: &Owner, who: &Who) -> Option<String> {
         let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
         let context = Context { issuer: &title, node: &self.node, user: &owner.user };
-        if record.is_locked() {
-            return Some(notice::locked(context, record.name.as_str()));
+        let locked = record.is_locked();
+        let left = self.sign_in_end(who, record).map(|end| end.after(self.clock.wall()));
+        let left = left.filter(|left| *left <= self.config().tokens.announce_ahead);
+        let ends = left.map(|left| notice::ends_soon(context, None, left, locked));
+        if locked {
+            let locked = notice::locked(context, record.name.as_str());
+            return notice::with_others(Some(locked), ends.into_iter().collect());
         }
         if let State::ActionNeeded { reason } = &record.state {
             return Some(notice::action_needed(context, reason));
         }
-        let left = self.sign_in_end(who, record)?.after(self.clock.wall());
-        (left <= self.config().tokens.announce_ahead)
-            .then(|| notice::ends_soon(context, None, left))
+        ends
     }
 
     /// Starts a device login, or joins the running one, and tells how to go on.

@@ -129,6 +129,7 @@ fn cannot_be_checked(profile: &IssuerProfile) -> IssuerError {
         maybe_processed: false,
         reply_lost: false,
         too_slow: false,
+        cause: Default::default(),
     }
 }
 

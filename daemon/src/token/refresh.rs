@@ -80,8 +80,18 @@ impl Refresher {
         fresh_for: Option<Validity>,
         took: &(dyn Fn(&Refreshed) + Send + Sync),
     ) -> Result<Refreshed, TokenError> {
-        let _lock = self.vault.lock(LockOn::Account(asked.key.clone())).await?;
-        let refreshed = self.locked(asked, profile, wanted, fresh_for).await?;
+        let mut _lock = self.vault.lock(LockOn::Account(asked.key.clone())).await?;
+        let refreshed = match self.locked(asked, profile, wanted, fresh_for).await {
+            Err(TokenError::ClientGone) => {
+                // A sign-in with another client puts the client in place before the account names
+                // it, and holds the client's lock until both are there.
+                drop(_lock);
+                self.client_in_place(&asked.key).await?;
+                _lock = self.vault.lock(LockOn::Account(asked.key.clone())).await?;
+                self.locked(asked, profile, wanted, fresh_for).await?
+            }
+            refreshed => refreshed?,
+        };
         // Still under the lock: a sign-out that comes now finds what it has to take away.
         took(&refreshed);
         crate::fault_point!("refresh.told", asked.key);
@@ -231,6 +241,14 @@ impl Refresher {
             return again.ok_or_else(|| TokenError::NoSuchAccount(key.clone()));
         }
         Ok(Stored { value: newest, revision })
+    }
+
+    /// Waits for whoever is about to change the client of an account.
+    async fn client_in_place(&self, key: &AccountKey) -> Result<(), TokenError> {
+        if let Some(Stored { value, .. }) = self.vault.account(key).await? {
+            drop(self.vault.lock(LockOn::Client(value.client_owner, value.issuer)).await?);
+        }
+        Ok(())
     }
 
     /// The client that the refresh token belongs to, and no other.

@@ -50,7 +50,7 @@ pub struct AccountInfo {
     pub signed_in_at: Option<u64>,
     /// When the access token was last renewed.
     pub refreshed_at: Option<u64>,
-    /// When the access token expires.
+    /// When the access token expires; absent where a rule of the site does not let the user have it.
     pub access_expires_at: Option<u64>,
     /// When the refresh token expires, where the issuer tells.
     pub refresh_expires_at: Option<u64>,

@@ -86,6 +86,9 @@ pub mod state {
     pub const UNREADABLE: &str = "unreadable";
     /// Signed in, and sealed with the user's passphrase, which has to be given first.
     pub const LOCKED: &str = "locked";
+    /// A rule of the site refuses this user the account's own token; what it allows stands in the
+    /// reason. A token for less of the account may be allowed.
+    pub const REFUSED: &str = "refused";
 }
 
 /// Whose client an account uses, as text in [`AccountInfo::client`].

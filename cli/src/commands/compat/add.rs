@@ -117,11 +117,7 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
         return Ok(DONE);
     }
     if asked.lock || asked.remove_all {
-        let client = context.client()?;
-        for account in client.accounts()?.iter().filter(|one| has_passphrase(one)) {
-            client.lock(&account.name)?;
-        }
-        return success(context);
+        return lock_all(&context.client()?, context);
     }
     if asked.unlock {
         return asked.unlock_all(context);
@@ -159,16 +155,49 @@ fn has_passphrase(account: &AccountInfo) -> bool {
     account.has_passphrase == Some(true)
 }
 
+/// Puts away the keys of all accounts that have a passphrase. Where any gives tokens after that, the
+/// script that relied on none does is told so, and by the exit code.
+fn lock_all(client: &Client, context: &mut Context) -> Result<u8, Ended> {
+    let accounts = client.accounts()?;
+    let (guarded, open): (Vec<_>, Vec<_>) = accounts.iter().partition(|one| has_passphrase(one));
+    let mut locked: usize = 0;
+    for account in guarded.iter().filter(|one| one.state != state::LOCKED) {
+        client.lock(&account.name)?;
+        locked += 1;
+    }
+    let open: Vec<&str> =
+        open.into_iter().filter(|one| is_loaded(one)).map(|one| one.name.as_str()).collect();
+    if !open.is_empty() {
+        let locked = if locked == 0 { "nothing was locked" } else { "the others are locked" };
+        return Err(stays_usable(locked, &open).into());
+    }
+    if locked == 0 {
+        context.output.tell("oidc-add: no account gave tokens: nothing was to be locked");
+    }
+    success(context)
+}
+
 fn remove(client: &Client, account: &AccountInfo, context: &mut Context) -> Result<u8, Ended> {
     if has_passphrase(account) {
         client.lock(&account.name)?;
-    } else {
-        context.output.tell(&format!(
-            "oidc-add: {0} stays as it is. To give it up:  iamctl logout {0}",
-            account.name
-        ));
+        return success(context);
     }
+    if is_loaded(account) {
+        return Err(stays_usable("nothing was locked", &[&account.name]).into());
+    }
+    context
+        .output
+        .tell(&format!("oidc-add: {} gave no tokens: nothing was to be locked", account.name));
     success(context)
+}
+
+/// Accounts that go on giving tokens, where a script relied on their not doing so.
+fn stays_usable(done: &str, names: &[&str]) -> Failure {
+    let text = format!("{done}: without a passphrase, and so still usable: {}", names.join(" "));
+    let name = if let [name] = names { name } else { "NAME" };
+    Failure::new(Kind::InvalidArgument, text).advise(format!(
+        "To set one:  iamctl account passphrase {name}   To give it up:  iamctl logout {name}"
+    ))
 }
 
 /// Sees to it that the account gives tokens, as far as that needs nobody's passphrase.
@@ -210,14 +239,25 @@ impl Asked {
             return Ok(());
         }
         let why = account.reason.clone().unwrap_or_else(|| format!("{name} is not signed in"));
-        Err(Failure::new(Kind::LoginRequired, why).about(Some(name)))
+        let kind = match account.state.as_str() {
+            state::REFUSED => Kind::DeniedByPolicy,
+            _ => Kind::LoginRequired,
+        };
+        Err(Failure::new(kind, why).about(Some(name)))
     }
 
     fn unlock_all(&self, context: &mut Context) -> Result<u8, Ended> {
         let client = context.client()?;
-        let locked = client.accounts()?;
-        let locked: Vec<_> = locked.iter().filter(|one| one.state == state::LOCKED).collect();
-        if !locked.is_empty() {
+        let accounts = client.accounts()?;
+        let locked: Vec<_> = accounts.iter().filter(|one| one.state == state::LOCKED).collect();
+        if locked.is_empty() {
+            if !accounts.iter().any(has_passphrase) {
+                return Err(
+                    refused("--unlock", "no account has a passphrase: none is locked").into()
+                );
+            }
+            context.output.tell("oidc-add: no account is locked: nothing was to be unlocked");
+        } else {
             let passphrase = self.passphrase(None)?;
             for account in locked {
                 let options = UnlockOptions { for_seconds: self.lifetime };

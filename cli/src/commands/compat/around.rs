@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Parser;
 use iamd_protocol::error::Kind;
 
-use super::options::{Other, Takes, Then, other, parse, short};
+use super::options::{Other, Takes, Then, other, parse, refused, short};
 use super::{DONE, Ended, FAILED, Program, USAGE, add, agent, iamctl};
 use crate::app::Context;
 use crate::failure::Failure;
@@ -93,6 +93,14 @@ pub(super) fn tokensh(given: Vec<OsString>, context: &mut Context) -> Result<u8,
         context.output.err.line("oidc-tokensh: --oidc NAME is missing");
         return Ok(USAGE);
     }
+    if asked.outfile.is_some() && !asked.command.is_empty() {
+        return Err(refused(
+            "--outfile",
+            "a command has its token in $BEARER_TOKEN_FILE, which is kept fresh while it runs:  iamctl \
+             run -- COMMAND   For a file of yours, once:  iamctl token --outfile FILE",
+        )
+        .into());
+    }
     let words =
         asked.words(context.environment.non_empty("SHELL").map(|one| one.to_string_lossy().into()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -109,7 +117,7 @@ impl Asked {
     /// The command of iamctl that does it.
     fn words(&self, shell: Option<String>) -> Vec<String> {
         let min_valid = format!("--min-valid={}", self.minsecs);
-        if let Some(file) = self.outfile.as_ref().filter(|_| self.command.is_empty()) {
+        if let Some(file) = &self.outfile {
             let mut words = vec!["token".to_owned(), min_valid, format!("--outfile={file}")];
             words.extend(self.oidc.clone());
             return words;

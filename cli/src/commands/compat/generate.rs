@@ -19,7 +19,6 @@ const BY_THE_SITE: &str = "the site names it in the issuer's file, see iamd.toml
 
 const OTHERS: &[Other] = &[
     short('v', &["verbose"], Takes::Nothing, Then::Ignored),
-    short('m', &["manual"], Takes::Nothing, Then::Ignored),
     other(&["pw-env"], Takes::Maybe, Then::Ignored),
     other(&["pw-cmd"], Takes::Value, Then::Ignored),
     other(&["pw-file"], Takes::Value, Then::Ignored),
@@ -69,7 +68,14 @@ const OTHERS: &[Other] = &[
             "accounts are kept; what you do not want kept you remove:  iamctl account remove NAME",
         ),
     ),
-    other(&["only-at"], Takes::Nothing, Then::Refused("a token is printed by:  iamctl token NAME")),
+    other(
+        &["only-at"],
+        Takes::Nothing,
+        Then::Refused(
+            "a token comes from an account, which is kept:  iamctl token NAME, then  iamctl account \
+             remove NAME",
+        ),
+    ),
     other(&["client-secret"], Takes::Value, Then::Refused(SECRET)),
     other(&["access-token", "at"], Takes::Value, Then::Refused(SECRET)),
     other(&["refresh-token", "rt"], Takes::Value, Then::Refused(SECRET)),
@@ -138,6 +144,9 @@ struct Asked {
     /// Do not ask
     #[arg(long)]
     confirm_yes: bool,
+    /// With a client that you had registered: --client-id
+    #[arg(short = 'm', long)]
+    manual: bool,
     /// The public client that the issuer's file names
     #[arg(long = "pub")]
     public: bool,
@@ -212,6 +221,13 @@ impl Asked {
         }
         if self.reauthenticate {
             return Ok(of(&["login", &named("--reauthenticate")?]));
+        }
+        if self.manual && self.client_id.is_none() {
+            return Err(refused(
+                "--manual",
+                "the client has to be named:  --client-id ID, or  iamctl account add NAME --client-id \
+                 ID, which asks for its secret",
+            ));
         }
         if exists {
             // As the original does with one that is there: it signs in anew, for what is asked now.

@@ -30,6 +30,7 @@ fn each_has_its_command_of_iamctl() {
         ("cms --scope-max", false, "account add cms --scope=max"),
         ("cms --scope-all", false, "account add cms --scope=max"),
         ("cms --client-id=-x", false, "account add cms --client-id=-x"),
+        ("-m cms --client-id=x", false, "account add cms --client-id=x"),
         ("cms --audience=u", false, "account add cms --aud=u"),
         ("cms --cnid=n7", false, "account add cms --client-name=oidc-agent:cms-n7"),
     ] {
@@ -40,6 +41,8 @@ fn each_has_its_command_of_iamctl() {
 #[test]
 fn what_cannot_be_is_refused_with_the_way_out() {
     for (line, says) in [
+        ("cms -m", "iamctl account add NAME --client-id ID"),
+        ("cms --manual --issuer=https://x/ -w device", "--client-id ID"),
         ("cms -w code", "--flow=device"),
         ("cms -w password", "iamctl login --flow password"),
         ("cms -w refresh", "--refresh-token-fd"),

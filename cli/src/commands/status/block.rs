@@ -100,7 +100,8 @@ pub(in crate::commands) fn block(
     if let Some(problem) = &account.token_file_problem {
         push("Token file", &out.paint(Paint::Warn, problem));
     }
-    if let Some(hint) = hint(account, now, announce_ahead) {
+    let ends = ending(account, now, announce_ahead).filter(|_| account.state == state::LOCKED);
+    for hint in hint(account, now, announce_ahead).into_iter().chain(ends) {
         let hint = columns.map_or(hint.clone(), |columns| text::wrap_indented(&hint, columns, 2));
         lines.push(format!("  {}", out.paint(Paint::Warn, &hint)));
     }
@@ -129,6 +130,7 @@ pub(in crate::commands) fn state_text(account: &AccountInfo) -> &str {
         state::ACTION_NEEDED => "the issuer wants you to do something",
         state::UNREADABLE => "cannot be read on this node",
         state::LOCKED => "locked",
+        state::REFUSED => "refused by this site",
         other => other,
     }
 }
@@ -146,11 +148,7 @@ fn with_bar(at: u64, since: Option<u64>, now: u64, out: &Stream) -> String {
 
 /// What the user should do, if anything.
 fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<String> {
-    let login = if account.is_default {
-        "iamctl login".to_owned()
-    } else {
-        format!("iamctl login {}", account.name)
-    };
+    let login = login_command(account);
     if account.login_running {
         return Some(format!("Finish the running login:  {login}"));
     }
@@ -174,6 +172,7 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
             let account = login.trim_start_matches("iamctl login");
             return Some(format!("Unlock it with:  iamctl account unlock{account}"));
         }
+        state::REFUSED => return Some(Kind::DeniedByPolicy.advice().to_owned()),
         state::UNREADABLE => {
             let name = &account.name;
             return Some(format!(
@@ -182,14 +181,31 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
         }
         _ => {}
     }
+    ending(account, now, announce_ahead).filter(|_| account.state == state::SIGNED_IN)
+}
+
+/// That the sign-in ends soon, or has ended, and what to do about that.
+fn ending(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<String> {
     let at = account.refresh_expires_at?;
-    (account.state == state::SIGNED_IN && at < now.saturating_add(announce_ahead?)).then(|| {
+    (at < now.saturating_add(announce_ahead?)).then(|| {
         let when = match at.saturating_sub(now) {
             0 => "has ended".to_owned(),
             left => format!("ends in {}", time::span(left)),
         };
-        format!("The sign-in {when}. Sign in again with:  {login}")
+        let how = match account.state.as_str() {
+            state::LOCKED => "Once it is unlocked, sign in again with:",
+            _ => "Sign in again with:",
+        };
+        format!("The sign-in {when}. {how}  {}", login_command(account))
     })
+}
+
+fn login_command(account: &AccountInfo) -> String {
+    if account.is_default {
+        "iamctl login".to_owned()
+    } else {
+        format!("iamctl login {}", account.name)
+    }
 }
 
 #[cfg(test)]

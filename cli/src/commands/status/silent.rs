@@ -49,6 +49,7 @@ fn in_the_way(account: &AccountInfo) -> Option<Kind> {
         state::CLIENT_BROKEN => Some(Kind::ClientBroken),
         state::ACTION_NEEDED => Some(Kind::ActionNeeded),
         state::UNREADABLE => Some(Kind::AccountUnreadable),
+        state::REFUSED => Some(Kind::DeniedByPolicy),
         _ => Some(Kind::Internal),
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::account::{
     AudienceParameter, Dialect, Overrides,
-    ports::{Health, IssuerError, Issuers as _},
+    ports::{Cause, Health, IssuerError, Issuers as _},
 };
 
 const OAUTH: &str = "GET /.well-known/oauth-authorization-server";
@@ -77,7 +77,9 @@ async fn r12_the_issuer_may_differ_by_one_trailing_slash_and_nothing_else() {
     ] {
         mock.discover_as(json!({ "issuer": bad }));
         let error = client().metadata(&mock.profile()).await.unwrap_err();
-        let IssuerError::Malformed { text } = error else { panic!("{bad}: {error:?}") };
+        let IssuerError::NoMetadata { text, cause: Cause::OtherIssuer } = error else {
+            panic!("{bad}: {error:?}")
+        };
         assert!(text.contains("127.0.0.1") && !text.contains('\u{1b}'), "{text}");
     }
 }
@@ -123,7 +125,9 @@ async fn r14_an_issuer_without_metadata_works_with_endpoints_by_hand_and_says_so
     let metadata = client().metadata(&profile).await.unwrap();
     assert_eq!(metadata.dialect, Dialect::Rfc);
     let error = client().metadata(&mock.profile()).await.unwrap_err();
-    let IssuerError::Malformed { text } = error else { panic!("{error:?}") };
+    let IssuerError::NoMetadata { text, cause: Cause::Status(404) } = error else {
+        panic!("{error:?}")
+    };
     assert!(text.contains("is this the issuer's URL?"), "{text}");
     mock.discover_as(json!({ "revocation_endpoint": null }));
     let error = client().revoke(&mock.profile(), &super::basic(), &super::secret("x")).await;

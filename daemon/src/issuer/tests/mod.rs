@@ -4,6 +4,7 @@
 mod addresses;
 mod apart;
 mod breaker;
+mod causes;
 mod checkup;
 mod configuration;
 mod device;

@@ -47,8 +47,13 @@ impl Authority {
 
     /// A server with a certificate for `name`, good until that year.
     pub(super) fn server(&self, name: &str, until: i32) -> TlsAcceptor {
+        self.server_from(name, 2000, until)
+    }
+
+    /// The same, good from that year on.
+    pub(super) fn server_from(&self, name: &str, from: i32, until: i32) -> TlsAcceptor {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        parameters.not_before = rcgen::date_time_ymd(from, 1, 1);
         parameters.not_after = rcgen::date_time_ymd(until, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();

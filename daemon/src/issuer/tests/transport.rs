@@ -15,7 +15,7 @@ use super::{
     mock::{Answer, Mock, OPENID, json_reply, page},
     passing, secret,
 };
-use crate::account::ports::{IssuerError, Issuers as _, RefreshError, Wanted};
+use crate::account::ports::{Cause, IssuerError, Issuers as _, RefreshError, Wanted};
 
 async fn refresh(client: &IssuerClient, mock: &Mock) -> IssuerError {
     let answer = client
@@ -44,7 +44,7 @@ async fn r13_a_redirect_is_not_followed_with_secrets_or_without() {
     mock.on(OPENID, [away]);
     let error = client().probe(&mock.profile()).await.unwrap_err();
     assert!(
-        matches!(&error, IssuerError::Malformed { text } if text.contains("redirects")),
+        matches!(&error, IssuerError::NoMetadata { text, cause: Cause::Status(302) } if text.contains("redirects")),
         "{error}"
     );
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use iamd_protocol::bus::Finding;
 
-use super::{ok, problem, warning};
+use super::{advice, ok, problem, warning};
 use crate::account::{
     IssuerProfile, UnixTime,
-    ports::{Checkup, Health},
+    ports::{Checkup, Health, IssuerError},
 };
 
 /// Beyond this, tokens are refused as "not valid yet" or seem to have ended.
@@ -20,7 +20,7 @@ const CERTIFICATE_AHEAD: Duration = Duration::from_secs(10 * 86_400);
 pub(super) fn judge(
     profile: &IssuerProfile,
     health: Health,
-    found: &Result<Checkup, String>,
+    found: &Result<Checkup, IssuerError>,
     now: UnixTime,
 ) -> Vec<Finding> {
     let name = format!("issuer {}", profile.name);
@@ -33,11 +33,7 @@ pub(super) fn judge(
             )];
         }
         (_, Err(error)) => {
-            return vec![problem(
-                &name,
-                error.clone(),
-                "Check the network from this node, and the issuer's status page",
-            )];
+            return vec![problem(&name, error.to_string(), &advice::on(profile, error))];
         }
         (_, Ok(found)) => found,
     };
@@ -76,7 +72,7 @@ pub(super) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::profile;
+    use crate::{account::ports::Cause, testing::profile};
 
     const NOW: UnixTime = UnixTime(1_000_000);
 
@@ -120,9 +116,11 @@ mod tests {
 
     #[test]
     fn an_issuer_that_cannot_be_asked_is_one_problem() {
-        let error = Err("no connection to issuer.test within 5 s".to_owned());
+        let text = "no connection to issuer.test within 5 s".to_owned();
+        let error = Err(IssuerError::NoMetadata { text, cause: Cause::ConnectTimeout });
         let findings = judge(&profile(), Health::Failing, &error, NOW);
         assert_eq!((findings.len(), findings[0].level.as_str()), (1, "problem"));
         assert!(findings[0].text.contains("no connection"), "{findings:?}");
+        assert!(findings[0].advice.contains("let this node out"), "{findings:?}");
     }
 }

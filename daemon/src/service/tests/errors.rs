@@ -21,6 +21,7 @@ fn slow() -> IssuerError {
         maybe_processed: true,
         reply_lost: false,
         too_slow: true,
+        cause: Default::default(),
     }
 }
 

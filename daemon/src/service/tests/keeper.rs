@@ -101,6 +101,7 @@ async fn r31_an_issuer_that_asks_for_time_gets_it() {
         maybe_processed: false,
         reply_lost: false,
         too_slow: false,
+        cause: Default::default(),
     };
     house.refresh_says(Err(busy.into()));
     house.later(2401).await;

@@ -155,6 +155,7 @@ fn unreachable() -> IssuerError {
         maybe_processed: false,
         reply_lost: false,
         too_slow: false,
+        cause: Default::default(),
     }
 }
 

@@ -108,6 +108,25 @@ async fn a_login_at_a_locked_account_has_a_notice_and_starts_no_device_login() {
 }
 
 #[tokio::test]
+async fn r67_a_locked_account_whose_sign_in_ends_says_both_at_a_login() {
+    let house = guarded().await;
+    let end = house.clock.wall().plus(50 * 3600 * S);
+    let set = |record: &mut Record| {
+        record.refresh_expires_at = Some(end);
+        true
+    };
+    house.service.update(&house.alices("wlcg"), set).await.unwrap();
+    let house = house.restarted().await;
+    let notice = house.log_in(ALICE).await.notice.unwrap();
+    assert_eq!(
+        notice,
+        "iamd: your account wlcg at WLCG is locked. To unlock it:  iamctl account unlock\n\
+         iamd: your sign-in to WLCG ends in 2 days. Once it is unlocked, sign in again:  iamctl login"
+    );
+    assert_eq!(shown(&house).await.refresh_expires_at, Some(end.0));
+}
+
+#[tokio::test]
 async fn locking_takes_the_file_the_cache_and_the_keeper_away() {
     let house = guarded().await;
     house.log_in(ALICE).await;

@@ -37,10 +37,16 @@ async fn an_issuer_that_a_rule_takes_away_gives_no_token_no_file_and_no_login() 
     house.log_in(ALICE).await;
     assert!(house.alices_file().is_some());
     house.token(TokenOptions::default()).await.unwrap();
+    let shown = house.service.show(&house.caller(ALICE), "").await.unwrap();
+    assert!(shown.state == "signed-in" && shown.access_expires_at.is_some(), "{shown:?}");
 
     house.join("alice", "guests");
     let message = refused(house.token(TokenOptions::default()).await, Kind::DeniedByPolicy);
     assert_eq!(message, "this site does not let you use the issuer wlcg; you may use: cms");
+    // What is seen is what is to be had, from the moment the rule holds.
+    let shown = house.service.show(&house.caller(ALICE), "").await.unwrap();
+    assert_eq!((shown.state.as_str(), shown.access_expires_at), ("refused", None));
+    assert_eq!(shown.reason.as_ref(), Some(&message));
     let audit = house.audit.of(Record::Denial);
     assert!(audit[0].detail.ends_with("/policy.d/rules.toml:3"), "{audit:?}");
     refused(house.login("").await, Kind::DeniedByPolicy);
@@ -264,6 +270,8 @@ async fn a_dead_name_service_holds_up_no_login_and_gives_nobody_more() {
     let message = refused(house.token(TokenOptions::default()).await, Kind::StoreUnavailable);
     let expected = "unless you are in the group guests, of which the name service says nothing now";
     assert!(message.ends_with(expected), "{message}");
+    let shown = house.service.show(&house.caller(ALICE), "").await.unwrap();
+    assert_eq!((shown.state.as_str(), shown.access_expires_at), ("signed-in", None));
     // It answers again.
     house.name_service_dies(false);
     house.token(TokenOptions::default()).await.unwrap();

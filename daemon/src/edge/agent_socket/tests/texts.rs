@@ -70,6 +70,7 @@ async fn of_what_the_site_does_not_allow() {
         maybe_processed: false,
         reply_lost: false,
         too_slow: false,
+        cause: Default::default(),
     };
     house.issuers.offer_errors.lock().unwrap().push_back(away);
     let scopes = json!({"request": "scopes", "issuer": "https://issuer.test/"});

@@ -3,7 +3,10 @@
 use iamd_protocol::bus::Finding;
 
 use super::*;
-use crate::{account::ports::Checkup, service::tests::passphrases::guarded};
+use crate::{
+    account::ports::{Cause, Checkup},
+    service::tests::passphrases::guarded,
+};
 
 async fn findings(house: &House) -> Vec<Finding> {
     house.service.diagnose(&house.caller(ALICE)).await.unwrap()
@@ -130,4 +133,98 @@ async fn of_an_issuer() {
     *house.issuers.health.lock().unwrap() = Some(Health::Open(30 * S));
     let open = findings(&house).await;
     shown("an issuer that failed too often", &found(&open, "issuer wlcg", "failed too often"));
+}
+
+/// What is said of an issuer that does not answer, and what is to be done, by what keeps it from that.
+#[tokio::test(start_paused = true)]
+async fn of_the_way_to_an_issuer() {
+    let house = House::new();
+    let (here, url) = ("issuer.test", "https://issuer.test/");
+    let certificate =
+        "the TLS certificate of issuer.test is not accepted: invalid peer certificate";
+    let nothing =
+        |what: &str| format!("no metadata at {url}: WLCG {what}; is this the issuer's URL?");
+    for (when, cause, text) in [
+        (
+            "a name that is not known",
+            Cause::Name,
+            format!("no connection to {here}: Name or service not known"),
+        ),
+        (
+            "a port where nobody is",
+            Cause::NoConnection,
+            format!("no connection to {here}: Connection refused"),
+        ),
+        (
+            "a firewall that swallows",
+            Cause::ConnectTimeout,
+            format!("no connection to {here} within 5 s"),
+        ),
+        (
+            "an authority that is not trusted",
+            Cause::Authority,
+            format!("{certificate}: UnknownIssuer"),
+        ),
+        (
+            "a certificate that has ended",
+            Cause::Expired,
+            format!("{certificate}: certificate expired"),
+        ),
+        (
+            "a certificate that does not hold yet",
+            Cause::NotYetValid,
+            format!("{certificate}: not valid yet"),
+        ),
+        (
+            "a certificate for another host",
+            Cause::OtherName,
+            format!("{certificate}: not valid for name"),
+        ),
+        (
+            "TLS that this node does not speak",
+            Cause::Tls,
+            format!("no connection to {here}: HandshakeFailure"),
+        ),
+        (
+            "a connection that breaks",
+            Cause::Broken,
+            format!("the connection to {here} broke: reset by peer"),
+        ),
+        (
+            "an issuer that takes its time",
+            Cause::Slow,
+            format!("no answer from {here} within 30 s (limits.reply_time)"),
+        ),
+        (
+            "an issuer with too much to do",
+            Cause::Status(429),
+            "WLCG answered 429 with nothing".into(),
+        ),
+        (
+            "an issuer that fails",
+            Cause::Status(502),
+            "WLCG answered 502 with a page instead of JSON".into(),
+        ),
+        (
+            "an issuer that has moved",
+            Cause::Status(301),
+            nothing("redirects (301), which is not followed"),
+        ),
+        ("an issuer that keeps us out", Cause::Status(403), nothing("answered 403 with nothing")),
+        ("a URL where no issuer is", Cause::Status(404), nothing("answered 404 with nothing")),
+        (
+            "a portal in its place",
+            Cause::NotJson,
+            nothing("answered 200 with a page instead of JSON"),
+        ),
+        (
+            "another issuer in its place",
+            Cause::OtherIssuer,
+            format!("the issuer at {url} says that it is https://other.test/"),
+        ),
+    ] {
+        *house.issuers.probe.lock().unwrap() =
+            Some(Err(IssuerError::NoMetadata { text: text.clone(), cause }));
+        shown(when, &found(&findings(&house).await, "issuer wlcg", &text));
+    }
 }
