@@ -102,6 +102,8 @@ impl Service {
             return Ok(LoginInfo { state, remarks: told(&left_out), ..base });
         };
         check_user_name(user_name)?;
+        // A password is used once: not for what could not be kept.
+        self.vault.make_room().await?;
         let signed_in = self.use_password(caller, &plan, &client, user_name, password).await;
         if let Err(error) = &signed_in {
             self.audit.record(

@@ -67,6 +67,18 @@ async fn r34_without_leave_a_user_hears_what_to_send_to_the_administrators() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_password_is_not_used_for_what_could_not_be_kept() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    house.signed_in();
+    house.enable(of("client-1")).await.unwrap();
+    house.vault.room_fails.store(true, std::sync::atomic::Ordering::SeqCst);
+    let error = house.by_password("").await.unwrap_err();
+    assert_eq!(error.kind, Kind::StoreUnavailable, "{error}");
+    assert!(house.passwords().is_empty(), "the password went out");
+}
+
+#[tokio::test(start_paused = true)]
 async fn r35_a_password_is_used_once_and_what_it_brings_is_kept_like_any_sign_in() {
     let house = House::new();
     house.log_in(ALICE).await;
