@@ -267,6 +267,12 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
     /// The scopes that the issuer says it offers (`scopes_supported`), asked for now.
     async fn scopes_offered(&self, issuer: &IssuerProfile) -> Result<ScopeSet, IssuerError>;
 
+    /// Sees to it that it is known where the issuer is, so that who comes next need not ask.
+    ///
+    /// # Errors
+    /// Its metadata is not known and could not be had.
+    async fn fetch_metadata(&self, issuer: &IssuerProfile) -> Result<(), IssuerError>;
+
     /// Asks for a device code (RFC 8628 §3.1) for this user: who asks too often is told so alone.
     async fn authorize_device(
         &self,

@@ -207,6 +207,10 @@ impl Issuers for IssuerClient {
         Ok(self.fresh_metadata(issuer).await?.scopes_supported.clone())
     }
 
+    async fn fetch_metadata(&self, issuer: &IssuerProfile) -> Result<(), IssuerError> {
+        self.metadata(issuer).await.map(|_| ())
+    }
+
     async fn authorize_device(
         &self,
         issuer: &IssuerProfile,

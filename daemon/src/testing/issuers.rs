@@ -24,6 +24,10 @@ pub struct TestIssuers {
     /// The clock of the house: tokens are stamped with it, and it goes on while an answer takes.
     pub clock: Mutex<Option<Arc<TestClock>>>,
     pub refreshes: AtomicUsize,
+    /// How often it was asked where the issuer is, ahead of who comes.
+    pub metadata_asked: AtomicUsize,
+    /// What that fails with, one after the other.
+    pub metadata_errors: Mutex<VecDeque<IssuerError>>,
     /// How often keys were asked for ahead of a refresh.
     pub keys_fetched: AtomicUsize,
     pub registrations: AtomicUsize,
@@ -256,6 +260,12 @@ impl Issuers for TestIssuers {
         self.note("scopes_offered", issuer);
         let error = self.offer_errors.lock().unwrap().pop_front();
         error.map_or_else(|| Ok(self.offered.lock().unwrap().clone()), Err)
+    }
+
+    async fn fetch_metadata(&self, issuer: &IssuerProfile) -> Result<(), IssuerError> {
+        self.note("fetch_metadata", issuer);
+        self.metadata_asked.fetch_add(1, SeqCst);
+        self.metadata_errors.lock().unwrap().pop_front().map_or(Ok(()), Err)
     }
 
     async fn authorize_device(
