@@ -355,6 +355,11 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
     /// Where the issuer is, as far as it is known without asking it.
     fn places(&self, issuer: &IssuerProfile) -> Places;
 
+    /// Whether nobody should wait for the issuer, without asking it: it failed so often that it is
+    /// not asked for a while, or that while is over and nobody has had an answer since. Who asks it
+    /// then is the one to find out whether it is back.
+    fn is_left_alone(&self, issuer: &IssuerProfile) -> bool;
+
     /// How the issuer is doing, without asking it.
     fn health(&self, issuer: &IssuerProfile) -> Health;
 }

@@ -302,6 +302,10 @@ impl Issuers for IssuerClient {
         self.known_places(issuer)
     }
 
+    fn is_left_alone(&self, issuer: &IssuerProfile) -> bool {
+        self.peer(issuer).gate.is_left_alone()
+    }
+
     fn health(&self, issuer: &IssuerProfile) -> Health {
         self.peer(issuer).gate.health(self.clock.monotonic())
     }

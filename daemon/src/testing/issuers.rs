@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -77,6 +77,8 @@ pub struct TestIssuers {
     /// Clients that the issuer was asked for, without anybody's token.
     pub tried: Mutex<Vec<String>>,
     pub alive: Mutex<Option<Result<Option<bool>, IssuerError>>>,
+    /// Whether nobody should wait for it.
+    pub left_alone: AtomicBool,
     /// How it is doing; `None`: answering.
     pub health: Mutex<Option<Health>>,
     /// What was asked for, refresh by refresh.
@@ -386,6 +388,10 @@ impl Issuers for TestIssuers {
             configuration: issuer.url.join(".well-known/openid-configuration").ok(),
             device_authorization: issuer.url.join("devicecode").ok(),
         }
+    }
+
+    fn is_left_alone(&self, _: &IssuerProfile) -> bool {
+        self.left_alone.load(SeqCst)
     }
 
     fn health(&self, _: &IssuerProfile) -> Health {

@@ -176,6 +176,39 @@ async fn r57_an_open_circuit_costs_no_time_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r57_a_login_is_never_the_one_that_finds_out_whether_the_issuer_is_back() {
+    let house = House::new();
+    // The pause of its circuit is over: who asks now is let through, and may wait for long.
+    house.issuers.left_alone.store(true, SeqCst);
+    *house.issuers.device_latency.lock().unwrap() = 3 * S;
+    let before = house.clock.monotonic();
+    let notice = house.log_in(ALICE).await.notice.unwrap();
+    assert_eq!(notice, "iamd: no access token for WLCG yet. To sign in:  iamctl login");
+    assert_eq!(house.clock.monotonic(), before);
+    // It is asked behind the login all the same, and the next one has the code.
+    house.later(4).await;
+    assert_eq!(starts(&house), 1);
+    assert!(house.log_in(ALICE).await.notice.unwrap().contains("AB12CD"));
+    assert_eq!(starts(&house), 1);
+
+    let house = House::new();
+    house.signed_in();
+    house.issuers.left_alone.store(true, SeqCst);
+    *house.issuers.latency.lock().unwrap() = 3 * S;
+    let before = house.clock.monotonic();
+    assert_eq!(house.log_in(ALICE).await.notice, None);
+    assert_eq!((house.clock.monotonic(), house.alices_file()), (before, None));
+    house.later(4).await;
+    assert_eq!((house.alices_file().as_deref(), house.refreshes()), (Some("at1"), 1));
+    // A token that is at hand is given.
+    let house = House::new();
+    house.signed_in_with_token();
+    house.issuers.left_alone.store(true, SeqCst);
+    house.log_in(ALICE).await;
+    assert_eq!((house.alices_file().as_deref(), house.refreshes()), (Some("at0"), 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_down_takes_nothing_from_a_login_but_the_token() {
     let house = House::new();
     house.vault.store_fails.store(true, SeqCst);
