@@ -243,13 +243,9 @@ impl Service {
         default: &Option<AccountName>,
     ) -> Vec<String> {
         let others = accounts.open.iter().map(|account| &account.value);
-        let others = others
-            .filter(|record| Some(&record.name) != default.as_ref() && record.state.may_refresh());
+        let others = others.filter(|record| Some(&record.name) != default.as_ref());
         let ends = others.filter_map(|record| {
-            let left = self.sign_in_end(who, record)?.after(self.clock.wall());
-            if left > self.config().tokens.announce_ahead {
-                return None;
-            }
+            let left = self.ends_soon(who, record)?;
             let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
             let context = Context { issuer: &title, node: &self.node, user: &owner.user };
             Some(notice::ends_soon(context, Some(record.name.as_str()), left))
@@ -267,9 +263,7 @@ impl Service {
         if let State::ActionNeeded { reason } = &record.state {
             return Some(notice::action_needed(context, reason));
         }
-        let left = self.sign_in_end(who, record)?.after(self.clock.wall());
-        (left <= self.config().tokens.announce_ahead)
-            .then(|| notice::ends_soon(context, None, left))
+        Some(notice::ends_soon(context, None, self.ends_soon(who, record)?))
     }
 
     /// Starts a device login, or joins the running one, and tells how to go on.

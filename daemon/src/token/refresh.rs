@@ -269,8 +269,14 @@ impl Refresher {
             Some(new) if !same(Some(&new), record.refresh_token.as_ref()) => {
                 rotate(&mut next, Rotated { token: new, expires_at: tokens.refresh_expires_at });
             }
-            _ if next.rotation == Rotation::Unknown => next.rotation = Rotation::Keeps,
-            _ => {}
+            _ => {
+                if next.rotation == Rotation::Unknown {
+                    next.rotation = Rotation::Keeps;
+                }
+                if tokens.refresh_expires_at.is_some() {
+                    next.note_end(tokens.refresh_expires_at);
+                }
+            }
         }
         if is_base {
             next.scopes = token.scopes.clone();
@@ -444,7 +450,7 @@ fn event(error: &RefreshError) -> Option<Event> {
 fn rotate(record: &mut Record, rotated: Rotated) {
     record.rotation = Rotation::Rotates;
     record.refresh_token = Some(rotated.token);
-    record.refresh_expires_at = rotated.expires_at;
+    record.note_end(rotated.expires_at);
 }
 
 /// What somebody else wrote, with our tokens.
@@ -452,6 +458,7 @@ fn merged(found: Record, ours: Record) -> Record {
     Record {
         refresh_token: ours.refresh_token,
         refresh_expires_at: ours.refresh_expires_at,
+        extended: ours.extended,
         access_token: ours.access_token,
         scopes: ours.scopes,
         narrowed_from: ours.narrowed_from,

@@ -47,12 +47,11 @@ pub(super) fn login(login: &LoginInfo, now: u64, out: &Stream) -> Vec<String> {
     lines
 }
 
-/// An account in lines. With `announce_ahead`, a sign-in that ends within so many seconds is
-/// announced.
+/// An account in lines. With `announces`, a sign-in that ends soon is announced.
 pub(in crate::commands) fn block(
     account: &AccountInfo,
     now: u64,
-    announce_ahead: Option<u64>,
+    announces: bool,
     out: &Stream,
 ) -> Vec<String> {
     let mut lines = vec![title(account, out)];
@@ -100,7 +99,7 @@ pub(in crate::commands) fn block(
     if let Some(problem) = &account.token_file_problem {
         push("Token file", &out.paint(Paint::Warn, problem));
     }
-    if let Some(hint) = hint(account, now, announce_ahead) {
+    if let Some(hint) = hint(account, now, announces) {
         let hint = columns.map_or(hint.clone(), |columns| text::wrap_indented(&hint, columns, 2));
         lines.push(format!("  {}", out.paint(Paint::Warn, &hint)));
     }
@@ -145,7 +144,7 @@ fn with_bar(at: u64, since: Option<u64>, now: u64, out: &Stream) -> String {
 }
 
 /// What the user should do, if anything.
-fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<String> {
+fn hint(account: &AccountInfo, now: u64, announces: bool) -> Option<String> {
     let login = if account.is_default {
         "iamctl login".to_owned()
     } else {
@@ -183,7 +182,8 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
         _ => {}
     }
     let at = account.refresh_expires_at?;
-    (account.state == state::SIGNED_IN && at < now.saturating_add(announce_ahead?)).then(|| {
+    let announced = announces && account.ends_soon == Some(true);
+    (announced && account.state == state::SIGNED_IN).then(|| {
         let when = match at.saturating_sub(now) {
             0 => "has ended".to_owned(),
             left => format!("ends in {}", time::span(left)),
@@ -202,14 +202,18 @@ mod tests {
             name: "cms".into(),
             state: state::SIGNED_IN.into(),
             refresh_expires_at: Some(1000),
+            ends_soon: Some(true),
             ..Default::default()
         };
-        assert_eq!(hint(&account, 400, Some(500)), None);
-        assert_eq!(hint(&account, 600, None), None);
+        assert_eq!(hint(&account, 600, false), None);
         assert_eq!(
-            hint(&account, 600, Some(500)).as_deref(),
+            hint(&account, 600, true).as_deref(),
             Some("The sign-in ends in 6 min. Sign in again with:  iamctl login cms")
         );
+        for not in [Some(false), None] {
+            let account = AccountInfo { ends_soon: not, ..account.clone() };
+            assert_eq!(hint(&account, 600, true), None);
+        }
     }
 
     #[test]
@@ -221,7 +225,7 @@ mod tests {
                 client: Some(whose.into()),
                 ..Default::default()
             };
-            hint(&account, 0, None).unwrap()
+            hint(&account, 0, false).unwrap()
         };
         for whose in [client::SITE, client::USER, client::OWN] {
             assert_eq!(hint_of(whose), "Register anew:  iamctl login cms --new-client");
