@@ -139,6 +139,7 @@ fn status_shows_how_things_stand() {
         script.status.notice = false;
         script.status.files_until = Some(base + 900);
         script.accounts[0].refresh_expires_at = Some(base + 3 * 86_400);
+        script.accounts[0].ends_soon = Some(true);
         script.accounts[0].token_file = None;
         script.accounts[0].token_file_problem = Some("a directory is in its place".into());
         script.accounts.truncate(1);

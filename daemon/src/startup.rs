@@ -186,6 +186,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         "iamd {} is ready",
         env!("CARGO_PKG_VERSION")
     );
+    tasks.spawn(Arc::clone(&service).prepare_logins());
     until_stopped(&service, &sessions, &audit, &log).await?;
     tell(&[NotifyState::Stopping, NotifyState::Status("finishing requests at issuers")]);
     // What an issuer has answered must reach the disk: a refresh that runs is waited for.
@@ -228,6 +229,7 @@ async fn until_stopped(
                 audit.permits(config.limits.tokens_per_minute);
                 log.set_filter(&config.log_filter);
                 tokio::spawn(Arc::clone(service).look_again());
+                tokio::spawn(Arc::clone(service).prepare_logins());
             }
         }
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use iamd_tests::clock::{now, unix_time};
 use iamd_tests::sign_in::TOKEN_WITHIN;
-use iamd_tests::{Node, Notice, World, eventually, sign_in, token_file, uid};
+use iamd_tests::{
+    Error, IssuerSpec, Node, Notice, Product, World, eventually, sign_in, token_file, uid,
+};
+use serde_json::json;
 
 use crate::case::{Case, Outcome};
 use crate::cases;
@@ -19,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         logins_before_the_approval_show_the_same_code_and_ask_the_issuer_once,
         after_three_unanswered_logins_only_iamctl_login_starts_another,
         a_user_who_turned_the_notice_off_sees_none_and_no_login_is_started,
+        the_very_first_login_of_a_node_whose_issuer_is_far_away_shows_where_to_sign_in,
     ]
 }
 
@@ -193,5 +197,36 @@ fn a_user_who_turned_the_notice_off_sees_none_and_no_login_is_started(world: &Wo
     let notice = Notice::expect(&plain_login(node, &user)?)?;
     let shown = iamctl_json(node, &user, "login --if-needed --no-wait")?;
     assert_eq!(shown["user_code"], notice.code.as_str());
+    Ok(())
+}
+
+/// An issuer that is 150 ms away costs a login that asks for metadata, a client and a code five times
+/// as much, with the connection, and the daemon waits for 700 ms. The proxy delays requests only, of
+/// which there are three.
+const FAR: u64 = 230;
+
+fn the_very_first_login_of_a_node_whose_issuer_is_far_away_shows_where_to_sign_in(
+    world: &World,
+) -> Outcome {
+    let issuer = world.start_issuer(IssuerSpec::new("far.test"))?;
+    let far = json!([{"match": {"path": "*"}, "fault": {"latency": {"ms": FAR}}}]);
+    let _far = issuer.faults(&far)?;
+    let node = world.boot(Product::new(&issuer).on(world.spec("cold")))?;
+    // Nobody has asked for anything; the daemon did, once.
+    eventually("what is asked for ahead", Duration::from_secs(30), || {
+        match issuer.count("POST /iam/api/client-registration")? {
+            1 => node.exec("test -s /var/lib/iamd/iamd.db && iamctl issuer list >/dev/null")?.ok(),
+            other => Err(Error::Wrong(format!("{other} registrations"))),
+        }
+    })?;
+    assert_eq!(issuer.count("POST /devicecode")?, 0, "a code for nobody");
+    let notice = Notice::expect(&plain_login(&node, "alice")?)?;
+    assert_eq!(issuer.count("POST /devicecode")?, 1);
+    assert_eq!(issuer.count("POST /iam/api/client-registration")?, 1, "one client for all");
+    issuer.approve(&notice.uri, &notice.code, "alice")?;
+    let file = token_file("alice")?;
+    let mut session = node.ssh("alice").open(Some("echo in; cat"))?;
+    session.wait_for("in\n")?;
+    eventually("the token file", TOKEN_WITHIN, || node.exec(&format!("test -s {file}"))?.ok())?;
     Ok(())
 }

@@ -169,8 +169,8 @@ fn open_the_circuit(node: &Node, issuer: &Issuer) -> Outcome {
 
 fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) -> Outcome {
     let issuer = world.start_issuer(IssuerSpec::new("circuit.test").option("AT_TTL", "20"))?;
-    // A probe ends soon: who starts it, and only they, may wait for it.
-    let config = "[sessions]\ngrace = \"0s\"\n[limits]\nreply_time = \"1s\"\nlogin_starts = 1000\n";
+    let config =
+        "[sessions]\ngrace = \"0s\"\n[limits]\nreply_time = \"10s\"\nlogin_starts = 1000\n";
     let node = world.boot(Product::new(&issuer).config(config).on(world.spec("circuit")))?;
     let stacks = Stacks::of(world, &node)?;
     let mut session = sign_in(&node, &issuer, "bob")?;
@@ -182,7 +182,14 @@ fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) ->
     let seen = node.ssh("alice").shell("true\n")?.ok()?;
     contains(&seen.text(), "iamctl login");
     assert_eq!(Notice::find(&seen.text()), None, "a code from nowhere");
+    // The pause is over: who asks now finds out whether the issuer is back, which takes as long as a
+    // reply may take. That is no login.
+    pause_is_over(&node)?;
+    stacks.delay_within("circuit's pause over, sign-in needed", "alice", AT_ONCE)?;
     drop(hole);
+    // What a login asked for behind it is there for the next one.
+    let code = || Notice::expect(&node.ssh("carol").shell("true\n")?.ok()?.text());
+    eventually("the issuer, found to be back", Duration::from_secs(180), code)?;
     // A token that has ended and cannot be renewed is no reason to wait either.
     clock::until("the token's end", Duration::from_secs(30), || {
         node.exec_as("bob", "iamctl account show --json").is_ok_and(|said| {
@@ -193,7 +200,23 @@ fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) ->
     open_the_circuit(&node, &issuer)?;
     let _hole = issuer.faults(&everything("blackhole"))?;
     stacks.delay_within("circuit open, token has ended", "bob", AT_ONCE)?;
+    pause_is_over(&node)?;
+    stacks.delay_within("circuit's pause over, token has ended", "bob", AT_ONCE)?;
     Ok(())
+}
+
+/// Waits until the default issuer would be asked again, or somebody is doing that.
+fn pause_is_over(node: &Node) -> Result<(), Error> {
+    let failing = || {
+        let said = node.root_says("iamctl admin stats --json")?;
+        let stats: Value = serde_json::from_str(&said).unwrap_or_default();
+        let issuers = stats["issuers"].as_array().cloned().unwrap_or_default();
+        match issuers.iter().any(|it| it["name"] == "test" && it["circuit"] == "failing") {
+            true => Ok(()),
+            false => Err(Error::Wrong(said)),
+        }
+    };
+    eventually("the end of the circuit's pause", Duration::from_secs(120), failing)
 }
 
 fn a_login_works_while_the_bus_is_stopped(world: &World) -> Outcome {

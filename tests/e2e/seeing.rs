@@ -1,17 +1,18 @@
 //! What a user sees of their sign-in: `iamctl status` on a node, and the notice that it ends.
 
-use iamd_tests::{Notice, World, sign_in};
+use iamd_tests::sign_in::warm;
+use iamd_tests::{IssuerSpec, Notice, Product, Result, World, places, sign_in};
 use serde_json::json;
 
 use crate::case::{Case, Outcome};
 use crate::cases;
-use crate::own::{iamctl, iamctl_json, own};
+use crate::own::{iamctl, iamctl_json};
 
 pub fn cases() -> Vec<Case> {
     cases![
         a_first_login_that_runs_is_shown_and_silence_tells_that_a_sign_in_is_needed,
         status_is_watched_on_a_terminal_until_ctrl_c;
-        apart: r67_the_end_of_a_refresh_token_is_announced_at_login_and_in_status,
+        apart: r67_the_end_of_a_sign_in_is_announced_in_the_last_part_of_its_life,
     ]
 }
 
@@ -58,24 +59,45 @@ fn status_is_watched_on_a_terminal_until_ctrl_c(world: &World) -> Outcome {
     Ok(())
 }
 
-fn r67_the_end_of_a_refresh_token_is_announced_at_login_and_in_status(world: &World) -> Outcome {
-    // INDIGO IAM's refresh tokens say when they end, and a refresh does not extend it.
-    let (node, issuer) = own(world, "ending", &[("RT_TTL", "345000")], "")?;
+fn r67_the_end_of_a_sign_in_is_announced_in_the_last_part_of_its_life(world: &World) -> Outcome {
+    // INDIGO IAM's refresh tokens say when they end, and a refresh does not extend it. Here they live
+    // for four days: always less than the five days ahead of which the end is told.
+    let issuer = world.start_issuer(IssuerSpec::new("ending.test").option("RT_TTL", "345600"))?;
+    let product = Product::new(&issuer).daemon(places::fault_points());
+    let node = world.boot(product.on(world.spec("ending")))?;
+    warm(&node)?;
     drop(sign_in(&node, &issuer, "alice")?);
-    let mut session = node.ssh("alice").pty().open(None)?;
-    let said = session.wait_for("iamd: your sign-in to the test issuer ends in 3 days.")?;
-    assert!(said.contains("To sign in again:  iamctl login"), "{said}");
-    let seen = iamctl(&node, "alice", "status")?.ok()?.text();
+    let script = || -> Result<String> {
+        let seen = node.ssh("alice").flag("-T").shell("echo the script; exit 4\n")?.exited(4)?;
+        assert_eq!(seen.errors(), "", "{seen:?}");
+        Ok(seen.text())
+    };
+    let silent = script()?;
+    assert!(silent.ends_with("the script\n") && !silent.contains("iamd:"), "{silent}");
+    iamctl(&node, "alice", "token --force-new")?.ok()?;
+    let status = iamctl(&node, "alice", "status")?.ok()?.text();
     assert!(
-        seen.contains("The sign-in ends in 3 days. Sign in again with:  iamctl login"),
-        "{seen}"
+        status.contains("  Sign-in ") && status.contains(" days left"),
+        "a refresh extends nothing: {status}"
     );
+    assert!(!status.contains("The sign-in ends"), "{status}");
+
+    // Eighty hours later a sixth of it is left.
+    node.exec("echo 288000 > /run/iamd/fault-clock")?.ok()?;
+    let told =
+        "iamd: your sign-in to the test issuer ends in 15 h. To sign in again:  iamctl login\n";
+    let mut session = node.ssh("alice").pty().open(None)?;
+    session.wait_for(told.trim_end())?;
+    // Where sshd prints login messages: before the script's output, and nothing else is changed.
+    let said = script()?;
+    assert_eq!(said.matches("iamd:").count(), 1, "{said}");
+    assert_eq!(said.replacen(told, "", 1), silent);
+    let status = iamctl(&node, "alice", "account show --json")?.ok()?.text();
+    assert!(status.contains("\"ends_soon\":true"), "{status}");
+    let status = iamctl(&node, "alice", "status")?.ok()?.text();
+    assert!(status.contains("Sign in again with:  iamctl login"), "{status}");
     // A program's login hears nothing.
     let quiet = node.ssh("alice").run("true")?.ok()?;
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{quiet:?}");
-    let refreshed = iamctl(&node, "alice", "token --force-new")?.ok()?;
-    assert!(!refreshed.stdout.is_empty());
-    let after = iamctl(&node, "alice", "status")?.ok()?.text();
-    assert!(after.contains("The sign-in ends in 3 days."), "a refresh extends nothing: {after}");
     Ok(())
 }

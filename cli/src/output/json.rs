@@ -44,6 +44,7 @@ pub(crate) fn account(account: &AccountInfo) -> Value {
         "refreshed_at": account.refreshed_at,
         "access_expires_at": account.access_expires_at,
         "refresh_expires_at": account.refresh_expires_at,
+        "ends_soon": account.ends_soon,
         "token_file": account.token_file,
         "token_file_problem": account.token_file_problem,
         "login_running": account.login_running,

@@ -292,6 +292,12 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
     /// The scopes that the issuer says it offers (`scopes_supported`), asked for now.
     async fn scopes_offered(&self, issuer: &IssuerProfile) -> Result<ScopeSet, IssuerError>;
 
+    /// Sees to it that it is known where the issuer is, so that who comes next need not ask.
+    ///
+    /// # Errors
+    /// Its metadata is not known and could not be had.
+    async fn fetch_metadata(&self, issuer: &IssuerProfile) -> Result<(), IssuerError>;
+
     /// Asks for a device code (RFC 8628 §3.1) for this user: who asks too often is told so alone.
     async fn authorize_device(
         &self,
@@ -390,6 +396,11 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
 
     /// Where the issuer is, as far as it is known without asking it.
     fn places(&self, issuer: &IssuerProfile) -> Places;
+
+    /// Whether nobody should wait for the issuer, without asking it: it failed so often that it is
+    /// not asked for a while, or that while is over and nobody has had an answer since. Who asks it
+    /// then is the one to find out whether it is back.
+    fn is_left_alone(&self, issuer: &IssuerProfile) -> bool;
 
     /// How the issuer is doing, without asking it.
     fn health(&self, issuer: &IssuerProfile) -> Health;

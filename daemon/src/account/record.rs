@@ -1,10 +1,16 @@
 //! What is kept of an account, a client and a user. Records are sealed before they leave the
 //! process; secrets inside have a type that zeroizes and prints nothing.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{AccountKey, AccountName, AudienceSet, Guard, Owner, Proof, ScopeSet, State, UnixTime};
+
+/// Ends that are no further from each other are one: an issuer tells how long is left, in seconds,
+/// and may take 30 s to tell.
+const SAME_END: Duration = Duration::from_secs(60);
 
 /// Everything that is kept of an account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +48,9 @@ pub struct Record {
     pub refreshed_at: Option<UnixTime>,
     /// When the refresh token ends, where known.
     pub refresh_expires_at: Option<UnixTime>,
+    /// Whether the last refresh moved that end forward: then it is no end, the issuer extends it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extended: bool,
     /// Whether the issuer replaces the refresh token.
     pub rotation: Rotation,
     /// Device logins in a row that nobody answered.
@@ -77,6 +86,7 @@ impl Record {
             signed_in_at: None,
             refreshed_at: None,
             refresh_expires_at: None,
+            extended: false,
             rotation: Rotation::Unknown,
             unanswered_logins: 0,
             refresh_token: None,
@@ -101,6 +111,19 @@ impl Record {
     /// What the refresh token was granted.
     pub fn granted(&self) -> &ScopeSet {
         self.narrowed_from.as_ref().unwrap_or(&self.scopes)
+    }
+
+    /// Takes in when the refresh token ends, as a refresh told.
+    pub fn note_end(&mut self, end: Option<UnixTime>) {
+        self.extended = match (self.refresh_expires_at, end) {
+            // Nearer to the same end than a refresh is to the one before: it tells nothing new.
+            (Some(before), Some(end)) if end > before && end.after(before) <= SAME_END => {
+                self.extended
+            }
+            (Some(before), Some(end)) => end > before,
+            _ => false,
+        };
+        self.refresh_expires_at = end;
     }
 
     /// What identifies it.

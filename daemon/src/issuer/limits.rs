@@ -161,6 +161,11 @@ impl Breaker {
         Circuit::Open { until: now + pause, pause }
     }
 
+    /// Whether whoever asks now has no answer, or is the probe.
+    pub(super) fn is_left_alone(&self) -> bool {
+        matches!(self.state, Circuit::Open { .. } | Circuit::Probing { .. })
+    }
+
     pub(super) fn health(&self, now: Instant) -> Health {
         match self.state {
             Circuit::Unknown => Health::Unknown,
@@ -242,6 +247,10 @@ impl Gate {
             return Err(open(pause));
         }
         Ok(Pass { gate: self, clock, lane, outcome: Outcome::Nothing, _slot: slot })
+    }
+
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.with(|breaker| breaker.is_left_alone())
     }
 
     pub(super) fn health(&self, now: Instant) -> Health {

@@ -208,6 +208,10 @@ impl Issuers for IssuerClient {
         Ok(self.fresh_metadata(issuer).await?.scopes_supported.clone())
     }
 
+    async fn fetch_metadata(&self, issuer: &IssuerProfile) -> Result<(), IssuerError> {
+        self.metadata(issuer).await.map(|_| ())
+    }
+
     async fn authorize_device(
         &self,
         issuer: &IssuerProfile,
@@ -307,6 +311,10 @@ impl Issuers for IssuerClient {
 
     fn places(&self, issuer: &IssuerProfile) -> Places {
         self.known_places(issuer)
+    }
+
+    fn is_left_alone(&self, issuer: &IssuerProfile) -> bool {
+        self.peer(issuer).gate.is_left_alone()
     }
 
     fn health(&self, issuer: &IssuerProfile) -> Health {

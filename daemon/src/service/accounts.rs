@@ -269,6 +269,7 @@ impl Service {
                 .filter(|end| *end > self.clock.wall())
                 .map(|end| end.0),
             refresh_expires_at: self.sign_in_end(&who, record).map(|at| at.0),
+            ends_soon: Some(self.ends_soon(&who, record).is_some()),
             token_file: file.path.map(|path| path.display().to_string()),
             token_file_problem: file.problem,
             login_running: self.logins.pending(&key).is_some(),

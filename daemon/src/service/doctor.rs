@@ -198,15 +198,16 @@ impl Service {
         {
             findings.push(problem(&name, error.message, &advice(error.kind)));
         }
-        if let Some(end) = self.sign_in_end(&who, record) {
-            let left = end.after(self.clock.wall());
-            if left <= self.config().tokens.announce_ahead {
-                findings.push(warning(
-                    &name,
-                    &format!("the sign-in ends in {} h", left.as_secs() / 3600),
-                    &advice(Kind::LoginRequired),
-                ));
-            }
+        if let Some(left) = self.ends_soon(&who, record) {
+            let when = match left.as_secs() / 3600 {
+                0 => format!("{} min", (left.as_secs() / 60).max(1)),
+                hours => format!("{hours} h"),
+            };
+            findings.push(warning(
+                &name,
+                &format!("the sign-in ends in {when}"),
+                &advice(Kind::LoginRequired),
+            ));
         }
         let file = self.presence.file_state(&record.key());
         if let Some(text) = file.problem {

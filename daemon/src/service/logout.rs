@@ -74,6 +74,7 @@ impl Service {
         record.refresh_token = None;
         record.access_token = None;
         record.refresh_expires_at = None;
+        record.extended = false;
         // With nothing left to guard, a passphrase that was lost is of no more harm.
         record.guard = None;
         // A sign-in as the wrong person can be undone: the next one binds anew.

@@ -5,6 +5,7 @@ mod accounts;
 mod add;
 mod add_plan;
 mod admin;
+mod ahead;
 mod backup;
 mod clients;
 mod completion;

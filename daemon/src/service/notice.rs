@@ -66,6 +66,7 @@ pub(super) fn ends_soon(
 ) -> String {
     let days = left.as_secs() / 86_400;
     let when = match (days, left.as_secs() / 3600) {
+        (0, 0) => format!("{} min", (left.as_secs() / 60).max(1)),
         (0, hours) => format!("{hours} h"),
         (1, _) => "1 day".to_owned(),
         (days, _) => format!("{days} days"),
@@ -145,11 +146,13 @@ iamd: sign in to WLCG and this node has your access token.
     }
 
     #[test]
-    fn r67_the_end_of_a_sign_in_is_told_in_days_and_hours() {
+    fn r67_the_end_of_a_sign_in_is_told_in_days_hours_and_minutes() {
         let text = |left: Duration| ends_soon(CONTEXT, None, left, false);
         assert!(text(5 * 86_400 * S).contains("ends in 5 days"));
         assert!(text(86_400 * S).contains("ends in 1 day."));
         assert!(text(7200 * S).contains("ends in 2 h"));
+        assert!(text(3599 * S).contains("ends in 59 min."));
+        assert!(text(S).contains("ends in 1 min."));
         assert_eq!(
             ends_soon(CONTEXT, Some("cms"), 7200 * S, false),
             "iamd: your sign-in cms to WLCG ends in 2 h. To sign in again:  iamctl login cms"

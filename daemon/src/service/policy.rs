@@ -18,6 +18,9 @@ use crate::{
     policy::{self, Decision, Question, Who, belongs_to_every_sign_in, explain},
 };
 
+/// The end of a sign-in is announced when no more than this part of its life is left.
+const ANNOUNCED_PART: u32 = 5;
+
 impl Service {
     /// A user and their groups, from memory.
     pub(super) fn who_now(&self, user: &str) -> Who {
@@ -162,12 +165,33 @@ impl Service {
 
     /// When a sign-in ends: by the issuer's word or by the site's, whichever is earlier.
     pub(super) fn sign_in_end(&self, who: &Who, record: &Record) -> Option<UnixTime> {
-        let longest = policy::longest(&self.config(), who, Key::LongestSignIn);
-        let by_site = longest.and_then(|longest| Some(record.signed_in_at?.plus(longest)));
-        match (record.refresh_expires_at, by_site) {
+        match (record.refresh_expires_at, self.end_by_site(who, record)) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         }
+    }
+
+    /// How long a sign-in is good for still, where that is little enough to say so: no more than the
+    /// site's `announce_ahead`, and no more than a part of its whole life, so that one that never
+    /// lasts as long is not announced at each login. An end that the issuer moves on is none.
+    pub(super) fn ends_soon(&self, who: &Who, record: &Record) -> Option<Duration> {
+        if !record.state.may_refresh() {
+            return None;
+        }
+        let (now, ahead) = (self.clock.wall(), self.config().tokens.announce_ahead);
+        let by_issuer = record.refresh_expires_at.filter(|_| !record.extended);
+        let ends = by_issuer.into_iter().chain(self.end_by_site(who, record));
+        let soon = ends.filter_map(|end| {
+            let life = record.signed_in_at.map_or(Duration::MAX, |since| end.after(since));
+            let left = end.after(now);
+            (left <= ahead.min(life / ANNOUNCED_PART)).then_some(left)
+        });
+        soon.min()
+    }
+
+    fn end_by_site(&self, who: &Who, record: &Record) -> Option<UnixTime> {
+        let longest = policy::longest(&self.config(), who, Key::LongestSignIn)?;
+        Some(record.signed_in_at?.plus(longest))
     }
 
     fn age(&self, record: &Record) -> Option<Duration> {

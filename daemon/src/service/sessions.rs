@@ -15,13 +15,13 @@ use iamd_protocol::{
 use tokio::sync::mpsc;
 
 use crate::{
-    account::{AccountName, Owner, Record, State, UnixTime, ports::Wanted},
+    account::{AccessToken, AccountName, Owner, Record, State, UnixTime, ports::Wanted},
     audit,
     config::policy::Flow,
     login::{Login, Progress},
     policy::{self, Question, Who},
     session::{NewSession, Presence as Here, Session, SessionEvent, SessionId},
-    token::{Ask, Validity},
+    token::{Ask, TokenError, Validity},
 };
 
 use super::{
@@ -182,7 +182,8 @@ impl Service {
     }
 
     /// Sees to it that the token file is there before the shell's first command, if the token is
-    /// at hand or soon to be had.
+    /// at hand or soon to be had. Where the issuer is left alone nobody waits for it: what comes of
+    /// a try comes behind the login.
     async fn settle_file(self: &Arc<Self>, record: &Record) {
         let Ok(profile) = self.profile_of(record) else { return };
         let ask = Ask {
@@ -191,10 +192,27 @@ impl Service {
             force_new: false,
         };
         let key = record.key();
-        let given = match record.access_token.as_ref() {
-            Some(token) if ask.validity.suffices(token, self.clock.wall()) => Ok(token.clone()),
-            _ => self.broker.token(&key, &profile, &ask).await.map(|given| given.token),
-        };
+        let kept = record.access_token.as_ref();
+        let kept = kept.filter(|token| ask.validity.suffices(token, self.clock.wall())).cloned();
+        match kept.or_else(|| self.broker.cached(&key, &ask)) {
+            Some(token) => self.put_file(record, Ok(token)).await,
+            None if self.issuers.is_left_alone(&profile) => {
+                let (service, record) = (Arc::clone(self), record.clone());
+                tokio::spawn(async move {
+                    let given = service.broker.token(&key, &profile, &ask).await;
+                    service.put_file(&record, given.map(|given| given.token)).await;
+                });
+            }
+            None => {
+                let given = self.broker.token(&key, &profile, &ask).await;
+                self.put_file(record, given.map(|given| given.token)).await;
+            }
+        }
+    }
+
+    /// Writes the token that a session starts with.
+    async fn put_file(&self, record: &Record, given: Result<AccessToken, TokenError>) {
+        let key = record.key();
         match given {
             Ok(token) => {
                 self.presence.ensure_file(record, &token);
@@ -225,13 +243,9 @@ impl Service {
         default: &Option<AccountName>,
     ) -> Vec<String> {
         let others = accounts.open.iter().map(|account| &account.value);
-        let others = others
-            .filter(|record| Some(&record.name) != default.as_ref() && record.state.may_refresh());
+        let others = others.filter(|record| Some(&record.name) != default.as_ref());
         let ends = others.filter_map(|record| {
-            let left = self.sign_in_end(who, record)?.after(self.clock.wall());
-            if left > self.config().tokens.announce_ahead {
-                return None;
-            }
+            let left = self.ends_soon(who, record)?;
             let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
             let context = Context { issuer: &title, node: &self.node, user: &owner.user };
             Some(notice::ends_soon(context, Some(record.name.as_str()), left, record.is_locked()))
@@ -244,9 +258,8 @@ impl Service {
         let title = self.profile_of(record).map_or_else(|_| record.issuer.clone(), |p| p.title);
         let context = Context { issuer: &title, node: &self.node, user: &owner.user };
         let locked = record.is_locked();
-        let left = self.sign_in_end(who, record).map(|end| end.after(self.clock.wall()));
-        let left = left.filter(|left| *left <= self.config().tokens.announce_ahead);
-        let ends = left.map(|left| notice::ends_soon(context, None, left, locked));
+        let ends = self.ends_soon(who, record);
+        let ends = ends.map(|left| notice::ends_soon(context, None, left, locked));
         if locked {
             let locked = notice::locked(context, record.name.as_str());
             return notice::with_others(Some(locked), ends.into_iter().collect());
@@ -289,6 +302,8 @@ impl Service {
         if unanswered >= self.config().login.unanswered_limit {
             return later;
         }
+        // Who asks now finds out whether the issuer is back; the login does not wait for that.
+        let left_alone = self.issuers.is_left_alone(&plan.profile);
         let Login { request, mut progress, .. } = match self.start_login(owner, &plan, None, None) {
             Ok(login) => login,
             Err(error) => {
@@ -296,6 +311,9 @@ impl Service {
                 return later;
             }
         };
+        if left_alone && matches!(*progress.borrow(), Progress::Starting) {
+            return later;
+        }
         let within = self.config().login.answer_within.saturating_sub(Duration::from_millis(50));
         tokio::select! {
             () = self.clock.sleep(within) => return later,

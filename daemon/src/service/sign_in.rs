@@ -305,6 +305,7 @@ impl Service {
             record.refreshed_at = Some(now);
             record.refresh_token = Some((*refresh_token).clone());
             record.refresh_expires_at = tokens.refresh_expires_at;
+            record.extended = false;
             record.access_token = Some(access_token.clone());
             record.rotation = Rotation::Unknown;
             record.unanswered_logins = 0;

@@ -211,6 +211,7 @@ impl Service {
         now.rotation = Rotation::Rotates;
         now.refresh_token = Some(refresh_token);
         now.refresh_expires_at = refresh_expires_at;
+        now.extended = false;
         if let Some(token) = &access_token {
             now.scopes = token.scopes.clone();
         }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -24,6 +24,10 @@ pub struct TestIssuers {
     /// The clock of the house: tokens are stamped with it, and it goes on while an answer takes.
     pub clock: Mutex<Option<Arc<TestClock>>>,
     pub refreshes: AtomicUsize,
+    /// How often it was asked where the issuer is, ahead of who comes.
+    pub metadata_asked: AtomicUsize,
+    /// What that fails with, one after the other.
+    pub metadata_errors: Mutex<VecDeque<IssuerError>>,
     /// How often keys were asked for ahead of a refresh.
     pub keys_fetched: AtomicUsize,
     /// Whose the tokens of a refresh are: how often that was asked, and whether of all the account has.
@@ -79,6 +83,8 @@ pub struct TestIssuers {
     /// Clients that the issuer was asked for, without anybody's token.
     pub tried: Mutex<Vec<String>>,
     pub alive: Mutex<Option<Result<Option<bool>, IssuerError>>>,
+    /// Whether nobody should wait for it.
+    pub left_alone: AtomicBool,
     /// How it is doing; `None`: answering.
     pub health: Mutex<Option<Health>>,
     /// What was asked for, refresh by refresh.
@@ -264,6 +270,12 @@ impl Issuers for TestIssuers {
         error.map_or_else(|| Ok(self.offered.lock().unwrap().clone()), Err)
     }
 
+    async fn fetch_metadata(&self, issuer: &IssuerProfile) -> Result<(), IssuerError> {
+        self.note("fetch_metadata", issuer);
+        self.metadata_asked.fetch_add(1, SeqCst);
+        self.metadata_errors.lock().unwrap().pop_front().map_or(Ok(()), Err)
+    }
+
     async fn authorize_device(
         &self,
         issuer: &IssuerProfile,
@@ -396,6 +408,10 @@ impl Issuers for TestIssuers {
             configuration: issuer.url.join(".well-known/openid-configuration").ok(),
             device_authorization: issuer.url.join("devicecode").ok(),
         }
+    }
+
+    fn is_left_alone(&self, _: &IssuerProfile) -> bool {
+        self.left_alone.load(SeqCst)
     }
 
     fn health(&self, _: &IssuerProfile) -> Health {

@@ -51,7 +51,7 @@ impl Unsettled {
 pub(super) fn rotate(record: &mut Record, rotated: Rotated) {
     record.rotation = Rotation::Rotates;
     record.refresh_token = Some(rotated.token);
-    record.refresh_expires_at = rotated.expires_at;
+    record.note_end(rotated.expires_at);
 }
 
 /// What somebody else wrote, with our tokens.
@@ -59,6 +59,7 @@ pub(super) fn merged(found: Record, ours: Record) -> Record {
     Record {
         refresh_token: ours.refresh_token,
         refresh_expires_at: ours.refresh_expires_at,
+        extended: ours.extended,
         access_token: ours.access_token,
         scopes: ours.scopes,
         narrowed_from: ours.narrowed_from,

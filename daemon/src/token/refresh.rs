@@ -293,8 +293,14 @@ impl Refresher {
             Some(new) if !same(Some(&new), record.refresh_token.as_ref()) => {
                 rotate(&mut next, Rotated { token: new, expires_at: tokens.refresh_expires_at });
             }
-            _ if next.rotation == Rotation::Unknown => next.rotation = Rotation::Keeps,
-            _ => {}
+            _ => {
+                if next.rotation == Rotation::Unknown {
+                    next.rotation = Rotation::Keeps;
+                }
+                if tokens.refresh_expires_at.is_some() {
+                    next.note_end(tokens.refresh_expires_at);
+                }
+            }
         }
         if is_base {
             next.scopes = token.scopes.clone();

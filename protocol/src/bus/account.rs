@@ -54,6 +54,8 @@ pub struct AccountInfo {
     pub access_expires_at: Option<u64>,
     /// When the refresh token expires, where the issuer tells.
     pub refresh_expires_at: Option<u64>,
+    /// Whether so little of the sign-in is left that logins announce its end.
+    pub ends_soon: Option<bool>,
     /// Path of the token file, while there is one.
     pub token_file: Option<String>,
     /// Why there is no token file although there should be one, for people.

@@ -12,6 +12,7 @@ pub fn cases() -> Vec<Case> {
         a_keyring_that_cannot_be_used_is_named_and_nothing_is_made,
         a_key_that_is_not_there_makes_its_accounts_unreadable_until_it_is_back,
         a_credential_that_cannot_be_used_is_named,
+        an_encrypted_credential_that_is_damaged_is_told_by_systemd_and_logins_go_on,
         a_damaged_store_is_named_and_left_as_it_is,
         a_second_daemon_is_told_of_the_first_and_disturbs_nothing,
     ]
@@ -129,6 +130,67 @@ fn a_credential_that_cannot_be_used_is_named(world: &World) -> Outcome {
     given("mine AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")?;
     starts(&node)?;
     node.exec_as(&user, "iamctl token --force-new")?.ok()?;
+    Ok(())
+}
+
+/// Where the unit's own line finds it.
+const SEALED: &str = "/etc/credstore.encrypted/iamd.keyring";
+
+fn an_encrypted_credential_that_is_damaged_is_told_by_systemd_and_logins_go_on(
+    world: &World,
+) -> Outcome {
+    let (node, _issuer, user) = signed_in(world, "damaged-key")?;
+    // The keys are in the credential and nowhere else.
+    node.exec(&format!(
+        "set -e -o pipefail; install -d -m 0700 /etc/credstore.encrypted /root/kept
+         systemd-creds encrypt --with-key=host --name=iamd.keyring {KEYRING} {SEALED}
+         systemctl stop iamd; mv {KEYRING} /root/kept/; cp -a {SEALED} /root/kept/sealed"
+    ))?
+    .ok()?;
+    starts(&node)?;
+    node.exec_as(&user, "iamctl token --force-new")?.ok()?;
+    let look = "cd /var/lib/iamd; ls; sha256sum iamd.db";
+    for damage in [
+        // A bit, half of it, all of it.
+        format!(
+            "c=$(tail -c +101 {SEALED} | head -c 1); [ $c = A ] && c=B || c=A; \
+                 printf $c | dd of={SEALED} bs=1 seek=100 conv=notrunc"
+        ),
+        format!("truncate -s 100 {SEALED}"),
+        format!(": > {SEALED}"),
+    ] {
+        node.exec(&format!("systemctl stop iamd; cp -a /root/kept/sealed {SEALED}"))?.ok()?;
+        node.exec(&damage)?.ok()?;
+        let before = node.exec(look)?.text();
+        let (status, _) = failed_start(&node)?;
+        assert_eq!(status, "243", "systemd's EXIT_CREDENTIALS: {damage}");
+        // What an administrator sees: which unit, that it did not run, and that it stays so.
+        let seen = node.exec("systemctl status iamd --no-pager -l")?.exited(3)?.text();
+        assert!(seen.contains("Active: failed (Result: exit-code)"), "{damage}: {seen}");
+        assert!(seen.contains("status=243/CREDENTIALS"), "{damage}: {seen}");
+        assert_eq!(node.root_says("systemctl show -P NRestarts iamd")?, "0", "{damage}");
+        assert_eq!(node.exec(look)?.text(), before, "{damage}");
+        // What the manual says to look at names the line, and what is wrong with the file.
+        let unit = node.root_says("systemctl cat iamd")?;
+        assert!(unit.contains("\nLoadCredentialEncrypted=iamd.keyring\n"), "{unit}");
+        let why = format!("systemd-creds decrypt --name=iamd.keyring {SEALED} -");
+        let why = node.exec(&why)?;
+        assert!(why.code != 0 && why.stdout.is_empty() && !why.stderr.is_empty(), "{why:?}");
+        // What users see.
+        logs_in(&node, &user)?;
+        let told = node.exec_as(&user, "iamctl token")?.exited(5)?.errors();
+        assert!(told.contains("systemctl status iamd"), "{told}");
+    }
+    // The way out: the right file.
+    node.exec(&format!("cp -a /root/kept/sealed {SEALED}; systemctl restart iamd"))?.ok()?;
+    node.exec_as(&user, "iamctl token --force-new")?.ok()?;
+    // And the other one, without it: everybody signs in again.
+    node.exec(&format!("systemctl stop iamd; rm {SEALED}; mv /var/lib/iamd /root/given-up"))?
+        .ok()?;
+    node.exec("systemctl restart iamd")?.ok()?;
+    logs_in(&node, &user)?;
+    let told = node.exec_as(&user, "iamctl token")?.exited(3)?.errors();
+    assert!(told.contains("iamctl login"), "{told}");
     Ok(())
 }
 

@@ -52,7 +52,7 @@ pub(super) fn run(args: &ShowAccount, context: &mut Context) -> Result<Exit, Fai
 
 fn people(account: &AccountInfo, context: &mut Context) {
     let now = context.now();
-    let mut lines = block(account, now, None, &context.output.out);
+    let mut lines = block(account, now, false, &context.output.out);
     let out = &context.output.out;
     let columns = out.size().map_or(usize::MAX, |size| size.columns);
     let mut more = |label: &str, value: &str| {

@@ -47,12 +47,11 @@ pub(super) fn login(login: &LoginInfo, now: u64, out: &Stream) -> Vec<String> {
     lines
 }
 
-/// An account in lines. With `announce_ahead`, a sign-in that ends within so many seconds is
-/// announced.
+/// An account in lines. With `announces`, a sign-in that ends soon is announced.
 pub(in crate::commands) fn block(
     account: &AccountInfo,
     now: u64,
-    announce_ahead: Option<u64>,
+    announces: bool,
     out: &Stream,
 ) -> Vec<String> {
     let mut lines = vec![title(account, out)];
@@ -100,8 +99,8 @@ pub(in crate::commands) fn block(
     if let Some(problem) = &account.token_file_problem {
         push("Token file", &out.paint(Paint::Warn, problem));
     }
-    let ends = ending(account, now, announce_ahead).filter(|_| account.state == state::LOCKED);
-    for hint in hint(account, now, announce_ahead).into_iter().chain(ends) {
+    let ends = ending(account, now, announces).filter(|_| account.state == state::LOCKED);
+    for hint in hint(account, now, announces).into_iter().chain(ends) {
         let hint = columns.map_or(hint.clone(), |columns| text::wrap_indented(&hint, columns, 2));
         lines.push(format!("  {}", out.paint(Paint::Warn, &hint)));
     }
@@ -147,7 +146,7 @@ fn with_bar(at: u64, since: Option<u64>, now: u64, out: &Stream) -> String {
 }
 
 /// What the user should do, if anything.
-fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<String> {
+fn hint(account: &AccountInfo, now: u64, announces: bool) -> Option<String> {
     let login = login_command(account);
     if account.login_running {
         return Some(format!("Finish the running login:  {login}"));
@@ -181,13 +180,13 @@ fn hint(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<
         }
         _ => {}
     }
-    ending(account, now, announce_ahead).filter(|_| account.state == state::SIGNED_IN)
+    ending(account, now, announces).filter(|_| account.state == state::SIGNED_IN)
 }
 
 /// That the sign-in ends soon, or has ended, and what to do about that.
-fn ending(account: &AccountInfo, now: u64, announce_ahead: Option<u64>) -> Option<String> {
+fn ending(account: &AccountInfo, now: u64, announces: bool) -> Option<String> {
     let at = account.refresh_expires_at?;
-    (at < now.saturating_add(announce_ahead?)).then(|| {
+    (announces && account.ends_soon == Some(true)).then(|| {
         let when = match at.saturating_sub(now) {
             0 => "has ended".to_owned(),
             left => format!("ends in {}", time::span(left)),
@@ -218,14 +217,18 @@ mod tests {
             name: "cms".into(),
             state: state::SIGNED_IN.into(),
             refresh_expires_at: Some(1000),
+            ends_soon: Some(true),
             ..Default::default()
         };
-        assert_eq!(hint(&account, 400, Some(500)), None);
-        assert_eq!(hint(&account, 600, None), None);
+        assert_eq!(hint(&account, 600, false), None);
         assert_eq!(
-            hint(&account, 600, Some(500)).as_deref(),
+            hint(&account, 600, true).as_deref(),
             Some("The sign-in ends in 6 min. Sign in again with:  iamctl login cms")
         );
+        for not in [Some(false), None] {
+            let account = AccountInfo { ends_soon: not, ..account.clone() };
+            assert_eq!(hint(&account, 600, true), None);
+        }
     }
 
     #[test]
@@ -237,7 +240,7 @@ mod tests {
                 client: Some(whose.into()),
                 ..Default::default()
             };
-            hint(&account, 0, None).unwrap()
+            hint(&account, 0, false).unwrap()
         };
         for whose in [client::SITE, client::USER, client::OWN] {
             assert_eq!(hint_of(whose), "Register anew:  iamctl login cms --new-client");

@@ -78,7 +78,7 @@ fn lines(seen: &Seen, now: u64, out: &Stream) -> Vec<String> {
     let mut lines = block::head(status, now, out);
     for account in accounts {
         lines.push(String::new());
-        lines.extend(block(account, now, Some(status.announce_ahead_seconds), out));
+        lines.extend(block(account, now, true, out));
     }
     for login in firsts(seen) {
         lines.push(String::new());

@@ -56,6 +56,29 @@ fn three_failures_in_a_row_open_the_circuit_and_an_answer_in_between_does_not() 
 }
 
 #[test]
+fn an_issuer_is_left_alone_from_the_first_pause_until_it_answered_again() {
+    let mut now = start();
+    let mut breaker = Breaker::new(Limits::default());
+    assert!(!breaker.is_left_alone());
+    for _ in 0..2 {
+        breaker.take(Outcome::Failed(None), now);
+        assert!(!breaker.is_left_alone(), "it may be a passing failure");
+    }
+    breaker.take(Outcome::Failed(None), now);
+    assert!(breaker.is_left_alone());
+    // The pause is over, and nobody knows yet; somebody is trying; that told nothing.
+    now += 15 * S;
+    assert!(breaker.is_left_alone());
+    assert_eq!(breaker.admit(now), Ok(()));
+    assert!(breaker.is_left_alone());
+    breaker.take(Outcome::Nothing, now);
+    assert!(breaker.is_left_alone());
+    assert_eq!(breaker.admit(now), Ok(()));
+    breaker.take(Outcome::Answered, now);
+    assert!(!breaker.is_left_alone());
+}
+
+#[test]
 fn one_probe_goes_through_and_each_that_fails_doubles_the_pause_up_to_five_minutes() {
     let mut now = start();
     let mut breaker = opened(now);

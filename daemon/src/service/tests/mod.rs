@@ -4,6 +4,7 @@
 mod accounts;
 mod add;
 mod admin;
+mod ahead;
 mod audit;
 mod audit_fields;
 mod clients;

@@ -176,6 +176,39 @@ async fn r57_an_open_circuit_costs_no_time_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r57_a_login_is_never_the_one_that_finds_out_whether_the_issuer_is_back() {
+    let house = House::new();
+    // The pause of its circuit is over: who asks now is let through, and may wait for long.
+    house.issuers.left_alone.store(true, SeqCst);
+    *house.issuers.device_latency.lock().unwrap() = 3 * S;
+    let before = house.clock.monotonic();
+    let notice = house.log_in(ALICE).await.notice.unwrap();
+    assert_eq!(notice, "iamd: no access token for WLCG yet. To sign in:  iamctl login");
+    assert_eq!(house.clock.monotonic(), before);
+    // It is asked behind the login all the same, and the next one has the code.
+    house.later(4).await;
+    assert_eq!(starts(&house), 1);
+    assert!(house.log_in(ALICE).await.notice.unwrap().contains("AB12CD"));
+    assert_eq!(starts(&house), 1);
+
+    let house = House::new();
+    house.signed_in();
+    house.issuers.left_alone.store(true, SeqCst);
+    *house.issuers.latency.lock().unwrap() = 3 * S;
+    let before = house.clock.monotonic();
+    assert_eq!(house.log_in(ALICE).await.notice, None);
+    assert_eq!((house.clock.monotonic(), house.alices_file()), (before, None));
+    house.later(4).await;
+    assert_eq!((house.alices_file().as_deref(), house.refreshes()), (Some("at1"), 1));
+    // A token that is at hand is given.
+    let house = House::new();
+    house.signed_in_with_token();
+    house.issuers.left_alone.store(true, SeqCst);
+    house.log_in(ALICE).await;
+    assert_eq!((house.alices_file().as_deref(), house.refreshes()), (Some("at0"), 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_down_takes_nothing_from_a_login_but_the_token() {
     let house = House::new();
     house.vault.store_fails.store(true, SeqCst);
@@ -205,6 +238,75 @@ async fn r67_the_end_of_a_sign_in_is_announced_from_five_days_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r67_a_sign_in_that_never_lasts_as_long_is_announced_in_the_last_fifth_of_its_life() {
+    const HOUR: u64 = 3600;
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    let now = house.clock.wall().0;
+    for (life, left, told) in [
+        // Every sign-in of this issuer's lasts ten hours.
+        (10 * HOUR, 10 * HOUR, None),
+        (10 * HOUR, 2 * HOUR + 1, None),
+        (10 * HOUR, 2 * HOUR, Some("ends in 2 h.")),
+        (600, 121, None),
+        (600, 120, Some("ends in 2 min.")),
+        (10 * 24 * HOUR, 48 * HOUR + 1, None),
+        (10 * 24 * HOUR, 48 * HOUR, Some("ends in 2 days.")),
+    ] {
+        house.change(&key, |record| {
+            record.signed_in_at = Some(UnixTime(now + left - life));
+            record.refresh_expires_at = Some(UnixTime(now + left));
+        });
+        let notice = house.log_in(ALICE).await.notice;
+        assert_eq!(notice.is_some(), told.is_some(), "{life} {left}: {notice:?}");
+        assert!(notice.unwrap_or_default().contains(told.unwrap_or_default()), "{life} {left}");
+        let shown = house.service.show(&house.caller(ALICE), "").await.unwrap();
+        assert_eq!(shown.ends_soon, Some(told.is_some()), "{life} {left}");
+        assert_eq!(shown.refresh_expires_at, Some(now + left));
+    }
+    // The site's own end is announced like the issuer's.
+    let house = House::and("[policy]\nlongest_sign_in = \"10h\"\n");
+    let key = house.signed_in_with_token();
+    for (left, told) in [(5 * HOUR, false), (HOUR, true)] {
+        let since = UnixTime(house.clock.wall().0 + left - 10 * HOUR);
+        house.change(&key, |record| record.signed_in_at = Some(since));
+        assert_eq!(house.log_in(ALICE).await.notice.is_some(), told, "{left}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r67_an_end_that_the_issuer_moves_on_at_each_refresh_is_not_announced() {
+    let house = House::new();
+    let key = house.signed_in();
+    let since = house.clock.wall();
+    house.change(&key, |record| {
+        record.signed_in_at = Some(since);
+        record.refresh_expires_at = Some(since.plus(1800 * S));
+    });
+    // A refresh after so many seconds, which tells this end; with the same refresh token or another.
+    let refreshed = async |after: u64, end: UnixTime, refresh_token: Option<&str>| {
+        house.clock.pass(after);
+        let tokens = tokens("at", refresh_token, 300);
+        house.refresh_says(Ok(Tokens { refresh_expires_at: Some(end), ..tokens }));
+        let anew = TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+        house.token(anew).await.unwrap();
+        assert_eq!(house.vault.record(&key).refresh_expires_at, Some(end));
+        house.log_in(ALICE).await.notice
+    };
+    for (number, refresh_token) in [(1, Some("rt1")), (2, Some("rt2")), (3, None)] {
+        // An hour later half an hour is left, as at the beginning.
+        let end = house.clock.wall().plus((3600 + 1800) * S);
+        assert_eq!(refreshed(3600, end, refresh_token).await, None, "{number}");
+    }
+    // One right behind it tells nothing new.
+    let end = house.clock.wall().plus((5 + 1800) * S);
+    assert_eq!(refreshed(5, end, Some("rt4")).await, None);
+    // From here on it does not move: now it is an end.
+    let told = refreshed(600, end, Some("rt5")).await.unwrap();
+    assert!(told.contains("ends in 20 min. To sign in again:  iamctl login"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_issuer_wants_of_the_user_is_told_at_login() {
     let house = House::new();
     let key = house.signed_in();
@@ -223,6 +325,8 @@ async fn r67_the_end_of_a_sign_in_is_announced_of_every_account_and_with_its_nam
     let main = house.signed_in_with_token();
     house.sign_in("cms", sign_in_of("alice-sub")).await;
     let other = house.alices("cms");
+    // When that was is not known any more: it may have been long ago.
+    house.change(&other, |record| record.signed_in_at = None);
     let now = house.clock.wall();
     let ends = |days: u32| Some(now.plus(days * 86_400 * S + S));
     house.change(&other, |record| record.refresh_expires_at = ends(3));

@@ -151,6 +151,7 @@ fn with_tokens_of(stored: &Record, entry: Record) -> Record {
         signed_in_at: entry.signed_in_at,
         refreshed_at: entry.refreshed_at,
         refresh_expires_at: entry.refresh_expires_at,
+        extended: entry.extended,
         rotation: entry.rotation,
         refresh_token: entry.refresh_token,
         access_token,
