@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use zeroize::Zeroize;
 
 use crate::commands::VARIABLES;
+use crate::names;
 
 /// The variables that iamctl reads.
 const READ: &[&str] = &[
@@ -90,8 +91,7 @@ impl Environment {
 
     /// The user's name, or the uid where it has none.
     pub(crate) fn user_name(&self) -> String {
-        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(self.uid));
-        user.ok().flatten().map_or_else(|| self.uid.to_string(), |user| user.name)
+        names::user(self.uid).map_or_else(|| self.uid.to_string(), |user| user.name)
     }
 
     /// The name of this node.

@@ -15,6 +15,7 @@ mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod interrupt;
+mod names;
 mod oidc_agent;
 mod output;
 mod private;

@@ -12,8 +12,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use nix::unistd::{Group, User};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
+
+use crate::names::{self, Group, User};
 
 /// How many links one path may lead through, as the kernel has it.
 const MOST_LINKS: usize = 40;
@@ -211,8 +212,7 @@ pub(crate) fn write(path: &Path, uid: u32, content: &[u8]) -> Result<()> {
 /// Whether the group is the user's private one, which many systems make for every user. Who is not
 /// known to the system has none.
 fn has_group_alone(uid: u32, gid: u32) -> bool {
-    let user = User::from_uid(uid.into()).ok().flatten();
-    let group = Group::from_gid(gid.into()).ok().flatten();
+    let (user, group) = (names::user(uid), names::group(gid));
     user.zip(group).is_some_and(|(user, group)| is_alone(&user, &group))
 }
 
@@ -221,7 +221,7 @@ fn has_group_alone(uid: u32, gid: u32) -> bool {
 fn is_alone(user: &User, group: &Group) -> bool {
     user.gid == group.gid
         && user.name == group.name
-        && group.mem.iter().all(|member| *member == user.name)
+        && group.members.iter().all(|member| *member == user.name)
 }
 
 /// Opened for its place only: asks for no permission on what it is.
@@ -387,14 +387,13 @@ mod tests {
 
     #[test]
     fn a_group_is_the_users_alone_by_its_number_its_name_and_its_members() {
-        let user = User::from_uid(0.into()).unwrap().unwrap();
+        let user = names::user(0).unwrap();
         let group = |name: &str, gid: u32, members: &[&str]| Group {
             name: name.into(),
-            passwd: c"x".into(),
-            gid: gid.into(),
-            mem: members.iter().map(|member| (*member).to_owned()).collect(),
+            gid,
+            members: members.iter().map(|member| (*member).to_owned()).collect(),
         };
-        assert_eq!((user.name.as_str(), user.gid.as_raw()), ("root", 0));
+        assert_eq!((user.name.as_str(), user.gid), ("root", 0));
         assert!(is_alone(&user, &group("root", 0, &[])));
         assert!(is_alone(&user, &group("root", 0, &["root"])));
         assert!(!is_alone(&user, &group("root", 0, &["root", "eve"])));

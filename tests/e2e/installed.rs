@@ -9,6 +9,7 @@ use crate::people::parsed;
 pub fn cases() -> Vec<Case> {
     cases![
         the_daemon_runs_and_the_node_is_healthy,
+        iamctl_needs_no_library_and_is_loaded_anywhere,
         the_module_stands_after_pam_systemd,
         a_user_signs_in_and_has_a_token_file,
         token_files_have_a_bounded_file_system_of_their_own,
@@ -26,6 +27,18 @@ fn the_daemon_runs_and_the_node_is_healthy(world: &World) -> Outcome {
     assert_eq!(node.root_says("systemctl is-active iamd")?, "active");
     let failed = node.root_says("systemctl --failed --no-legend --plain")?;
     assert_eq!(failed, "", "failed units");
+    Ok(())
+}
+
+/// What it costs to put a program together is more than all that a cached token costs besides. Who it is
+/// still comes from the name service (`iamctl`'s unit tests).
+fn iamctl_needs_no_library_and_is_loaded_anywhere(world: &World) -> Outcome {
+    let node = world.node()?;
+    let maps = "i=/usr/bin/iamctl; ldd $i 2>&1; od -An -tu2 -j16 -N2 $i";
+    let said = node.root_says(maps)?;
+    let words: Vec<_> = said.split_whitespace().collect();
+    // 3 is ET_DYN (elf(5)): the kernel chooses where it is.
+    assert!(said.contains("statically linked") && words.last() == Some(&"3"), "{said}");
     Ok(())
 }
 

@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::world::World;
 
-use self::report::Report;
+use self::report::{Report, Row};
+use self::rows::Measured;
 use self::setting::Setting;
 
 /// What is asked of a run.
@@ -116,10 +117,8 @@ pub fn run(options: &Options, program: &Path) -> Result<bool> {
     let setting = Setting::prepare(world, Effort::of(options), program)?;
     let about = setting.about()?;
     let mut report = Report::new(about, options.quick);
-    for row in chosen {
-        eprintln!("    {}: {}", row.id, row.title);
-        report.add((row.measure)(&setting)?);
-    }
+    let (rows, failure) = measure(&chosen, |row| (row.measure)(&setting));
+    rows.into_iter().for_each(|row| report.add(row));
     report.load_after(&setting.node.root_says("cut -d' ' -f1-3 /proc/loadavg")?);
     drop(setting);
     print!("{report}");
@@ -130,12 +129,45 @@ pub fn run(options: &Options, program: &Path) -> Result<bool> {
     if let Some(directory) = &options.plots {
         plot::draw(&report, directory)?;
     }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     Ok(!options.check || report.goals().iter().all(|goal| goal.kept))
+}
+
+/// All rows, one after the other. One that fails is told, and costs none of the others; the first such
+/// failure is that of the run.
+fn measure(
+    chosen: &[Measured],
+    measure: impl Fn(&Measured) -> Result<Row>,
+) -> (Vec<Row>, Option<Error>) {
+    let (mut rows, mut failure) = (Vec::new(), None);
+    for row in chosen {
+        eprintln!("    {}: {}", row.id, row.title);
+        match measure(row) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                eprintln!("    {}: FAILED: {error}", row.id);
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    (rows, failure)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_that_fails_costs_no_other_and_is_the_failure_of_the_run() {
+        let (rows, failure) = measure(&rows::ALL, |row| match row.id {
+            "login" | "start" => Err(Error::Wrong(format!("no {}", row.id))),
+            id => Ok(Row { id, title: String::new(), unit: "ms", series: Vec::new() }),
+        });
+        assert_eq!(rows.len(), rows::ALL.len() - 2);
+        assert!(failure.unwrap().to_string().contains("no login"));
+    }
 
     #[test]
     fn stores_are_filled_only_for_the_rows_that_need_them() {

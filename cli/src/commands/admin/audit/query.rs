@@ -9,6 +9,7 @@ use super::record::{ALL, UNIT};
 use crate::args::Audit;
 use crate::commands::issuer::same_url;
 use crate::failure::Failure;
+use crate::names;
 
 /// How many records are shown where neither a number nor a time is named.
 const USUAL: u32 = 100;
@@ -94,9 +95,9 @@ fn uid_of(user: &str) -> Result<u32, Failure> {
     if let Ok(uid) = user.parse() {
         return Ok(uid);
     }
-    match nix::unistd::User::from_name(user) {
-        Ok(Some(user)) => Ok(user.uid.as_raw()),
-        _ => {
+    match names::user_named(user) {
+        Some(user) => Ok(user.uid),
+        None => {
             let text = format!("there is no user \u{201c}{user}\u{201d}; name the uid");
             Err(Failure::new(Kind::InvalidArgument, text))
         }

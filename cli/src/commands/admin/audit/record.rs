@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use iamd_protocol::audit;
 use serde_json::{Map, Value, json};
 
+use crate::names;
 use crate::output::{text::clean, time};
 
 /// Whose records they are. Only the journal writes fields that begin with `_`.
@@ -52,9 +53,8 @@ pub(super) struct Names(BTreeMap<u32, Option<String>>);
 impl Names {
     /// The user with this uid now; it may have been another one then.
     pub(super) fn of(&mut self, uid: Option<u32>) -> Option<String> {
-        let find = |uid| Some(nix::unistd::User::from_uid(uid).ok()??.name);
         let known = self.0.entry(uid?);
-        known.or_insert_with_key(|uid| find((*uid).into())).clone()
+        known.or_insert_with_key(|uid| Some(names::user(*uid)?.name)).clone()
     }
 }
 
