@@ -1,6 +1,6 @@
 //! `iamctl admin revoke`: the end of sign-ins.
 
-use iamd_protocol::bus::{RevokeOptions, RevokeReply, revoked};
+use iamd_protocol::bus::{RevokeOptions, RevokeReply};
 use iamd_protocol::error::{Exit, Kind};
 
 use crate::app::Context;
