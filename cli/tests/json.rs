@@ -61,6 +61,8 @@ const ACCOUNT: Shape = Table("`iamctl account list", 0, &[]);
 const LOGIN: Shape = Table("`iamctl login", 0, &[]);
 const ISSUER: Shape = Table("`iamctl issuer list", 0, &[]);
 const CHANGE: Shape = Table("`iamctl account add", 0, &[]);
+const FLOW: Shape = Table("`iamctl admin password-flow", 0, &[]);
+const RESTORE: Shape = Table("`iamctl admin backup", 1, &[("password_flows", List(&FLOW))]);
 const LINE: Shape = Table("`iamctl admin policy", 2, &[]);
 
 /// A command line, its exit code and what it prints. `FD` in front: a passphrase is on descriptor 0.
@@ -137,11 +139,7 @@ const RUNS: &[(&str, i32, Shape)] = &[
         ),
     ),
     ("admin policy explain alice", 0, Table("`iamctl admin policy", 3, &[("lines", List(&LINE))])),
-    (
-        "admin password-flow list",
-        0,
-        Object(&[("password_flows", List(&Table("`iamctl admin password-flow", 0, &[])))]),
-    ),
+    ("admin password-flow list", 0, Object(&[("password_flows", List(&FLOW))])),
     (
         "admin password-flow enable --issuer wlcg --client c",
         0,
@@ -154,8 +152,8 @@ const RUNS: &[(&str, i32, Shape)] = &[
     ),
     ("admin rekey", 0, Table("`iamctl admin rekey", 0, &[])),
     ("FD admin backup BACKUP", 0, Table("`iamctl admin backup", 0, &[])),
-    ("FD admin backup --verify BACKUP", 0, Table("`iamctl admin backup", 1, &[])),
-    ("FD admin restore BACKUP", 0, Table("`iamctl admin backup", 1, &[])),
+    ("FD admin backup --verify BACKUP", 0, RESTORE),
+    ("FD admin restore BACKUP", 0, RESTORE),
     ("admin store check", 0, Table("`iamctl admin store", 0, &[])),
     ("admin store accept", 0, Object(&[("accepted", Of("strings"))])),
     ("admin reload", 0, Object(&[("reloaded", Of("boolean"))])),
@@ -173,6 +171,7 @@ fn fake() -> Fake {
         script.policy.good = false;
         script.revocation.sign_ins.truncate(1);
         script.password_flows = vec![PasswordFlowInfo::default()];
+        script.restore.password_flows = script.password_flows.clone();
         script.rekey =
             [RekeyState { state: rekey_state::DONE.into(), ..Default::default() }].into();
         script.backup.0 = b"iamdbak\x01 and so on".to_vec();
