@@ -99,6 +99,12 @@ impl ScopeSet {
         self.0.iter().any(|granted| scope_path::covers(granted, scope))
     }
 
+    /// What of this set leads to nothing in `needed`.
+    #[must_use]
+    pub fn spare_for(&self, needed: &Self) -> Self {
+        self.filtered(|scope| !needed.0.iter().any(|need| scope_path::covers(scope, need)))
+    }
+
     /// This set without `scope`.
     #[must_use]
     pub fn without(&self, scope: &str) -> Self {
