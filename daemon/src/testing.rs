@@ -98,6 +98,8 @@ pub struct TestVault {
     pub store_fails: AtomicBool,
     /// Accounts can be read, but not written.
     pub saves_fail: AtomicBool,
+    /// What is written is gone at once.
+    pub vanishing: AtomicBool,
     pub client_saves_fail: AtomicBool,
     pub journal_fails: AtomicBool,
     pub room_fails: AtomicBool,
@@ -186,7 +188,9 @@ impl Vault for TestVault {
         let revision = self.next();
         let mut record = record.clone();
         record.generation += 1;
-        accounts.insert(record.key(), (record, revision));
+        if !self.vanishing.load(SeqCst) {
+            accounts.insert(record.key(), (record, revision));
+        }
         Ok(Revision(revision))
     }
 
