@@ -100,6 +100,8 @@ pub struct TestVault {
     pub saves_fail: AtomicBool,
     /// The same for accounts of these uids.
     pub fails_for: Mutex<Vec<u32>>,
+    /// What is written is gone at once.
+    pub vanishing: AtomicBool,
     pub client_saves_fail: AtomicBool,
     pub journal_fails: AtomicBool,
     pub room_fails: AtomicBool,
@@ -190,7 +192,9 @@ impl Vault for TestVault {
         let revision = self.next();
         let mut record = record.clone();
         record.generation += 1;
-        accounts.insert(record.key(), (record, revision));
+        if !self.vanishing.load(SeqCst) {
+            accounts.insert(record.key(), (record, revision));
+        }
         Ok(Revision(revision))
     }
 

@@ -167,7 +167,7 @@ Examples:
 pub(crate) const ACCOUNT_EDIT_ABOUT: &str = "\
 Change what an account asks for. More scopes come with the next sign-in only: on a terminal it is \
 offered at once. The registration at the issuer is changed too where the client is the account's \
-own. To sign in again with nothing changed:  iamctl login ACCOUNT";
+own, to fewer scopes as well as to more. To sign in again with nothing changed:  iamctl login ACCOUNT";
 pub(crate) const ACCOUNT_EDIT: &str = "\
 Examples:
   iamctl account edit cms --add-scope storage.modify:/

@@ -99,6 +99,12 @@ impl ScopeSet {
         self.0.iter().any(|granted| scope_path::covers(granted, scope))
     }
 
+    /// What of this set leads to nothing in `needed`.
+    #[must_use]
+    pub fn spare_for(&self, needed: &Self) -> Self {
+        self.filtered(|scope| !needed.0.iter().any(|need| scope_path::covers(scope, need)))
+    }
+
     /// This set without `scope`.
     #[must_use]
     pub fn without(&self, scope: &str) -> Self {
@@ -114,12 +120,13 @@ impl ScopeSet {
     }
 
     /// What is in this set and not covered by `granted`: `storage.read:/` covers
-    /// `storage.read:/atlas`, not the reverse. Scopes that only steer the protocol
-    /// (`openid`, `offline_access`, `profile`, `email` and WLCG's `wlcg`) are not counted: some
-    /// issuers leave them out of a reply although nothing was denied.
+    /// `storage.read:/atlas`, not the reverse. `openid` and `offline_access` are not counted: they
+    /// ask for an ID token and a refresh token, and many issuers name neither among the scopes of an
+    /// access token. Every other one that a reply leaves out was denied (RFC 6749 §5.1).
     #[must_use]
     pub fn missing_from(&self, granted: &Self) -> Self {
-        let missing = self.0.iter().filter(|asked| !is_steering(asked) && !granted.covers(asked));
+        let missing =
+            self.0.iter().filter(|asked| !is_for_other_tokens(asked) && !granted.covers(asked));
         Self(missing.cloned().collect())
     }
 
@@ -179,6 +186,11 @@ impl fmt::Display for AudienceSet {
     }
 }
 
+/// Whether a scope asks for another token than the access token.
+fn is_for_other_tokens(scope: &str) -> bool {
+    ["openid", "offline_access"].contains(&scope)
+}
+
 /// Whether a scope only steers the protocol.
 pub(crate) fn is_steering(scope: &str) -> bool {
     ["openid", "offline_access", "profile", "email", "wlcg"].contains(&scope)
@@ -227,10 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn steering_scopes_missing_from_a_reply_are_not_a_denial() {
-        let asked = ScopeSet::parse(["openid offline_access storage.read:/ compute.read"]).unwrap();
+    fn only_what_asks_for_other_tokens_may_be_missing_from_a_reply_without_a_denial() {
+        let asked = "openid offline_access profile email wlcg storage.read:/ compute.read";
+        let asked = ScopeSet::parse([asked]).unwrap();
         let granted = ScopeSet::from_reply("storage.read:/");
-        assert_eq!(asked.missing_from(&granted).to_vec(), ["compute.read"]);
+        let missing = asked.missing_from(&granted).to_vec();
+        assert_eq!(missing, ["compute.read", "email", "profile", "wlcg"]);
     }
 
     #[test]

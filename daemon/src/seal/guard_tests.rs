@@ -1,7 +1,12 @@
 //! A guard opens for its passphrase, at its own account, and for nobody else.
 
+use nix::sys::resource::{Resource, setrlimit};
+
 use super::*;
-use crate::clock::SystemRandom;
+use crate::{
+    clock::SystemRandom,
+    seal::backup::{BackupError, BackupOpener, BackupSealer},
+};
 
 const ALICE: Whose<'static> = Whose { uid: 1001, user: "alice", issuer: "https://iss.example/" };
 
@@ -119,4 +124,32 @@ proptest::proptest! {
         let key = GuardKey::made(|key| key.fill(7));
         proptest::prop_assert!(open_secrets(&key, ALICE, &bytes).is_none());
     }
+}
+
+/// A node without any: this test runs once more, alone in a process that gets no more of it.
+#[test]
+fn without_memory_a_passphrase_is_refused() {
+    const ALONE: &str = "IAMD_TEST_WITHOUT_MEMORY";
+    if std::env::var_os(ALONE).is_none() {
+        let name = "seal::guard::tests::without_memory_a_passphrase_is_refused";
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", name, "--test-threads=1"]).env(ALONE, "1");
+        let output = again.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+        return;
+    }
+    let most = Cost::of([128 << 10, 1, 1]).unwrap();
+    let passphrase = secret("correct horse");
+    let (_, backup) = BackupSealer::begin(&SystemRandom, &passphrase, most, b"header").unwrap();
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    let limit = pages * 4096 + (32 << 20);
+    setrlimit(Resource::RLIMIT_AS, limit, limit).unwrap();
+    let refused = new_guard(&SystemRandom, ALICE, &passphrase, most);
+    assert_eq!(refused.err(), Some(GuardError::Memory));
+    let refused = BackupOpener::begin(&backup, &passphrase);
+    assert_eq!(refused.err(), Some(BackupError::Memory));
+    // What costs less than there is goes on.
+    assert!(new_guard(&SystemRandom, ALICE, &passphrase, Cost::LEAST).is_ok());
 }

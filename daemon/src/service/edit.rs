@@ -90,6 +90,7 @@ impl Service {
         // What it has already is not asked for again by a change of something else.
         let new = scopes.filtered(|scope| !record.scopes_asked.contains(scope));
         self.permit_scopes(&who, &new)?;
+        let fewer = change.scopes.is_some() || !change.remove.is_empty();
         let mut remarks = self.change_client(record, &profile, &scopes, &change).await?;
         remarks.extend(left_out);
         let stays = change.remove.filtered(|scope| change.required.contains(scope));
@@ -111,6 +112,9 @@ impl Service {
             self.broker.forget(&key);
         }
         drop(lock);
+        if fewer {
+            remarks.extend(self.narrow_client(&record, &profile).await);
+        }
         let mut login_needed = effect.login || record.state.wants_login();
         if effect.token && record.state.may_refresh() {
             let (login, remark) = match self.permit_account(&who, &record) {
@@ -224,16 +228,8 @@ impl Service {
             false => scopes.filtered(|scope| !has.covers(scope)),
         };
         let has = stored.value.scopes;
-        // A refresh token that has them may be refused where its client has them no more.
-        let keeps = has.filtered(|scope| change.remove.contains(scope));
-        let kept = match &owner {
-            ClientOwner::Own(..) if !keeps.is_empty() => {
-                vec![format!("its client at the issuer stays registered for: {keeps}")]
-            }
-            _ => Vec::new(),
-        };
         if lacks(&has).is_empty() && name.is_none() {
-            return Ok(kept);
+            return Ok(Vec::new());
         }
         if owner == ClientOwner::Site {
             // The issuer's people may have added it meanwhile.
@@ -262,7 +258,31 @@ impl Service {
             }
             changed => changed?,
         };
-        Ok(told(&left_out).into_iter().chain(kept).collect())
+        Ok(told(&left_out).into_iter().collect())
+    }
+
+    /// Takes from the account's own client what the account does not need any more; what a person
+    /// should know. One that other accounts use too keeps what it has. The account is changed
+    /// already: an issuer that does not do that keeps nobody from it.
+    async fn narrow_client(&self, record: &Record, profile: &IssuerProfile) -> Option<String> {
+        let owner = Self::owner_for(Some(record), profile, record.owner.uid);
+        if !matches!(owner, ClientOwner::Own(..)) {
+            return None;
+        }
+        // A refresh token may be refused where its client lacks what is asked for with it.
+        let needed = record.scopes_asked.union(&record.scopes);
+        let kept = self.vault.client(&owner, &record.issuer).await.ok().flatten();
+        let kept = kept.filter(|client| client.value.is_of(record))?;
+        if kept.value.scopes.spare_for(&needed).is_empty() {
+            return None;
+        }
+        match self.narrow_registration(profile, &owner, &needed).await {
+            Ok(stays) if stays.is_empty() => None,
+            Ok(stays) => Some(format!("its client at the issuer stays registered for: {stays}")),
+            Err(error) => Some(format!(
+                "its client at the issuer stays registered for more than the account asks for now: {error}"
+            )),
+        }
     }
 
     /// Gets the token that the account now is for: its file follows. Whether a sign-in is needed

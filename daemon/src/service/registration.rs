@@ -8,7 +8,7 @@ use iamd_protocol::error::Kind;
 use super::{Service, ServiceError};
 use crate::{
     account::{
-        ClientOwner, ClientRecord, IssuerProfile,
+        ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
         ports::{
             ClientChange, ClientMetadata, ClientStep, LeftOut, LockOn, Managed, Stored, VaultError,
         },
@@ -48,17 +48,50 @@ impl Service {
         // Only more: other sign-ins may use what it has.
         let scopes = change.scopes.map(|scopes| scopes.union(&client.scopes));
         let change = ClientChange { scopes, ..change };
+        Ok(self.put_registration(profile, &client, &registered, &change).await?.1)
+    }
+
+    /// Takes from a client that one account alone uses what the account does not need; what the
+    /// issuer left with it all the same.
+    pub(super) async fn narrow_registration(
+        &self,
+        profile: &IssuerProfile,
+        owner: &ClientOwner,
+        needed: &ScopeSet,
+    ) -> Result<ScopeSet, ServiceError> {
+        let on = LockOn::Client(owner.clone(), profile.url.to_string());
+        let _lock = self.vault.lock(on).await?;
+        let _underway = self.logins.underway().await;
+        let (client, registered) = self.read_kept(profile, owner).await?;
+        let spare = client.scopes.spare_for(needed);
+        if spare.is_empty() {
+            return Ok(spare);
+        }
+        let scopes = Some(client.scopes.filtered(|scope| !spare.contains(scope)));
+        let change = ClientChange { scopes, name: None };
+        let (client, _) = self.put_registration(profile, &client, &registered, &change).await?;
+        Ok(spare.filtered(|scope| client.scopes.contains(scope)))
+    }
+
+    /// With the lock of the client, which was read just now.
+    async fn put_registration(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        registered: &ClientMetadata,
+        change: &ClientChange,
+    ) -> Result<(ClientRecord, LeftOut), ServiceError> {
         // The answer may carry credentials that replace those that are kept.
         self.vault.make_room().await?;
         crate::fault_point!("edit.asked", client.client_id);
-        let managed = self.issuers.update_client(profile, &client, &registered, &change).await?;
+        let managed = self.issuers.update_client(profile, client, registered, change).await?;
         crate::fault_point!("edit.replied", client.client_id);
         let (client, left_out) = self.kept(managed).await?;
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {
                 // The site's is nobody's.
-                uid: owner.uid().unwrap_or_default(),
+                uid: client.owner.uid().unwrap_or_default(),
                 issuer: &client.issuer,
                 client: &client.client_id,
                 scopes: client.scopes.to_string(),
@@ -66,7 +99,7 @@ impl Service {
                 ..audit::Event::default()
             },
         );
-        Ok(left_out)
+        Ok((client, left_out))
     }
 
     /// With the lock of the client.

@@ -53,6 +53,8 @@ pub struct TestIssuers {
     pub became: Mutex<Option<Deregistered>>,
     /// The scopes that a registration leaves out.
     pub left_out: Mutex<ScopeSet>,
+    /// What a change takes from no client.
+    pub keeps_scopes: Mutex<ScopeSet>,
     /// The initial access tokens that registrations came with.
     pub initial_access_tokens: Mutex<Vec<Option<String>>>,
     /// What registrations, readings and updates of clients, deletions and questions for the
@@ -234,7 +236,8 @@ impl Issuers for TestIssuers {
         }
         let left_out = self.left_out.lock().unwrap().clone();
         if let Some(scopes) = &change.scopes {
-            next.scopes = scopes.filtered(|scope| !left_out.contains(scope));
+            let keeps = self.keeps_scopes.lock().unwrap();
+            next.scopes = scopes.filtered(|scope| !left_out.contains(scope)).union(&keeps);
         }
         next.client_name = change.name.clone().or(next.client_name);
         let left_out = LeftOut { scopes: left_out, grants: Vec::new() };

@@ -165,6 +165,15 @@ fn r21_an_update_keeps_what_others_set_and_leaves_out_what_the_issuer_manages(
     for needed in ["client_id", "client_secret", "contacts", "grant_types", "scope"] {
         assert!(sent.contains(&needed), "{needed}: {sent:?}");
     }
+    // What the account does not ask for any more, its client is not registered for.
+    let has = |client: &Value, scope: &str| {
+        client["scope"].as_str().is_some_and(|all| all.split(' ').any(|one| one == scope))
+    };
+    assert!(has(&after, "profile"), "{after}");
+    stage.iamctl("account edit r21 -s openid")?.ok()?;
+    let narrowed = client_at_issuer(&stage, &id)?;
+    assert!(has(&narrowed, "openid") && !has(&narrowed, "profile"), "{narrowed}");
+    assert_eq!(narrowed["client_secret"], before["client_secret"]);
     Ok(())
 }
 

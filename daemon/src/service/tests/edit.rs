@@ -165,7 +165,8 @@ async fn r21_the_own_client_is_changed_at_the_issuer_and_the_newest_token_is_use
     assert_eq!(client.client_name.as_deref(), Some("new name"));
     assert!(client.scopes.contains("compute.read") && !client.scopes.contains("compute.cancel"));
     // Nothing is sent where the client has it all.
-    house.edit("mine", removing("compute.read")).await.unwrap();
+    let audiences = EditOptions { audiences: scopes("https://se.test"), ..Default::default() };
+    house.edit("mine", audiences).await.unwrap();
     assert_eq!(house.issuers.updates.lock().unwrap().len(), 1);
 }
 
@@ -323,23 +324,73 @@ async fn a_change_of_an_account_that_a_rule_stops_is_made_and_says_why_there_is_
     shows_beside("account edit, and a rule keeps the account from tokens", &reply.remarks[0]);
 }
 
+/// alice's account `own` with a client of its own for two scopes, signed in.
+async fn with_own_client(house: &House) -> AccountKey {
+    let scopes = scopes("storage.read:/ compute.read");
+    house.make("own", AddOptions { scopes, ..own_client() }, &[]).await.unwrap();
+    let granted = set("compute.read offline_access openid storage.read:/");
+    let signed_in = Tokens { scopes: Some(granted), ..sign_in_of("alice-sub") };
+    house.sign_in("own", signed_in).await;
+    house.alices("own")
+}
+
+fn registered(house: &House) -> String {
+    house.client(&own("own"), WLCG).unwrap().scopes.to_string()
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_scope_that_is_taken_away_stays_with_the_accounts_own_client_and_that_is_said() {
-    use iamd_protocol::bus::{AddOptions, EditOptions};
+async fn a_scope_that_is_taken_away_is_taken_from_the_accounts_own_client_too() {
     let house = House::new();
-    let scopes = Some(vec!["storage.read:/".to_owned(), "compute.read".to_owned()]);
-    let own = AddOptions { own_client: Some(true), scopes, ..AddOptions::default() };
-    house.make("own", own, &[]).await.unwrap();
-    let remove = || EditOptions {
-        remove_scopes: Some(vec!["compute.read".into()]),
-        ..EditOptions::default()
-    };
-    let reply = house.service.edit(&house.caller(ALICE), "own", remove()).await.unwrap();
-    assert_eq!(reply.remarks.len(), 1);
-    let when = "account edit takes a scope away that the account's own client has";
-    shows_beside(when, &reply.remarks[0]);
-    // One that others use too is not asked about.
+    with_own_client(&house).await;
+    let reply = house.edit("own", removing("compute.read")).await.unwrap();
+    assert_eq!((reply.remarks, reply.login_needed), (vec![], false));
+    let left = set("offline_access openid storage.read:/");
+    let sent = ClientChange { scopes: Some(left.clone()), name: None };
+    assert_eq!(*house.issuers.updates.lock().unwrap(), [("client-1".to_owned(), sent)]);
+    assert_eq!(registered(&house), left.to_string());
+    assert_eq!(house.issuers.wanted.lock().unwrap().last().unwrap().scopes, Some(left));
+    // A path below what it has needs the whole; the same list again changes nothing.
+    let paths = || EditOptions { scopes: scopes("storage.read:/atlas"), ..Default::default() };
+    house.edit("own", paths()).await.unwrap();
+    assert_eq!(house.issuers.updates.lock().unwrap().len(), 1);
+    // By a list that has less, and back again.
+    house.edit("own", adding("compute.read")).await.unwrap();
+    assert!(registered(&house).contains("compute.read"));
+    house.edit("own", paths()).await.unwrap();
+    assert_eq!(registered(&house), "offline_access openid storage.read:/ storage.read:/atlas");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sign_in_still_asks_for_stays_with_its_client_and_so_does_what_others_use() {
+    let house = House::new();
+    let key = with_own_client(&house).await;
+    // Nothing of what is asked for now was granted: the sign-in stays as it is until the next one.
+    let other = EditOptions { scopes: scopes("compute.stop"), ..EditOptions::default() };
+    assert!(house.edit("own", other).await.unwrap().login_needed);
+    assert!(house.vault.record(&key).narrowed_from.is_none());
+    let all = "compute.read compute.stop offline_access openid storage.read:/";
+    assert_eq!(registered(&house), all);
+    // One that other accounts use too is not narrowed.
     house.make("shared", AddOptions::default(), &[]).await.unwrap();
-    let reply = house.service.edit(&house.caller(ALICE), "shared", remove()).await.unwrap();
-    assert_eq!(reply.remarks, [""; 0]);
+    let before = house.issuers.updates.lock().unwrap().len();
+    let reply = house.edit("shared", removing("compute.read")).await.unwrap();
+    assert_eq!((reply.remarks, house.issuers.updates.lock().unwrap().len()), (vec![], before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_the_issuer_does_not_narrow_keeps_nobody_from_the_change_and_is_told() {
+    let house = House::new();
+    let key = with_own_client(&house).await;
+    *house.issuers.keeps_scopes.lock().unwrap() = set("compute.read");
+    let reply = house.edit("own", removing("compute.read")).await.unwrap();
+    assert_eq!(reply.remarks.len(), 1);
+    let when =
+        "account edit takes a scope away, and the issuer leaves it to the account's own client";
+    shows_beside(when, &reply.remarks[0]);
+    house.issuers.update_errors.lock().unwrap().push_back(unreachable());
+    let reply = house.edit("own", removing("compute.read")).await.unwrap();
+    let when = "account edit takes a scope away, and the account's own client cannot be changed";
+    shows_beside(when, &reply.remarks[0]);
+    assert_eq!(house.vault.record(&key).scopes, set("offline_access openid storage.read:/"));
+    assert!(registered(&house).contains("compute.read"));
 }

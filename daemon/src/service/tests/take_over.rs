@@ -132,6 +132,17 @@ async fn a_handed_over_token_that_was_not_replaced_leaves_nothing_when_the_store
     assert_eq!(house.revoked(), [""; 0]);
 }
 
+/// As another node that shares the store may do it.
+#[tokio::test(start_paused = true)]
+async fn r25_a_handed_over_token_is_not_used_where_its_account_was_removed_meanwhile() {
+    let house = House::new();
+    house.vault.vanishing.store(true, SeqCst);
+    let handed = [(secret::REFRESH_TOKEN, "rt"), (secret::CLIENT_SECRET, "s")];
+    let error = house.make("mine", given("id"), &handed).await.unwrap_err();
+    shows("an account was removed before the token that was handed over was used", error);
+    assert!(house.is_empty() && house.issuers.presented.lock().unwrap().is_empty());
+}
+
 fn secret_of(record: &Record) -> String {
     super::secret(record).unwrap_or_default().to_owned()
 }

@@ -145,6 +145,26 @@ async fn a_token_for_less_is_an_error_to_the_strict_also_out_of_the_cache() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn profile_email_and_wlcg_are_missed_where_they_were_asked_for() {
+    let house = House::new();
+    house.signed_in();
+    let granted = Some(ScopeSet::parse(["storage.read:/"]).unwrap());
+    house.refresh_says(Ok(Tokens { scopes: granted, ..tokens("at", None, 3600) }));
+    let asked = || narrowed("openid offline_access profile email wlcg storage.read:/");
+    let missing = "the issuer did not grant: email profile wlcg";
+    assert_eq!(house.token(asked()).await.unwrap().remarks, [missing]);
+    let strict = TokenOptions { strict: Some(true), ..asked() };
+    let error = house.token(strict).await.unwrap_err();
+    assert_eq!((error.kind, error.message.as_str()), (Kind::ScopeUnavailable, missing));
+    // Those of an ID token and of a refresh token are no part of what an access token has.
+    let granted = Some(ScopeSet::parse(["storage.read:/x"]).unwrap());
+    house.refresh_says(Ok(Tokens { scopes: granted, ..tokens("at", None, 3600) }));
+    let asked = narrowed("openid offline_access storage.read:/x");
+    let strict = TokenOptions { strict: Some(true), ..asked };
+    assert_eq!(house.token(strict).await.unwrap().remarks, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_is_found_by_its_issuers_url_and_of_several_there_the_default_one() {
     let house = House::new();
     let key = house.signed_in_with_token();

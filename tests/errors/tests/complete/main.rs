@@ -5,10 +5,11 @@
 
 mod exempt;
 mod not_errors;
+mod places;
 mod sentences;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -16,6 +17,7 @@ use std::{
 use exempt::{FILES, NOT_PROVOKED};
 use iamd_errors::{root, rows};
 use not_errors::NOT_ERRORS;
+use places::{By, SHARED};
 use sentences::{Sentence, fits};
 
 /// What people and programs can meet.
@@ -110,6 +112,68 @@ fn every_error_in_the_sources_is_provoked_by_a_test_that_shows_it() {
          not_errors.rs:\n{}\n({})",
         missing.join("\n"),
         missing.len()
+    );
+}
+
+/// Where each sentence stands, of those that stand at several places: in which files, how often.
+fn at_several_places() -> BTreeMap<String, BTreeMap<String, Vec<usize>>> {
+    let mut places: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
+    for (path, text) in PRODUCTS.iter().flat_map(|below| sources(below)) {
+        if is_test(&path) || FILES.iter().any(|(file, _)| Path::new(&path).starts_with(file)) {
+            continue;
+        }
+        for Sentence { line, text } in sentences::of(&text) {
+            let listed = NOT_ERRORS.iter().any(|(file, _, starts)| {
+                *file == path && starts.iter().any(|start| text.starts_with(start))
+            });
+            if !listed && text.split_whitespace().count() >= 4 {
+                places.entry(text).or_default().entry(path.clone()).or_default().push(line);
+            }
+        }
+    }
+    places.retain(|_, files| files.values().map(Vec::len).sum::<usize>() > 1);
+    places
+}
+
+#[test]
+fn each_place_of_a_text_that_stands_at_several_is_provoked_by_a_test_or_says_why_not() {
+    let found = at_several_places();
+    let mut wrong = Vec::new();
+    for (text, files) in &found {
+        let listed = SHARED.iter().find(|(shared, _)| shared == text);
+        let expected = listed.map_or(&[][..], |(_, files)| *files);
+        let count = |files: &[(&str, usize)]| -> BTreeSet<(String, usize)> {
+            files.iter().map(|(file, count)| ((*file).to_owned(), *count)).collect()
+        };
+        let here: Vec<_> = files.iter().map(|(file, lines)| (file.as_str(), lines.len())).collect();
+        let there: Vec<_> = expected.iter().map(|(file, by)| (*file, by.len())).collect();
+        if count(&here) != count(&there) {
+            wrong.push(format!("{text:?} stands at {files:?}, listed are {there:?}"));
+        }
+    }
+    let stale = SHARED.iter().filter(|(text, _)| !found.contains_key(*text));
+    wrong.extend(stale.map(|(text, _)| format!("{text:?} stands at one place now, or at none")));
+    let tests: String = ["daemon", "cli", "pam_module", "protocol"]
+        .iter()
+        .flat_map(|below| sources(below))
+        .map(|(_, text)| text)
+        .collect();
+    for (text, files) in SHARED {
+        for by in files.iter().flat_map(|(_, by)| *by) {
+            match by {
+                By::Test(name) if !tests.contains(&format!("fn {name}(")) => {
+                    wrong.push(format!("{text:?}: there is no test {name}"));
+                }
+                By::Note("") => wrong.push(format!("{text:?}: no reason")),
+                By::Test(_) | By::Note(_) => {}
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "name what provokes each place in places.rs:\n{}\n({})",
+        wrong.join("\n"),
+        wrong.len()
     );
 }
 

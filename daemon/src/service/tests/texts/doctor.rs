@@ -228,3 +228,20 @@ async fn of_the_way_to_an_issuer() {
         shown(when, &found(&findings(&house).await, "issuer wlcg", &text));
     }
 }
+
+/// An issuer that a user named is in no file of the site.
+#[tokio::test(start_paused = true)]
+async fn of_the_way_to_an_issuer_of_ones_own() {
+    let house = House::with("[issuers]\ncustom = true\n");
+    house.add(ALICE, "alice", "mine", "https://mine.example/");
+    let certificate = "the TLS certificate of mine.example is not accepted: UnknownIssuer";
+    let other = "the issuer at https://mine.example/ says that it is https://other.test/";
+    for (when, cause, text) in [
+        ("an authority that is not trusted, of one's own issuer", Cause::Authority, certificate),
+        ("another issuer in the place of one's own", Cause::OtherIssuer, other),
+    ] {
+        let error = IssuerError::NoMetadata { text: text.to_owned(), cause };
+        *house.issuers.probe.lock().unwrap() = Some(Err(error));
+        shown(when, &found(&findings(&house).await, "issuer mine.example", text));
+    }
+}

@@ -96,6 +96,24 @@ async fn a_new_account_is_made_elsewhere_meanwhile() {
     assert_eq!(told(refused).message, "the name new cannot be used; choose another");
 }
 
+/// The account that is meant without a name is another one after a reload.
+#[tokio::test(start_paused = true)]
+async fn which_account_is_meant_changes_meanwhile() {
+    let house = House::new();
+    let (alice, key) = (house.caller(ALICE), house.alices("wlcg"));
+    let lock = house.vault.lock(LockOn::Account(key)).await.unwrap();
+    let other = async {
+        house.settle().await;
+        let text = "[issuers]\ndefault = \"cms\"\n";
+        std::fs::write(house.dir.path().join("iamd.toml"), text).unwrap();
+        house.service.reload(crate::service::By::ITSELF).unwrap();
+        drop(lock);
+    };
+    let set = house.service.set_passphrase(&alice, "", None, Some(secret(WORDS)));
+    let (refused, ()) = tokio::join!(set, other);
+    shows("another account is meant after a reload, and was to get a passphrase", told(refused));
+}
+
 /// As a damaged disk, or another node's half of a change, may bring it.
 #[tokio::test]
 async fn what_it_guards_does_not_open() {
