@@ -234,6 +234,7 @@ fn states(base: u64) -> Vec<AccountInfo> {
             has_passphrase: Some(true),
             signed_in_at: Some(base - 27 * 86_400),
             refresh_expires_at: Some(base + 3 * 86_400),
+            ends_soon: Some(true),
             ..account("ending", state::LOCKED)
         },
         AccountInfo {

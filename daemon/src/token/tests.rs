@@ -1,5 +1,6 @@
 //! The order of a refresh, and who shares one.
 
+mod clients;
 mod person;
 
 use std::sync::atomic::Ordering::SeqCst;
@@ -73,37 +74,6 @@ async fn r25_a_rotated_refresh_token_is_journalled_then_stored_before_the_answer
     let record = world.vault.record(&world.key);
     assert_eq!(record.refresh_token.unwrap().expose_secret(), "rt1");
     assert_eq!(record.rotation, Rotation::Rotates);
-}
-
-#[tokio::test]
-async fn a_refresh_while_another_client_is_put_in_place_waits_for_the_sign_in_that_brings_it() {
-    let world = world();
-    let record = world.vault.record(&world.key);
-    let place = (record.client_owner.clone(), record.issuer.clone());
-    let on = crate::account::ports::LockOn::Client(place.0.clone(), place.1.clone());
-    let lock = world.vault.lock(on).await.unwrap();
-    // The client is there, and the account does not name it yet.
-    let (old, revision) = world.vault.clients.lock().unwrap()[&place].clone();
-    let new = crate::account::ClientRecord { client_id: "another".into(), ..old.clone() };
-    world.vault.clients.lock().unwrap().insert(place.clone(), (new, revision));
-    let asked = world.ask(Ask::default());
-    tokio::pin!(asked);
-    assert!(futures_util::poll!(&mut asked).is_pending());
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-        assert!(futures_util::poll!(&mut asked).is_pending(), "an answer of half a sign-in");
-    }
-    // Here the sign-in fails, and the account keeps what it had.
-    world.vault.clients.lock().unwrap().insert(place, (old, revision));
-    drop(lock);
-    assert_eq!(text(&asked.await.unwrap()), "at1");
-}
-
-#[tokio::test]
-async fn a_client_that_is_gone_for_good_is_said_at_once() {
-    let world = world();
-    world.vault.clients.lock().unwrap().clear();
-    assert_eq!(world.ask(Ask::default()).await.unwrap_err(), TokenError::ClientGone);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     (
         "daemon/src/service/password_flow.rs",
         "remarks beside a success, and what is recorded",
-        &["password-flow disable", ", at the issuer too", "{} did not allow it either"],
+        &[", at the issuer too", "{} did not allow it either"],
     ),
     ("daemon/src/startup.rs", "the purpose of a key", &["people in audit records"]),
     (
