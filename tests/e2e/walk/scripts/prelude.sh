@@ -35,6 +35,12 @@ revoke() {
 claim() {
     jq -Rr "split(\".\")[1] | gsub(\"-\"; \"+\") | gsub(\"_\"; \"/\") | @base64d | fromjson | .$1"
 }
+# Whether two ends of a token are the same: a client counts `expires_in` (RFC 6749 section 5.1) from when
+# it asked, and the issuer its claim from when it answered.
+same_end() {
+    local apart=$(($1 - $2))
+    [ "${apart#-}" -le 3 ]
+}
 # What a command prints; else the word.
 or_nothing() {
     "$@" || echo nothing

@@ -45,10 +45,10 @@ pub(super) const STEPS: &[Step] = &[
         TOKEN,
         "`-e`, `--expires-at[=VAR]`",
         &["as the token says"],
-        "T=$(oidc-token cms); [ \"$(oidc-token -e cms)\" = \"$(claim exp <<< \"$T\")\" ] \
+        "T=$(oidc-token cms); same_end \"$(oidc-token -e cms)\" \"$(claim exp <<< \"$T\")\" \
          && echo as the token says",
         "T=$(iamctl token cms --json)
-            [ \"$(jq .expires_at <<< \"$T\")\" = \"$(jq -r .token <<< \"$T\" | claim exp)\" ] \
+            same_end \"$(jq .expires_at <<< \"$T\")\" \"$(jq -r .token <<< \"$T\" | claim exp)\" \
          && echo as the token says",
     ),
     same(
@@ -56,30 +56,30 @@ pub(super) const STEPS: &[Step] = &[
         "`-c`, `--env`",
         &["<token of ", "https://walk.test/", "until then"],
         "eval \"$(oidc-token -c cms)\"; printenv OIDC_AT OIDC_ISS
-            [ \"$(printenv OIDC_EXP)\" = \"$(claim exp <<< \"$OIDC_AT\")\" ] && echo until then",
+            same_end \"$(printenv OIDC_EXP)\" \"$(claim exp <<< \"$OIDC_AT\")\" && echo until then",
         "eval \"$(iamctl token cms --env)\"; printenv BEARER_TOKEN; T=$(iamctl token cms --json)
             jq -r .issuer <<< \"$T\"
-            [ \"$(jq .expires_at <<< \"$T\")\" = \"$(claim exp <<< \"$BEARER_TOKEN\")\" ] && echo until then",
+            same_end \"$(jq .expires_at <<< \"$T\")\" \"$(claim exp <<< \"$BEARER_TOKEN\")\" && echo until then",
     ),
     same(
         FILES,
         "`OIDC_AT`, `OIDC_ISS`, `OIDC_EXP`",
         &["<token of ", "https://walk.test/", "until then"],
         "eval \"$(oidc-token --env cms)\"; echo \"$OIDC_AT\"; echo \"$OIDC_ISS\"
-            [ \"$OIDC_EXP\" = \"$(claim exp <<< \"$OIDC_AT\")\" ] && echo until then",
+            same_end \"$OIDC_EXP\" \"$(claim exp <<< \"$OIDC_AT\")\" && echo until then",
         "eval \"$(iamctl token cms --env)\"; echo \"$BEARER_TOKEN\"; T=$(iamctl token cms --json)
             jq -r .issuer <<< \"$T\"
-            [ \"$(jq .expires_at <<< \"$T\")\" = \"$(claim exp <<< \"$BEARER_TOKEN\")\" ] && echo until then",
+            same_end \"$(jq .expires_at <<< \"$T\")\" \"$(claim exp <<< \"$BEARER_TOKEN\")\" && echo until then",
     ),
     same(
         TOKEN,
         "`-a`, `--all`",
         &["<token of ", "https://walk.test/", "until then"],
         "oidc-token -a cms | { read -r T; read -r I; read -r E; echo \"$T\"; echo \"$I\"
-            [ \"$E\" = \"$(claim exp <<< \"$T\")\" ] && echo until then; }",
+            same_end \"$E\" \"$(claim exp <<< \"$T\")\" && echo until then; }",
         "iamctl token cms --json | jq -r '.token, .issuer, .expires_at' \
          | { read -r T; read -r I; read -r E; echo \"$T\"; echo \"$I\"
-            [ \"$E\" = \"$(claim exp <<< \"$T\")\" ] && echo until then; }",
+            same_end \"$E\" \"$(claim exp <<< \"$T\")\" && echo until then; }",
     ),
     left(
         TOKEN,
