@@ -1,8 +1,9 @@
 //! A backup of one node, and what another makes of it.
 
 use std::process::Command;
+use std::time::Duration;
 
-use iamd_tests::{Error, Issuer, Node, Output, Product, World, sign_in};
+use iamd_tests::{Error, Issuer, Node, Output, Product, World, eventually, sign_in};
 use serde_json::Value;
 
 use crate::case::{Case, Outcome};
@@ -22,6 +23,7 @@ pub fn cases() -> Vec<Case> {
 
 const FILE: &str = "/root/iamd.backup";
 const WORDS: &str = "the words of a backup";
+const SOON: Duration = Duration::from_secs(20);
 
 /// `iamctl admin WORDS` with the passphrase on descriptor 3.
 fn admin(node: &Node, words: &str) -> Result<Output> {
@@ -39,7 +41,16 @@ fn fresh(world: &World, name: &str, issuer: &Issuer) -> Result<Node> {
 
 fn is_empty(node: &Node) -> Result<()> {
     let report = parsed(&node.exec("iamctl admin store check --json")?.ok()?)?;
-    if report["records"] == 0 { Ok(()) } else { Err(Error::Wrong(report.to_string())) }
+    // The site's client comes by itself.
+    let nobodys = report["accounts"] == 0 && report["records"] == report["clients"];
+    if nobodys { Ok(()) } else { Err(Error::Wrong(report.to_string())) }
+}
+
+/// Clients that were deleted at the issuer.
+fn deleted(issuer: &Issuer) -> Result<usize> {
+    let requests = issuer.requests()?;
+    let deleted = |one: &&Value| one["method"] == "DELETE" && one["status"] == 204;
+    Ok(requests.iter().filter(deleted).count())
 }
 
 fn a_backup_restored_on_a_fresh_node_serves_tokens_without_a_sign_in(world: &World) -> Outcome {
@@ -63,6 +74,11 @@ fn a_backup_restored_on_a_fresh_node_serves_tokens_without_a_sign_in(world: &Wor
 
     let new = fresh(world, "restored", &issuer)?;
     is_empty(&new)?;
+    eventually("the client of a node that waits for its first login", SOON, || {
+        let report = parsed(&new.exec("iamctl admin store check --json")?.ok()?)?;
+        if report["clients"] == 1 { Ok(()) } else { Err(Error::Wrong(report.to_string())) }
+    })?;
+    assert_eq!(deleted(&issuer)?, 0);
     // Changed, cut, or with other words: nothing of it gets in.
     let mut wrongs = vec![bytes[..bytes.len() - 1].to_vec(), [&bytes[..], b"x"].concat()];
     for at in [0, 20, 200, bytes.len() / 2, bytes.len() - 1] {
@@ -86,6 +102,11 @@ fn a_backup_restored_on_a_fresh_node_serves_tokens_without_a_sign_in(world: &Wor
     for part in ["2 accounts", "In force, sealed with", "on two nodes at once", "sign in again"] {
         assert!(said.errors().contains(part), "{part}: {said:?}");
     }
+    // The client that this node had until now is of no use to anybody.
+    eventually("the end of the other client", SOON, || match deleted(&issuer)? {
+        1 => Ok(()),
+        other => Err(Error::Wrong(format!("{other} deleted"))),
+    })?;
     let asked = issuer.count("POST /token refresh_token")?;
     for user in ["alice", "bob"] {
         let token = new.exec_as(user, "iamctl token")?.ok()?.line();

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{By, Service, ServiceError, password_flow::told};
 use crate::account::{
-    AccountKey, PasswordFlow,
+    AccountKey, ClientOwner, ClientRecord, IssuerProfile, PasswordFlow,
     ports::{
         LockOn,
         upkeep::{About, Contents, PutBack, Sink, Source, UpkeepError},
@@ -143,7 +143,7 @@ impl Service {
     }
 
     async fn read_backup(
-        &self,
+        self: &Arc<Self>,
         verify: bool,
         replace: bool,
         passphrase: &SecretString,
@@ -156,8 +156,29 @@ impl Service {
         if verify {
             return Ok((contents, None));
         }
+        let before = self.sites_clients().await;
         let done = good.put_back(replace).await?;
+        let after = self.sites_clients().await;
+        let same = |one: &ClientRecord| after.iter().any(|(_, two)| two.client_id == one.client_id);
+        for (profile, client) in before.into_iter().filter(|(_, one)| !same(one)) {
+            // Behind the scenes: its issuer may be slow.
+            let service = Arc::clone(self);
+            tokio::spawn(async move { service.give_up(&profile, &client).await });
+        }
         Ok((contents, Some(done)))
+    }
+
+    /// The site's own clients at the issuers that it lists.
+    async fn sites_clients(&self) -> Vec<(IssuerProfile, ClientRecord)> {
+        let config = self.config();
+        let mut found = Vec::new();
+        for profile in config.issuers.values() {
+            let client = self.vault.client(&ClientOwner::Site, profile.url.as_str()).await;
+            if let Ok(Some(client)) = client {
+                found.push((profile.clone(), client.value));
+            }
+        }
+        found
     }
 
     /// The accounts are others now: what is in memory and in files of those before goes, and users

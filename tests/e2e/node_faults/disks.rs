@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Place, Result, SOON, place};
 use crate::case::{Case, Outcome};
 use crate::cases;
-use crate::people::{json, start_login, wait_for_state};
+use crate::people::json;
 
 pub fn cases() -> Vec<Case> {
     cases![
@@ -46,7 +46,6 @@ fn a_full_state_directory_costs_nobody_a_refresh_token_and_is_said(world: &World
     let place = small(world, "full", "size=2m")?;
     place.sign_in("alice")?;
     place.new_token("alice")?.ok()?;
-    let (uri, code) = start_login(&place.node, "bob", "test", "test")?;
     let fill = format!("dd if=/dev/zero of={STATE}/filler bs=4k; true");
     place.node.exec(&fill)?.ok()?;
     // There is room for the answers that were on their way; then nothing is asked that could not
@@ -64,19 +63,9 @@ fn a_full_state_directory_costs_nobody_a_refresh_token_and_is_said(world: &World
     assert_eq!(place.refreshes()?, asked, "asked, and the answer could not be kept");
     let log = place.node.journal("iamd")?;
     assert!(log.contains("make room"), "{log}");
-    // An approval is spent once only: it waits for room as well.
-    place.issuer.approve(&uri, &code, "bob")?;
-    eventually("a login that waits", SOON, || {
-        let log = place.node.journal("iamd")?;
-        let waits = log.contains("a login waits for room to keep what it brings");
-        waits.then_some(()).ok_or_else(|| iamd_tests::Error::Wrong("no word of it".into()))
-    })?;
     // What is at hand is served, and the login works.
     assert!(place.iamctl("alice", "token")?.ok()?.line().starts_with("eyJ"));
     place.node.ssh("alice").run("true")?.ok()?;
-    place.node.root_says(&format!("rm {STATE}/filler"))?;
-    wait_for_state(&place.node, "bob", "test", "signed-in", Duration::from_secs(60))?;
-    place.node.exec(&fill)?;
     // Killed while the disk is full, there is nothing that memory alone had.
     place.node.exec("systemctl kill -s KILL iamd; systemctl reset-failed iamd")?;
     place.node.root_says(&format!("rm {STATE}/filler; systemctl restart iamd"))?;

@@ -13,6 +13,8 @@ use crate::{
 
 pub(super) const ACCOUNTS: &str = "accounts/";
 pub(super) const CLIENTS: &str = "clients/";
+/// Those of them that are the site's own.
+pub(super) const SITES_CLIENTS: &str = "clients/site/";
 pub(super) const LOGINS: &str = "logins/";
 pub(super) const LEFTOVERS: &str = "clients/gone/";
 pub(super) const PASSWORD_FLOWS: &str = "password-flows/";
@@ -129,7 +131,7 @@ pub(super) fn key_of_row(row: &str) -> Option<AccountKey> {
 pub(super) fn client_row(owner: &ClientOwner, issuer: &str) -> Option<String> {
     let hash = hash(issuer);
     match owner {
-        ClientOwner::Site => Some(format!("clients/site/{hash}")),
+        ClientOwner::Site => Some(format!("{SITES_CLIENTS}{hash}")),
         ClientOwner::User(uid) => Some(format!("clients/{uid}/{hash}")),
         ClientOwner::Own(uid, name) => Some(format!("clients/{uid}/own/{name}/{hash}")),
         ClientOwner::Given(uid, name) => Some(format!("clients/{uid}/given/{name}/{hash}")),

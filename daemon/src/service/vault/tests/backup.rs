@@ -152,6 +152,20 @@ async fn an_answer_that_the_store_did_not_have_yet_is_in_it() {
 }
 
 #[tokio::test]
+async fn a_client_of_the_sites_that_came_by_itself_is_nothing_to_give_up_and_a_users_is() {
+    let (old, _temp) = furnished().await;
+    let (bytes, _) = taken(&old, true).await;
+    let (new, _new) = other().await;
+    new.save_client(&client(ClientOwner::User(1001)), ABSENT).await.unwrap();
+    let refused = read(&new, &bytes).await.unwrap().put_back(false).await.unwrap_err();
+    assert_eq!(refused, UpkeepError::NotEmpty { records: 1 });
+    let (fresh, _fresh) = other().await;
+    fresh.save_client(&client(ClientOwner::Site), ABSENT).await.unwrap();
+    read(&fresh, &bytes).await.unwrap().put_back(false).await.unwrap();
+    assert!(!fresh.account_keys().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_there_is_given_up_only_when_that_was_meant_and_never_comes_back() {
     let (old, _temp) = furnished().await;
     let (bytes, _) = taken(&old, true).await;
