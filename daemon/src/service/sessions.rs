@@ -188,7 +188,7 @@ impl Service {
         let ask = Ask {
             wanted: Wanted { scopes: None, audiences: record.audiences.clone() },
             validity: Validity::Usual(self.config().tokens.min_valid),
-            force_new: false,
+            ..Ask::default()
         };
         let key = record.key();
         let given = match record.access_token.as_ref() {
