@@ -225,6 +225,8 @@ fn what_keeps_an_issuer_from_answering_has_advice_of_its_own(world: &World) -> O
     let product = product.issuer("alone", &alone).config("[login]\nautomatic = false\n");
     let node = world.boot(product.on(world.spec("way")))?;
     sign_in::warm(&node)?;
+    // The node knows the hosts of the others; each is the issuer in turn, and an issuer is in one file.
+    node.root_says("cd /etc/iamd/issuers.d && rm ended.toml other.toml alone.toml")?;
     let file = "/etc/iamd/issuers.d/test.toml";
     let before = issuer_file("test", &good);
     let (now, plain) = (good.url(), "https://way.test:1/".to_owned());

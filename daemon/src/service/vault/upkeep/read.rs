@@ -215,7 +215,8 @@ impl Checked for Good {
         }
         // The site's clients come by themselves, ahead of a first login: nobody's sign-in has one yet.
         let nobodys = there.keys().all(|row| row.starts_with(SITES_CLIENTS));
-        if !replace && !(nobodys && waiting.is_empty()) {
+        let is_fresh = nobodys && waiting.is_empty();
+        if !(replace || is_fresh) {
             let records = (there.len() + waiting.len()) as u64;
             return Err(UpkeepError::NotEmpty { records });
         }
