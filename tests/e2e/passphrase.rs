@@ -28,22 +28,29 @@ fn given(node: &Node, user: &str, passphrase: &str, words: &str) -> Result<Outpu
     node.exec_as(user, &format!("printf '%s\\n' '{passphrase}' | iamctl {words}"))
 }
 
-/// How often the issuer was asked for somebody; for its metadata a daemon that starts asks by itself.
-fn for_accounts(issuer: &Issuer) -> Result<usize> {
-    let requests = issuer.requests()?;
-    let metadata = |path: &Value| path.as_str().is_some_and(|path| path.contains("/.well-known/"));
-    Ok(requests.iter().filter(|request| !metadata(&request["path"])).count())
+/// Restarts iamd, and waits for what it asks of its own accord when it starts: where the issuer is.
+/// After that, whatever the issuer is asked is asked for somebody.
+fn restart(node: &Node, issuer: &Issuer) -> Result<()> {
+    const METADATA: &str = "GET /.well-known/openid-configuration";
+    let before = issuer.count(METADATA)?;
+    node.restart("iamd")?;
+    eventually("the metadata that a daemon asks for at its start", SOON, || {
+        match issuer.count(METADATA)? {
+            asked if asked > before => Ok(()),
+            _ => Err(Error::Wrong("not asked".into())),
+        }
+    })
 }
 
 /// What `iamctl token` answers while the account is locked, how soon, and that nobody is asked.
 fn is_locked(node: &Node, issuer: &Issuer, user: &str) -> Result<()> {
-    let asked = for_accounts(issuer)?;
+    let asked = issuer.requests()?.len();
     let start = clock::now();
     let said = node.exec_as(user, "iamctl token")?.exited(3)?;
     let took = start.elapsed();
     assert!(said.stdout.is_empty() && took < Duration::from_secs(1), "{took:?}: {said:?}");
     assert!(said.errors().contains("is locked\n  Unlock it with:  iamctl account unlock"));
-    assert_eq!(for_accounts(issuer)?, asked, "the issuer was asked");
+    assert_eq!(issuer.requests()?.len(), asked, "the issuer was asked");
     let shown = json(node, user, "iamctl account show --json")?;
     assert_eq!(shown["account"]["state"], "locked");
     assert_eq!(shown["account"]["has_passphrase"], true);
@@ -87,7 +94,7 @@ fn a_passphrase_locks_after_a_restart_and_brings_everything_back(world: &World) 
     nothing_is_readable(&node, &issuer)?;
 
     // The node alone cannot go on.
-    node.restart("iamd")?;
+    restart(&node, &issuer)?;
     file_is_gone(&node, &file)?;
     is_locked(&node, &issuer, user)?;
     let mut later = node.ssh(user).pty().open(None)?;
@@ -165,7 +172,7 @@ fn a_first_sign_in_is_guarded_and_a_lost_passphrase_is_left_behind(world: &World
     let shown = parsed(&node.exec_as(user, "iamctl account show --json")?.ok()?)?;
     assert_eq!(shown["account"]["has_passphrase"], true);
     node.exec_as(user, "iamctl token")?.ok()?;
-    node.restart("iamd")?;
+    restart(&node, &issuer)?;
     is_locked(&node, &issuer, user)?;
     nothing_is_readable(&node, &issuer)?;
 

@@ -13,7 +13,7 @@ use super::{
     form::bearer,
     http::{Ask, Reply},
     lane::Lane,
-    redact::Redactor,
+    redact::{LONGEST_NAME, Redactor},
     registration::{left_out, words},
     reply,
 };
@@ -41,9 +41,9 @@ impl IssuerClient {
         let (url, authorization) = way(profile, client)?;
         let ask = Ask { authorization, ..Ask::get(&url) };
         let reply = self.ask(profile, ask, Lane::of_users_client(client)).await?;
-        Ok(taken(profile, client, &reply, |client, json| {
+        Ok(taken(profile, client, &reply, |now, json| {
             let json = json.unwrap_or_default();
-            take_metadata(client, &json);
+            take_metadata(client, now, &json);
             ClientMetadata(json)
         }))
     }
@@ -66,13 +66,13 @@ impl IssuerClient {
         };
         let reply = self.ask(profile, ask, Some(Lane::of_client(client))).await?;
         let before = client.scopes.clone();
-        Ok(taken(profile, client, &reply, |client, json| {
+        Ok(taken(profile, client, &reply, |now, json| {
             // What the answer does not name is as it was asked for.
-            take_metadata(client, &wish);
-            json.iter().for_each(|json| take_metadata(client, json));
+            take_metadata(client, now, &wish);
+            json.iter().for_each(|json| take_metadata(client, now, json));
             let grants = wish.get("grant_types").and_then(list).unwrap_or_default();
             // What it had may be taken away with a change of something else.
-            left_out(change.scopes.as_ref().unwrap_or(&before), &words(&grants), client)
+            left_out(change.scopes.as_ref().unwrap_or(&before), &words(&grants), now)
         }))
     }
 
@@ -197,7 +197,7 @@ fn take_credentials(client: &mut ClientRecord, json: &Map<String, Value>) {
     }
 }
 
-fn take_metadata(client: &mut ClientRecord, json: &Map<String, Value>) {
+fn take_metadata(before: &ClientRecord, client: &mut ClientRecord, json: &Map<String, Value>) {
     if let Some(scope) = json.get("scope").and_then(list) {
         client.scopes = ScopeSet::from_reply(&scope);
     }
@@ -205,7 +205,8 @@ fn take_metadata(client: &mut ClientRecord, json: &Map<String, Value>) {
         client.grant_types = words(&grants);
     }
     if let Some(name) = json.get("client_name").and_then(Value::as_str) {
-        client.client_name = Some(super::redact::printable(name, 256));
+        let known = secrets_of(before).chain(secrets_of(client));
+        client.client_name = Some(Redactor::new(known).name(name, LONGEST_NAME));
     }
 }
 
@@ -234,8 +235,11 @@ fn same(a: &ClientRecord, b: &ClientRecord) -> bool {
 }
 
 fn refusal(profile: &IssuerProfile, client: &ClientRecord, reply: &Reply) -> ErrorReply {
-    let secrets = client.registration_access_token.iter().chain(client.client_secret.iter());
-    ErrorReply::read(profile, reply, &Redactor::new(secrets))
+    ErrorReply::read(profile, reply, &Redactor::new(secrets_of(client)))
+}
+
+fn secrets_of(client: &ClientRecord) -> impl Iterator<Item = &SecretString> {
+    client.registration_access_token.iter().chain(&client.client_secret)
 }
 
 fn is_unknown_token(error: &ErrorReply) -> bool {

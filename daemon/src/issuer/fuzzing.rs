@@ -308,9 +308,11 @@ pub fn token(bytes: &[u8]) {
 /// A registration (RFC 7591), read, changed and deleted (RFC 7592).
 pub fn registration(bytes: &[u8]) {
     let Some(profile) = profile(true) else { return };
+    // Sent, as each of the others is: an answer may repeat it.
+    let initial = secret(REGISTRATION_TOKEN);
     if let Some(made) = check(
         &[REGISTRATION_TOKEN],
-        at_once(issuer(bytes, true).register(&profile, ClientOwner::Site, None)),
+        at_once(issuer(bytes, true).register(&profile, ClientOwner::Site, Some(&initial))),
     ) {
         check_text(made.client.client_name.as_deref().unwrap_or_default(), &[REGISTRATION_TOKEN]);
         assert!(made.client.client_id.bytes().all(|byte| matches!(byte, b' '..=b'~')));
@@ -318,14 +320,16 @@ pub fn registration(bytes: &[u8]) {
     let asked = issuer(bytes, true);
     if let Some(read) =
         check(&[REGISTRATION_TOKEN], at_once(asked.read_client(&profile, &client())))
-        && let Some(registered) = check(&[REGISTRATION_TOKEN], Some(read.answer))
     {
-        let change = ClientChange::default();
-        let changed = at_once(asked.update_client(&profile, &read.client, &registered, &change));
-        check(
-            &[REGISTRATION_TOKEN],
-            changed.map(|changed| changed.and_then(|managed| managed.answer)),
-        );
+        let name = read.client.client_name.as_deref().unwrap_or_default();
+        check_text(name, &[REGISTRATION_TOKEN, CLIENT_SECRET]);
+        if let Some(registered) = check(&[REGISTRATION_TOKEN], Some(read.answer)) {
+            let change = ClientChange::default();
+            let changed =
+                at_once(asked.update_client(&profile, &read.client, &registered, &change));
+            let answer = changed.map(|changed| changed.and_then(|managed| managed.answer));
+            check(&[REGISTRATION_TOKEN], answer);
+        }
     }
     check(&[REGISTRATION_TOKEN], at_once(issuer(bytes, true).deregister(&profile, &client())));
 }

@@ -7,6 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// The longest text that is passed on, in characters.
 pub(super) const LONGEST: usize = 300;
+/// The longest name of a client, in characters.
+pub(super) const LONGEST_NAME: usize = 256;
 /// A run of this many characters of a secret is as good as the secret.
 const WINDOW: usize = 8;
 /// A run of base64url this long is taken for a token, whosever it is.
@@ -60,6 +62,13 @@ impl<'a> Redactor<'a> {
             return REDACTED.to_owned();
         }
         shortened(cleaned)
+    }
+
+    /// A name that the issuer keeps, for people: printable, at most `most` characters, and nothing of
+    /// it where a secret is in it. What merely looks like a token may be a name.
+    pub(super) fn name(&self, text: &str, most: usize) -> String {
+        let name = printable(text, most);
+        if self.holds_secret(&name) { REDACTED.to_owned() } else { name }
     }
 
     fn holds_secret(&self, word: &str) -> bool {

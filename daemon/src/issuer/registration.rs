@@ -15,7 +15,7 @@ use super::{
     http::Ask,
     lane::Lane,
     metadata::{Metadata, need},
-    redact::{Redactor, printable},
+    redact::{LONGEST_NAME, Redactor},
     reply, secret_file,
 };
 use crate::account::{
@@ -94,7 +94,10 @@ impl IssuerClient {
             };
             let refusal =
                 match self.wish(profile, &owner, endpoint, &wish, initial.as_ref()).await? {
-                    Ok(granted) => return self.registered(profile, owner, &wish, granted).await,
+                    Ok(granted) => {
+                        let initial = initial.as_ref();
+                        return self.registered(profile, owner, &wish, granted, initial).await;
+                    }
                     Err(refusal) => refusal,
                 };
             let words = Zeroizing::new(format!("{} {}", refusal.code, *refusal.words));
@@ -150,6 +153,7 @@ impl IssuerClient {
         owner: ClientOwner,
         wish: &Wish<'_>,
         granted: Granted,
+        initial: Option<&SecretString>,
     ) -> Result<Registration, IssuerError> {
         let grant_types = granted.grant_types.as_deref().map(words).unwrap_or_default();
         let scopes = match &granted.scope {
@@ -159,21 +163,22 @@ impl IssuerClient {
         let secret = granted.client_secret.filter(reply::is_sane);
         let method = granted.token_endpoint_auth_method.as_deref();
         let auth = granted_auth(profile, method, wish.token_endpoint_auth_method, secret.is_some());
+        let token = granted.registration_access_token.filter(reply::is_sane);
+        let known = Redactor::new(initial.into_iter().chain(&secret).chain(&token));
+        let name =
+            known.name(granted.client_name.as_deref().unwrap_or(wish.client_name), LONGEST_NAME);
         let client = ClientRecord {
             owner,
             issuer: profile.url.as_str().to_owned(),
             user: None,
             generation: 0,
             client_id: granted.client_id.unwrap_or_default(),
-            client_name: Some(printable(
-                granted.client_name.as_deref().unwrap_or(wish.client_name),
-                256,
-            )),
+            client_name: Some(name),
             // 0 is the standard's "never", absent is INDIGO IAM's.
             client_secret_expires_at: granted.client_secret_expires_at.filter(|at| at.0 != 0),
             client_secret: secret,
             auth: auth.clone().unwrap_or(ClientAuth::None),
-            registration_access_token: granted.registration_access_token.filter(reply::is_sane),
+            registration_access_token: token,
             registration_client_uri: granted.registration_client_uri,
             scopes,
             registered_at: self.clock.wall(),

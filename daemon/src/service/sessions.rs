@@ -15,7 +15,10 @@ use iamd_protocol::{
 use tokio::sync::mpsc;
 
 use crate::{
-    account::{AccessToken, AccountName, Owner, Record, State, UnixTime, ports::Wanted},
+    account::{
+        AccessToken, AccountName, Owner, Record, State, UnixTime,
+        ports::{Stored, Wanted},
+    },
     audit,
     config::policy::Flow,
     login::{Login, Progress},
@@ -211,20 +214,21 @@ impl Service {
     }
 
     /// Writes the token that a session starts with.
-    async fn put_file(&self, record: &Record, given: Result<AccessToken, TokenError>) {
+    pub(super) async fn put_file(&self, record: &Record, given: Result<AccessToken, TokenError>) {
         let key = record.key();
         match given {
             Ok(token) => {
                 self.presence.ensure_file(record, &token);
-                if !self.presence.is_here(key.uid) {
-                    // A login that was over before its token came leaves no file behind.
-                    self.presence.forget(&key);
-                }
-                if record.guard.is_some()
-                    && let Ok(Some(now)) = self.vault.account(&key).await
-                    && now.value.is_locked()
-                {
-                    // Nor does one whose account was locked before its token came.
+                // A login that was over before its token came leaves no file behind, nor does one
+                // whose account was locked, signed out or removed meanwhile.
+                let ended = match self.vault.account(&key).await {
+                    Ok(Some(Stored { value: now, .. })) => {
+                        now.is_locked() || (now.access_token.is_none() && !now.state.may_refresh())
+                    }
+                    Ok(None) => true,
+                    Err(_) => false,
+                };
+                if ended || !self.presence.is_here(key.uid) {
                     self.presence.forget(&key);
                 }
             }

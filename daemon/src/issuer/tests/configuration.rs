@@ -67,6 +67,14 @@ async fn update(answer: Answer, known: Value) -> (Managed<LeftOut>, Value) {
     (changed.unwrap(), sent.json())
 }
 
+#[tokio::test]
+async fn a_name_that_repeats_a_secret_old_or_new_is_not_shown() {
+    for name in ["of registration-token-Canary4", SECRET, "the new rat-new"] {
+        let managed = read(json_reply(200, with(json!({ "client_name": name })))).await;
+        assert_eq!(managed.client.client_name.as_deref(), Some("[redacted]"), "{name}");
+    }
+}
+
 fn rat<T>(managed: &Managed<T>) -> &str {
     managed.client.registration_access_token.as_ref().unwrap().expose_secret()
 }

@@ -246,6 +246,26 @@ async fn r23_an_initial_access_token_comes_from_a_file_that_only_its_owner_reads
 }
 
 #[tokio::test]
+async fn a_name_that_repeats_what_was_sent_or_what_was_given_is_not_shown() {
+    let initial = secret("initial-token-Canary5");
+    let given = json!({"client_secret": "given-secret-Canary6", "registration_access_token": "given-Canary7"});
+    for (name, shown) in [
+        ("iamd of login1", "iamd of login1"),
+        ("for initial-token-Canary5", "[redacted]"),
+        ("for initial-\u{1b}token-\u{200b}Canary5", "[redacted]"),
+        ("given-secret-Canary6", "[redacted]"),
+        ("it is given-Canary7", "[redacted]"),
+    ] {
+        let mock = Mock::start().await;
+        let mut granted = given.clone();
+        granted["client_name"] = name.into();
+        mock.on(ENDPOINT, [json_reply(201, reply(granted))]);
+        let made = client().register(&mock.profile(), ClientOwner::User(7), Some(&initial)).await;
+        assert_eq!(made.unwrap().client.client_name.as_deref(), Some(shown), "{name:?}");
+    }
+}
+
+#[tokio::test]
 async fn r24_a_name_that_the_issuer_refuses_is_tried_in_letters_that_every_one_takes() {
     for refusal in [
         oauth(400, "invalid_client_metadata", "client_name must match [A-Za-z0-9 -]"),

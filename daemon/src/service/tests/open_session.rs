@@ -307,6 +307,25 @@ async fn r67_an_end_that_the_issuer_moves_on_at_each_refresh_is_not_announced() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_comes_behind_a_login_leaves_no_file_of_an_account_that_was_given_up_meanwhile()
+ {
+    let house = House::new();
+    let key = house.signed_in_with_token();
+    house.log_in(ALICE).await;
+    let (record, token) = (house.vault.record(&key), house.alices_file());
+    let came = record.access_token.clone().unwrap();
+    assert!(token.is_some());
+    house.service.put_file(&record, Ok(came.clone())).await;
+    assert_eq!(house.alices_file(), token, "it is still the account's");
+    house.service.logout(&house.caller(ALICE), "").await.unwrap();
+    house.service.put_file(&record, Ok(came.clone())).await;
+    assert_eq!(house.alices_file(), None, "signed out");
+    house.vault.accounts.lock().unwrap().clear();
+    house.service.put_file(&record, Ok(came)).await;
+    assert_eq!(house.alices_file(), None, "removed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_issuer_wants_of_the_user_is_told_at_login() {
     let house = House::new();
     let key = house.signed_in();

@@ -45,41 +45,41 @@ pub(super) const STEPS: &[Step] = &[
         TOKEN,
         "`-e`, `--expires-at[=VAR]`",
         &["as the token says"],
-        "T=$(oidc-token cms); same_end \"$(oidc-token -e cms)\" \"$(claim exp <<< \"$T\")\" \
+        "theirs_to_the_second; T=$(oidc-token cms); [ \"$(oidc-token -e cms)\" = \"$(claim exp <<< \"$T\")\" ] \
          && echo as the token says",
-        "T=$(iamctl token cms --json)
-            same_end \"$(jq .expires_at <<< \"$T\")\" \"$(jq -r .token <<< \"$T\" | claim exp)\" \
+        "ours_to_the_second; T=$(iamctl token cms --json)
+            [ \"$(jq .expires_at <<< \"$T\")\" = \"$(jq -r .token <<< \"$T\" | claim exp)\" ] \
          && echo as the token says",
     ),
     same(
         TOKEN,
         "`-c`, `--env`",
         &["<token of ", "https://walk.test/", "until then"],
-        "eval \"$(oidc-token -c cms)\"; printenv OIDC_AT OIDC_ISS
-            same_end \"$(printenv OIDC_EXP)\" \"$(claim exp <<< \"$OIDC_AT\")\" && echo until then",
-        "eval \"$(iamctl token cms --env)\"; printenv BEARER_TOKEN; T=$(iamctl token cms --json)
+        "theirs_to_the_second; eval \"$(oidc-token -c cms)\"; printenv OIDC_AT OIDC_ISS
+            [ \"$(printenv OIDC_EXP)\" = \"$(claim exp <<< \"$OIDC_AT\")\" ] && echo until then",
+        "ours_to_the_second; eval \"$(iamctl token cms --env)\"; printenv BEARER_TOKEN; T=$(iamctl token cms --json)
             jq -r .issuer <<< \"$T\"
-            same_end \"$(jq .expires_at <<< \"$T\")\" \"$(claim exp <<< \"$BEARER_TOKEN\")\" && echo until then",
+            [ \"$(jq .expires_at <<< \"$T\")\" = \"$(claim exp <<< \"$BEARER_TOKEN\")\" ] && echo until then",
     ),
     same(
         FILES,
         "`OIDC_AT`, `OIDC_ISS`, `OIDC_EXP`",
         &["<token of ", "https://walk.test/", "until then"],
-        "eval \"$(oidc-token --env cms)\"; echo \"$OIDC_AT\"; echo \"$OIDC_ISS\"
-            same_end \"$OIDC_EXP\" \"$(claim exp <<< \"$OIDC_AT\")\" && echo until then",
-        "eval \"$(iamctl token cms --env)\"; echo \"$BEARER_TOKEN\"; T=$(iamctl token cms --json)
+        "theirs_to_the_second; eval \"$(oidc-token --env cms)\"; echo \"$OIDC_AT\"; echo \"$OIDC_ISS\"
+            [ \"$OIDC_EXP\" = \"$(claim exp <<< \"$OIDC_AT\")\" ] && echo until then",
+        "ours_to_the_second; eval \"$(iamctl token cms --env)\"; echo \"$BEARER_TOKEN\"; T=$(iamctl token cms --json)
             jq -r .issuer <<< \"$T\"
-            same_end \"$(jq .expires_at <<< \"$T\")\" \"$(claim exp <<< \"$BEARER_TOKEN\")\" && echo until then",
+            [ \"$(jq .expires_at <<< \"$T\")\" = \"$(claim exp <<< \"$BEARER_TOKEN\")\" ] && echo until then",
     ),
     same(
         TOKEN,
         "`-a`, `--all`",
         &["<token of ", "https://walk.test/", "until then"],
-        "oidc-token -a cms | { read -r T; read -r I; read -r E; echo \"$T\"; echo \"$I\"
-            same_end \"$E\" \"$(claim exp <<< \"$T\")\" && echo until then; }",
-        "iamctl token cms --json | jq -r '.token, .issuer, .expires_at' \
+        "theirs_to_the_second; oidc-token -a cms | { read -r T; read -r I; read -r E; echo \"$T\"; echo \"$I\"
+            [ \"$E\" = \"$(claim exp <<< \"$T\")\" ] && echo until then; }",
+        "ours_to_the_second; iamctl token cms --json | jq -r '.token, .issuer, .expires_at' \
          | { read -r T; read -r I; read -r E; echo \"$T\"; echo \"$I\"
-            same_end \"$E\" \"$(claim exp <<< \"$T\")\" && echo until then; }",
+            [ \"$E\" = \"$(claim exp <<< \"$T\")\" ] && echo until then; }",
     ),
     left(
         TOKEN,
