@@ -233,7 +233,7 @@ impl Service {
         let ask = Ask {
             wanted: Wanted { scopes: None, audiences: record.audiences.clone() },
             validity: Validity::AtLeast(least),
-            force_new: false,
+            ..Ask::default()
         };
         let profile = match self.profile_of(record) {
             Ok(profile) => profile,

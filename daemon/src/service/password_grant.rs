@@ -132,7 +132,7 @@ impl Service {
         let scopes = ScopeSet::parse(ADMIN_SCOPES)?;
         let wanted = Wanted { scopes: Some(scopes), audiences: found.value.audiences.clone() };
         let validity = Validity::Usual(self.config().tokens.min_valid);
-        let ask = Ask { wanted, validity, force_new: false };
+        let ask = Ask { wanted, validity, ..Ask::default() };
         Ok(self.broker.token(&found.value.key(), profile, &ask).await?.token.token)
     }
 }

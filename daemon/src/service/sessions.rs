@@ -192,7 +192,7 @@ impl Service {
         let ask = Ask {
             wanted: Wanted { scopes: None, audiences: record.audiences.clone() },
             validity: Validity::Usual(self.config().tokens.min_valid),
-            force_new: false,
+            ..Ask::default()
         };
         let key = record.key();
         let kept = record.access_token.as_ref();

@@ -11,7 +11,7 @@ use crate::{
     account::{AudienceSet, Record, ScopeSet, ports::Wanted},
     audit,
     policy::{Question, Who},
-    token::{Ask, Validity},
+    token::{Ask, Short, Validity},
 };
 
 use super::{About, Caller, Service, ServiceError, accounts::Accounts, passphrases::locked};
@@ -30,10 +30,34 @@ impl Service {
         named: &str,
         options: TokenOptions,
     ) -> Result<TokenReply, ServiceError> {
+        self.token_or(caller, named, options, Short::Refused).await
+    }
+
+    /// The same, for programs that wish for a validity and take what there is: where the issuer gives
+    /// no token that is valid for so long, the one that it gave just now.
+    ///
+    /// # Errors
+    /// Each with its kind; never because a token is not valid for long enough.
+    pub async fn newest_token(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: TokenOptions,
+    ) -> Result<TokenReply, ServiceError> {
+        self.token_or(caller, named, options, Short::Given).await
+    }
+
+    async fn token_or(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &str,
+        options: TokenOptions,
+        short: Short,
+    ) -> Result<TokenReply, ServiceError> {
         let _guard = self.enter(caller)?;
         let mut about =
             About::named(named).asks_for(options.scopes.as_ref(), options.audiences.as_ref());
-        let result = self.give_token(caller, named, options, &mut about).await;
+        let result = self.give_token(caller, named, options, short, &mut about).await;
         if let Err(error) = &result {
             self.note_denial(caller, &about, error);
         }
@@ -45,6 +69,7 @@ impl Service {
         caller: &Caller,
         named: &str,
         options: TokenOptions,
+        short: Short,
         about: &mut About,
     ) -> Result<TokenReply, ServiceError> {
         let who = self.who(&caller.owner.user).await;
@@ -59,7 +84,7 @@ impl Service {
         }
         let key = record.key();
         let profile = self.profile_of(record)?;
-        let ask = self.ask(record, &options)?;
+        let ask = self.ask(record, &options, short)?;
         self.permit_token(&who, record, &ask)?;
         if let Some(token) = record.access_token.as_ref().filter(|_| is_base(record, &ask.wanted)) {
             // What another node, or this one before a restart, got already.
@@ -160,13 +185,18 @@ impl Service {
         }
     }
 
-    fn ask(&self, record: &Record, options: &TokenOptions) -> Result<Ask, ServiceError> {
+    fn ask(
+        &self,
+        record: &Record,
+        options: &TokenOptions,
+        short: Short,
+    ) -> Result<Ask, ServiceError> {
         let scopes = ScopeSet::parse(options.scopes.iter().flatten())?;
         let audiences = AudienceSet::parse(options.audiences.iter().flatten())?;
         let validity = match options.min_valid_seconds {
             None => Validity::Usual(self.config().tokens.min_valid),
-            Some(seconds) if seconds <= LONGEST_VALIDITY => {
-                Validity::AtLeast(Duration::from_secs(seconds.into()))
+            Some(seconds) if seconds <= LONGEST_VALIDITY || short == Short::Given => {
+                Validity::AtLeast(Duration::from_secs(seconds.min(LONGEST_VALIDITY).into()))
             }
             Some(seconds) => {
                 let text = format!("nobody gives a token that is valid for {seconds} s");
@@ -180,6 +210,7 @@ impl Service {
             },
             validity,
             force_new: options.force_new.unwrap_or(false),
+            short,
         })
     }
 

@@ -164,6 +164,18 @@ pub struct Ask {
     pub validity: Validity,
     /// Even when a cached token would do.
     pub force_new: bool,
+    /// Where the issuer gives none that is valid for so long.
+    pub short: Short,
+}
+
+/// What becomes of a new token that is not valid for as long as was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Short {
+    /// An error: never less than was asked, and nobody told (requirement 66).
+    #[default]
+    Refused,
+    /// It is given: what oidc-agent's clients expect, which read when it ends.
+    Given,
 }
 
 type Flight = Shared<BoxFuture<'static, Result<Arc<Refreshed>, TokenError>>>;
@@ -287,10 +299,10 @@ impl Broker {
         }
     }
 
-    /// A token that is valid for at least what was asked.
+    /// A token that is valid for at least what was asked, or a new one where [`Short::Given`].
     ///
     /// # Errors
-    /// [`TokenError`]; never a token with less.
+    /// [`TokenError`]; never a token with less, otherwise.
     pub async fn token(
         self: &Arc<Self>,
         key: &AccountKey,
@@ -303,7 +315,9 @@ impl Broker {
             return Ok(Given { token, fresh_from_issuer: false });
         }
         let refreshed = self.refreshed(key, profile, ask).await?;
-        if let Validity::AtLeast(asked) = ask.validity {
+        if let Validity::AtLeast(asked) = ask.validity
+            && ask.short == Short::Refused
+        {
             let got = refreshed.token.expires_at.after(self.clock.wall());
             if got < asked {
                 return Err(TokenError::Validity { got, asked });

@@ -51,7 +51,7 @@ async fn serve(
 ) -> Result<Reply, ServiceError> {
     Ok(match request {
         Request::AccessToken(ask) => {
-            let given = service.token(caller, named(ask)?, options(ask)).await?;
+            let given = service.newest_token(caller, named(ask)?, options(ask)).await?;
             let token = SecretString::from(given.token);
             Reply::access_token(&token, &given.issuer, given.expires_at)
         }

@@ -53,6 +53,10 @@ async fn r66_a_minimum_that_was_asked_is_strict() {
         "the issuer gives tokens that are valid for 3600 s; 3601 s were asked for"
     );
     assert_eq!(kind(house.token(min_valid(u32::MAX)).await), Kind::InvalidArgument);
+    // Who takes what there is after that costs the issuer nothing more.
+    let asked = house.refreshes();
+    assert_eq!(house.token(min_valid(0)).await.unwrap().token, format!("at{asked}"));
+    assert_eq!(house.refreshes(), asked);
 }
 
 #[tokio::test(start_paused = true)]

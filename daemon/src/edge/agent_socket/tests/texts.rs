@@ -34,8 +34,6 @@ async fn of_accounts_that_give_no_token() {
     let at = json!({"request": "access_token", "issuer": "https://issuer.test"});
     shows(&house, "the same, of an account named by its issuer", at).await;
     change(&|record| record.state = State::SignedIn);
-    let ages = json!({"request": "access_token", "account": "wlcg", "min_valid_period": 3601});
-    shows(&house, "min_valid_period is longer than the issuer's tokens live", ages).await;
     let id_token = || json!({"request": "id_token", "account": "wlcg"});
     shows(&house, "the issuer gives no ID token with a renewal", id_token()).await;
     change(&|record| record.scopes = ScopeSet::parse(["storage.read:/"]).unwrap());
