@@ -7,6 +7,7 @@
 //! with the program.
 
 mod admin;
+pub(crate) mod agent;
 mod changes;
 mod clean;
 mod errors;

@@ -1,89 +1,19 @@
-//! iamctl under the names of oidc-agent's programs: every option, what is printed for scripts, how
-//! they end, and what reaches the daemon.
+//! iamctl under the names of `oidc-token` and `oidc-add`: every option, what is printed for scripts,
+//! how they end, and what reaches the daemon.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
-use std::cell::RefCell;
-use std::os::unix::fs::symlink;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use iamd_protocol::bus::state;
 use iamd_protocol::error::Kind;
+use support::names::{ISSUER, Names, TOKEN};
+use support::samples;
 use support::terminal::Terminal;
-use support::transcript::Transcript;
-use support::{Fake, Run, file, iamctl, run, samples};
-
-/// The token and what is known of it, as the samples have it.
-const TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.c2ln";
-const ISSUER: &str = "https://wlcg.example.org/";
-
-/// A daemon, and a directory with the names.
-struct Names {
-    fake: Fake,
-    directory: tempfile::TempDir,
-    expires_at: u64,
-    /// What was refused or told, for `tests/transcripts`.
-    transcript: RefCell<Transcript>,
-}
-
-impl Names {
-    fn new(transcript: &'static str) -> Self {
-        let base = samples::base();
-        let fake = Fake::start(samples::script(base));
-        fake.script().login = samples::done(base);
-        let directory = tempfile::tempdir().unwrap();
-        for name in std::fs::read_to_string(file("../dist/compat/names")).unwrap().lines() {
-            symlink(env!("CARGO_BIN_EXE_iamctl"), directory.path().join(name)).unwrap();
-        }
-        let transcript = RefCell::new(Transcript::new(transcript, base));
-        Self { fake, directory, expires_at: base + 3000, transcript }
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let plain = iamctl(&self.fake.bus.address, &[]);
-        let mut shell = Command::new("bash");
-        shell.args(["-c", line]).env_clear();
-        shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        shell.env("PATH", format!("{}:/usr/bin:/bin", self.directory.path().display()));
-        shell.stdin(std::process::Stdio::null());
-        shell
-    }
-
-    fn run(&self, line: &str) -> Run {
-        self.fake.script().calls.clear();
-        run(&mut self.command(line))
-    }
-
-    /// The exit code and standard output of a line, with nothing on standard error.
-    fn prints(&self, line: &str, expected: &str) {
-        let outcome = self.run(line);
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (0, expected), "{line}: {outcome:?}");
-        assert_eq!(outcome.stderr, "", "{line}");
-    }
-
-    /// A line that does its job, and says something besides.
-    fn tells(&self, line: &str, expected: &str, says: &str) {
-        let outcome = self.run(line);
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (0, expected), "{line}: {outcome:?}");
-        assert!(outcome.stderr.contains(says), "{line}: {outcome:?}");
-        self.transcript.borrow_mut().take_line(line, &outcome);
-    }
-
-    /// A line that fails, prints nothing for scripts, and says so.
-    fn fails(&self, line: &str, code: i32, says: &str) {
-        let outcome = self.run(line);
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{line}: {outcome:?}");
-        assert!(outcome.stderr.contains(says), "{line}: {outcome:?}");
-        self.transcript.borrow_mut().take_line(line, &outcome);
-    }
-
-    fn asked(&self, what: &str) {
-        let calls = self.fake.calls();
-        assert!(calls.iter().any(|call| call.contains(what)), "{what} not in {calls:?}");
-    }
-}
 
 #[test]
 fn every_option_of_oidc_token_prints_what_the_original_prints() {
@@ -137,6 +67,7 @@ fn what_oidc_token_asks_for_reaches_the_daemon() {
             r#"GetToken("wlcg", TokenOptions { scopes: None, audiences: None, min_valid_seconds: None, force_new: None, strict: None, application: Some("oidc-token") })"#,
         ),
         ("https://x.example/", r#"GetToken("https://x.example/", "#),
+        ("WLCG", r#"GetToken("wlcg", "#),
         ("-t 90 wlcg", "min_valid_seconds: Some(90), force_new: None"),
         ("--time=90 wlcg", "min_valid_seconds: Some(90)"),
         ("-f wlcg", "force_new: Some(true)"),
@@ -150,17 +81,19 @@ fn what_oidc_token_asks_for_reaches_the_daemon() {
         names.prints(&format!("oidc-token {words}"), &format!("{TOKEN}\n"));
         names.asked(asked);
     }
-    // No promise of the original's: what there is, but a new one.
+    // No promise of the original's: what the issuer gave just now, and it is not asked again.
     names.fake.script().token.expires_at = samples::base() + 30;
     names.prints("oidc-token -t 3600 wlcg", &format!("{TOKEN}\n"));
-    names.asked("min_valid_seconds: None, force_new: Some(true)");
+    let calls = names.fake.calls();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert!(calls[0].contains("min_valid_seconds: Some(3600), force_new: None"), "{calls:?}");
+    assert!(calls[1].contains("min_valid_seconds: Some(0), force_new: None"), "{calls:?}");
 }
 
 #[test]
 fn what_oidc_token_cannot_do_is_an_error_with_the_way_out() {
     let names = Names::new("compat-token");
     for (words, code, says) in [
-        ("--id-token wlcg", 1, "iamctl account show"),
         ("-m wlcg", 1, "--scope and --aud"),
         ("-mprofile wlcg", 1, "no mytokens"),
         ("--mytoken=profile wlcg", 1, "no mytokens"),
@@ -179,13 +112,106 @@ fn what_oidc_token_cannot_do_is_an_error_with_the_way_out() {
     };
     fail(Kind::NoSuchAccount, "you have no account x");
     names.fails("oidc-token x", 1, "Error: No account configured with that short name\n");
+    names.fails("oidc-token 'My Account'", 1, "it may be called:  my-account\n");
     fail(Kind::LoginRequired, "signed out");
     names.fails("oidc-token wlcg", 1, "Error: signed out\n  Sign in with:  iamctl login wlcg\n");
     fail(Kind::IssuerUnreachable, "away");
     names.fails("oidc-token wlcg", 1, "Error: away\n");
     assert!(names.run("oidc-token --version").stdout.starts_with("oidc-token (iamd) "));
     assert!(names.run("oidc-token --usage").stdout.contains("--time"));
-    assert!(names.run("oidc-token '-?'").stdout.contains("--auth-header"));
+    for name in ["token", "add", "gen", "agent", "tokensh"] {
+        for help in ["-h", "--help", "'-?'", "--usage"] {
+            let helped = names.run(&format!("oidc-{name} {help}"));
+            assert_eq!((helped.code, helped.stderr.as_str()), (0, ""), "{name} {help}");
+            assert!(helped.stdout.contains(&format!("Usage: oidc-{name} ")), "{name}: {helped:?}");
+        }
+    }
+    for name in ["agent-service", "keychain"] {
+        assert_eq!(names.run(&format!("oidc-{name} -h")).code, 0, "{name}");
+    }
+    names.transcript.into_inner().check();
+}
+
+/// Whoever asks at this path gets this answer; what they asked for.
+fn agent_that_says(path: &std::path::Path, answer: &str) -> std::thread::JoinHandle<String> {
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).unwrap();
+    let answer = answer.to_owned();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = vec![0; 4096];
+        // It comes in one write, and nothing follows it.
+        let length = stream.read(&mut asked).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(asked[..length].to_vec()).unwrap()
+    })
+}
+
+#[test]
+fn oidc_token_has_an_id_token_over_the_socket_of_oidc_agents_clients() {
+    let names = Names::new("compat-id-token");
+    let path = names.directory.path().join("agent.sock");
+    names.fake.script().status.agent_socket = Some(path.display().to_string());
+    for (words, asked) in [
+        (
+            "--id-token wlcg",
+            r#"{"request":"id_token","account":"wlcg","application_hint":"oidc-token"}"#,
+        ),
+        (
+            "--id-token -c -t 90 --name=mine https://x.example/",
+            r#"{"request":"id_token","issuer":"https://x.example/","application_hint":"mine"}"#,
+        ),
+    ] {
+        let given =
+            r#"{"status":"success","id_token":"h.p.s","issuer":"https://wlcg.example.org/"}"#;
+        let agent = agent_that_says(&path, given);
+        names.prints(&format!("oidc-token {words}"), "h.p.s\n");
+        assert_eq!(agent.join().unwrap(), asked);
+    }
+    let refusal = r#"{"status":"failure","error":"No account configured with that short name","info":"See:  iamctl account list"}"#;
+    for (answer, says) in [
+        (
+            refusal,
+            "Error: No account configured with that short name\n  See:  iamctl account list\n",
+        ),
+        (r#"{"status":"failure"}"#, "there is no ID token"),
+        (r#"{"id_token":"h.p\u001b[2J"}"#, "characters that no token has"),
+        ("no JSON", "is not understood"),
+    ] {
+        let agent = agent_that_says(&path, answer);
+        names.fails("oidc-token --id-token wlcg", 1, says);
+        agent.join().unwrap();
+    }
+    // A path that is the same in every run, for the transcript.
+    names.fake.script().status.agent_socket = Some("/nonexistent/agent.sock".into());
+    names.fails("oidc-token --id-token wlcg", 1, "gives no answer: No such file");
+    names.fake.script().status.agent_socket = None;
+    names.fails("oidc-token --id-token wlcg", 1, "this site has no socket");
+    names.transcript.into_inner().check();
+}
+
+#[test]
+fn where_there_is_no_socket_no_script_is_sent_to_one() {
+    let names = Names::new("compat-no-socket");
+    names.fake.script().status.agent_socket = None;
+    for line in [
+        "oidc-agent",
+        "oidc-agent --json",
+        "oidc-agent printenv OIDC_SOCK",
+        "oidc-agent-service use",
+        "oidc-agent-service start",
+        "oidc-keychain",
+        "oidc-keychain --accounts wlcg",
+    ] {
+        names.fails(line, 1, "this site has no socket for oidc-agent's clients");
+    }
+    names.tells(
+        "oidc-agent --status | tail -n 1",
+        "Currently there are 1 accounts loaded: wlcg\n",
+        "",
+    );
+    let kept = "export OIDC_SOCK=/mine; eval $(oidc-agent 2>/dev/null); printenv OIDC_SOCK";
+    names.prints(kept, "/mine\n");
     names.transcript.into_inner().check();
 }
 
@@ -210,6 +236,8 @@ fn every_option_of_oidc_add_does_its_job_or_says_why_not() {
         ("--loaded", "The following account configurations are currently loaded: \nwlcg\n"),
         ("wlcg", "success\n"),
         ("https://wlcg.example.org", "success\n"),
+        // Names of oidc-agent's may have capitals.
+        ("WLCG", "success\n"),
         ("wlcg --pw-env", "success\n"),
         ("wlcg --pw-store --pw-prompt=gui --skip-check --always-allow-idtoken -v -g", "success\n"),
         ("wlcg -f", "success\n"),
@@ -231,6 +259,7 @@ fn every_option_of_oidc_add_does_its_job_or_says_why_not() {
         ("nope", 1, "Error: No account configured with that short name\n"),
         ("-r nope", 1, "Error: No account configured with that short name\n"),
         ("https://nope.example", 1, "Error: No account configured with that short name\n"),
+        ("'My Account'", 1, "it may be called:  my-account\n"),
         ("cms", 1, "iamctl login cms"),
         ("-c wlcg", 1, "iamctl account passphrase"),
         ("--remote wlcg", 1, "the node it runs on"),
@@ -331,147 +360,4 @@ fn on_a_terminal_the_passphrase_is_asked_for_without_an_echo() {
             assert_eq!(unlocked, code == 0, "{args:?}: {seen}");
         }
     }
-}
-
-#[test]
-fn a_script_that_starts_an_agent_is_told_where_to_ask() {
-    let names = Names::new("compat-agent");
-    let line = "OIDC_SOCK=/run/iamd/oidc-agent.sock; export OIDC_SOCK;\n";
-    for start in [
-        "oidc-agent",
-        "oidc-agent --quiet --no-autoload --no-autoreauthenticate --no-webserver --no-scheme",
-        "oidc-agent --log-stderr -g --restart-on-update --always-allow-idtoken --pw-store --seccomp",
-        "oidc-agent-service use",
-        "oidc-agent-service start",
-        "oidc-agent-service restart",
-        "oidc-agent-service start-from-x",
-        "oidc-keychain",
-        "oidc-keychain -t 90 --accounts wlcg",
-    ] {
-        names.prints(start, line);
-    }
-    names.tells("oidc-agent -t 3600", line, "iamctl account unlock --for TIME");
-    names.tells("oidc-agent -d", line, "runs already");
-    let socket = "/run/iamd/oidc-agent.sock";
-    for eval in ["eval $(oidc-agent)", "eval `oidc-agent-service use`", "eval $(oidc-keychain)"] {
-        names.prints(&format!("{eval}; printenv OIDC_SOCK"), &format!("{socket}\n"));
-        names.prints(&format!("{eval}; eval $(oidc-agent -k); printenv OIDC_SOCK; true"), "");
-    }
-    names.prints("oidc-agent --json", &format!("{{\"socket\":\"{socket}\"}}\n"));
-    names.prints("oidc-agent printenv OIDC_SOCK", &format!("{socket}\n"));
-    names.prints("oidc-agent -- sh -c 'exit 0'", "");
-    assert_eq!(names.run("oidc-agent sh -c 'exit 7'").code, 7);
-    for silent in
-        ["oidc-agent-service stop", "oidc-agent-service kill", "oidc-agent-service restart-s"]
-    {
-        names.prints(silent, "");
-    }
-    let status = names.run("oidc-agent --status");
-    assert!(status.stdout.ends_with("Currently there are 1 accounts loaded: wlcg\n"), "{status:?}");
-    let status = names.run("oidc-agent --status --json");
-    let json: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
-    assert_eq!(json["loaded_accounts"], serde_json::json!(["wlcg"]));
-    for (line, code, says) in [
-        ("oidc-agent -c", 1, "iamctl account passphrase"),
-        ("oidc-agent --with-group=users", 1, "an account each"),
-        ("oidc-agent -a /tmp/x", 1, "at one place by all"),
-        ("oidc-agent --bind_address=/tmp/x", 1, "at one place by all"),
-        ("oidc-agent --pid-file=/tmp/x", 1, "systemctl show iamd"),
-        ("oidc-agent /nonexistent/program", 1, "No such file"),
-        ("oidc-agent --bogus", 64, "unexpected argument"),
-        ("oidc-agent-service", 1, "Usage: oidc-agent-service use"),
-        ("oidc-agent-service twist", 1, "Usage: oidc-agent-service use"),
-    ] {
-        names.fails(line, code, says);
-    }
-    names.tells("oidc-agent-service --help", "", "Usage: oidc-agent-service use");
-    let missing = names.run("oidc-keychain --accounts cms");
-    assert_eq!(missing.code, 1, "{missing:?}");
-    assert!(missing.stderr.contains("iamctl login cms"), "{missing:?}");
-    let away = (Kind::StoreUnavailable.bus_name(), "away".to_owned());
-    names.fake.script().fail.insert("Status", away);
-    for line in ["oidc-agent", "oidc-agent-service use", "oidc-keychain"] {
-        names.fails(line, 1, "Error: away");
-    }
-    names.transcript.into_inner().check();
-}
-
-#[test]
-fn oidc_gen_does_what_has_a_counterpart_and_names_it_for_the_rest() {
-    let names = Names::new("compat-gen");
-    names.fake.script().change.account = "mine".into();
-    names.prints("oidc-gen -l", "The following account configurations are usable: \nwlcg\ncms\n");
-    for print in ["oidc-gen -p wlcg", "oidc-gen --print ~/.oidc-agent/wlcg"] {
-        let line = format!("{print} | grep -o '\"name\": \"wlcg\"'");
-        names.tells(&line, "\"name\": \"wlcg\"\n", "Secrets are not printed");
-    }
-    for (line, says, asked) in [
-        ("oidc-gen -w device wlcg", "Everything setup correctly!\n", r#"Login("wlcg""#),
-        (
-            "oidc-gen wlcg --reauthenticate --pw-env",
-            "Everything setup correctly!\n",
-            r#"Login("wlcg""#,
-        ),
-        (
-            "oidc-gen -w device mine --iss=https://x.example/ --pub --scope=openid --aud 'u v'",
-            "Everything setup correctly!\n",
-            r#"Add("mine", AddOptions { issuer: Some("https://x.example/"), scopes: Some(["openid"]), all_scopes: None, audiences: Some(["u", "v"])"#,
-        ),
-        ("oidc-gen --rename=new wlcg", "", r#"Rename("wlcg", "new")"#),
-        ("oidc-gen -d wlcg --confirm-yes", "", r#"Remove("wlcg""#),
-    ] {
-        let outcome = names.run(line);
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (0, says), "{line}: {outcome:?}");
-        names.asked(asked);
-    }
-    for (words, says) in [
-        ("mine -w code", "--flow=device"),
-        ("mine -w password", "iamctl login --flow password"),
-        ("mine -m", "iamctl account add NAME --client-id ID"),
-        ("mine -w refresh", "--refresh-token-fd"),
-        ("mine -w magic", "there is device only"),
-        ("mine --client-secret=canary", "by descriptor"),
-        ("mine --rt=canary", "by descriptor"),
-        ("mine --at=canary", "by descriptor"),
-        ("mine --rt-env", "--refresh-token-fd"),
-        ("mine --op-password=canary", "--password-fd"),
-        ("mine --op-username=x", "--flow password"),
-        ("-u file", "iamctl account import oidc-agent"),
-        ("-f file", "--client-id"),
-        ("mine --no-save", "iamctl account remove"),
-        ("mine --only-at", "iamctl token"),
-        ("mine --dae=https://x/", "iamd.toml"),
-        ("mine --configuration-endpoint=https://x/", "iamd.toml"),
-        ("mine --mytoken-url=https://x/", "mytoken"),
-        ("mine --mytoken=p", "mytoken"),
-        ("--codeExchange=x:/", "code flow"),
-        ("--state=x", "code flow"),
-        ("mine --confirm-no", "nothing is asked"),
-        ("-d wlcg", "iamctl account remove wlcg --yes"),
-        ("--rename=new", "has to be named"),
-    ] {
-        names.fails(&format!("oidc-gen {words}"), 1, says);
-        let changes = ["Add(", "Remove(", "Rename(", "Login("];
-        let calls = names.fake.calls();
-        assert!(!calls.iter().any(|call| changes.iter().any(|c| call.starts_with(c))), "{calls:?}");
-    }
-    names.fails("oidc-gen --bogus", 64, "unexpected argument");
-    let harmless = "-m --pw-file=x --pw-cmd=x --prompt=none --confirm-default --no-url-call \
-                    --no-webserver --no-scheme --oauth --redirect-uri=http://localhost:1 --port=1 -v -g";
-    names.prints(&format!("oidc-gen -l {harmless} | wc -l"), "3\n");
-    names.tells("oidc-gen -l --cp=x > /dev/null", "", "the node's certificates");
-    names.tells("oidc-gen -l --pw-gpg=x > /dev/null", "", "the daemon seals");
-    names.transcript.into_inner().check();
-}
-
-#[test]
-fn oidc_tokensh_runs_its_command_with_a_token() {
-    let names = Names::new("compat-tokensh");
-    names.prints("oidc-tokensh --oidc wlcg -- sh -c 'cat $BEARER_TOKEN_FILE'", TOKEN);
-    names.asked("min_valid_seconds: Some(60)");
-    assert_eq!(names.run("oidc-tokensh --oidc wlcg --minsecs 90 sh -c 'exit 7'").code, 7);
-    names.fails("oidc-tokensh", 64, "--oidc NAME is missing");
-    names.fails("oidc-tokensh --oidc wlcg -o file -- true", 1, "iamctl token --outfile FILE");
-    names.fails("oidc-tokensh --renewer --oidc wlcg", 1, "the daemon renews");
-    names.transcript.into_inner().check();
 }

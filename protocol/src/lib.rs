@@ -16,6 +16,7 @@
 pub mod audit;
 pub mod bus;
 pub mod error;
+pub mod names;
 pub mod pam;
 pub mod paths;
 pub mod token;

@@ -67,7 +67,7 @@ clean_fields! {
     RemoveReply: account remarks;
     // Secrets are checked by the command that prints them; nothing in them may be left out.
     AccountSecrets: client_id registration_client_uri;
-    StatusReply: version node default_issuer draining logins;
+    StatusReply: version node default_issuer draining logins agent_socket;
     IssuerInfo: name title url dialect scopes client scopes_offered health;
     Finding: name level text advice;
     PolicyCheck: problems warnings files lines;

@@ -48,7 +48,7 @@ pub(crate) fn token(
 }
 
 /// The limit holds for the connection too: it waits while the daemon has too many to accept.
-fn connect(path: &Path, limit: Duration) -> rustix::io::Result<UnixStream> {
+pub(super) fn connect(path: &Path, limit: Duration) -> rustix::io::Result<UnixStream> {
     let flags = SocketFlags::CLOEXEC;
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     set_socket_timeout(&socket, Timeout::Send, Some(limit))?;

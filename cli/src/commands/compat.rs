@@ -19,6 +19,7 @@ use std::path::Path;
 use clap::Parser;
 use iamd_protocol::bus::{AccountInfo, state};
 use iamd_protocol::error::Kind;
+use iamd_protocol::names::{counterpart, fits, meant};
 
 use super::issuer::same_url;
 use crate::app::Context;
@@ -121,7 +122,7 @@ fn tell_failure(failure: &Failure, context: &mut Context) {
 /// [`Kind::NoSuchAccount`].
 fn find(client: &Client, named: &str) -> Result<AccountInfo, Failure> {
     if !named.contains("://") {
-        return client.account(named);
+        return client.account(&meant(named)).map_err(|failure| told_name(failure, named));
     }
     let at_issuer: Vec<AccountInfo> =
         client.accounts()?.into_iter().filter(|one| same_url(&one.issuer, named)).collect();
@@ -130,6 +131,18 @@ fn find(client: &Client, named: &str) -> Result<AccountInfo, Failure> {
         let text = format!("you have no account at {}", text::clean(named));
         Failure::new(Kind::NoSuchAccount, text)
     })
+}
+
+/// Where the name is one that no account here can have, what takes its place.
+fn told_name(failure: Failure, named: &str) -> Failure {
+    if fits(&meant(named)) || named.contains("://") {
+        return failure;
+    }
+    let other = match counterpart(named) {
+        Some(name) => format!("No account here can have that name; it may be called:  {name}"),
+        None => return failure,
+    };
+    Failure::new(Kind::NoSuchAccount, "no account can have that name").advise(other)
 }
 
 /// Whether oidc-agent would call it loaded: it gives tokens as it is.
@@ -180,15 +193,6 @@ fn iamctl(words: &[&str], context: &mut Context) -> Result<u8, Ended> {
         Failure::new(Kind::InvalidArgument, text.trim_start_matches("error: ").trim_end())
     })?;
     Ok(super::run(&cli.command, context)?)
-}
-
-/// The line of a shell that says where oidc-agent's clients find somebody to ask.
-fn socket_line() -> String {
-    format!(
-        "{0}={1}; export {0};",
-        iamd_protocol::variables::OIDC_SOCK,
-        iamd_protocol::paths::AGENT_SOCKET
-    )
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 pub(crate) mod asking;
 pub(crate) mod bus;
+pub(crate) mod names;
 pub(crate) mod running;
 pub(crate) mod samples;
 mod scripted;

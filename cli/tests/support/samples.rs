@@ -244,6 +244,7 @@ pub(crate) fn script(base: u64) -> Script {
             announce_ahead_seconds: 5 * 86_400,
             draining: None,
             logins: Some(Vec::new()),
+            agent_socket: Some("/run/iamd/oidc-agent.sock".into()),
         },
         login: pending(base),
         change: ChangeReply { account: "cms".into(), login_needed: true, remarks: vec![] },

@@ -33,6 +33,7 @@ impl Service {
             announce_ahead_seconds: config.tokens.announce_ahead.as_secs(),
             draining: self.draining(),
             logins: Some(self.running_logins(uid)),
+            agent_socket: self.agent_socket(),
         })
     }
 

@@ -28,6 +28,8 @@ pub struct StatusReply {
     pub draining: Option<String>,
     /// The caller's logins that are running, also of accounts that are not there yet.
     pub logins: Option<Vec<LoginInfo>>,
+    /// Where oidc-agent's clients find a socket; absent where the site has none.
+    pub agent_socket: Option<String>,
 }
 
 /// What there is on this node and what was done since the daemon began: numbers, nobody's names.

@@ -6,12 +6,13 @@ use std::process::Command;
 
 use clap::Parser;
 use iamd_protocol::error::Kind;
-use iamd_protocol::{paths, variables};
+use iamd_protocol::variables;
 use serde_json::json;
 
 use super::options::{Other, TALK, Takes, Then, other, parse, short};
-use super::{DONE, Ended, Program, is_loaded, socket_line};
+use super::{DONE, Ended, Program, is_loaded};
 use crate::app::Context;
+use crate::client::Client;
 use crate::failure::Failure;
 
 const OTHERS: &[Other] = &[
@@ -63,6 +64,12 @@ const OTHERS: &[Other] = &[
     ),
 ];
 
+/// What a keychain would print nothing of a shell's for.
+const NOT_PASSED_ON: &[Other] = &[
+    other(&["json"], Takes::Nothing, Then::Refused("it is printed by:  oidc-agent --json")),
+    other(&["status"], Takes::Nothing, Then::Refused("it is printed by:  oidc-agent --status")),
+];
+
 /// Say where tokens are to be had: the daemon is there already.
 #[derive(Debug, Parser)]
 struct Asked {
@@ -80,6 +87,18 @@ struct Asked {
     command: Vec<OsString>,
 }
 
+/// What `oidc-keychain` passes on to an agent.
+#[derive(Debug, Parser)]
+struct PassedOn {}
+
+/// Takes or refuses the options that `oidc-keychain` passes on, as `oidc-agent` would.
+///
+/// # Errors
+/// One is refused, or there is none of that name.
+pub(super) fn passed_on(given: Vec<OsString>, context: &mut Context) -> Result<(), Ended> {
+    parse::<PassedOn>(Program::Keychain, given, &[TALK, OTHERS, NOT_PASSED_ON], context).map(drop)
+}
+
 /// Does what was asked.
 pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, Ended> {
     let asked: Asked = parse(Program::Agent, given, &[TALK, OTHERS], context)?;
@@ -89,8 +108,8 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
     }
     // Who cannot be reached is told here, and not first where a token is needed.
     let client = context.client()?;
-    let status = client.status()?;
     if asked.status {
+        let status = client.status()?;
         let mut accounts = client.accounts()?;
         accounts.retain(is_loaded);
         let names: Vec<_> = accounts.iter().map(|account| account.name.as_str()).collect();
@@ -109,24 +128,46 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
         }
         return Ok(DONE);
     }
+    let socket = socket(&client)?;
     if let Some((program, words)) = asked.command.split_first() {
         let mut command = Command::new(program);
-        let error = command.args(words).env(variables::OIDC_SOCK, paths::AGENT_SOCKET).exec();
+        let error = command.args(words).env(variables::OIDC_SOCK, &socket).exec();
         let program = crate::output::text::clean(&program.to_string_lossy());
         return Err(Failure::new(Kind::InvalidArgument, format!("{program}: {error}")).into());
     }
     if asked.json {
-        context.output.json(&json!({ "socket": paths::AGENT_SOCKET }));
+        context.output.json(&json!({ "socket": socket }));
     } else {
-        start(context);
+        export(&socket, context);
     }
     Ok(DONE)
 }
 
 /// What a shell that started an agent evaluates. There is no pid: a script would end the daemon with
 /// it, or believe so.
-pub(super) fn start(context: &mut Context) {
-    context.output.line(&socket_line());
+///
+/// # Errors
+/// The daemon cannot be reached, or nobody would be found at the socket.
+pub(super) fn start(context: &mut Context) -> Result<(), Failure> {
+    let socket = socket(&context.client()?)?;
+    export(&socket, context);
+    Ok(())
+}
+
+fn export(socket: &str, context: &mut Context) {
+    context.output.line(&format!("{0}={socket}; export {0};", variables::OIDC_SOCK));
+}
+
+/// Where oidc-agent's clients find iamd.
+///
+/// # Errors
+/// There is no socket: a path where nobody listens would be found out first where a token is needed.
+pub(super) fn socket(client: &Client) -> Result<String, Failure> {
+    client.status()?.agent_socket.ok_or_else(|| {
+        let text = "this site has no socket for oidc-agent's clients (agent_socket in iamd.toml)";
+        Failure::new(Kind::DeniedByPolicy, text)
+            .advise("Tokens are to be had all the same:  iamctl token NAME")
+    })
 }
 
 /// What a shell that ended one evaluates.

@@ -17,8 +17,7 @@ pub(super) fn service(given: Vec<OsString>, context: &mut Context) -> Result<u8,
     let word = given.first().and_then(|word| word.to_str()).unwrap_or_default();
     match word {
         "use" | "start" | "restart" | "start-from-x" => {
-            context.client()?.status()?;
-            agent::start(context);
+            agent::start(context)?;
         }
         "restart-s" | "stop" | "kill" => {}
         "-h" | "--help" => context.output.err.line(SERVICE),
@@ -30,12 +29,12 @@ pub(super) fn service(given: Vec<OsString>, context: &mut Context) -> Result<u8,
     Ok(DONE)
 }
 
-/// `oidc-keychain`: what is passed on to an agent has nobody to go to.
+/// `oidc-keychain`: what it passes on to an agent is taken or refused as the agent's name does.
 pub(super) fn keychain(given: Vec<OsString>, context: &mut Context) -> Result<u8, Ended> {
-    let mut words = given.iter().map(|word| word.to_string_lossy());
-    let mut accounts = Vec::new();
+    let mut words = given.into_iter();
+    let (mut passed_on, mut accounts) = (Vec::new(), Vec::new());
     while let Some(word) = words.next() {
-        match &*word {
+        match &*word.to_string_lossy() {
             "-k" | "--kill" => {
                 agent::kill(context);
                 return Ok(DONE);
@@ -48,12 +47,14 @@ pub(super) fn keychain(given: Vec<OsString>, context: &mut Context) -> Result<u8
                 context.output.line(concat!("oidc-keychain (iamd) ", env!("CARGO_PKG_VERSION")));
                 return Ok(DONE);
             }
-            "--accounts" => accounts.extend(words.by_ref().map(std::borrow::Cow::into_owned)),
-            _ => {}
+            "--accounts" => {
+                accounts.extend(words.by_ref().map(|name| name.to_string_lossy().into_owned()));
+            }
+            _ => passed_on.push(word),
         }
     }
-    context.client()?.status()?;
-    agent::start(context);
+    agent::passed_on(passed_on, context)?;
+    agent::start(context)?;
     for account in accounts {
         add::load(&account, context)?;
     }
@@ -88,7 +89,7 @@ struct Asked {
 
 /// `oidc-tokensh`.
 pub(super) fn tokensh(given: Vec<OsString>, context: &mut Context) -> Result<u8, Ended> {
-    let asked: Asked = parse(Program::Tokensh, given, &[OTHERS], context)?;
+    let mut asked: Asked = parse(Program::Tokensh, given, &[OTHERS], context)?;
     if asked.oidc.is_none() && asked.command.is_empty() && asked.outfile.is_none() {
         context.output.err.line("oidc-tokensh: --oidc NAME is missing");
         return Ok(USAGE);
@@ -101,6 +102,7 @@ pub(super) fn tokensh(given: Vec<OsString>, context: &mut Context) -> Result<u8,
         )
         .into());
     }
+    asked.oidc = asked.oidc.map(|named| iamd_protocol::names::meant(&named));
     let words =
         asked.words(context.environment.non_empty("SHELL").map(|one| one.to_string_lossy().into()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

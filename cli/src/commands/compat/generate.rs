@@ -4,24 +4,35 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Parser;
+use iamd_protocol::bus::{AccountInfo, client};
 use iamd_protocol::error::Kind;
+use iamd_protocol::names::meant;
 
 use super::options::{Other, TALK, Takes, Then, other, parse, refused, short};
 use super::{DONE, Ended, FAILED, Program, iamctl, list, print};
 use crate::app::Context;
+use crate::commands::issuer::same_url;
 use crate::failure::Failure;
+use crate::output::text;
 
 const NO_CODE_FLOW: &str = "it belongs to the code flow, which needs a browser on the node; here the \
                             code is entered on any device";
-const SECRET: &str = "the process list shows arguments to everybody; give it by descriptor:  iamctl \
-                      account add";
+const CLIENT_SECRET: &str = "the process list shows arguments to everybody; give it by descriptor:  \
+                             iamctl account add NAME --client-id ID --client-secret-fd 3 3< FILE";
+const REFRESH_TOKEN: &str = "the process list shows arguments to everybody; give it by descriptor:  \
+                             iamctl account add NAME --client-id ID --refresh-token-fd 3 3< FILE";
+const ACCESS_TOKEN: &str = "the process list shows arguments to everybody; give it by descriptor:  \
+                            iamctl account add NAME --initial-access-token-fd 3 3< FILE";
+/// An account that nobody expects to be locked would be, after the next start of the daemon.
+const NO_PASSPHRASE: &str = "the daemon seals the account, with no password of yours; where it shall \
+                             have one:  iamctl account passphrase NAME --new-passphrase-fd 3 3< FILE";
 const BY_THE_SITE: &str = "the site names it in the issuer's file, see iamd.toml(5)";
 
 const OTHERS: &[Other] = &[
     short('v', &["verbose"], Takes::Nothing, Then::Ignored),
-    other(&["pw-env"], Takes::Maybe, Then::Ignored),
-    other(&["pw-cmd"], Takes::Value, Then::Ignored),
-    other(&["pw-file"], Takes::Value, Then::Ignored),
+    other(&["pw-env"], Takes::Maybe, Then::Told(NO_PASSPHRASE)),
+    other(&["pw-cmd"], Takes::Value, Then::Told(NO_PASSPHRASE)),
+    other(&["pw-file"], Takes::Value, Then::Told(NO_PASSPHRASE)),
     other(&["pw-prompt", "prompt"], Takes::Value, Then::Ignored),
     other(&["confirm-default"], Takes::Nothing, Then::Ignored),
     other(&["no-url-call"], Takes::Nothing, Then::Ignored),
@@ -75,10 +86,9 @@ const OTHERS: &[Other] = &[
             "a token comes from an account, which is kept:  iamctl token NAME, then  iamctl account \
              remove NAME",
         ),
-    ),
-    other(&["client-secret"], Takes::Value, Then::Refused(SECRET)),
-    other(&["access-token", "at"], Takes::Value, Then::Refused(SECRET)),
-    other(&["refresh-token", "rt"], Takes::Value, Then::Refused(SECRET)),
+    other(&["client-secret"], Takes::Value, Then::Refused(CLIENT_SECRET)),
+    other(&["access-token", "at"], Takes::Value, Then::Refused(ACCESS_TOKEN)),
+    other(&["refresh-token", "rt"], Takes::Value, Then::Refused(REFRESH_TOKEN)),
     other(
         &["refresh-token-env", "rt-env"],
         Takes::Maybe,
@@ -87,17 +97,11 @@ const OTHERS: &[Other] = &[
         ),
     ),
     other(
-        &["op-username"],
-        Takes::Value,
-        Then::Refused(
-            "where an administrator allowed it:  iamctl login --flow password --user NAME",
-        ),
-    ),
-    other(
         &["op-password"],
         Takes::Value,
         Then::Refused(
-            "where an administrator allowed it:  iamctl login --flow password --password-fd N",
+            "the process list shows arguments to everybody; where an administrator allowed it:  \
+             iamctl login NAME --flow password --password-fd 3 3< FILE",
         ),
     ),
     other(&["device-authorization-endpoint", "dae"], Takes::Value, Then::Refused(BY_THE_SITE)),
@@ -168,14 +172,21 @@ struct Asked {
     /// The end of the client's name at the issuer
     #[arg(long = "client-name-identifier", alias = "cnid", value_name = "IDENTIFIER")]
     client_name: Option<String>,
-    /// How to sign in: device
+    /// How to sign in: device, or password where an administrator allowed it
     #[arg(short = 'w', long = "flow", value_name = "FLOW")]
     flows: Vec<String>,
+    /// With --flow=password: the user name at the issuer
+    #[arg(long, value_name = "USERNAME")]
+    op_username: Option<String>,
 }
 
 /// Does what was asked.
 pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, Ended> {
-    let asked: Asked = parse(Program::Gen, given, &[TALK, OTHERS], context)?;
+    let mut asked: Asked = parse(Program::Gen, given, &[TALK, OTHERS], context)?;
+    // There are no capitals here, and scripts that ask by the name with some are understood.
+    for name in [&mut asked.account, &mut asked.rename].into_iter().flatten() {
+        *name = meant(name);
+    }
     if asked.accounts {
         return list(context);
     }
@@ -184,43 +195,48 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
         let name = Path::new(file).file_name().and_then(|name| name.to_str());
         return print(name.unwrap_or_default(), context);
     }
-    let exists = match asked.account.as_deref() {
+    let existing = match asked.account.as_deref() {
         Some(name) => match context.client()?.account(name) {
-            Ok(_) => true,
-            Err(failure) if failure.is(Kind::NoSuchAccount) => false,
+            Ok(account) => Some(account),
+            Err(failure) if failure.is(Kind::NoSuchAccount) => None,
             Err(failure) => return Err(failure.into()),
         },
-        None => false,
+        None => None,
     };
-    let words = asked.words(exists)?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let code = iamctl(&words, context)?;
-    let signs_in = words[0] == "login" || words[..2] == ["account", "add"];
-    if code == DONE && signs_in {
+    let mut signs_in = false;
+    for words in asked.commands(existing.as_ref())? {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        signs_in |= words[0] == "login" || words[..2] == ["account", "add"];
+        if iamctl(&words, context)? != DONE {
+            return Ok(FAILED);
+        }
+    }
+    if signs_in {
         context.output.line("Everything setup correctly!");
     }
-    Ok(if code == DONE { DONE } else { FAILED })
+    Ok(DONE)
 }
 
 impl Asked {
-    /// The command of iamctl that does it.
-    fn words(&self, exists: bool) -> Result<Vec<String>, Failure> {
-        self.check_flows()?;
+    /// The commands of iamctl that do it, one after the other.
+    fn commands(&self, existing: Option<&AccountInfo>) -> Result<Vec<Vec<String>>, Failure> {
+        let flow = self.flow()?;
         let name = self.account.as_deref();
         let named = |what: &str| {
             name.ok_or_else(|| refused(what, "the account has to be named")).map(str::to_owned)
         };
         let of = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let login = |name: String| [of(&["login", &name]), flow.clone()].concat();
         if let Some(new_name) = &self.rename {
-            return Ok(of(&["account", "rename", &named("--rename")?, new_name]));
+            return Ok(vec![of(&["account", "rename", &named("--rename")?, new_name])]);
         }
         if self.delete {
             let mut words = of(&["account", "remove", &named("--delete")?]);
             words.extend(self.confirm_yes.then(|| "--yes".to_owned()));
-            return Ok(words);
+            return Ok(vec![words]);
         }
         if self.reauthenticate {
-            return Ok(of(&["login", &named("--reauthenticate")?]));
+            return Ok(vec![login(named("--reauthenticate")?)]);
         }
         if self.manual && self.client_id.is_none() {
             return Err(refused(
@@ -229,12 +245,10 @@ impl Asked {
                  ID, which asks for its secret",
             ));
         }
-        if exists {
+        if let Some(account) = existing {
             // As the original does with one that is there: it signs in anew, for what is asked now.
-            let mut words = of(&["login"]);
-            words.extend(name.map(str::to_owned));
-            words.extend(self.wanted());
-            return Ok(words);
+            self.check_is(account)?;
+            return Ok(vec![[login(account.name.clone()), self.wanted()].concat()]);
         }
         let mut words = of(&["account", "add"]);
         words.extend(name.map(str::to_owned));
@@ -243,11 +257,56 @@ impl Asked {
         words.extend(self.scope_max.then(|| "--scope=max".to_owned()));
         words.extend(self.client_id.as_ref().map(|id| format!("--client-id={id}")));
         words.extend(self.public.then(|| "--public-client".to_owned()));
-        if let Some(end) = &self.client_name {
-            let name = name.unwrap_or("account");
-            words.push(format!("--client-name=oidc-agent:{name}-{end}"));
+        words.extend(self.client_name().map(|name| format!("--client-name={name}")));
+        if flow.is_empty() {
+            return Ok(vec![words]);
         }
-        Ok(words)
+        words.push("--no-login".to_owned());
+        Ok(vec![words, login(named("--flow=password")?)])
+    }
+
+    /// Whether the account that is there is the one that is meant: none is made another without a
+    /// word, and none is left as it is where another was asked for.
+    fn check_is(&self, account: &AccountInfo) -> Result<(), Failure> {
+        let name = &account.name;
+        let issuer = text::clean(self.issuer.as_deref().unwrap_or(&account.issuer));
+        let another = |option: &str, what: &str, words: &str| {
+            let why = format!(
+                "{name} is there already, {what}; make one of another name:  iamctl account add \
+                 NEW_NAME --issuer {issuer}{words}"
+            );
+            Err(refused(option, &why))
+        };
+        if self.issuer.as_deref().is_some_and(|url| !same_url(url, &account.issuer)) {
+            return another("--issuer", &format!("at {}", account.issuer), "");
+        }
+        if let Some(id) = &self.client_id
+            && account.client_id.as_ref() != Some(id)
+        {
+            let words = format!(" --client-id {}", text::clean(id));
+            return another("--client-id", "with another client", &words);
+        }
+        if self.public && account.client.as_deref() != Some(client::PUBLIC) {
+            return another("--pub", "with a client of its own", " --public-client");
+        }
+        if let Some(client_name) = self.client_name() {
+            let client_name = text::clean(&client_name);
+            let why = format!(
+                "{name} is there already:  iamctl account edit {name} --client-name {client_name}"
+            );
+            return Err(refused("--client-name-identifier", &why));
+        }
+        if self.scope_max || self.scopes.iter().any(|scope| scope == "max") {
+            let why =
+                format!("{name} is there already:  iamctl account edit {name} --scope max --login");
+            return Err(refused("--scope-max", &why));
+        }
+        Ok(())
+    }
+
+    fn client_name(&self) -> Option<String> {
+        let end = self.client_name.as_ref()?;
+        Some(format!("oidc-agent:{}-{end}", self.account.as_deref().unwrap_or("account")))
     }
 
     fn wanted(&self) -> Vec<String> {
@@ -256,28 +315,32 @@ impl Asked {
         scopes.chain(audiences.map(|one| format!("--aud={one}"))).collect()
     }
 
-    /// One of the ways to sign in has to be one that there is.
-    fn check_flows(&self) -> Result<(), Failure> {
-        let is = |flow: &str| self.flows.iter().any(|one| one == flow);
-        if self.flows.is_empty() || is("device") {
-            return Ok(());
-        }
-        Err(match self.flows[0].as_str() {
-            "password" => refused(
-                "--flow=password",
-                "where an administrator allowed it:  iamctl login --flow password",
-            ),
-            "refresh" => refused(
+    /// The first of the ways to sign in that there is, as options of `iamctl login`.
+    fn flow(&self) -> Result<Vec<String>, Failure> {
+        let first = self.flows.iter().find(|flow| ["device", "password"].contains(&flow.as_str()));
+        match (first.map(String::as_str), self.flows.first().map(String::as_str), &self.op_username)
+        {
+            (Some("password"), _, user) => {
+                let mut words = vec!["--flow=password".to_owned()];
+                words.extend(user.as_ref().map(|user| format!("--user={user}")));
+                Ok(words)
+            }
+            (_, _, Some(_)) => Err(refused(
+                "--op-username",
+                "it is for --flow=password, where an administrator allowed that",
+            )),
+            (Some(_), ..) | (None, None, _) => Ok(Vec::new()),
+            (None, Some("refresh"), _) => Err(refused(
                 "--flow=refresh",
                 "give the refresh token by descriptor:  iamctl account add NAME --client-id ID \
                  --refresh-token-fd 3 3< FILE",
-            ),
-            "code" => refused(
+            )),
+            (None, Some("code"), _) => Err(refused(
                 "--flow=code",
                 "it needs a browser on the node; --flow=device needs one on any device",
-            ),
-            _ => refused("--flow", "there is device only"),
-        })
+            )),
+            (None, Some(_), _) => Err(refused("--flow", "there are device and password only")),
+        }
     }
 }
 

@@ -5,7 +5,18 @@ use super::*;
 fn becomes(line: &str, exists: bool) -> Result<String, String> {
     let words = std::iter::once("oidc-gen").chain(line.split(' '));
     let asked = Asked::try_parse_from(words).unwrap();
-    asked.words(exists).map(|words| words.join(" ")).map_err(|failure| failure.message)
+    let account = AccountInfo {
+        name: "cms".into(),
+        issuer: "https://x/".into(),
+        client: Some(client::GIVEN.into()),
+        client_id: Some("mine".into()),
+        ..AccountInfo::default()
+    };
+    let commands = asked.commands(exists.then_some(&account));
+    let line = |commands: Vec<Vec<String>>| {
+        commands.iter().map(|words| words.join(" ")).collect::<Vec<_>>().join("; ")
+    };
+    commands.map(line).map_err(|failure| failure.message)
 }
 
 #[test]
@@ -16,6 +27,17 @@ fn each_has_its_command_of_iamctl() {
         ("-w code -w device cms", false, "account add cms"),
         ("cms -w device", true, "login cms"),
         ("cms --scope=a --aud=b", true, "login cms --scope=a --aud=b"),
+        // What it says of the account is so.
+        ("cms --iss=https://x --client-id=mine --scope=a", true, "login cms --scope=a"),
+        ("cms -w password", true, "login cms --flow=password"),
+        ("cms -w code -w password -w device", true, "login cms --flow=password"),
+        ("cms -w device -w password", true, "login cms"),
+        ("cms --reauthenticate -w password", true, "login cms --flow=password"),
+        (
+            "cms --iss=https://x/ -w password --op-username=al",
+            false,
+            "account add cms --issuer=https://x/ --no-login; login cms --flow=password --user=al",
+        ),
         ("cms --reauthenticate", true, "login cms"),
         ("--rename=new cms", true, "account rename cms new"),
         ("-d cms", true, "account remove cms"),
@@ -44,9 +66,21 @@ fn what_cannot_be_is_refused_with_the_way_out() {
         ("cms -m", "iamctl account add NAME --client-id ID"),
         ("cms --manual --issuer=https://x/ -w device", "--client-id ID"),
         ("cms -w code", "--flow=device"),
-        ("cms -w password", "iamctl login --flow password"),
+        ("cms --op-username=al", "it is for --flow=password"),
+        (
+            "cms --iss=https://other/",
+            "at https://x/; make one of another name:  iamctl account add NEW_NAME --issuer https://other/",
+        ),
+        (
+            "cms --client-id=other",
+            "iamctl account add NEW_NAME --issuer https://x/ --client-id other",
+        ),
+        ("cms --pub", "iamctl account add NEW_NAME --issuer https://x/ --public-client"),
+        ("cms --cnid=n7", "iamctl account edit cms --client-name oidc-agent:cms-n7"),
+        ("cms --scope-max", "iamctl account edit cms --scope max --login"),
+        ("cms --scope=max", "iamctl account edit cms --scope max --login"),
         ("cms -w refresh", "--refresh-token-fd"),
-        ("cms -w magic", "device only"),
+        ("cms -w magic", "device and password only"),
         ("-d --confirm-yes", "has to be named"),
         ("--rename=x", "has to be named"),
     ] {

@@ -80,7 +80,14 @@ pub(super) fn parse<T: Parser>(
         .disable_help_flag(true)
         .disable_help_subcommand(true)
         .args_override_self(true)
-        .arg(Arg::new("help").short('?').long("help").action(ArgAction::Help).help("Print help"))
+        .arg(
+            Arg::new("help")
+                .short('?')
+                .short_alias('h')
+                .long("help")
+                .action(ArgAction::Help)
+                .help("Print help"),
+        )
         .arg(Arg::new("usage").long("usage").action(ArgAction::HelpShort).help("Print help"))
         .after_help("iamctl by this name: it does what oidc-agent's program did. See iamctl(1).");
     for other in others() {

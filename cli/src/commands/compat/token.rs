@@ -1,29 +1,25 @@
 //! `oidc-token`.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::Parser;
 use iamd_protocol::bus::TokenOptions;
 use iamd_protocol::error::Kind;
+use iamd_protocol::names::meant;
+use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::options::{Other, TALK, Takes, Then, lengthened, other, parse, refused};
-use super::{DONE, Ended, Program, USAGE};
+use super::{DONE, Ended, Program, USAGE, agent, told_name};
 use crate::app::Context;
+use crate::client::agent::id_token;
 use crate::commands::ask::{self, Token};
 use crate::commands::words;
 use crate::failure::Failure;
 
 const OTHERS: &[Other] = &[
     other(&["verbose"], Takes::Nothing, Then::Ignored),
-    other(
-        &["id-token"],
-        Takes::Nothing,
-        Then::Refused(
-            "an ID token is for the client that it was issued to and nobody else; who signed in is \
-             told by:  iamctl account show",
-        ),
-    ),
     other(
         &["mytoken", "MT"],
         Takes::Maybe,
@@ -72,6 +68,9 @@ struct Asked {
     /// For these audiences
     #[arg(long = "aud", alias = "audience", value_name = "AUDIENCE")]
     audiences: Vec<String>,
+    /// Print an ID token instead
+    #[arg(long)]
+    id_token: bool,
     /// The program that asks
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -86,10 +85,27 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
         context.output.err.line("oidc-token: an account or an issuer has to be named");
         return Ok(USAGE);
     };
+    let (named, account) = (account, &*meant(account));
     let form = asked.form()?;
     // A token must not end up in a core file.
     let _ = nix::sys::prctl::set_dumpable(false);
-    let token = asked.ask(context, account).map_err(|failure| failure.about(Some(account)))?;
+    if asked.id_token {
+        // As the original: nothing else of it is printed.
+        let socket = agent::socket(&context.client()?)?;
+        let token = id_token(Path::new(&socket), account, asked.application(), context.limit);
+        let token = token.map_err(|failure| failure.about(Some(account)))?;
+        let mut line = Zeroizing::new(token.expose_secret().as_bytes().to_vec());
+        if !line.iter().all(|byte| byte.is_ascii_graphic()) {
+            let text = "the issuer's ID token has characters that no token has";
+            return Err(Failure::new(Kind::IssuerMalformed, text).into());
+        }
+        line.push(b'\n');
+        context.output.out.put(&line);
+        return Ok(DONE);
+    }
+    let token = asked
+        .ask(context, account)
+        .map_err(|failure| told_name(failure.about(Some(account)), named))?;
     for remark in &token.reply.remarks {
         context.output.tell(&format!("oidc-token: {remark}"));
     }
@@ -98,26 +114,28 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
 }
 
 impl Asked {
-    /// A token that is valid long enough, else a new one, as long as that may be: the original makes
-    /// no promise of it.
+    /// A token that is valid long enough, else the one that the issuer gave instead, which the daemon
+    /// has: the original makes no promise of it.
     fn ask(&self, context: &Context, account: &str) -> Result<Token, Failure> {
-        let application = self.name.clone().unwrap_or_else(|| Program::Token.name().to_owned());
         let mut options = TokenOptions {
             scopes: words(&self.scopes),
             audiences: words(&self.audiences),
             min_valid_seconds: self.time.filter(|_| !self.force_new),
             force_new: self.force_new.then_some(true),
             strict: None,
-            application: Some(application),
+            application: Some(self.application().to_owned()),
         };
         match ask::token(context, account, &options) {
             Err(failure) if failure.is(Kind::ValidityUnavailable) => {
-                options.min_valid_seconds = None;
-                options.force_new = Some(true);
+                options.min_valid_seconds = Some(0);
                 ask::token(context, account, &options)
             }
             answer => answer,
         }
+    }
+
+    fn application(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| Program::Token.name())
     }
 
     fn form(&self) -> Result<Form, Failure> {

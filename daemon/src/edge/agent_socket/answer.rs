@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use iamd_protocol::{
     bus::{AccountInfo, TokenOptions, client, state},
     error::Kind,
+    names,
 };
 use secrecy::SecretString;
 use serde::Serialize;
@@ -51,13 +52,13 @@ async fn serve(
 ) -> Result<Reply, ServiceError> {
     Ok(match request {
         Request::AccessToken(ask) => {
-            let given = service.newest_token(caller, named(ask)?, options(ask)).await?;
+            let given = service.newest_token(caller, &named(ask)?, options(ask)).await?;
             let token = SecretString::from(given.token);
             Reply::access_token(&token, &given.issuer, given.expires_at)
         }
         Request::IdToken(ask) => {
             let application = ask.application.as_deref();
-            let given = service.id_token(caller, named(ask)?, application).await?;
+            let given = service.id_token(caller, &named(ask)?, application).await?;
             Reply::id_token(&given.token, &given.issuer)
         }
         Request::LoadedAccounts => Reply::info(loaded(&service.list(caller).await?)),
@@ -80,18 +81,27 @@ async fn serve(
     })
 }
 
-/// The account that is meant, as the service takes it: a name is not a URL, and a URL no name.
-fn named(ask: &Ask) -> Result<&str, ServiceError> {
-    let none = |what: &str| {
-        let text = format!("you have no account \u{201c}{}\u{201d}", shown(what));
-        Err(ServiceError::new(Kind::NoSuchAccount, text))
+/// The account that is meant, as the service takes it: a name is not a URL, and a URL no name. Names
+/// of oidc-agent's may have capitals, which make no difference here.
+fn named(ask: &Ask) -> Result<String, ServiceError> {
+    let other = match &ask.of {
+        Of::Account(name) if is_account_name(&names::meant(name)) => return Ok(names::meant(name)),
+        Of::Issuer(url) if url.contains("://") => return Ok(url.clone()),
+        Of::Account(other) | Of::Issuer(other) => other.as_str(),
+        Of::Nobody => "",
     };
-    match &ask.of {
-        Of::Account(name) if is_account_name(name) => Ok(name),
-        Of::Issuer(url) if url.contains("://") => Ok(url),
-        Of::Account(other) | Of::Issuer(other) => none(other),
-        Of::Nobody => none(""),
-    }
+    let counterpart = match &ask.of {
+        Of::Account(name) => names::counterpart(name),
+        _ => None,
+    };
+    let other = shown(other);
+    let text = match counterpart {
+        Some(name) => format!(
+            "no account here can be called \u{201c}{other}\u{201d}; what takes its place may be called {name}"
+        ),
+        None => format!("you have no account \u{201c}{other}\u{201d}"),
+    };
+    Err(ServiceError::new(Kind::NoSuchAccount, text))
 }
 
 fn options(ask: &Ask) -> TokenOptions {

@@ -17,7 +17,11 @@ pub(super) const STEPS: &[Step] = &[
         "`-t`, `--time=SEC`",
         "it prints what there is; ours says that so much is not to be had",
         Run("oidc-token -t 600 cms && oidc-token -t 7200 cms", 0, &["<token of "]),
-        Run("iamctl token cms -t 600 && iamctl token cms -t 7200", 6, &["<token of ", "7200"]),
+        Run(
+            "$NAMES/oidc-token -t 7200 cms && iamctl token cms -t 600 && iamctl token cms -t 7200",
+            6,
+            &["<token of ", "7200"],
+        ),
     ),
     same(
         TOKEN,
@@ -125,13 +129,21 @@ pub(super) const STEPS: &[Step] = &[
             &["for the client"],
         ),
     ),
-    gone(
+    unlike(
         TOKEN,
         "`--id-token`",
+        "there is no display to confirm it on, and here nothing to confirm: its own user asks",
         Run(
             "eval \"$(oidc-agent --quiet)\"; ready; oidc-add cms --pw-env >&2; timeout 20 oidc-token --id-token cms",
             1,
             &["operation forbidden"],
+        ),
+        Run(
+            "$NAMES/oidc-token --id-token cms \
+             | claim aud | grep -qx \"$(iamctl account show cms --json | jq -r .account.client_id)\" \
+             && echo for the client",
+            0,
+            &["for the client"],
         ),
     ),
     gone(

@@ -232,7 +232,11 @@ async fn sessions_are_told_of_the_socket_while_it_is_served_and_the_site_can_swi
     let told = async || {
         let opened = house.open(iamd_protocol::pam::Open { quiet: true, ..house.frame(ALICE) });
         let found = opened.await.environment.into_iter().find(|(name, _)| name == "OIDC_SOCK");
-        found.map(|(_, value)| value)
+        let found = found.map(|(_, value)| value);
+        // And so are scripts that start an agent.
+        let status = house.service.status(&house.caller(ALICE)).await.unwrap();
+        assert_eq!(status.agent_socket, found);
+        found
     };
     assert_eq!(told().await, None);
     let mut switch = Switch::new(path.clone(), host(&house));

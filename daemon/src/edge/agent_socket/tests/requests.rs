@@ -32,6 +32,9 @@ async fn an_account_is_meant_by_its_name_or_its_issuer_and_the_name_goes_first()
     let house = with_token();
     for request in [
         json!({"request": "access_token", "account": "wlcg"}),
+        // oidc-agent's own names may have capitals.
+        json!({"request": "access_token", "account": "WLCG"}),
+        json!({"request": "access_token", "account": "Wlcg"}),
         json!({"request": "access_token", "account": "wlcg", "issuer": "https://other.test"}),
         json!({"request": "access_token", "account": "", "issuer": "https://issuer.test/"}),
         json!({"request": "access_token", "issuer": "https://issuer.test"}),
@@ -48,6 +51,8 @@ async fn an_account_is_meant_by_its_name_or_its_issuer_and_the_name_goes_first()
         let error = asked(&house, request.clone()).await["error"].clone();
         assert_eq!(error, "No account configured with that short name", "{request}");
     }
+    let named = asked(&house, json!({"request": "access_token", "account": "Not A Name"})).await;
+    assert!(named["info"].as_str().unwrap().contains("may be called not-a-name"), "{named}");
     let nobody = asked(&house, json!({"request": "access_token"})).await;
     assert_eq!(nobody["error"], "Not yet implemented");
     assert_eq!(house.refreshes(), 0);
