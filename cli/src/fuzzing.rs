@@ -32,7 +32,7 @@ pub fn imported(bytes: &[u8]) {
 fn account(plaintext: &[u8]) {
     match Account::of(plaintext) {
         Ok(account) => {
-            assert!(!account.issuer.is_empty() && !account.client_id.is_empty());
+            assert!(!account.issuer.is_empty() && account.client_id.is_some());
             assert!(!account.refresh_token.expose_secret().trim().is_empty());
             for remark in &account.remarks {
                 steers_nothing(&text::clean(remark));

@@ -113,9 +113,9 @@ fn options_of_add_reach_the_daemon() {
     assert_eq!(
         calls,
         [
-            r#"Add("x", AddOptions { issuer: Some("cms"), scopes: Some(["openid", "a", "b"]), all_scopes: None, audiences: Some(["u", "v"]), client_id: None, client_auth: None, public_client: None, own_client: Some(true), client_name: Some("mine"), make_default: Some(true) }, {})"#,
-            r#"Add("cms", AddOptions { issuer: Some("cms"), scopes: None, all_scopes: Some(true), audiences: None, client_id: None, client_auth: None, public_client: Some(true), own_client: None, client_name: None, make_default: None }, {})"#,
-            r#"Add("cms", AddOptions { issuer: Some("cms"), scopes: None, all_scopes: None, audiences: None, client_id: Some("c"), client_auth: Some("none"), public_client: None, own_client: None, client_name: None, make_default: None }, {})"#,
+            r#"Add("x", AddOptions { issuer: Some("cms"), scopes: Some(["openid", "a", "b"]), all_scopes: None, audiences: Some(["u", "v"]), client_id: None, client_auth: None, public_client: None, own_client: Some(true), client_name: Some("mine"), make_default: Some(true), dry_run: None }, {})"#,
+            r#"Add("cms", AddOptions { issuer: Some("cms"), scopes: None, all_scopes: Some(true), audiences: None, client_id: None, client_auth: None, public_client: Some(true), own_client: None, client_name: None, make_default: None, dry_run: None }, {})"#,
+            r#"Add("cms", AddOptions { issuer: Some("cms"), scopes: None, all_scopes: None, audiences: None, client_id: Some("c"), client_auth: Some("none"), public_client: None, own_client: None, client_name: None, make_default: None, dry_run: None }, {})"#,
         ]
     );
 }

@@ -102,6 +102,7 @@ fn accounts_are_taken_over_as_the_files_have_them() {
         (&["cms", "--as", "cms5"], 0),
         (&[], 0),
         (&["p", "--remove"], 0),
+        (&["atlas", "--remove"], 0),
     ] {
         let outcome = home.import(words);
         assert_eq!(outcome.code, code, "{outcome:?}");
@@ -109,11 +110,12 @@ fn accounts_are_taken_over_as_the_files_have_them() {
     }
     transcript.check();
     assert!(home.has("cms") && home.has("atlas") && !home.has("p"));
-    let calls = home.calls("Add");
-    assert_eq!(calls.len(), 6);
+    let mut calls = home.calls("Add");
+    calls.retain(|call| call.contains("dry_run: None"));
+    assert_eq!(calls.len(), 7);
     assert_eq!(
         calls[0],
-        r#"Add("cms5", AddOptions { issuer: Some("https://iam.example.org/"), scopes: Some(["openid", "offline_access", "storage.read:/"]), all_scopes: None, audiences: Some(["https://se.example.org", "https://ce.example.org"]), client_id: Some("fixture-client"), client_auth: None, public_client: None, own_client: None, client_name: None, make_default: None }, {"refresh-token": "fixture-refresh-token"})"#
+        r#"Add("cms5", AddOptions { issuer: Some("https://iam.example.org/"), scopes: Some(["openid", "offline_access", "storage.read:/"]), all_scopes: None, audiences: Some(["https://se.example.org", "https://ce.example.org"]), client_id: Some("fixture-client"), client_auth: None, public_client: None, own_client: None, client_name: None, make_default: None, dry_run: None }, {"refresh-token": "fixture-refresh-token"})"#
     );
     assert!(
         calls[1].ends_with(r#"{"client-secret": "fixture-client-secret", "refresh-token": "fixture-refresh-token"})"#),
@@ -126,8 +128,75 @@ fn a_dry_run_asks_the_daemon_for_what_it_knows_and_nothing_else() {
     let home = Home::with(&[("oidc-gen-4.2.6", "fixture")]);
     let outcome = home.import(&["--dry-run"]);
     assert_eq!(outcome.code, 0, "{outcome:?}");
-    assert_eq!(home.fake.calls(), ["List()", "Issuers()"]);
+    // No secret leaves this process.
+    let asked = home.fake.calls();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].starts_with("Add(\"fixture\", ") && asked[0].contains("dry_run: Some(true)"));
+    assert!(asked[0].ends_with(r#"{"client-secret": "-", "refresh-token": "-"})"#), "{asked:?}");
     assert!(home.has("fixture"));
+    for (kind, code) in
+        [(Kind::DeniedByPolicy, 4), (Kind::TooManyAccounts, 4), (Kind::AccountExists, 1)]
+    {
+        home.fails(kind, "so it says");
+        let outcome = home.import(&["--dry-run"]);
+        assert_eq!(outcome.code, code, "{outcome:?}");
+        assert!(outcome.stderr.contains("would be refused: so it says"), "{outcome:?}");
+        // The same as without.
+        assert_eq!(home.import(&[]).code, code);
+    }
+}
+
+#[test]
+fn a_client_that_everybody_has_is_the_one_of_the_issuers_file_or_that_is_said() {
+    let home = Home::with(&[]);
+    let members = r#""issuer_url":"https://x.example/","refresh_token":"r","uses_pub_client":1"#;
+    std::fs::write(home.agent().join("a"), format!("{{{members}}}")).unwrap();
+    std::fs::write(home.agent().join("b"), format!(r#"{{{members},"client_id":"p"}}"#)).unwrap();
+    std::fs::write(home.agent().join("c"), format!("{{{members}}}").replace(":1}", ":0}")).unwrap();
+    assert_eq!(home.import(&["a"]).code, 0);
+    assert_eq!(home.import(&["b"]).code, 0);
+    let calls = home.calls("Add");
+    assert!(calls[0].contains("client_id: None, client_auth: None, public_client: Some(true)"));
+    // The daemon knows whether it is that one.
+    assert!(calls[1].contains(r#"client_id: Some("p"), client_auth: None, public_client: None"#));
+    let none = home.import(&["c"]);
+    assert!(none.code == 1 && none.stderr.contains("is not an account"), "{none:?}");
+    for kind in [Kind::DeniedByPolicy, Kind::InvalidArgument] {
+        home.fails(kind, "no");
+        let refused = home.import(&["b"]);
+        assert!(refused.stderr.contains("Its client is oidc-agent's public one"), "{refused:?}");
+    }
+    home.fails(Kind::DeniedByPolicy, "this site does not let alice use a client of their own");
+    shows("account import of one with oidc-agent's public client", &home.import(&["b"]));
+    home.fake.script().fail.clear();
+    let dry = home.import(&["a", "--dry-run"]);
+    let said = dry.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("with the client that everybody has there"), "{dry:?}");
+}
+
+#[test]
+fn what_a_client_can_be_deleted_with_does_not_go_without_a_word() {
+    let home = Home::with(&[("registered-4.2.6", "atlas")]);
+    let outcome = home.import(&["--remove"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.stderr.contains("so the file is not removed"), "{outcome:?}");
+    assert!(home.has("atlas"));
+    let json = home.import(&["--remove", "--json"]);
+    assert!(json.stdout.contains(r#""removed":false,"result":"imported""#), "{json:?}");
+}
+
+#[test]
+fn an_agent_that_runs_is_reached_by_its_own_socket_or_ended_by_its_name() {
+    let home = Home::with(&[("plain.json", "p")]);
+    for (socket, named) in [
+        ("/run/iamd/oidc-agent.sock", "OIDC_SOCK=ITS_SOCKET /usr/bin/oidc-add -R"),
+        ("/tmp/oidc-a/agent.1", "OIDC_SOCK=/tmp/oidc-a/agent.1 /usr/bin/oidc-add -R"),
+    ] {
+        let outcome = run(home.command(&[]).env("OIDC_SOCK", socket));
+        let said = outcome.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(named), "{outcome:?}");
+        assert!(said.contains("pkill -u \"$USER\" oidc-agent"), "{outcome:?}");
+    }
 }
 
 #[test]
@@ -153,6 +222,7 @@ fn what_becomes_of_one_is_nothing_to_the_others_and_the_exit_code_tells() {
     for (kind, code) in [
         (Kind::AccountExists, 1),
         (Kind::DeniedByPolicy, 4),
+        (Kind::IdentityMismatch, 4),
         (Kind::LoginRequired, 3),
         (Kind::IssuerUnreachable, 5),
     ] {
@@ -164,7 +234,7 @@ fn what_becomes_of_one_is_nothing_to_the_others_and_the_exit_code_tells() {
         assert!(home.has("old"), "{kind:?}: the file is what is left of the account");
     }
     transcript.note("the name is taken: seen without using anything");
-    home.fake.script().accounts[0].name = "fixture".into();
+    home.fails(Kind::AccountExists, "you have an account “fixture” already");
     let outcome = home.import(&["--dry-run"]);
     assert_eq!(outcome.code, 1);
     take(&mut transcript, &["--dry-run"], &outcome);
@@ -376,6 +446,7 @@ fn every_error_of_an_import_is_on_the_page() {
     std::fs::write(at("capitals"), capitals).unwrap();
     let outcome = home.import(&["capitals"]);
     shows("account import of an account whose name has capitals", &outcome);
+    assert!(outcome.stderr.contains("/capitals --as cms\n"), "{outcome:?}");
     let wrong = run_with(&mut home.command(&["sealed", "--password-fd", "0"]), "other\n");
     shows("account import with another password", &home.plain(wrong));
     shows("account import and no terminal to ask for the password", &home.import_only(&["sealed"]));

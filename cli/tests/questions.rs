@@ -68,7 +68,7 @@ fn an_account_is_added_step_by_step_on_every_kind_of_terminal() {
             assert_eq!(
                 added(&fake),
                 [
-                    r#"Add("mine", AddOptions { issuer: Some("wlcg"), scopes: Some(["openid", "compute.read"]), all_scopes: None, audiences: Some(["https://se.example.org"]), client_id: None, client_auth: None, public_client: None, own_client: None, client_name: None, make_default: None }, {})"#
+                    r#"Add("mine", AddOptions { issuer: Some("wlcg"), scopes: Some(["openid", "compute.read"]), all_scopes: None, audiences: Some(["https://se.example.org"]), client_id: None, client_auth: None, public_client: None, own_client: None, client_name: None, make_default: None, dry_run: None }, {})"#
                 ],
                 "{kind}"
             );

@@ -185,8 +185,10 @@ Reads the files that oidc-gen wrote: in $OIDC_CONFIG_DIR, else ~/.config/oidc-ag
 ~/.oidc-agent. Their password is asked for once and tried for all of them; files that gpg encrypted \
 are decrypted by gpg. Each account keeps its client, scopes and audiences. Its refresh token is used \
 once at the issuer, and iamd keeps what comes back: oidc-agent should not use its copy any more. An \
-account that fails leaves nothing behind, and the exit code is that of the first that failed. The \
-files are kept unless you say --remove, or say yes where you are asked.";
+account that fails leaves nothing behind, and the exit code is that of the first that failed; where the \
+issuer had replaced its refresh token by then, it is said that the file is of no use. The files are kept \
+unless you say --remove, or say yes where you are asked; one with what its client at the issuer can be \
+deleted with is kept also with --remove.";
 pub(crate) const ACCOUNT_RENAME: &str = "\
 Examples:
   iamctl account rename cms cms-old";

@@ -13,7 +13,7 @@ pub(crate) struct Account {
     /// The issuer's URL.
     pub(crate) issuer: String,
     /// The client that the refresh token belongs to.
-    pub(crate) client_id: String,
+    pub(crate) client_id: Option<String>,
     /// Its secret; a public client has none.
     pub(crate) client_secret: Option<SecretString>,
     /// What is taken over.
@@ -22,6 +22,10 @@ pub(crate) struct Account {
     pub(crate) scopes: Vec<String>,
     /// The audiences of its tokens.
     pub(crate) audiences: Vec<String>,
+    /// Whether its client is the public one that oidc-agent has for the issuer.
+    pub(crate) has_public_client: bool,
+    /// Whether the file has what its client at the issuer can be deleted with.
+    pub(crate) can_delete_client: bool,
     /// What of the file is not taken, for people.
     pub(crate) remarks: Vec<String>,
 }
@@ -70,6 +74,8 @@ struct Members {
     #[serde(rename = "daeSetByUser")]
     has_own_device_endpoint: Option<Value>,
     registration_access_token: Option<SecretString>,
+    /// Since 5.0.
+    uses_pub_client: Option<Value>,
     password: Option<SecretString>,
 }
 
@@ -85,7 +91,9 @@ impl Account {
         if filled(members.mytoken_url).is_some() || profile.is_some_and(is_set) {
             return Err(Unfit::Mytoken(issuer));
         }
-        let (Some(issuer), Some(client_id)) = (issuer, filled(members.client_id)) else {
+        let has_public_client = members.uses_pub_client.as_ref().is_some_and(is_set);
+        let client_id = filled(members.client_id);
+        let Some(issuer) = issuer.filter(|_| client_id.is_some() || has_public_client) else {
             return Err(Unfit::Foreign);
         };
         let Some(refresh_token) = given(members.refresh_token) else {
@@ -110,7 +118,8 @@ impl Account {
                     .to_owned(),
             );
         }
-        if given(members.registration_access_token).is_some() {
+        let can_delete_client = given(members.registration_access_token).is_some();
+        if can_delete_client {
             remarks.push(
                 "the file has what its client at the issuer can be deleted with, which is not \
                  taken: without the file that client stays"
@@ -128,6 +137,8 @@ impl Account {
             refresh_token,
             scopes: words(filled(members.auth_scope).or(members.scope)),
             audiences: words(members.audience),
+            has_public_client,
+            can_delete_client,
             remarks,
         })
     }

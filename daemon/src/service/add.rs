@@ -26,7 +26,8 @@ impl Service {
     /// # Errors
     /// Names, policy, quotas, arguments, and what the issuer says when a client is registered or a
     /// refresh token taken over; nothing is kept then. Where a refresh token that is taken over was
-    /// replaced by the issuer and the store does not take the new one, the account is kept.
+    /// replaced by the issuer and the store does not take the new one, the account is kept. With
+    /// `dry_run` only what is decided here: the issuer is not asked.
     pub async fn add(
         self: &Arc<Self>,
         caller: &Caller,
@@ -61,6 +62,12 @@ impl Service {
         let default = accounts.default_name(self.config().default_profile());
         let mut plan = self.plan_account(caller, &accounts, named, &options, handed).await?;
         about.adds(&plan);
+        if options.dry_run == Some(true) {
+            // All that rules, quotas, names and arguments say is said by now.
+            let login_needed = plan.refresh_token.is_none();
+            let account = plan.key.name.to_string();
+            return Ok(ChangeReply { account, login_needed, remarks: plan.remarks });
+        }
         let Provided { client, left_out } = self.client_of_new(owner, &plan).await?;
         about.with(&client.client_id);
         let mut remarks = plan.remarks.clone();

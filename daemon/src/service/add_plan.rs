@@ -190,14 +190,23 @@ impl Service {
             }
             return Ok(Choice::Shared(ClientOwner::Public));
         }
-        if own || given.is_some() {
-            self.permit(who, Question::OwnClient)?;
-        }
+        let may_own = match own || given.is_some() {
+            true => self.permit(who, Question::OwnClient),
+            false => Ok(()),
+        };
         if let Some(id) = given {
             let secret = handed.take(secret::CLIENT_SECRET);
+            // Not one of the user's: who brings it, or what was got with it, needs no leave for clients
+            // of their own. A secret of it is one that everybody has.
+            let is_public = profile.public_client.as_deref() == Some(id);
+            if is_public && (secret.is_none() || may_own.is_err()) {
+                return Ok(Choice::Shared(ClientOwner::Public));
+            }
+            may_own?;
             let auth = options.client_auth.as_deref();
             return Ok(Choice::Given(Box::new(self.given(key, profile, id, auth, secret)?)));
         }
+        may_own?;
         if options.client_auth.is_some() {
             let text =
                 "how a client authenticates is said of a client that you bring (--client-id)";

@@ -36,6 +36,16 @@ impl<E: Into<ServiceError>> From<E> for Unsigned {
     }
 }
 
+/// What is told besides where the token that was handed in has gone with what came for it: whoever has
+/// a copy of it shall not believe that it still works.
+fn spent(error: ServiceError) -> ServiceError {
+    let message = format!(
+        "{}; the issuer had replaced the refresh token that was handed in, which is of no use any more, and the new one is revoked",
+        error.message
+    );
+    ServiceError { message, ..error }
+}
+
 /// An account with the refresh token that took the place of the one that was handed in.
 struct Replaced {
     before: Record,
@@ -90,7 +100,7 @@ impl Service {
             {
                 // Without an answer nobody knows whose it is.
                 self.revoke_unkept(&plan.profile, client, Some(&rotated.token)).await;
-                Err(TokenError::from(error).into())
+                Err(spent(TokenError::from(error).into()).into())
             }
             Err(RefreshFailure { error, rotated: Some(rotated) }) => {
                 let revision = before.revision;
@@ -147,9 +157,14 @@ impl Service {
                 if failure.kind == Kind::IdentityMismatch {
                     self.note_another(owner, &request, client, tokens.identity.as_ref());
                 }
-                // What was issued now goes; the one that was handed in the user may still hold.
+                // What was issued now goes; the one that was handed in the user may still hold, and
+                // where it was replaced it is of no use to them.
                 self.revoke_unkept(&plan.profile, client, tokens.refresh_token.as_ref()).await;
-                return Err(failure.into());
+                let error = ServiceError::from(failure);
+                return Err(match tokens.refresh_token {
+                    Some(_) => spent(error).into(),
+                    None => error.into(),
+                });
             }
         };
         let replaced = match tokens.refresh_token.clone() {
@@ -186,7 +201,7 @@ impl Service {
             (Err(failure), Some(replaced)) => {
                 self.revoke_unkept(&request.profile, client, newest.as_ref()).await;
                 self.settle_handed(replaced).await;
-                Err(failure.into())
+                Err(spent(failure.into()).into())
             }
         }
     }

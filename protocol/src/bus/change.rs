@@ -31,6 +31,9 @@ pub struct AddOptions {
     pub client_name: Option<String>,
     /// Make it the account that is meant when none is named.
     pub make_default: Option<bool>,
+    /// Say whether this account could be made, and make none: no issuer is asked for anything, and no
+    /// secret is used.
+    pub dry_run: Option<bool>,
 }
 
 /// What is to be different: the options of `Edit`. What is absent stays as it is.

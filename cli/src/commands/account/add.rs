@@ -100,6 +100,7 @@ fn by_options(args: &AddAccount) -> Result<(AddOptions, Secrets), Failure> {
         own_client: args.own_client.then_some(true),
         client_name: args.client_name.clone(),
         make_default: args.make_default.then_some(true),
+        dry_run: None,
     };
     let mut secrets = Secrets::new();
     for (option, name, number) in [

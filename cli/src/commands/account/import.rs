@@ -11,11 +11,12 @@ mod report;
 
 use iamd_protocol::bus::{AddOptions, ChangeReply, secret as names};
 use iamd_protocol::error::{Exit, Kind};
+use iamd_protocol::names::{counterpart, fits};
+use secrecy::SecretString;
 
 use crate::app::Context;
 use crate::args::{Import, ImportOidcAgent};
 use crate::client::{Client, Secrets};
-use crate::commands::issuer::same_url;
 use crate::failure::Failure;
 use crate::oidc_agent::{self, Account, AccountFile, NoFile};
 use crate::output::text;
@@ -58,12 +59,13 @@ pub(super) fn run(import: &Import, context: &mut Context) -> Result<Exit, Failur
         match (opened, &client) {
             (Some((_, account)), Some(client)) if args.dry_run => {
                 let again = before.iter().any(|other| other.would_be(entry.account.as_deref()));
-                look(client, &account, again, entry)?;
+                look(client, account, again, entry);
             }
             (Some((file, account)), Some(client)) => {
+                let can_delete_client = account.can_delete_client;
                 take(client, &file, account, entry, args);
                 if matches!(entry.outcome, Outcome::Imported) && !entry.removed {
-                    left.push((entry.file.clone(), file));
+                    left.push((entry.file.clone(), file, can_delete_client));
                 }
             }
             _ => {}
@@ -72,8 +74,8 @@ pub(super) fn run(import: &Import, context: &mut Context) -> Result<Exit, Failur
     }
     let exit = report::end(&entries, args, context);
     if !args.keep && !args.remove && !args.json && prompt::is_possible() {
-        for (name, file) in left {
-            offer_removal(&name, &file, context)?;
+        for (name, file, can_delete_client) in left {
+            offer_removal(&name, &file, can_delete_client, context)?;
         }
     }
     Ok(exit)
@@ -101,19 +103,27 @@ fn files(args: &ImportOidcAgent, context: &Context) -> Result<Vec<std::path::Pat
     }
 }
 
-/// What would become of it, as far as that can be seen without the issuer.
-fn look(client: &Client, account: &Account, again: bool, entry: &mut Entry) -> Result<(), Failure> {
+/// What would become of it, as far as that can be seen without the issuer: the daemon says what it
+/// would refuse, and is given no secret.
+fn look(client: &Client, account: Account, again: bool, entry: &mut Entry) {
     let name = entry.account.as_deref().unwrap_or_default();
-    if again || client.accounts()?.iter().any(|known| known.name == name) {
+    let seen = if again {
         let text = format!("you have an account \u{201c}{name}\u{201d} already");
-        entry.outcome = Outcome::Failed(taken(Failure::new(Kind::AccountExists, text), entry));
-        return Ok(());
-    }
-    if !client.issuers()?.iter().any(|known| same_url(&known.url, &account.issuer)) {
-        entry.remarks.push("the site does not list this issuer, and may not allow it".to_owned());
-    }
-    entry.outcome = Outcome::WouldImport;
-    Ok(())
+        Err(Failure::new(Kind::AccountExists, text))
+    } else {
+        add(client, account, entry, Way::Dry)
+    };
+    entry.outcome = match seen {
+        Ok(reply) => {
+            entry.remarks.extend(reply.remarks);
+            Outcome::WouldImport
+        }
+        Err(failure) => {
+            let failure = advised(failure, entry);
+            let message = format!("would be refused: {}", failure.message);
+            Outcome::Failed(Failure { message, ..failure })
+        }
+    };
 }
 
 /// Takes one over, and removes its file where an option says so.
@@ -124,7 +134,8 @@ fn take(
     entry: &mut Entry,
     args: &ImportOidcAgent,
 ) {
-    match add(client, account, entry) {
+    let can_delete_client = account.can_delete_client;
+    match add(client, account, entry, Way::Real) {
         Ok(reply) => {
             entry.account = Some(reply.account);
             entry.remarks.extend(reply.remarks);
@@ -135,7 +146,12 @@ fn take(
             return;
         }
     }
-    if args.remove {
+    if args.remove && can_delete_client {
+        entry.remarks.push(
+            "so the file is not removed; do it yourself when the client may stay, or is deleted"
+                .to_owned(),
+        );
+    } else if args.remove {
         match file.remove() {
             Ok(()) => entry.removed = true,
             Err(error) => entry.remarks.push(kept(&error)),
@@ -148,25 +164,49 @@ fn kept(error: &std::io::Error) -> String {
     format!("the file could not be removed: {error}")
 }
 
-fn add(client: &Client, account: Account, entry: &Entry) -> Result<ChangeReply, Failure> {
+/// Whether it is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Real,
+    /// Nothing is done, and a word stands for each secret.
+    Dry,
+}
+
+fn add(client: &Client, account: Account, entry: &Entry, way: Way) -> Result<ChangeReply, Failure> {
     let Account { issuer, client_id, client_secret, refresh_token, scopes, audiences, .. } =
         account;
     let options = AddOptions {
         issuer: Some(issuer),
-        client_id: Some(client_id),
+        // Without one it is the client that the issuer's file has for everybody.
+        public_client: client_id.is_none().then_some(true),
+        client_id,
         scopes: (!scopes.is_empty()).then_some(scopes),
         audiences: (!audiences.is_empty()).then_some(audiences),
+        dry_run: (way == Way::Dry).then_some(true),
         ..AddOptions::default()
     };
-    let mut secrets: Secrets = vec![(names::REFRESH_TOKEN, refresh_token)];
-    secrets.extend(client_secret.map(|secret| (names::CLIENT_SECRET, secret)));
+    let secret = |secret: SecretString| match way {
+        Way::Real => secret,
+        Way::Dry => SecretString::from("-"),
+    };
+    let mut secrets: Secrets = vec![(names::REFRESH_TOKEN, secret(refresh_token))];
+    let given = client_secret.filter(|_| options.public_client.is_none());
+    secrets.extend(given.map(|given| (names::CLIENT_SECRET, secret(given))));
     client.add(entry.account.as_deref().unwrap_or_default(), options, secrets)
 }
 
 /// Asks who is there whether a file shall go, and does it.
-fn offer_removal(name: &str, file: &AccountFile, context: &mut Context) -> Result<(), Failure> {
+fn offer_removal(
+    name: &str,
+    file: &AccountFile,
+    can_delete_client: bool,
+    context: &mut Context,
+) -> Result<(), Failure> {
+    let also =
+        if can_delete_client { " What its client can be deleted with goes too." } else { "" };
     let question = format!(
-        "Remove {name}? oidc-agent cannot use it any more where the issuer replaces refresh tokens."
+        "Remove {name}? oidc-agent cannot use it any more where the issuer replaces refresh \
+         tokens.{also}"
     );
     if ask::yes(context, &question, false)? {
         let said = match file.remove() {
@@ -178,37 +218,52 @@ fn offer_removal(name: &str, file: &AccountFile, context: &mut Context) -> Resul
     Ok(())
 }
 
-/// Names in oidc-agent may be anything that a file can be called; the daemon has narrower ones.
+/// Names in oidc-agent may be anything that a file can be called; the daemon has narrower ones. One
+/// that takes its place is offered, and taken only where the user says so: scripts have the old one.
 fn misnamed(entry: &Entry) -> Option<Failure> {
     let name = entry.account.as_deref().unwrap_or_default();
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if begins && name.len() <= 32 && name.chars().all(fits) {
+    if fits(name) {
         return None;
     }
+    let other = counterpart(name).unwrap_or_else(|| "NAME".to_owned());
     let name = text::clean(name);
     let text = format!("no account here can be called \u{201c}{name}\u{201d}");
-    Some(taken(Failure::new(Kind::AccountFileUnusable, text), entry))
+    let failure = Failure::new(Kind::AccountFileUnusable, text);
+    Some(failure.advise(renamed(entry, &other)))
 }
 
 /// What the user can do about it.
 fn advised(failure: Failure, entry: &Entry) -> Failure {
     if failure.is(Kind::AccountExists) {
         taken(failure, entry)
+    } else if entry.has_public_client
+        && (failure.is(Kind::DeniedByPolicy) || failure.is(Kind::InvalidArgument))
+    {
+        failure.advise(format!(
+            "Its client is oidc-agent's public one, and this site's file of the issuer names another \
+             or none. Ask the administrators of this site, or sign in anew:  {}",
+            sign_in(entry.issuer.as_deref())
+        ))
     } else if failure.is(Kind::DeniedByPolicy) {
         denied(failure, entry)
     } else if failure.is(Kind::LoginRequired) {
         dead(failure, entry)
+    } else if failure.is(Kind::IdentityMismatch) {
+        failure.advise(format!(
+            "Sign in as the person that the site requires:  {}",
+            sign_in(entry.issuer.as_deref())
+        ))
     } else {
         failure.about(entry.account.as_deref())
     }
 }
 
 fn taken(failure: Failure, entry: &Entry) -> Failure {
-    failure.advise(format!(
-        "Give it another name:  iamctl account import oidc-agent {} --as NAME",
-        entry.file
-    ))
+    failure.advise(renamed(entry, "NAME"))
+}
+
+fn renamed(entry: &Entry, name: &str) -> String {
+    format!("Give it another name:  iamctl account import oidc-agent {} --as {name}", entry.file)
 }
 
 /// The ways of this site to the same issuer.

@@ -173,9 +173,67 @@ async fn a_handed_token_with_more_than_the_rules_allow_is_not_taken_whatever_was
     house.refresh_says(Ok(wide));
     let options = iamd_protocol::bus::AddOptions { scopes: scopes("openid"), ..given("id") };
     let made = house.make("mine", options, &[(secret::REFRESH_TOKEN, "rt-handed")]).await;
-    assert_eq!(kind(made), Kind::DeniedByPolicy);
+    let error = made.unwrap_err();
+    assert_eq!(error.kind, Kind::DeniedByPolicy);
+    // Who keeps a copy of it is told that it is dead.
+    assert!(error.message.contains("which is of no use any more"), "{error}");
+    shows(
+        "a refresh token is handed over, and what came for it has more than the rules allow",
+        error,
+    );
     assert_eq!(house.revoked(), ["rt1"]);
     assert!(house.is_empty() && house.vault.journal.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_says_what_would_be_refused_and_neither_makes_nor_uses_anything() {
+    let handed = [(secret::REFRESH_TOKEN, "rt"), (secret::CLIENT_SECRET, "s")];
+    let dry = |options: iamd_protocol::bus::AddOptions| iamd_protocol::bus::AddOptions {
+        dry_run: Some(true),
+        ..options
+    };
+    let house = House::new();
+    let reply = house.make("mine", dry(given("id")), &handed).await.unwrap();
+    assert_eq!((reply.account.as_str(), reply.login_needed), ("mine", false));
+    for (rule, options) in [
+        ("own_clients = false", given("id")),
+        ("flows = [\"device\"]", given("id")),
+        (
+            "scopes = [\"openid\", \"offline_access\"]",
+            iamd_protocol::bus::AddOptions { scopes: scopes("storage.modify:/"), ..given("id") },
+        ),
+        ("accounts = 1", given("id")),
+        ("issuers = []", given("id")),
+    ] {
+        let house = House::ruled(&format!("[[rule]]\nfor = \"everybody\"\n{rule}\n"));
+        house.signed_in();
+        let dryly = house.make("mine", dry(options.clone()), &handed).await.unwrap_err();
+        let really = house.make("mine", options, &handed).await.unwrap_err();
+        assert_eq!(dryly, really, "{rule}");
+        assert_eq!(
+            (house.refreshes(), house.vault.accounts.lock().unwrap().len()),
+            (0, 1),
+            "{rule}"
+        );
+    }
+    assert!(house.is_empty());
+    assert_eq!((house.refreshes(), house.audit.of(audit::Kind::AccountAdded).len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_the_public_one_of_the_issuers_file_needs_no_leave_of_its_own() {
+    let house = House::ruled("[[rule]]\nfor = \"everybody\"\nown_clients = false\n");
+    let file = "name = \"pub\"\nurl = \"https://pub.test/\"\nscopes = [\"openid\"]\n\n\
+                [public_client]\nid = \"public-id\"\n";
+    std::fs::write(house.dir.path().join("shipped/pub.toml"), file).unwrap();
+    house.service.reload(crate::service::By::ITSELF).unwrap();
+    let at = |id: &str| iamd_protocol::bus::AddOptions { issuer: Some("pub".into()), ..given(id) };
+    // With the secret too that everybody has.
+    let handed = [(secret::REFRESH_TOKEN, "rt"), (secret::CLIENT_SECRET, "s")];
+    assert_eq!(kind(house.make("mine", at("other"), &handed).await), Kind::DeniedByPolicy);
+    house.make("mine", at("public-id"), &handed).await.unwrap();
+    let record = house.vault.record(&house.alices("mine"));
+    assert_eq!((record.state, record.client_owner), (State::SignedIn, ClientOwner::Public));
 }
 
 fn shows(when: &str, error: ServiceError) {

@@ -1,6 +1,8 @@
 //! What became of each file, for people and for programs.
 
 use iamd_protocol::error::Exit;
+use iamd_protocol::paths::AGENT_SOCKET;
+use iamd_protocol::variables::OIDC_SOCK;
 use serde_json::{Value, json};
 
 use crate::app::Context;
@@ -20,6 +22,8 @@ pub(super) struct Entry {
     client_id: Option<String>,
     scopes: Vec<String>,
     audiences: Vec<String>,
+    /// Whether its client is the public one that oidc-agent has for the issuer.
+    pub(super) has_public_client: bool,
     pub(super) outcome: Outcome,
     /// Whether the file is gone.
     pub(super) removed: bool,
@@ -44,6 +48,7 @@ impl Entry {
             client_id: None,
             scopes: Vec::new(),
             audiences: Vec::new(),
+            has_public_client: false,
             outcome: Outcome::Open,
             removed: false,
             remarks: Vec::new(),
@@ -55,7 +60,8 @@ impl Entry {
         let clean = |words: &[String]| words.iter().map(|word| text::clean(word)).collect();
         self.account = name.map(str::to_owned).or(account.name.clone());
         self.issuer = Some(text::clean(&account.issuer));
-        self.client_id = Some(text::clean(&account.client_id));
+        self.client_id = account.client_id.as_deref().map(text::clean);
+        self.has_public_client = account.has_public_client;
         self.scopes = clean(&account.scopes);
         self.audiences = clean(&account.audiences);
         self.remarks = account.remarks.iter().map(|remark| text::clean(remark)).collect();
@@ -102,7 +108,7 @@ impl Entry {
                 }
             }
             Outcome::WouldImport => {
-                let client = self.client_id.as_deref().unwrap_or_default();
+                let client = self.client_id.as_deref().unwrap_or("that everybody has there");
                 let scopes = match self.scopes.as_slice() {
                     [] => "those that are usual there".to_owned(),
                     scopes => scopes.join(" "),
@@ -142,19 +148,32 @@ pub(super) fn end(entries: &[Entry], args: &ImportOidcAgent, context: &mut Conte
     failed.unwrap_or(Exit::Done)
 }
 
+/// How an oidc-agent that runs gives up what it has. A login leads its clients to iamd by now, so that
+/// it is reached by its own socket only, or ended by its name.
+fn give_up(context: &Context) -> String {
+    let own = context.environment.non_empty(OIDC_SOCK).filter(|path| *path != AGENT_SOCKET);
+    let socket =
+        own.map_or_else(|| "ITS_SOCKET".to_owned(), |path| text::clean(&path.to_string_lossy()));
+    format!(
+        "OIDC_SOCK={socket} /usr/bin/oidc-add -R, or, to end it:  pkill -u \"$USER\" oidc-agent"
+    )
+}
+
 fn tell_the_end(entries: &[Entry], context: &mut Context) {
     let is = |outcome: fn(&Outcome) -> bool| entries.iter().any(|entry| outcome(&entry.outcome));
     if is(|outcome| matches!(outcome, Outcome::WouldImport)) {
         context.output.tell(
-            "Nothing was used or changed. Without --dry-run, each refresh token would be used once \
-             at its issuer and kept by iamd.",
+            "Nothing was used or changed, at no issuer either. Without --dry-run, each refresh \
+             token would be used once at its issuer and kept by iamd.",
         );
     }
     if is(|outcome| matches!(outcome, Outcome::Imported)) {
-        context.output.tell(
-            "A sign-in has one holder: an oidc-agent that has one of these loaded should give it up \
-             now (oidc-add -R). Where the issuer replaces refresh tokens, its copy is dead, and using \
-             it can end the sign-in here too.",
+        let text = format!(
+            "A sign-in has one holder: where the issuer replaces refresh tokens, the copy of an \
+             oidc-agent that has one of these loaded is dead, and using it can end the sign-in here \
+             too. It should give all of them up now:  {}",
+            give_up(context)
         );
+        context.output.tell(&text);
     }
 }
