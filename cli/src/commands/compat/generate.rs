@@ -86,6 +86,7 @@ const OTHERS: &[Other] = &[
             "a token comes from an account, which is kept:  iamctl token NAME, then  iamctl account \
              remove NAME",
         ),
+    ),
     other(&["client-secret"], Takes::Value, Then::Refused(CLIENT_SECRET)),
     other(&["access-token", "at"], Takes::Value, Then::Refused(ACCESS_TOKEN)),
     other(&["refresh-token", "rt"], Takes::Value, Then::Refused(REFRESH_TOKEN)),
