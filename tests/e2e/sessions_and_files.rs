@@ -7,7 +7,7 @@ use iamd_tests::{
     Error, IssuerSpec, Node, Notice, Product, Session, World, clock, eventually, issuer, sign_in,
     token_file, uid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::case::{Case, Outcome};
 use crate::cases;
@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         a_session_that_ended_while_the_daemon_was_down_is_over_and_a_new_one_is_found,
         accounts_survive_a_reboot_and_a_power_cut,
         a_token_that_ended_while_nobody_was_there_is_fresh_before_the_first_command,
+        a_file_whose_token_ended_while_iamd_was_stopped_goes_at_the_next_start,
     ]
 }
 
@@ -297,5 +298,30 @@ fn a_token_that_ended_while_nobody_was_there_is_fresh_before_the_first_command(
     issuer.verify(&token)?;
     assert_eq!(issuer.count("POST /token refresh_token")?, asked + 1);
     assert_eq!(Notice::find(&node.ssh(user).shell("true\n")?.ok()?.text()), None);
+    Ok(())
+}
+
+fn a_file_whose_token_ended_while_iamd_was_stopped_goes_at_the_next_start(
+    world: &World,
+) -> Outcome {
+    let issuer = world.start_issuer(IssuerSpec::new("stopped.test").option("AT_TTL", "12"))?;
+    let node = world.boot(Product::new(&issuer).on(world.spec("stopped")))?;
+    let user = "alice";
+    let mut session = sign_in(&node, &issuer, user)?;
+    node.root_says("systemctl stop iamd")?;
+    let old = session.ask(&format!("cat {}", token_file(user)?))?;
+    let last = issuer::claims(&old)?["exp"].as_u64().unwrap_or(u64::MAX);
+    clock::until("the token's end", Duration::from_secs(30), || clock::unix_time() > last)?;
+    assert!(is_there(&node, user)?, "nobody is there to take it away");
+    // Nothing comes in its place: it goes all the same.
+    let down = issuer.faults(&json!([{"match": {"path": "*"}, "fault": "reset_before"}]))?;
+    node.root_says("systemctl start iamd")?;
+    gone(&node, user)?;
+    drop(down);
+    eventually("a fresh one", Duration::from_secs(90), || match is_there(&node, user) {
+        Ok(true) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })?;
+    issuer.verify(&session.ask(&format!("cat {}", token_file(user)?))?)?;
     Ok(())
 }

@@ -402,6 +402,10 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
     /// then is the one to find out whether it is back.
     fn is_left_alone(&self, issuer: &IssuerProfile) -> bool;
 
+    /// The same for who would ask it for a device code for this user: it may be left alone by them
+    /// only.
+    fn is_left_alone_by(&self, issuer: &IssuerProfile, uid: u32) -> bool;
+
     /// How the issuer is doing, without asking it.
     fn health(&self, issuer: &IssuerProfile) -> Health;
 }

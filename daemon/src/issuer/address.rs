@@ -133,7 +133,9 @@ fn is_by_hand(profile: &IssuerProfile, url: &Url) -> bool {
         &by_hand.device_authorization,
         &by_hand.registration,
         &by_hand.revocation,
+        &by_hand.introspection,
         &by_hand.jwks,
+        &by_hand.userinfo,
     ]
     .iter()
     .any(|endpoint| endpoint.as_ref() == Some(url))

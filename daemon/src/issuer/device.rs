@@ -108,8 +108,8 @@ fn checked(
     let malformed = |what: &str| IssuerError::Malformed {
         text: format!("{}: the device code reply has {what}", profile.title),
     };
-    let user_code = device.user_code.ok_or_else(|| malformed("no user_code"))?;
-    let user_code = user_code.trim();
+    let user_code = device.user_code.as_deref().map(str::trim).filter(|code| !code.is_empty());
+    let user_code = user_code.ok_or_else(|| malformed("no user_code"))?;
     if user_code.len() > 64 || !user_code.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Err(malformed("a user_code that cannot be shown"));
     }

@@ -3,6 +3,9 @@
 //! from their tokens: such a request has a lane, and a failure that may be its own holds that only.
 //! The requests that everybody makes alike have none; they tell how the issuer is doing.
 //!
+//! A request that was taken and never answered tells the same of who asked, and of everybody when it
+//! happens to several users in a row.
+//!
 //! Between the two is a renewal with the words that everybody uses. A user can ask for one after
 //! another, so that a 429 is for who asked; when several users in a row get one, and nobody an answer,
 //! it is for everybody.
@@ -27,6 +30,8 @@ pub(super) struct Lane {
     name: [u8; 32],
     /// What it brings is a user's own, and may be the reason for more than a 429.
     tailored: bool,
+    /// Whose it is, where the request has nothing but that of a user's own.
+    user: Option<u32>,
 }
 
 impl Lane {
@@ -48,13 +53,19 @@ impl Lane {
     /// Device codes for this user, with a client that others have too. A user can ask for as many
     /// as the site allows, with the words that everybody uses: it is for the user all the same.
     pub(super) fn of_codes_for(uid: u32, client: &ClientRecord) -> Self {
-        Self::of(&["codes", &client.client_id, &uid.to_string()])
+        let codes = Self::of(&["codes", &client.client_id, &uid.to_string()]);
+        Self { user: Some(uid), ..codes }
     }
 
     /// Renewals for this user with the words that everybody uses.
     pub(super) fn of_renewals_for(uid: u32, client: &ClientRecord) -> Self {
         let renewals = Self::of(&["renewals", &client.client_id, &uid.to_string()]);
-        Self { tailored: false, ..renewals }
+        Self { tailored: false, user: Some(uid), ..renewals }
+    }
+
+    /// For whom such a request is as everybody's is.
+    pub(super) fn of_user(&self) -> Option<u32> {
+        self.user
     }
 
     /// Whether more than a 429 may be for what it brings.
@@ -84,7 +95,7 @@ impl Lane {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
-        Self { name: digest.finalize().into(), tailored: true }
+        Self { name: digest.finalize().into(), tailored: true, user: None }
     }
 }
 
@@ -101,11 +112,21 @@ impl Lanes {
         self.0.get_mut(lane).map_or(Ok(()), |(_, breaker)| breaker.admit(now))
     }
 
+    /// Whether device codes for this user are asked for as a probe only, or not at all.
+    pub(super) fn has_no_codes_for(&self, uid: u32) -> bool {
+        let of_codes = |lane: &Lane| lane.tailored && lane.user == Some(uid);
+        self.0.iter().any(|(lane, (_, breaker))| of_codes(lane) && breaker.is_left_alone())
+    }
+
     /// Takes in what a request of this lane told.
     pub(super) fn take(&mut self, lane: &Lane, outcome: Outcome, now: Instant, limits: Limits) {
         match outcome {
             Outcome::Answered => drop(self.0.remove(lane)),
-            Outcome::FailedForLane(wait) | Outcome::TooMany(wait) => {
+            Outcome::FailedForLane(_) | Outcome::TooMany(_) | Outcome::Unanswered => {
+                let wait = match outcome {
+                    Outcome::FailedForLane(wait) | Outcome::TooMany(wait) => wait,
+                    _ => None,
+                };
                 if self.0.len() >= MOST && !self.0.contains_key(lane) {
                     let oldest = self.0.iter().min_by_key(|(_, (used, _))| *used);
                     let oldest = oldest.map(|(lane, _)| lane.clone());

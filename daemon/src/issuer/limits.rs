@@ -64,6 +64,9 @@ pub(super) enum Outcome {
     /// It answers with 429 what everybody asks alike: the lane is held, and everybody when it says
     /// so to as many as there are [`Limits::failures`].
     TooMany(Option<Duration>),
+    /// It took the request and gave no answer, which may be for what was in the request: the lane is
+    /// held, and everybody when that happened to as many users as there are [`Limits::failures`].
+    Unanswered,
     /// Nothing: the request was not sent, or it may have failed by what was in it.
     Nothing,
 }
@@ -126,10 +129,19 @@ impl Breaker {
             (Outcome::Answered, _) => Circuit::Closed { failures: 0 },
             // The probe told nothing: the next request is the probe.
             (
-                Outcome::Nothing | Outcome::FailedForLane(_) | Outcome::TooMany(_),
+                Outcome::Nothing
+                | Outcome::FailedForLane(_)
+                | Outcome::TooMany(_)
+                | Outcome::Unanswered,
                 Circuit::Probing { pause },
             ) => Circuit::Open { until: now, pause },
-            (Outcome::Nothing | Outcome::FailedForLane(_) | Outcome::TooMany(_), state) => state,
+            (
+                Outcome::Nothing
+                | Outcome::FailedForLane(_)
+                | Outcome::TooMany(_)
+                | Outcome::Unanswered,
+                state,
+            ) => state,
             (Outcome::Failed(Some(wait)), state) => {
                 let until = now + wait.min(self.limits.longest_pause);
                 match state {
@@ -185,6 +197,8 @@ pub(super) struct Gate {
     lanes: Mutex<Lanes>,
     /// Who got a 429 for what everybody asks alike, since such a request was last answered.
     turned_away: Mutex<Vec<Lane>>,
+    /// Whose requests had no answer, since anybody's was last answered.
+    unanswered: Mutex<Vec<u32>>,
     limits: Limits,
     queue_timeout: Duration,
 }
@@ -205,6 +219,7 @@ impl Gate {
             breaker: Mutex::new(Breaker::new(limits)),
             lanes: Mutex::default(),
             turned_away: Mutex::default(),
+            unanswered: Mutex::default(),
             limits,
             queue_timeout: limits.queue_timeout,
         }
@@ -253,6 +268,10 @@ impl Gate {
         self.with(|breaker| breaker.is_left_alone())
     }
 
+    pub(super) fn is_left_alone_by(&self, uid: u32) -> bool {
+        self.is_left_alone() || self.lanes().has_no_codes_for(uid)
+    }
+
     pub(super) fn health(&self, now: Instant) -> Health {
         self.with(|breaker| breaker.health(now))
     }
@@ -260,7 +279,23 @@ impl Gate {
     /// What an outcome is for everybody.
     fn for_all(&self, lane: Option<&Lane>, outcome: Outcome) -> Outcome {
         let mut turned_away = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        if outcome == Outcome::Answered {
+            unanswered.clear();
+        }
         match (outcome, lane) {
+            (Outcome::Unanswered, Some(lane)) => {
+                let most = self.limits.failures as usize;
+                if let Some(uid) = lane.of_user().filter(|uid| !unanswered.contains(uid))
+                    && unanswered.len() < most
+                {
+                    unanswered.push(uid);
+                }
+                if unanswered.len() < most {
+                    return outcome;
+                }
+                Outcome::Failed(Some(self.limits.first_pause))
+            }
             (Outcome::Answered, lane) if !lane.is_some_and(Lane::is_tailored) => {
                 turned_away.clear();
                 outcome

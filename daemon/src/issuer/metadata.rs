@@ -66,7 +66,7 @@ impl Metadata {
             ),
             registration: endpoint(&by_hand.registration, "registration_endpoint"),
             revocation: endpoint(&by_hand.revocation, "revocation_endpoint"),
-            introspection: named(profile, document, "introspection_endpoint"),
+            introspection: endpoint(&by_hand.introspection, "introspection_endpoint"),
             jwks: endpoint(&by_hand.jwks, "jwks_uri"),
             userinfo: endpoint(&by_hand.userinfo, "userinfo_endpoint"),
             auth_methods: texts(document, "token_endpoint_auth_methods_supported"),

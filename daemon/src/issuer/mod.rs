@@ -152,6 +152,10 @@ impl IssuerClient {
                 500.. => Outcome::Failed(reply.retry_after),
                 _ => Outcome::Answered,
             },
+            // A server may hang, or break the connection, at what one user's request brings.
+            Err(IssuerError::Unreachable { maybe_processed: true, .. }) if tailored => {
+                Outcome::Unanswered
+            }
             Err(IssuerError::Unreachable { .. }) => Outcome::Failed(None),
             Err(_) => Outcome::Nothing,
         });
@@ -315,6 +319,10 @@ impl Issuers for IssuerClient {
 
     fn is_left_alone(&self, issuer: &IssuerProfile) -> bool {
         self.peer(issuer).gate.is_left_alone()
+    }
+
+    fn is_left_alone_by(&self, issuer: &IssuerProfile, uid: u32) -> bool {
+        self.peer(issuer).gate.is_left_alone_by(uid)
     }
 
     fn health(&self, issuer: &IssuerProfile) -> Health {

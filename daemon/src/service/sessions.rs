@@ -307,7 +307,7 @@ impl Service {
             return later;
         }
         // Who asks now finds out whether the issuer is back; the login does not wait for that.
-        let left_alone = self.issuers.is_left_alone(&plan.profile);
+        let left_alone = self.issuers.is_left_alone_by(&plan.profile, owner.uid);
         let Login { request, mut progress, .. } = match self.start_login(owner, &plan, None, None) {
             Ok(login) => login,
             Err(error) => {

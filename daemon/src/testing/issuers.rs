@@ -417,6 +417,10 @@ impl Issuers for TestIssuers {
         self.left_alone.load(SeqCst)
     }
 
+    fn is_left_alone_by(&self, issuer: &IssuerProfile, _: u32) -> bool {
+        self.is_left_alone(issuer)
+    }
+
     fn health(&self, _: &IssuerProfile) -> Health {
         self.health.lock().unwrap().unwrap_or(Health::Answering)
     }

@@ -169,9 +169,20 @@ fn r13_a_listed_issuer_may_be_anywhere_but_plain_http_is_for_a_test_issuer_on_th
     // The site itself may.
     for url in ["http://127.0.0.1:8080/token", "https://localhost:8443/token"] {
         let url: Url = url.parse().unwrap();
-        let endpoints = Overrides { token: Some(url.clone()), ..Overrides::default() };
-        let by_hand = IssuerProfile { endpoints, ..profile("https://iam.example/") };
-        assert_eq!(check_url(&by_hand, &url), Ok(()));
+        let (here, none) = (Some(url.clone()), Overrides::default());
+        for endpoints in [
+            Overrides { configuration: here.clone(), ..none.clone() },
+            Overrides { token: here.clone(), ..none.clone() },
+            Overrides { device_authorization: here.clone(), ..none.clone() },
+            Overrides { registration: here.clone(), ..none.clone() },
+            Overrides { revocation: here.clone(), ..none.clone() },
+            Overrides { introspection: here.clone(), ..none.clone() },
+            Overrides { jwks: here.clone(), ..none.clone() },
+            Overrides { userinfo: here.clone(), ..none.clone() },
+        ] {
+            let by_hand = IssuerProfile { endpoints, ..profile("https://iam.example/") };
+            assert_eq!(check_url(&by_hand, &url), Ok(()), "{:?}", by_hand.endpoints);
+        }
     }
 }
 

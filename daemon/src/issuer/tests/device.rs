@@ -127,7 +127,7 @@ async fn r07_a_uri_for_the_qr_code_that_leads_elsewhere_is_left_out() {
 #[tokio::test]
 async fn r07_a_user_code_with_escape_characters_is_refused() {
     let long = "A".repeat(65);
-    for bad in ["AB\u{1b}[31m12", "AB\r\n12", "ÄÖÜ", "\u{7}", long.as_str(), ""] {
+    for bad in ["AB\u{1b}[31m12", "AB\r\n12", "ÄÖÜ", "\u{7}", long.as_str(), "", "   ", "\t"] {
         let answer = given(json!({ "user_code": bad })).await;
         assert!(matches!(answer, Err(IssuerError::Malformed { .. })), "{bad:?}: {answer:?}");
     }

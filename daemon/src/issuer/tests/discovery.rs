@@ -100,9 +100,30 @@ async fn r13_an_endpoint_that_is_not_https_or_no_url_is_refused_when_it_is_neede
 async fn r14_what_the_site_set_by_hand_replaces_what_the_issuer_says() {
     let mock = Mock::start().await;
     let mut profile = mock.profile();
-    profile.endpoints.token = Some(format!("{}by/hand", mock.url).parse().unwrap());
+    let by_hand = |what: &str| Some(format!("{}by/hand/{what}", mock.url).parse().unwrap());
+    profile.endpoints = Overrides {
+        configuration: None,
+        token: by_hand("token"),
+        device_authorization: by_hand("device"),
+        registration: by_hand("registration"),
+        revocation: by_hand("revocation"),
+        introspection: by_hand("introspection"),
+        jwks: by_hand("jwks"),
+        userinfo: by_hand("userinfo"),
+    };
     let metadata = client().metadata(&profile).await.unwrap();
-    assert_eq!(metadata.token.clone().unwrap().unwrap().path(), "/by/hand");
+    for (endpoint, what) in [
+        (&metadata.token, "token"),
+        (&metadata.device_authorization, "device"),
+        (&metadata.registration, "registration"),
+        (&metadata.revocation, "revocation"),
+        (&metadata.introspection, "introspection"),
+        (&metadata.jwks, "jwks"),
+        (&metadata.userinfo, "userinfo"),
+    ] {
+        let path = endpoint.clone().unwrap().unwrap().path().to_owned();
+        assert_eq!(path, format!("/by/hand/{what}"));
+    }
     // Even the document may be elsewhere.
     mock.on(OPENID, [page(404, "")]);
     let mut elsewhere = mock.discovery();

@@ -26,6 +26,7 @@ mod revocation;
 mod texts;
 mod tls;
 mod transport;
+mod unanswered;
 
 use std::{
     io,

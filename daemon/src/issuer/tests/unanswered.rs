@@ -1,0 +1,86 @@
+//! Requests that were taken and never answered: whose fault that may be, and who waits for it.
+
+use std::time::Duration;
+
+use super::{
+    super::IssuerClient,
+    TestClock, basic, limits,
+    mock::{Answer, Mock, json_reply},
+    secret,
+};
+use crate::account::{
+    ClientOwner, ClientRecord,
+    ports::{Health, IssuerError, Issuers as _, Wanted},
+};
+
+const S: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_connection_that_breaks_at_what_one_user_brings_does_not_open_the_circuit_for_all() {
+    let mock = Mock::start().await;
+    for place in ["POST /devicecode", "POST /token", "POST /iam/api/client-registration"] {
+        mock.on(place, [Answer::Hangup]);
+    }
+    let clock = TestClock::new();
+    let client = IssuerClient::new(clock.clone(), limits());
+    let profile = mock.profile();
+    let name: crate::account::AccountName = "x".parse().unwrap();
+    let given = ClientRecord { owner: ClientOwner::Given(1001, name), ..basic() };
+    let own = Wanted { scopes: Some(super::scopes("storage.read:/x")), ..Wanted::default() };
+    let code = async |client_of: &ClientRecord, uid| {
+        let words = (&profile.scopes, &profile.audiences);
+        client.authorize_device(&profile, client_of, uid, words.0, words.1).await.unwrap_err()
+    };
+    for _ in 0..4 {
+        for error in [
+            code(&given, 1001).await,
+            code(&basic(), 1001).await,
+            client.register(&profile, ClientOwner::User(1001), None).await.unwrap_err(),
+        ] {
+            let held = matches!(error, IssuerError::CircuitOpen { .. });
+            assert!(held || matches!(error, IssuerError::Unreachable { .. }), "{error:?}");
+        }
+        let all = Wanted::default();
+        client.refresh(&profile, &basic(), 1001, &secret("narrowed"), &own).await.unwrap_err();
+        client.refresh_handed(&profile, &basic(), &secret("handed"), &all).await.unwrap_err();
+    }
+    let asked = mock.seen("POST /devicecode").len();
+    assert_eq!(asked, 6, "three with each client, and that user waits");
+    assert!(!client.is_left_alone(&profile), "nobody else does");
+    assert!(client.is_left_alone_by(&profile, 1001));
+    assert!(!client.is_left_alone_by(&profile, 1002));
+    assert!(matches!(code(&basic(), 1002).await, IssuerError::Unreachable { .. }));
+    // The pause over, one request of theirs finds out, and nobody waits for it.
+    clock.pass(15 * S);
+    assert!(client.is_left_alone_by(&profile, 1001));
+
+    // It happens to as many users as it takes failures: then it is the issuer.
+    let asked = mock.seen("POST /devicecode").len();
+    code(&basic(), 1002).await;
+    assert!(!client.is_left_alone(&profile), "two users");
+    code(&basic(), 1003).await;
+    assert!(matches!(client.health(&profile), Health::Open(_)));
+    assert!(matches!(code(&basic(), 1004).await, IssuerError::CircuitOpen { .. }));
+    assert_eq!(mock.seen("POST /devicecode").len(), asked + 2);
+}
+
+#[tokio::test]
+async fn what_anybody_is_answered_ends_the_count_of_users_who_had_no_answer() {
+    let mock = Mock::start().await;
+    let code = json_reply(
+        200,
+        serde_json::json!({
+            "device_code": "dc", "user_code": "AB-CD", "verification_uri": "https://x.example/d",
+        }),
+    );
+    let broken = || Answer::Hangup;
+    mock.on("POST /devicecode", [broken(), broken(), code, broken(), broken()]);
+    let client = super::client();
+    let profile = mock.profile();
+    for uid in 1001..=1005 {
+        let words = (&profile.scopes, &profile.audiences);
+        let answer = client.authorize_device(&profile, &basic(), uid, words.0, words.1).await;
+        assert_eq!(answer.is_ok(), uid == 1003, "{answer:?}");
+    }
+    assert!(!client.is_left_alone(&profile));
+}
