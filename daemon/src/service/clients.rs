@@ -239,7 +239,10 @@ impl Service {
                     uid: user.uid,
                     issuer: profile.url.as_str(),
                     result: "lost",
-                    detail: format!("the issuer may have registered it: {error}"),
+                    detail: format!(
+                        "the issuer may have registered it, as \u{201c}{}\u{201d}: {error}",
+                        profile.client_name
+                    ),
                     ..audit::Event::default()
                 },
             );
