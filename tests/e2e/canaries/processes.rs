@@ -51,11 +51,15 @@ impl<'n> Watch<'n> {
         let line = format!("{secret}\n");
         self.node.exec_with(&plant, line.as_bytes(), Duration::from_secs(60))?.ok()?;
         let places = self.places(&BTreeSet::from([secret.to_owned()]))?;
-        let of = |kind: &str, mark: &str| {
-            places.lines().filter(|line| line.starts_with(kind) && line.contains(mark)).count()
+        let of = |kind: &str, mark: &dyn Fn(usize) -> String| {
+            let has = |n: &usize| {
+                let mark = mark(*n);
+                places.lines().any(|line| line.starts_with(kind) && line.contains(&mark))
+            };
+            (1..=PLANTED).filter(has).count()
         };
-        let (arguments, environments) =
-            (of("cmdline: ", "short-lived-"), of("environ: ", "PLANTED="));
+        let arguments = of("cmdline: ", &|n| format!("short-lived-{n}\\x00"));
+        let environments = of("environ: ", &|n| format!("PLANTED={n}-"));
         world.say(&format!(
             "canaries: of {PLANTED} processes of 20 ms the arguments of {arguments} were seen, the \
              environment of {environments}"
