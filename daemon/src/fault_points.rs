@@ -18,9 +18,9 @@
 /// A step with a name, and what it is done for: `fault_point!("refresh.replied", key)`.
 #[macro_export]
 macro_rules! fault_point {
-    ($name:literal $(, $of:expr)?) => {
+    ($name:literal $(, $of:expr)*) => {
         #[cfg(feature = "fault-points")]
-        $crate::fault_points::pass($name, &[$(&$of as &dyn std::fmt::Display)?]);
+        $crate::fault_points::pass($name, &[$(&$of as &dyn std::fmt::Display),*]);
     };
 }
 

@@ -3,7 +3,7 @@
 #
 #   bus.py call INTERFACE METHOD SIGNATURE [ARGUMENT...]      "ok TEXT" or "error NAME TEXT"
 #   bus.py flood COUNT SECONDS INTERFACE METHOD SIGNATURE ...  a line per answer within SECONDS
-#   bus.py listen                                              every signal that reaches us
+#   bus.py listen                                              everything that reaches us, others' if the bus goes along
 #   bus.py compare ROUNDS UNDO NAME,NAME... INTERFACE METHOD SIGNATURE [ARGUMENT...]
 #       In each round the call once for each name, in an order of chance, with the name where an
 #       argument is "@"; UNDO is a method that takes the name afterwards, with its signature behind a
@@ -168,8 +168,9 @@ def flood(bus, count, seconds, interface, method, signature, *arguments):
 
 
 def listen(bus):
-    match = "org.freedesktop.DBus", "AddMatch", "s", ["type='signal'"]
-    bus.wait(bus.send(*match, "org.freedesktop.DBus", "/org/freedesktop/DBus"))
+    for rule in "type='signal'", "eavesdrop='true'":
+        match = "org.freedesktop.DBus", "AddMatch", "s", [rule]
+        bus.wait(bus.send(*match, "org.freedesktop.DBus", "/org/freedesktop/DBus"))
     print("listening", flush=True)
     bus.socket.settimeout(None)
     while True:

@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
     cases![
         ;
         apart: every_leave_of_the_unit_is_needed,
+        keys_of_the_host_and_hashes_of_passwords_are_not_there_for_the_daemon,
         every_group_of_system_calls_that_the_unit_allows_is_used_and_no_other,
         r53_a_secret_that_was_used_is_not_in_the_memory_of_the_daemon,
     ]
@@ -78,6 +79,77 @@ fn every_leave_of_the_unit_is_needed(world: &World) -> Outcome {
         let line = format!("CapabilityBoundingSet=~{}", capability.to_uppercase());
         assert!(LESS.iter().any(|(less, _)| *less == line.as_str()), "{capability}");
     }
+    Ok(())
+}
+
+/// Reads a path as whatever got hold of the daemon could: in its mount namespace, with its
+/// capabilities; one line for each path. What systemd puts in the place of a file or a directory is
+/// empty, and with these capabilities it can be opened.
+const READ: &str = r#"
+p=$(systemctl show -P MainPID iamd)
+for path in "$@"; do
+    if nsenter -t $p -m -- setpriv --bounding-set -all,+chown,+dac_override --inh-caps -all \
+        sh -c 'cat -- "$1" | grep . || ls -A -- "$1/" | grep .' sh "$path" > /dev/null 2>&1
+    then echo "$path open"; else echo "$path shut"; fi
+done
+"#;
+
+fn read_as_the_daemon(node: &Node, paths: &[&str]) -> Result<Vec<String>, Error> {
+    let line = format!("set -- {}\n{READ}", paths.join(" "));
+    Ok(node.root_says(&line)?.lines().map(str::to_owned).collect())
+}
+
+fn keys_of_the_host_and_hashes_of_passwords_are_not_there_for_the_daemon(world: &World) -> Outcome {
+    let issuer = world.start_issuer(IssuerSpec::new("shut.test"))?;
+    let spec = Product::new(&issuer).on(world.spec("shut"));
+    // What a node of a cluster has besides.
+    let spec = ["munge/munge.key", "krb5.keytab", "grid-security/hostkey.pem", "gshadow-"]
+        .iter()
+        .fold(spec, |spec, file| spec.file(&format!("/etc/{file}"), 0o600, "a key\n"));
+    let node = world.boot(spec)?;
+    warm(&node)?;
+    let secret = [
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/etc/gshadow-",
+        "/etc/ssh",
+        "/etc/ssh/sshd_config",
+        "/etc/krb5.keytab",
+        "/etc/munge",
+        "/etc/munge/munge.key",
+        "/etc/grid-security/hostkey.pem",
+    ];
+    for path in secret {
+        node.root_says(&format!("test -e {path}"))?;
+    }
+    let keys = node.root_says("ls /etc/ssh/ssh_host_*_key")?;
+    let mut paths: Vec<&str> = secret.into_iter().chain(keys.lines()).collect();
+    assert!(paths.len() > secret.len(), "a node without a host key");
+    // What it does need, and whoever looks like this could read.
+    paths.extend(["/etc/passwd", "/etc/iamd/iamd.toml"]);
+    let seen = read_as_the_daemon(&node, &paths)?;
+    let expected: Vec<String> = paths
+        .iter()
+        .enumerate()
+        .map(|(at, path)| format!("{path} {}", if at + 2 < paths.len() { "shut" } else { "open" }))
+        .collect();
+    assert_eq!(seen, expected);
+    // Users come and go, keys are made anew; all of it still works, a reload of the unit too.
+    let _here = sign_in(&node, &issuer, "alice")?;
+    node.root_says("useradd -M -u 4242 newcomer && ssh-keygen -A && systemctl reload iamd")?;
+    node.exec_as("newcomer", "iamctl issuer list")?.ok()?;
+    let host = node.root_says("ls /etc/ssh/ssh_host_*_key")?;
+    let dirs: Vec<&str> = ["/etc/ssh", "/etc/munge"].into_iter().chain(host.lines()).collect();
+    let seen = read_as_the_daemon(&node, &dirs)?;
+    assert!(seen.iter().all(|line| line.ends_with(" shut")), "{seen:?}");
+    let replaced = read_as_the_daemon(&node, &["/etc/shadow"])?;
+    world.say(&format!("for a daemon that runs, after useradd: {replaced:?}"));
+    assert_eq!(use_it(&node)?, (Step::All, String::new()));
+    // The file of the hashes is another one now, and that one is shut since the start.
+    assert_eq!(read_as_the_daemon(&node, &["/etc/shadow"])?, ["/etc/shadow shut"]);
+    // The doctor tells of sshd's configuration what it told before: it is not the daemon that reads it.
+    let doctor = node.exec_as("alice", "iamctl doctor")?.text();
+    assert!(doctor.contains("PAM for sshd"), "{doctor}");
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod clocks;
 mod logins;
+mod lost;
 mod numbers;
 mod registrations;
 mod replies;
@@ -25,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         logins::cases(),
         numbers::cases(),
         registrations::cases(),
+        lost::cases(),
         tokens::cases(),
         replies::cases(),
         clocks::cases(),

@@ -1,8 +1,8 @@
 # Load of a kind that no friendly program makes; runs on the node, as whoever abuses. Each prints
 # "ready" when it is under way, keeps it up until a line comes in, and then says what it saw: "done …".
 #
-#   load.py stall PATH COUNT     COUNT connections to a socket, one byte each, then nothing; one that
-#                                is hung up on is made again
+#   load.py stall PATH COUNT BYTE  COUNT connections to a socket, BYTE on each, which begins a request
+#                                there, then nothing; one that is hung up on is made again
 #   load.py connect COUNT        COUNT tries to connect to the system bus; those that it lets one uid have
 #                                are held and ask for nothing; those that are refused are closed, as
 #                                the bus itself takes no others while too many of them are open
@@ -29,7 +29,7 @@ def over():
     return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
-def stall(path, count):
+def stall(path, count, byte):
     held, made, refused = collections.deque(), 0, 0
 
     def one():
@@ -38,7 +38,7 @@ def stall(path, count):
         sock.setblocking(False)
         try:
             sock.connect(path)
-            sock.send(b"\x40")
+            sock.send(byte.encode())
             made += 1
         except OSError:
             refused += 1

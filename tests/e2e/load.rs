@@ -160,7 +160,7 @@ fn five_thousand_peers_of_the_pam_socket_that_stall_after_a_byte_hold_up_nobody(
     world: &World,
 ) -> Outcome {
     place!(world, place);
-    let load = place.by("root", "stall /run/iamd/pam.sock 5000")?;
+    let load = place.by("root", "stall /run/iamd/pam.sock 5000 @")?;
     place.bob_is_served(world, "5,000 peers of the PAM socket stall")?;
     let begun = clock::now();
     place.node.ssh("carol").run("true")?.ok()?;
@@ -193,7 +193,8 @@ fn five_thousand_peers_of_the_agent_socket_that_stall_after_a_byte_hold_up_nobod
     world: &World,
 ) -> Outcome {
     place!(world, place);
-    let load = place.by("alice", "stall /run/iamd/oidc-agent.sock 5000")?;
+    // A request there is a JSON object: another byte would be answered at once.
+    let load = place.by("alice", "stall /run/iamd/oidc-agent.sock 5000 {")?;
     place.bob_is_served(world, "5,000 peers of the socket of oidc-agent's clients stall")?;
     // On that socket too: alice has what one user may have of it, and no more.
     for _ in 0..10 {
@@ -226,7 +227,7 @@ fn five_thousand_peers_of_the_token_socket_that_stall_after_a_byte_hold_up_nobod
     world: &World,
 ) -> Outcome {
     place!(world, place);
-    let load = place.by("alice", "stall /run/iamd/token.sock 5000")?;
+    let load = place.by("alice", "stall /run/iamd/token.sock 5000 @")?;
     place.bob_is_served(world, "5,000 peers of the socket of iamctl token stall")?;
     let rounds = if is_full() { 2000 } else { 300 };
     let words = format!("python3 - {rounds} <<'END'\n{ASK_AS_IAMCTL}\nEND");

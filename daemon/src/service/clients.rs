@@ -152,7 +152,7 @@ impl Service {
         let (provided, journalled) = self.register(&profile, owner, user, token, newest).await?;
         let client = &provided.client;
         let saved = self.vault.save_client(client, revision).await;
-        crate::fault_point!("registration.stored", user.user);
+        crate::fault_point!("registration.stored", profile.name, user.user);
         match saved {
             Ok(_) => {}
             Err(error @ VaultError::Unavailable { .. }) if journalled => {
@@ -194,9 +194,9 @@ impl Service {
                 return Err(vault(error));
             }
         };
-        crate::fault_point!("registration.asked", user.user);
+        crate::fault_point!("registration.asked", profile.name, user.user);
         let registered = self.issuers.register(profile, owner.clone(), initial_access_token).await;
-        crate::fault_point!("registration.replied", user.user);
+        crate::fault_point!("registration.replied", profile.name, user.user);
         // What came of it is on disk before anything else, also before what was asked is settled.
         let registered = registered.map(|Registration { mut client, left_out }| {
             client.user = counts.then(|| user.user.clone());
@@ -214,11 +214,11 @@ impl Service {
             }
             Err(_) => false,
         };
-        crate::fault_point!("registration.journalled", user.user);
+        crate::fault_point!("registration.journalled", profile.name, user.user);
         if let Err(error) = self.vault.settle(intent).await {
             tracing::warn!(%error, "a journal entry could not be settled: {error}");
         }
-        crate::fault_point!("registration.settled", user.user);
+        crate::fault_point!("registration.settled", profile.name, user.user);
         // What never reached the issuer's registration costs nobody anything.
         if counts
             && let Err(
@@ -239,7 +239,10 @@ impl Service {
                     uid: user.uid,
                     issuer: profile.url.as_str(),
                     result: "lost",
-                    detail: format!("the issuer may have registered it: {error}"),
+                    detail: format!(
+                        "the issuer may have registered it, as \u{201c}{}\u{201d}: {error}",
+                        profile.client_name
+                    ),
                     ..audit::Event::default()
                 },
             );

@@ -84,9 +84,15 @@ impl Service {
         // The answer may carry credentials that replace those that are kept.
         self.vault.make_room().await?;
         crate::fault_point!("edit.asked", client.client_id);
-        let managed = self.issuers.update_client(profile, client, registered, change).await?;
+        let managed = self.issuers.update_client(profile, client, registered, change).await;
         crate::fault_point!("edit.replied", client.client_id);
-        let (client, left_out) = self.kept(managed).await?;
+        let kept = match managed {
+            Ok(managed) => self.kept(managed).await,
+            Err(error) => Err(error.into()),
+        };
+        let (client, left_out) = kept.inspect_err(|_| {
+            crate::fault_point!("edit.failed", client.client_id);
+        })?;
         self.audit.record(
             audit::Kind::Registration,
             &audit::Event {

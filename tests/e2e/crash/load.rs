@@ -1,14 +1,16 @@
-//! What users and administrators do all the time while iamd is killed. Whether it worked is not
-//! asked here: much of it fails under a daemon that dies, and what must not be lost is looked at
-//! after each kill.
+//! What users and administrators do all the time while iamd is killed. Whether it worked is mostly
+//! not asked here: much of it fails under a daemon that dies, and what must not be lost is looked at
+//! after each kill. But an edit that is refused, by a daemon that is there, has to be in the ledger.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use iamd_tests::clock;
+use iamd_tests::{Error, Output, clock};
 
-use super::{GRACE, KILLS, Scene};
+use super::{GRACE, KILLS, Result, Scene};
 
 /// What was done until now.
 #[derive(Default)]
@@ -21,7 +23,67 @@ pub struct Done {
     pub registrations: AtomicU64,
     /// Changes of keys.
     pub rekeys: AtomicU64,
+    edited: Mutex<Edited>,
 }
+
+/// What became of clients that were changed, by their ids.
+#[derive(Default)]
+struct Edited {
+    /// A change of it was on its way when a kill came.
+    taken: BTreeSet<String>,
+    /// Its user signed in with another one, as it could not be changed any more.
+    replaced: BTreeSet<String>,
+    /// Refusals that no kill explains.
+    lost: Vec<String>,
+}
+
+impl Done {
+    fn edited<T>(&self, with: impl FnOnce(&mut Edited) -> T) -> T {
+        with(&mut self.edited.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A kill came while these clients were changed; see [`ledger`](super::ledger).
+    pub fn taken(&self, clients: Vec<String>) {
+        self.edited(|edited| edited.taken.extend(clients));
+    }
+
+    /// How many clients a kill took the management of, so that another took their place. Nobody
+    /// can delete them.
+    pub fn replaced(&self) -> u64 {
+        self.edited(|edited| edited.replaced.len() as u64)
+    }
+
+    /// Insists that each edit that was refused was so because of a kill.
+    pub fn all_is_explained(&self) -> Result<()> {
+        match self.edited(|edited| std::mem::take(&mut edited.lost)) {
+            lost if lost.is_empty() => Ok(()),
+            lost => Err(Error::Wrong(lost.join("\n"))),
+        }
+    }
+
+    /// A change of this client was refused: whether a kill had taken the reply to the one before,
+    /// with the token that manages the client. What the ledger does not have is lost.
+    fn is_excused(&self, client: &str, said: &Output) -> bool {
+        // The ledger has a kill when the steps before it were read.
+        let taken = || self.edited(|edited| edited.taken.contains(client));
+        if clock::until("the kill in the ledger", LEDGER, taken).is_ok() {
+            return true;
+        }
+        self.lost(format!(
+            "an edit of the client {client} was refused, and no kill took one: {said:?}"
+        ));
+        false
+    }
+
+    fn lost(&self, what: String) {
+        self.edited(|edited| edited.lost.push(what));
+    }
+}
+
+/// The exit code of an edit that the daemon, or the issuer, refuses for good.
+const REFUSED: i32 = 1;
+/// The longest between a kill and its entry in the ledger.
+const LEDGER: Duration = Duration::from_secs(20);
 
 /// The account whose login nobody ever answers.
 pub const UNFINISHED: &str = "unfinished";
@@ -56,19 +118,28 @@ pub fn start<'s>(
     }
     let (first, last) = (users[0], users[users.len() - 1]);
     scope.spawn(move || {
-        let mut refused = 0;
         again(&mut |round| {
+            let client = scene.client_of(first, GRACE);
             let name = format!("account edit {GRACE} --client-name 'iamd {round}' --no-login");
             let renamed = scene.iamctl(first, &name);
-            refused =
-                if renamed.as_ref().is_ok_and(|said| said.code == 1) { refused + 1 } else { 0 };
-            if refused == 5 {
-                // The issuer replaced the token that manages the client, and a kill took the reply.
+            if let (Ok(said), Some(client)) = (&renamed, client)
+                && said.code == REFUSED
+                && done.is_excused(&client, said)
+            {
+                // The issuer replaced the token that manages the client.
+                done.edited(|edited| edited.replaced.insert(client));
                 let _ = scene.sign_in_anew(first, GRACE);
             }
             count(&done.edits, renamed);
             let audience = format!("account edit {KILLS} --aud https://se{} --no-login", round % 3);
-            count(&done.edits, scene.iamctl(last, &audience));
+            let changed = scene.iamctl(last, &audience);
+            if let Ok(said) = &changed
+                && said.code == REFUSED
+            {
+                // The issuer is not asked for it, so that no kill is a reason.
+                done.lost(format!("an edit of {KILLS} of {last} was refused: {said:?}"));
+            }
+            count(&done.edits, changed);
         });
     });
     scope.spawn(move || {
@@ -87,7 +158,7 @@ pub fn start<'s>(
     });
 }
 
-fn count(counter: &AtomicU64, said: super::Result<iamd_tests::Output>) {
+fn count(counter: &AtomicU64, said: Result<Output>) {
     if said.is_ok_and(|said| said.code == 0) {
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -138,12 +138,14 @@ impl Scene {
         eventually("iamd after a kill", START, || self.node.exec(up)?.ok()).map(|_| ())
     }
 
-    /// Kills it, and answers the steps that it had passed since the last time.
+    /// Kills it, and answers the steps that it had passed since the last time. A step of the next
+    /// one is in this trace or in its own, and never in none.
     fn kill(&self) -> Result<String> {
         let line = format!(
             "p=$(systemctl show -P MainPID iamd); [ \"$p\" != 0 ] || exit 3; kill -9 $p; \
              while [ -e /proc/$p ] && ! grep -q '^State:.Z' /proc/$p/status; do :; done; \
-             cat {TRACE}; : > {TRACE}"
+             install -m 600 /dev/null {TRACE}.new; ln {TRACE} {TRACE}.old; \
+             mv {TRACE}.new {TRACE}; cat {TRACE}.old; rm {TRACE}.old"
         );
         let mut said = self.node.exec(&line)?;
         if said.code == 3 {
@@ -151,6 +153,13 @@ impl Scene {
             said = self.node.exec(&line)?;
         }
         Ok(said.ok()?.text())
+    }
+
+    /// The client of an account, by its id; `None` while the daemon does not say.
+    fn client_of(&self, user: &str, account: &str) -> Option<String> {
+        let said = self.iamctl(user, &format!("account show {account} --json")).ok()?;
+        let shown = parsed(&said.ok().ok()?).ok()?;
+        shown["account"]["client_id"].as_str().map(str::to_owned)
     }
 
     /// How many clients an issuer has, those that are there from its start included.

@@ -181,9 +181,13 @@ fn edit(scene: &Scene, step: &str) -> Outcome {
     let change = |name: &str| {
         scene.iamctl("alice", &format!("account edit {GRACE} --client-name '{name}' --no-login"))
     };
+    let refused = json!([{"match": {"path": "/reg/*", "method": "PUT", "count": 1},
+        "fault": {"status": {"code": 503}}}]);
+    let faults = (step == "edit.failed").then(|| scene.grace.faults(&refused)).transpose()?;
     scene.arm(step, 0)?;
     change(&format!("iamd {}", step.replace('.', " ")))?;
     scene.died(step)?;
+    drop(faults);
     scene.lives("alice", GRACE, step)?;
     let again = change("iamd after the kill")?;
     if step == "edit.replied" {

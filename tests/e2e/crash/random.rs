@@ -35,17 +35,28 @@ struct Account {
     checks: u64,
     /// Replies that died with the process, and whose users signed in again.
     replies: u64,
-    /// Registrations that were on their way.
-    registrations: u64,
+    /// Registrations that were on their way, at the first issuer and at the second.
+    registrations: [u64; 2],
+    /// Changes of clients that were on their way.
+    edits: u64,
 }
+
+/// The two issuers, as they are named in `registrations`.
+const ISSUERS: [&str; 2] = [KILLS, GRACE];
 
 fn killed_at_any_moment_under_load_nobody_loses_an_account(world: &World) -> Outcome {
     let done = Done::default();
     let account = run(world, &done, |kills| kills < KILLS_OF_A_RUN)?;
     let tokens = done.tokens.load(Ordering::Relaxed);
     world.say(&format!(
-        "crash: {} kills, {} checks, {tokens} tokens, {} replies died with the process",
-        account.kills, account.checks, account.replies
+        "crash: {} kills, {} checks, {tokens} tokens, {} replies, {} edits and {:?} registrations \
+         died with the process, {} clients were replaced for that",
+        account.kills,
+        account.checks,
+        account.replies,
+        account.edits,
+        account.registrations,
+        done.replaced()
     ));
     assert!(tokens > KILLS_OF_A_RUN, "no load: {tokens} tokens");
     Ok(())
@@ -60,7 +71,12 @@ pub fn soak(world: &World, time: Duration) -> std::result::Result<Vec<Row>, libt
         Row::new("kills at random moments under load", account.kills),
         Row::new("accounts that gave a token after a kill", account.checks),
         Row::new("replies on their way that a kill took, told at once", account.replies),
-        Row::new("registrations on their way that a kill took", account.registrations),
+        Row::new(
+            "registrations on their way that a kill took",
+            account.registrations.iter().sum::<u64>(),
+        ),
+        Row::new("changes of clients on their way that a kill took", account.edits),
+        Row::new("clients that were replaced for that", done.replaced()),
         Row::new("tokens asked of the issuers meanwhile", load(&done.tokens)),
         Row::new("accounts edited", load(&done.edits)),
         Row::new("clients registered and given up", load(&done.registrations)),
@@ -91,7 +107,7 @@ fn run(
         let all: Vec<_> = USERS.map(|user| scope.spawn(sign_in(user))).into();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|_| Err(panicked())))
     })?;
-    let before = scene.clients(KILLS)?;
+    let before = [scene.clients(KILLS)?, scene.clients(GRACE)?];
     let sessions: Result<Vec<Session>> = USERS.iter().map(|user| here(&scene, user)).collect();
     let _sessions = sessions?;
     let watches: Result<Vec<Watch>> = USERS.iter().map(|user| watch(&scene, user)).collect();
@@ -100,22 +116,36 @@ fn run(
     thread::scope(|scope| -> Outcome {
         let _over = Over(&over);
         load::start(scope, &scene, &USERS, done, &over);
-        kills(&scene, &mut random, &mut account, goes_on)
+        kills(&scene, &mut random, &mut account, done, goes_on)
     })?;
+    done.all_is_explained()?;
     for (user, watch) in USERS.iter().zip(watches) {
         let seen = watch.end()?;
         assert_eq!(seen.problems, "0", "the token file of {user}: {seen:?}");
     }
-    let _ = scene.iamctl(USERS[0], &format!("login {UNFINISHED} --cancel"));
+    for unfinished in [UNFINISHED, GRACE] {
+        let _ = scene.iamctl(USERS[0], &format!("login {unfinished} --cancel"));
+    }
     for user in USERS {
         scene.is_swept(uid(user)?)?;
     }
     scene.is_sound()?;
-    let most = before + account.registrations;
-    eventually("no client too many", Duration::from_secs(90), || match scene.clients(KILLS)? {
-        now if now <= most => Ok(()),
-        now => Err(Error::Wrong(format!("{now} clients, {most} at the most"))),
-    })?;
+    // One for each registration that a kill interrupted; and a client whose reply to a change died
+    // with the process cannot be deleted by anybody here.
+    let replaced = [0, done.replaced()];
+    for (at, issuer) in ISSUERS.into_iter().enumerate() {
+        let most = before[at] + account.registrations[at] + replaced[at];
+        eventually("no client too many", Duration::from_secs(90), || {
+            match scene.clients(issuer)? {
+                now if now <= most => Ok(()),
+                now => Err(Error::Wrong(format!(
+                    "{now} clients at {issuer}, {most} at the most: {} before, {} registrations on \
+                     their way, {} replaced",
+                    before[at], account.registrations[at], replaced[at]
+                ))),
+            }
+        })?;
+    }
     Ok(account)
 }
 
@@ -123,6 +153,7 @@ fn kills(
     scene: &Scene,
     random: &mut Random,
     account: &mut Account,
+    done: &Done,
     goes_on: impl Fn(u64) -> bool,
 ) -> Outcome {
     // What a kill may have cost, until its user was told.
@@ -132,7 +163,12 @@ fn kills(
         let trace = scene.kill()?;
         account.kills += 1;
         excused.extend(ledger::refreshes(&trace));
-        account.registrations += ledger::registrations(&trace) as u64;
+        for (count, issuer) in account.registrations.iter_mut().zip(ISSUERS) {
+            *count += ledger::registrations(&trace, issuer) as u64;
+        }
+        let edits = ledger::edits(&trace);
+        account.edits += edits.len() as u64;
+        done.taken(edits);
         scene.is_back()?;
         for (user, name, said) in ask_all(scene)? {
             account.checks += 1;
@@ -155,6 +191,7 @@ fn kills(
                 }
             }
         }
+        done.all_is_explained()?;
     }
     Ok(())
 }

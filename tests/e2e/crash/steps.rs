@@ -43,7 +43,7 @@ pub enum Way {
 }
 
 /// Every step, in the order in which it is passed.
-pub const STEPS: [(&str, Way); 39] = [
+pub const STEPS: [(&str, Way); 40] = [
     ("login.code-received", Way::Code),
     ("login.code-kept", Way::Code),
     ("login.tokens-received", Way::Approval),
@@ -73,6 +73,7 @@ pub const STEPS: [(&str, Way); 39] = [
     ("registration.stored", Way::FirstClient),
     ("edit.asked", Way::Edit),
     ("edit.replied", Way::Edit),
+    ("edit.failed", Way::Edit),
     ("edit.journalled", Way::Edit),
     ("edit.stored", Way::Edit),
     ("edit.client-done", Way::Edit),
