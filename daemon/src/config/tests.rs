@@ -452,6 +452,9 @@ fn what_is_no_file_is_refused_and_holds_nobody() {
         fs::remove_file(&path).unwrap();
         fs::File::create(&path).unwrap().set_len((1 << 20) + 1).unwrap();
         assert_eq!(site.load().unwrap_err(), format!("{name}: is longer than 1 MiB"));
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        assert!(site.load().unwrap_err().starts_with(&format!("{name}: cannot be read: ")));
     }
 }
 
