@@ -217,7 +217,7 @@ async fn until_stopped(
                 // The protocol of Type=notify-reload.
                 let now = NotifyState::monotonic_usec_now()?;
                 tell(&[NotifyState::Reloading, now]);
-                let status = match service.reload(By::ITSELF) {
+                let status = match service.reread(By::ITSELF).await {
                     Ok(()) => "serving".to_owned(),
                     Err(error) => format!("the configuration on disk has mistakes: {error}"),
                 };

@@ -87,6 +87,8 @@ pub struct TestVault {
     pub settings: Mutex<HashMap<u32, (Settings, u64)>>,
     /// By issuer and client.
     pub password_flows: Mutex<BTreeMap<(String, String), (PasswordFlow, u64)>>,
+    /// Of these, by issuer and client, something is there that does not open.
+    pub bad_flows: Mutex<Vec<(String, String)>>,
     pub journal: Mutex<Vec<(u64, Record)>>,
     pub client_journal: Mutex<Vec<(u64, ClientStep)>>,
     pub logins: Mutex<HashMap<AccountKey, (PendingLogin, u64)>>,

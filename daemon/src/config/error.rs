@@ -1,6 +1,6 @@
 //! A mistake in the configuration, and where it is.
 
-use std::{fmt, ops::Range, path::Path};
+use std::{fmt, ops::Range, path::Path, string::FromUtf8Error};
 
 /// All that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,15 @@ impl Problem {
     /// A mistake in a line, from 1, of a file without keys.
     pub(super) fn of_line(file: &Path, line: usize, text: impl Into<String>) -> Self {
         Self { line: Some(line), ..Self::of_file(file, text) }
+    }
+
+    /// Bytes that are no text, where the first of them are.
+    pub(super) fn of_bytes(file: &Path, error: &FromUtf8Error, with_keys: bool) -> Self {
+        let at = error.utf8_error().valid_up_to();
+        // Up to there it is the same.
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let key = if with_keys { key_at(&text, at) } else { None };
+        Self { key, ..Self::of_line(file, line_of(&text, at), "is not UTF-8 text") }
     }
 
     /// A mistake with `key` at a place of `source`.

@@ -3,14 +3,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, OpenOptions},
-    io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{Problem, reader::Table};
+use super::{Problem, files, reader::Table};
 use crate::account::{
     IdentityRule, ScopeSet,
     identity_rule::{Expect, IdentityMap, check_expression, check_text, scope_of},
@@ -44,6 +42,12 @@ pub(super) fn rule(table: &mut Table<'_, '_>) -> Option<IdentityRule> {
         (Some(text), ..) => Expect::Equal(text),
         (_, Some(pattern), _) => Expect::Match(pattern),
         (.., Some(path)) => {
+            if !path.exists() {
+                let text =
+                    format!("names {}, which is not there or cannot be reached", path.display());
+                table.complain("map_file", text);
+                return None;
+            }
             let mut problems = Vec::new();
             let map = map(&path, &mut problems);
             table.complain_elsewhere(problems);
@@ -72,10 +76,17 @@ fn checked_claim(name: String) -> Result<String, &'static str> {
 
 /// Reads a map: a line is `VALUE -> USER`.
 fn map(path: &Path, problems: &mut Vec<Problem>) -> Option<IdentityMap> {
-    let text = match read(path) {
-        Ok(text) => text,
+    let bytes = match read(path) {
+        Ok(bytes) => bytes,
         Err(what) => {
             problems.push(Problem::of_file(path, what));
+            return None;
+        }
+    };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            problems.push(Problem::of_bytes(path, &error, false));
             return None;
         }
     };
@@ -118,37 +129,15 @@ fn pair(line: &str) -> Result<(&str, &str), &'static str> {
     Ok((value, user))
 }
 
-/// The text of a map. Whoever can write it decides who is who: that is root, and nobody else.
-fn read(path: &Path) -> Result<String, String> {
-    let io = |error: io::Error| format!("cannot be read: {error}");
-    // A pipe in its place must not hold the daemon.
-    let nonblock = nix::fcntl::OFlag::O_NONBLOCK.bits();
-    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(io)?;
-    let about = file.metadata().map_err(io)?;
-    if !about.is_file() {
-        return Err("is not a file".into());
-    }
-    only_roots(&about)?;
+/// The bytes of a map. Whoever can write it decides who is who: that is root, and nobody else.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let file = files::open(path).map_err(|error| files::cannot(&error))?;
     let directory = path.parent().unwrap_or(Path::new("/"));
-    only_roots(&fs::metadata(directory).map_err(io)?)
+    let bytes = files::content(&file, LONGEST_MAP)?;
+    let about = fs::metadata(directory).map_err(|error| files::cannot(&error))?;
+    files::only_roots(&about)
         .map_err(|what| format!("{what}: its directory {}", directory.display()))?;
-    if about.len() > LONGEST_MAP {
-        return Err(format!("is longer than {} MiB", LONGEST_MAP >> 20));
-    }
-    let mut text = String::new();
-    file.take(LONGEST_MAP).read_to_string(&mut text).map_err(io)?;
-    Ok(text)
-}
-
-pub(super) fn only_roots(about: &fs::Metadata) -> Result<(), String> {
-    let owner = about.uid();
-    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
-        return Err("belongs to somebody else than root (chown root)".into());
-    }
-    if about.mode() & 0o022 != 0 {
-        return Err("can be written by others than its owner (chmod go-w)".into());
-    }
-    Ok(())
+    Ok(bytes)
 }
 
 #[cfg(test)]

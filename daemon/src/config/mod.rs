@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod identity;
@@ -16,14 +17,10 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    io::Read as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 pub use error::{ConfigError, Problem};
+use files::toml as read;
 pub use policy::PolicyRules;
 
 use crate::account::IssuerProfile;
@@ -215,26 +212,4 @@ fn one_spelling(url: &url::Url) -> Spelling {
     let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_owned();
     let parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
     (url.scheme().to_owned(), host, url.port(), parts.join("/"))
-}
-
-/// The text of a file, `None` where it is absent.
-fn read(path: &Path) -> Result<Option<String>, Problem> {
-    let cannot = |error| Problem::of_file(path, format!("cannot be read: {error}"));
-    let mut file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return match path.symlink_metadata() {
-                // What was to hold is not there: an empty file would hold instead.
-                Ok(_) => Err(Problem::of_file(path, "is a link to a file that is not there")),
-                Err(_) => Ok(None),
-            };
-        }
-        Err(error) => return Err(cannot(error)),
-    };
-    // Who can write it decides what holds here.
-    identity::only_roots(&file.metadata().map_err(cannot)?)
-        .map_err(|what| Problem::of_file(path, what))?;
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(cannot)?;
-    Ok(Some(text))
 }

@@ -63,7 +63,7 @@ struct Notes<'t> {
 pub(super) struct Table<'n, 't> {
     notes: &'n mut Notes<'t>,
     name: String,
-    /// Where it begins, for one of several of its name.
+    /// Where it begins; not the file itself.
     begins: Option<Range<usize>>,
     values: DeTable<'t>,
     asked: Vec<(&'static str, Option<Range<usize>>)>,
@@ -158,8 +158,8 @@ impl<'n, 't> Table<'n, 't> {
         key: &'static str,
         read: impl FnOnce(&mut Table<'_, 't>) -> R,
     ) -> R {
-        let values = self.take_table(key).unwrap_or_default();
-        self.inner(key, values, read)
+        let (values, begins) = self.take_table(key).unwrap_or_default();
+        self.inner(key, values, begins, read)
     }
 
     /// What `read` makes of the table `key` where there is one.
@@ -168,8 +168,8 @@ impl<'n, 't> Table<'n, 't> {
         key: &'static str,
         read: impl FnOnce(&mut Table<'_, 't>) -> R,
     ) -> Option<R> {
-        let values = self.take_table(key)?;
-        Some(self.inner(key, values, read))
+        let (values, begins) = self.take_table(key)?;
+        Some(self.inner(key, values, begins, read))
     }
 
     /// What `read` makes of each of the tables `[[key]]`.
@@ -305,9 +305,12 @@ impl<'n, 't> Table<'n, 't> {
         value
     }
 
-    fn take_table(&mut self, key: &'static str) -> Option<DeTable<'t>> {
-        match self.take(key)?.into_inner() {
-            DeValue::Table(values) => Some(values),
+    /// A table, and where it begins.
+    fn take_table(&mut self, key: &'static str) -> Option<(DeTable<'t>, Option<Range<usize>>)> {
+        let value = self.take(key)?;
+        let begins = value.span();
+        match value.into_inner() {
+            DeValue::Table(values) => Some((values, Some(begins))),
             other => {
                 self.complain(key, format!("must be a table, not {}", kind(&other)));
                 None
@@ -319,10 +322,12 @@ impl<'n, 't> Table<'n, 't> {
         &mut self,
         key: &str,
         values: DeTable<'t>,
+        begins: Option<Range<usize>>,
         read: impl FnOnce(&mut Table<'_, 't>) -> R,
     ) -> R {
         let name = self.full(key);
         let mut table = Table::new(&mut *self.notes, name, values);
+        table.begins = begins;
         let built = read(&mut table);
         table.name_the_unknown();
         built

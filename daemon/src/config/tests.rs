@@ -214,7 +214,7 @@ fn r70_no_mistake_hides_another() {
         "site/cms.toml:3: scops: unknown key; did you mean scopes?",
         "site/cms.toml:4: dialect: unknown variant",
         "site/cms.toml:5: title: must be printable ASCII",
-        "site/cms.toml: fixed_client.id: is missing",
+        "site/cms.toml:6: fixed_client.id: is missing",
         "site/cms.toml:6: fixed_client.secret: unknown key; there are: id, secret_file, auth",
         "site/cms.toml:8: endpoints.token: must begin with https://",
         "site/cms.toml:9: endpoints.jwks: invalid type: boolean `true`",
@@ -431,4 +431,36 @@ proptest::proptest! {
             proptest::prop_assert!(!shown.contains(char::is_control), "{:?}", shown);
         }
     }
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_holds_nobody() {
+    let at = |site: &Site, name: &str| site.dir.path().join(name);
+    for name in ["iamd.toml", "site/wlcg.toml", "policy.d/90.toml"] {
+        let site = Site::new("");
+        let path = at(&site, name);
+        let _ = fs::remove_file(&path);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(site.load().unwrap_err(), format!("{name}: is not a file"));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let said = format!("{name}: cannot be read: it is a directory, and a file belongs here");
+        assert_eq!(site.load().unwrap_err(), said);
+        fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert_eq!(site.load().unwrap_err(), format!("{name}: is not a file"));
+        fs::remove_file(&path).unwrap();
+        fs::File::create(&path).unwrap().set_len((1 << 20) + 1).unwrap();
+        assert_eq!(site.load().unwrap_err(), format!("{name}: is longer than 1 MiB"));
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        assert!(site.load().unwrap_err().starts_with(&format!("{name}: cannot be read: ")));
+    }
+}
+
+#[test]
+fn r70_a_line_that_is_no_utf_8_is_named_with_its_key() {
+    let site = Site::new("");
+    fs::write(site.dir.path().join("iamd.toml"), b"[site]\n\nname = \"a\xff\"\n").unwrap();
+    assert_eq!(site.load().unwrap_err(), "iamd.toml:3: site.name: is not UTF-8 text");
 }

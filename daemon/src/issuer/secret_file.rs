@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -22,7 +22,7 @@ const LONGEST: u64 = 64 * 1024;
 pub(super) fn read(path: &Path) -> Result<SecretString, IssuerError> {
     let wrong = |what: &str| IssuerError::Local { text: format!("{}: {what}", path.display()) };
     let io = |error: io::Error| wrong(&error.to_string());
-    let file = fs::File::open(path).map_err(io)?;
+    let file = open(path).map_err(io)?;
     let about = file.metadata().map_err(io)?;
     if !about.is_file() {
         return Err(wrong("not a file"));
@@ -44,4 +44,11 @@ pub(super) fn read(path: &Path) -> Result<SecretString, IssuerError> {
         "" => Err(wrong("it is empty")),
         secret => Ok(secret.to_owned().into()),
     }
+}
+
+/// A pipe in a file's place must not hold who reads it, and neither may a device or a terminal.
+pub(super) fn open(path: &Path) -> io::Result<fs::File> {
+    use nix::fcntl::OFlag;
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }

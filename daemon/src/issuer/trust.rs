@@ -13,6 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
+use super::secret_file;
 use crate::account::ports::IssuerError;
 
 /// No bundle that people use comes near these.
@@ -72,7 +73,11 @@ fn is_certificate_name(file: &Path) -> bool {
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(file)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    let opened = secret_file::open(file)?;
+    if !opened.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    opened.take(MOST_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

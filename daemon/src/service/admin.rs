@@ -7,7 +7,10 @@ use iamd_protocol::{
     error::Kind,
 };
 
-use crate::{audit, config::Config};
+use crate::{
+    audit,
+    config::{Config, ConfigError},
+};
 
 use super::{About, By, Service, ServiceError};
 
@@ -16,8 +19,22 @@ impl Service {
     ///
     /// # Errors
     /// Every mistake, with file, line and key.
+    pub async fn reread(&self, by: By) -> Result<(), ServiceError> {
+        let (loaded, _alone) = self.on_disk().await;
+        self.put_in_force(by, loaded)
+    }
+
+    /// The same at once, for tests whose time stands still.
+    #[cfg(test)]
     pub fn reload(&self, by: By) -> Result<(), ServiceError> {
-        let loaded = Config::load(&self.sources);
+        self.put_in_force(by, Config::load(&self.sources))
+    }
+
+    fn put_in_force(
+        &self,
+        by: By,
+        loaded: Result<Config, ConfigError>,
+    ) -> Result<(), ServiceError> {
         let result = match loaded {
             Ok(config) => {
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);

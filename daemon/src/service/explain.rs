@@ -25,7 +25,9 @@ impl Service {
     /// What is wrong with the configuration on disk, or what it comes to. Nothing is changed.
     pub async fn check_policy(&self, by: By) -> PolicyCheck {
         self.note_administration(by, "policy check", None);
-        match Config::load(&self.sources) {
+        let (loaded, alone) = self.on_disk().await;
+        drop(alone);
+        match loaded {
             Ok(config) => {
                 let mut warnings = self.unknown_groups(&config).await;
                 warnings.extend(self.ended_by(&config).await);

@@ -24,6 +24,7 @@ mod logins;
 mod logout;
 mod new_client;
 mod notice;
+mod on_disk;
 mod passphrases;
 mod password_flow;
 mod password_grant;
@@ -178,6 +179,8 @@ pub struct Service {
     tokens_asked: Rate,
     password_attempts: Attempts,
     reloads: watch::Sender<()>,
+    /// Held while the configuration is read again.
+    reading: Arc<tokio::sync::Mutex<()>>,
     /// Told of each client that is to be deleted later.
     leftovers: Notify,
     /// Where oidc-agent's clients are served now.
@@ -213,6 +216,7 @@ impl Service {
             tokens_asked: Rate::per(MINUTE),
             password_attempts: Attempts::default(),
             reloads: watch::channel(()).0,
+            reading: Arc::default(),
             leftovers: Notify::new(),
             agent_socket: Mutex::default(),
         });

@@ -153,6 +153,13 @@ impl Service {
                 "no user of this site has the client {client_id} now; it may be one that comes, or \
                  a mistyped one"
             ));
+            if !self.config().policy.public_password {
+                remarks.push(
+                    "should it be a client without a secret, each user of it is refused until \
+                     iamd.toml has public_password = true below [policy]"
+                        .to_owned(),
+                );
+            }
         }
         if options.at_issuer != Some(true) {
             remarks.push(format!(

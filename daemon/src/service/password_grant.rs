@@ -114,6 +114,26 @@ impl Service {
         };
         let Some(found) = accounts.open.iter().find(may) else {
             let title = &profile.title;
+            let short = |found: &&Stored<Record>| {
+                let record = &found.value;
+                let asked = |scope: &&str| record.scopes_asked.contains(scope);
+                account.is_none_or(|name| record.name.as_str() == name)
+                    && record.issuer == issuer
+                    && record.state.may_refresh()
+                    && ADMIN_SCOPES.iter().all(asked)
+            };
+            if let Some(found) = accounts.open.iter().find(short) {
+                let record = &found.value;
+                let text = format!(
+                    "{title} did not grant the account {} all of the scopes {}. Ask an administrator of \
+                     {title} to give them to the client {}, then sign in again:  iamctl login {}",
+                    quoted(record.name.as_str()),
+                    ADMIN_SCOPES.join(" and "),
+                    record.client_id.as_deref().unwrap_or("that it has"),
+                    quoted(record.name.as_str()),
+                );
+                return Err(ServiceError::new(Kind::LoginRequired, text));
+            }
             let text = format!(
                 "{} has no account{} at {title} with the scopes {}. To make one, with a client that an \
                  administrator of {title} gave these scopes:  iamctl account add iam-admin --issuer {} \

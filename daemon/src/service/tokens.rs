@@ -100,6 +100,10 @@ impl Service {
             Ok(given) => given,
             Err(error) => return Err(self.why_none(caller, record, error.into()).await),
         };
+        // An issuer that ignores what was asked gives more: what the token is for counts.
+        if ask.wanted.scopes.is_some() {
+            self.permit_scopes(&who, &given.token.scopes)?;
+        }
         let detail = detail("", options.application.as_deref());
         // Compared each time: a token that was granted less is in the cache under what was asked.
         let asked = ask.wanted.scopes.as_ref().unwrap_or(&record.scopes);

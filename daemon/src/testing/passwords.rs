@@ -23,6 +23,10 @@ impl PasswordFlows for TestVault {
         client_id: &str,
     ) -> Result<Option<Stored<PasswordFlow>>, VaultError> {
         self.down()?;
+        let key = (issuer.to_owned(), client_id.to_owned());
+        if self.bad_flows.lock().unwrap().contains(&key) {
+            return Err(VaultError::Unreadable { text: "older than it was".into() });
+        }
         let flows = self.password_flows.lock().unwrap();
         let found = flows.get(&(issuer.to_owned(), client_id.to_owned())).cloned();
         Ok(found.map(|(value, revision)| Stored { value, revision: Revision(revision) }))

@@ -109,7 +109,7 @@ impl Admin {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), BusError> {
         let by = self.authorise(&header, connection, ACTION_RELOAD).await?;
-        Ok(self.service.reload(by)?)
+        Ok(self.service.reread(by).await?)
     }
 
     /// Who has accounts and sessions; no tokens.

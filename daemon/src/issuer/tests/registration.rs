@@ -229,7 +229,10 @@ async fn r23_an_initial_access_token_comes_from_a_file_that_only_its_owner_reads
     client().register(&profile, ClientOwner::User(7), None).await.unwrap();
     let sent = mock.seen(ENDPOINT).pop().unwrap();
     assert_eq!(sent.headers["authorization"], "Bearer initial-token");
+    let pipe = directory.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
     for (file, why) in [
+        (pipe, "not a file"),
         (secret_file(directory.path(), "readable", "initial-token", 0o640), "chmod 600"),
         (secret_file(directory.path(), "empty", " \n", 0o600), "empty"),
         (directory.path().join("missing"), "No such file"),

@@ -67,7 +67,10 @@ async fn a_place_of_certificates_that_is_missing_or_has_none_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty.pem");
     std::fs::write(&empty, "nothing").unwrap();
-    for ca in [directory.path().join("missing.pem"), empty, directory.path().to_owned()] {
+    // Nobody ever writes into it.
+    let pipe = directory.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    for ca in [directory.path().join("missing.pem"), empty, pipe, directory.path().to_owned()] {
         let error = probe(&mock, Some(ca.clone())).await.unwrap_err();
         let IssuerError::Local { text } = error else { panic!("{error:?}") };
         assert!(text.contains(ca.to_str().unwrap()) && text.contains("`ca`"), "{text}");

@@ -75,7 +75,7 @@ async fn what_is_required_of_who_signs_in_is_explained_with_its_line() {
     // A map with mistakes, or none: each is named with its place.
     for (text, problem) in [
         (Some("4711 -> alice\n4712 alice\n"), "map:2: must be: VALUE -> USER"),
-        (None, "map: cannot be read"),
+        (None, "wlcg.toml:7: identity.map_file: names "),
     ] {
         match text {
             Some(text) => std::fs::write(&map, text).unwrap(),
@@ -184,4 +184,22 @@ async fn a_check_names_the_sign_ins_that_a_changed_rule_would_end() {
     // In force, it is no change any more.
     house.service.reload(By::ITSELF).unwrap();
     assert!(house.service.check_policy(By::ITSELF).await.warnings.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_does_not_end_holds_neither_a_check_nor_a_reload_for_ever() {
+    let house = House::new();
+    let before = house.service.config();
+    // As one does whose file system does not answer.
+    let stuck = house.service.reading.clone().lock_owned().await;
+    let check = house.service.check_policy(By::ITSELF).await;
+    assert!(!check.good && check.problems[0].text.contains("does not answer"), "{check:?}");
+    let error = house.service.reread(By::ITSELF).await.unwrap_err();
+    assert_eq!(error.kind, Kind::ConfigurationInvalid);
+    let dir = house.dir.path().to_str().unwrap();
+    let message = error.message.replace(dir, "/etc/iamd");
+    shows("Configuration", "a file system does not answer", ServiceError { message, ..error });
+    assert!(std::sync::Arc::ptr_eq(&before, &house.service.config()));
+    drop(stuck);
+    house.service.reread(By::ITSELF).await.unwrap();
 }

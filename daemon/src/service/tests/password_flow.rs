@@ -101,6 +101,7 @@ async fn a_mistake_is_named_and_allows_nothing() {
     let reply = house.enable(of("mistyped")).await.unwrap();
     let when = "admin password-flow enable of a client that nobody has";
     shows_beside(when, &reply.remarks[0]);
+    shows_beside("the same, and the site allows no public ones", &reply.remarks[1]);
     house.vault.store_fails.store(true, SeqCst);
     assert_eq!(kind(house.enable(of("c")).await), Kind::StoreUnavailable);
 }

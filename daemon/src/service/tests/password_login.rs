@@ -213,3 +213,16 @@ async fn a_device_login_that_waits_for_the_account_is_ended() {
     house.by_password("").await.unwrap();
     assert_eq!(house.end_of_login("").await.error.as_deref(), Some("LoginCancelled"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_leave_that_was_put_back_opens_nothing() {
+    let house = House::new();
+    house.enable(of("client-1")).await.unwrap();
+    let leave = ("https://issuer.test/".to_owned(), "client-1".to_owned());
+    house.vault.bad_flows.lock().unwrap().push(leave);
+    for password in [None, Some(PASSWORD)] {
+        let error = house.by_password_of(ALICE, "", "alice", password).await.unwrap_err();
+        assert_eq!(error.kind, Kind::DeniedByPolicy, "{error}");
+    }
+    assert!(house.passwords().is_empty());
+}

@@ -180,6 +180,23 @@ async fn an_account_with_a_scope_that_is_not_allowed_any_more_gives_tokens_for_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_for_more_than_was_asked_is_not_given_past_a_rule() {
+    let house = House::ruled(READERS);
+    let key = house.signed_in_with_token();
+    let of = ScopeSet::parse(["openid storage.read:/"]).unwrap();
+    house.change(&key, |record| (record.scopes, record.scopes_asked) = (of.clone(), of));
+    let all = ScopeSet::parse(["openid storage.read:/ storage.modify:/"]).unwrap();
+    house.refresh_says(Ok(Tokens { scopes: Some(all), ..tokens("at-all", None, 3600) }));
+    let ask = || TokenOptions { scopes: scopes("openid"), ..TokenOptions::default() };
+    // The second time it is in the cache.
+    for _ in 0..2 {
+        let message = refused(house.token(ask()).await, Kind::DeniedByPolicy);
+        assert!(message.contains("storage.modify:/"), "{message}");
+    }
+    assert_eq!(house.issuers.refreshes.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sign_in_that_is_older_than_the_site_allows_wants_a_login_and_is_kept() {
     let house = House::ruled("[[rule]]\nfor = \"everybody\"\nlongest_sign_in = \"2d\"\n");
     let key = house.signed_in_with_token();
@@ -194,6 +211,8 @@ async fn a_sign_in_that_is_older_than_the_site_allows_wants_a_login_and_is_kept(
     house.clock.pass(9 * 3600 + 1);
     let message = refused(house.token(TokenOptions::default()).await, Kind::LoginRequired);
     assert_eq!(message, "your sign-in is older than this site allows (2d)");
+    let less = TokenOptions { scopes: scopes("openid"), ..TokenOptions::default() };
+    refused(house.token(less).await, Kind::LoginRequired);
     let shown = house.service.show(&house.caller(ALICE), "").await.unwrap();
     assert_eq!(
         (shown.state.as_str(), shown.reason.as_deref()),
@@ -443,6 +462,14 @@ async fn what_is_explained_is_what_happens() {
                     && has(&values("scopes").await, "storage.read:/");
                 let token = house.token(TokenOptions::default()).await;
                 assert_eq!(token.is_ok(), told, "{rules} {token:?}");
+                // For less than the account has: the rules on the sign-in hold all the same.
+                let less = TokenOptions { scopes: scopes("openid"), ..TokenOptions::default() };
+                let token = house.token(less).await;
+                assert_eq!(
+                    token.is_ok(),
+                    has(&values("issuers").await, "wlcg"),
+                    "{rules} {token:?}"
+                );
                 let secrets = house.service.secrets(&house.caller(ALICE), "wlcg").await;
                 assert_eq!(secrets.is_ok(), values("show_secrets").await == ["true"], "{rules}");
                 if told {

@@ -82,15 +82,8 @@ pub(crate) const SHARED: &[Shared] = &[
     (
         "cannot be read: {error}",
         &[
-            (
-                "daemon/src/config/identity.rs",
-                &[Test("a_mistake_in_a_map_is_named_with_file_and_line")],
-            ),
+            ("daemon/src/config/files.rs", &[Test("what_is_no_file_is_refused_and_holds_nobody")]),
             ("daemon/src/config/issuers.rs", &[Test("in_an_issuers_file")]),
-            (
-                "daemon/src/config/mod.rs",
-                &[Test("a_file_that_cannot_be_read_is_an_error_not_a_default")],
-            ),
             (
                 "daemon/src/config/policy/read.rs",
                 &[Test("a_directory_that_cannot_be_read_is_an_error")],

@@ -54,6 +54,19 @@ async fn in_iamd_toml() {
     fs::write(&rules, "").unwrap();
     fs::set_permissions(&rules, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     told_of("a file of rules that others may write", &house);
+    for (when, path) in [
+        ("a pipe or a device is where a file of rules belongs", "/dev/zero"),
+        ("a directory is where a file of rules belongs", "/"),
+    ] {
+        fs::remove_file(&rules).unwrap();
+        std::os::unix::fs::symlink(path, &rules).unwrap();
+        told_of(when, &house);
+    }
+    fs::remove_file(&rules).unwrap();
+    fs::File::create(&rules).unwrap().set_len(2 << 20).unwrap();
+    told_of("a file of rules that is far too long", &house);
+    fs::write(&rules, b"# rules\n[[rule]]\nfor = \"\xff\"\n").unwrap();
+    told_of("a file of rules with bytes that are no text", &house);
 }
 
 #[tokio::test]
@@ -111,6 +124,7 @@ async fn in_the_identity_table_of_an_issuers_file() {
         fs::write(house.dir.path().join("map"), text).unwrap();
         told_of(when, &house);
     }
+    told_of("a map that is not there", &mapped(&file));
     let house = mapped(&file);
     fs::create_dir(house.dir.path().join("map")).unwrap();
     told_of("a map that is a directory", &house);

@@ -32,6 +32,15 @@ async fn what_administrators_are_told() {
     let alice = house.caller(ALICE);
     let off = house.service.disable_password_flow(&alice, at_issuer("client-2"));
     shows("disable --at-issuer by such a one", told(off.await));
+    let key = house.add(ALICE, "alice", "iam-admin", profile().url.as_str());
+    let all = ScopeSet::parse(["openid iam:admin.read iam:admin.write"]).unwrap();
+    house.change(&key, |record| {
+        record.scopes = ScopeSet::parse(["openid iam:admin.read"]).unwrap();
+        record.scopes_asked = all;
+    });
+    let short = told(house.enable(at_issuer("client-2")).await);
+    assert!(!short.message.contains("account add"), "{}", short.message);
+    shows("--at-issuer by somebody whose account there was granted less", short);
 }
 
 #[tokio::test(start_paused = true)]
