@@ -81,28 +81,41 @@ fn walk(command: Command, known: &[(&str, ArgValueCandidates)]) -> Command {
             None => arg,
         }
     });
+    let command = match command.get_name() {
+        // A name that is an issuer's says which one.
+        "add" => command.mut_args(|arg| match known.iter().find(|(name, _)| *name == "issuer") {
+            Some((_, issuers)) if arg.get_id() == "name" => arg.add(issuers.clone()),
+            _ => arg,
+        }),
+        _ => command,
+    };
     command.mut_subcommands(|subcommand| walk(subcommand, known))
 }
 
-/// Those of the account that the line names, else of the default one, and of the issuer: what a
+/// Those of the account or of the issuer that the line names, else of the default account: what a
 /// sign-in asks for, then what the issuer says it offers. The quick answers come first, for when
 /// the time is up.
 fn scopes(client: &Client, typed: &[String], found: &Sender<String>) -> Result<(), Failure> {
     let send = |scopes: Vec<String>| scopes.into_iter().for_each(|scope| drop(found.send(scope)));
     let (accounts, issuers) = (client.accounts()?, client.issuers()?);
-    let named = issuer_of(typed);
-    let account = match &named {
-        Some(_) => None,
-        None => accounts
-            .iter()
-            .find(|account| typed.contains(&account.name))
-            .or_else(|| accounts.iter().find(|account| account.is_default)),
+    let of_option = issuer_of(typed);
+    let is_typed = |name: &String| typed.contains(name);
+    let named = accounts.iter().find(|account| of_option.is_none() && is_typed(&account.name));
+    let of_word = || {
+        let issuer = issuers.iter().find(|issuer| is_typed(&issuer.name) || is_typed(&issuer.url));
+        Some(issuer?.name.clone())
     };
-    let issuer = named.or_else(|| {
-        let by_name = issuers.iter().find(|issuer| typed.contains(&issuer.name));
-        let of_account = account.map(|account| account.issuer.clone());
+    let issuer = match named {
+        Some(_) => None,
+        None => of_option.or_else(of_word),
+    };
+    let account = match &issuer {
+        Some(_) => None,
+        None => named.or_else(|| accounts.iter().find(|account| account.is_default)),
+    };
+    let issuer = issuer.or_else(|| {
         let default = issuers.iter().find(|issuer| issuer.is_default);
-        of_account.or_else(|| Some(by_name.or(default)?.name.clone()))
+        account.map(|account| account.issuer.clone()).or_else(|| Some(default?.name.clone()))
     });
     if let Some(account) = account {
         send(account.scopes.clone());

@@ -3,7 +3,12 @@
 
 use iamd_protocol::error::{Exit, Kind};
 
+use nix::errno::Errno;
+
 use crate::output::text;
+
+/// Where this process may open no more files.
+const MORE_FILES: &str = "Let it open more files, as:  ulimit -n 1024";
 
 /// A failure as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +50,18 @@ impl Failure {
         Self { advice: advice.into(), ..self }
     }
 
+    /// The same, with other advice where the reason is that no descriptors are left, to this process
+    /// or to the node.
+    pub(crate) fn for_want_of(self, error: &std::io::Error) -> Self {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EMFILE) => self.advise(MORE_FILES),
+            Some(Errno::ENFILE) => self.advise(
+                "Try again later; administrators: the node has no more open files (fs.file-max)",
+            ),
+            _ => self,
+        }
+    }
+
     /// The same with advice that names the account the command was about.
     pub(crate) fn about(mut self, account: Option<&str>) -> Self {
         let Some(account) = account else { return self };
@@ -83,6 +100,14 @@ mod tests {
         assert_eq!(failure.about(Some("cms")).advice, "Sign in with:  iamctl login cms");
         let given = Failure::new(Kind::GivenClientRefused, "unknown").about(Some("g"));
         assert!(given.advice.contains("account remove g ") && !given.advice.contains("NAME"));
+        for (number, part) in [(24, "ulimit -n"), (23, "fs.file-max")] {
+            let error = std::io::Error::from_raw_os_error(number);
+            let failure = Failure::new(Kind::Internal, "no pipe").for_want_of(&error);
+            assert!(failure.advice.contains(part), "{failure:?}");
+        }
+        let other = std::io::Error::from_raw_os_error(2);
+        let failure = Failure::new(Kind::Internal, "no pipe");
+        assert_eq!(failure.clone().for_want_of(&other), failure);
         let failure = Failure::new(Kind::DeniedByPolicy, "no").about(Some("cms"));
         assert_eq!(failure.advice, Kind::DeniedByPolicy.advice());
     }

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-pub(crate) use crate::secret::{from_fd, pair_from_fd, to_pipe};
+pub(crate) use crate::secret::{from_fd, no_pipe, pair_from_fd, to_pipe};
 
 /// What ends or stops a program from its terminal.
 const SIGNALS: [Signal; 5] =

@@ -80,27 +80,35 @@ fn line(bytes: &[u8]) -> Result<SecretString, Unfit> {
 
 /// What is in a descriptor of the caller's, as far as so many lines could go, and a little more.
 fn given(number: u32, lines: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    inherited(number).map_err(|what| failure(number, &what))?;
-    read(number, lines * (LONGEST + 4))
-        .map_err(|error| failure(number, &format!("it cannot be read: {error}")))
+    let failed = |error: io::Error| {
+        failure(number, &format!("it cannot be read: {error}")).for_want_of(&error)
+    };
+    inherited(number).map_err(failed)?.map_err(|what| failure(number, what))?;
+    read(number, lines * (LONGEST + 4)).map_err(failed)
 }
 
 /// Whether the descriptor came with the program: ours are closed on exec, and must not be taken
 /// for one that the user forgot to open.
-fn inherited(number: u32) -> Result<(), String> {
+///
+/// # Errors
+/// That cannot be looked at; there is nothing of that number.
+fn inherited(number: u32) -> io::Result<Result<(), &'static str>> {
     const CLOSED_ON_EXEC: u32 = OFlag::O_CLOEXEC.bits() as u32;
     const ACCESS: u32 = OFlag::O_ACCMODE.bits() as u32;
     const WRITE_ONLY: u32 = OFlag::O_WRONLY.bits() as u32;
     // proc_pid_fdinfo(5): the flags are octal, the close-on-exec flag is among them.
-    let about = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+    let about = match fs::read_to_string(format!("/proc/self/fdinfo/{number}")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        about => about?,
+    };
     let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-    match flags {
-        None => Err("it is not open".into()),
-        Some(flags) if flags & CLOSED_ON_EXEC != 0 => Err("it is not open".into()),
-        Some(flags) if flags & ACCESS == WRITE_ONLY => Err("it is not open for reading".into()),
+    Ok(match flags {
+        None => Err("it is not open"),
+        Some(flags) if flags & CLOSED_ON_EXEC != 0 => Err("it is not open"),
+        Some(flags) if flags & ACCESS == WRITE_ONLY => Err("it is not open for reading"),
         Some(_) => Ok(()),
-    }
+    })
 }
 
 fn read(number: u32, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -128,13 +136,17 @@ fn read(number: u32, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
+/// The failure to make a pipe.
+pub(crate) fn no_pipe(error: io::Error) -> Failure {
+    Failure::new(Kind::Internal, format!("no pipe is to be had: {error}")).for_want_of(&error)
+}
+
 /// The read end of a pipe with the secret, for a call to the daemon, which takes pipes only.
 ///
 /// # Errors
 /// [`Kind::Internal`] when there are no descriptors left.
 pub(crate) fn to_pipe(secret: &SecretString) -> Result<OwnedFd, Failure> {
-    let (reader, mut writer) = io::pipe()
-        .map_err(|error| Failure::new(Kind::Internal, format!("no pipe is to be had: {error}")))?;
+    let (reader, mut writer) = io::pipe().map_err(no_pipe)?;
     // Where the user has many pipes, one holds a single page: the rest is written as it is read.
     let secret = secret.clone();
     std::thread::spawn(move || {
@@ -153,8 +165,9 @@ mod tests {
     fn a_descriptor_of_our_own_is_not_one_of_the_users() {
         let file = fs::File::open("/dev/zero").unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&file);
-        assert_eq!(inherited(number.try_into().unwrap()).unwrap_err(), "it is not open");
-        assert!(inherited(u32::MAX).is_err());
+        let ours = inherited(number.try_into().unwrap()).unwrap();
+        assert_eq!(ours.unwrap_err(), "it is not open");
+        assert!(inherited(u32::MAX).unwrap().is_err());
     }
 
     #[test]

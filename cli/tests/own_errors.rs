@@ -294,6 +294,62 @@ fn a_file_that_others_could_take_away() {
     }
 }
 
+/// With ever more descriptors, from none on: each want of one is told, with what helps.
+#[test]
+fn descriptors_that_are_not_left() {
+    let fake = fake();
+    let secret = ["account", "add", "x", "--issuer", "wlcg", "--client-id", "x", "--no-login"];
+    let secret = [&secret[..], &["--client-secret-fd", "3"]].concat();
+    let command = ["run", "--", "true"];
+    let [bus, pipe, signals] = [
+        "the system bus cannot be reached: Too many open files",
+        "no pipe is to be had: Too many open files",
+        "signals cannot be attended to: Too many open files",
+    ];
+    let unread = "file descriptor 3: it cannot be read: Too many open files";
+    for (words, redirect, wanted) in [
+        (
+            &command[..],
+            "",
+            &[
+                ("iamctl run without a descriptor for the bus", bus),
+                ("iamctl run without descriptors for signals", signals),
+            ][..],
+        ),
+        (
+            &secret,
+            "3<&0",
+            &[
+                ("a secret by descriptor, and none is left to read it", unread),
+                ("a secret for the daemon, and no descriptor is left for its pipe", pipe),
+            ],
+        ),
+    ] {
+        let mut left = wanted.to_vec();
+        for most in 4..40 {
+            let line = format!("{redirect}; ulimit -n {most}; exec \"$@\"");
+            let outcome = run_under(&fake, words, &line);
+            let Some(at) = outcome.stderr.rfind("Too many open files") else { continue };
+            let advice = outcome.stderr[at..].lines().nth(1).unwrap_or_default().trim();
+            assert_eq!(advice, "Let it open more files, as:  ulimit -n 1024", "{outcome:?}");
+            if let Some(seen) = left.iter().position(|(_, text)| outcome.stderr.contains(text)) {
+                shows(left.remove(seen).0, &outcome, &[]);
+            }
+        }
+        assert!(left.is_empty(), "not seen: {left:?}");
+    }
+}
+
+/// `iamctl` with these words, and a secret on standard input, as a shell has it after `line`.
+fn run_under(fake: &Fake, args: &[&str], line: &str) -> Run {
+    let plain = iamctl(&fake.bus.address, args);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {line}"), "sh"]);
+    shell.arg(plain.get_program()).args(args).env_clear();
+    shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    run_with(&mut shell, "Canary\n")
+}
+
 /// Nothing that iamctl may use can be written to, in a mount namespace of the test's own.
 #[test]
 fn a_node_without_a_place_for_a_token() {

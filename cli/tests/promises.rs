@@ -166,6 +166,15 @@ fn tab_completes_scopes_of_the_account_and_of_its_issuer_within_a_second() {
     // Another account, another issuer: the default account's scopes are none of theirs.
     assert_eq!(complete(&["token", "cms", "-s", "gr"]), [""; 0]);
     assert_eq!(complete(&["login", "--issuer", "cms", "-s", "gr"]), [""; 0]);
+    // Nor is the default account meant where a word names an issuer, and no account has that name.
+    let cms = fake.script().accounts.iter().position(|account| account.name == "cms").unwrap();
+    fake.script().accounts.remove(cms);
+    for line in [&["account", "add", "cms", "-s", ""][..], &["login", "cms", "-s", ""]] {
+        let offered = complete(line);
+        assert!(!offered.contains(&"granted.only".to_owned()), "{line:?}: {offered:?}");
+    }
+    assert_eq!(complete(&["account", "add", "x", "-s", "gr"]), ["granted.only"]);
+    assert_eq!(complete(&["account", "add", "c"]), ["cms"]);
     // An issuer that is slow: what is known without it.
     fake.script().hang = vec!["Issuer"];
     // A machine that is busy with something else may hold up any one of them.
@@ -206,4 +215,38 @@ fn doctor_tells_what_the_daemon_found_and_what_it_sees_itself() {
     assert_eq!(outcome.code, 1);
     assert!(outcome.stdout.starts_with("problem  bus: the system bus cannot be reached"));
     assert!(outcome.stdout.contains("gfal2"));
+}
+
+#[test]
+fn a_locked_default_account_is_to_be_unlocked_and_not_signed_in() {
+    let fake = fake();
+    let locked = iamd_protocol::bus::Finding {
+        name: "account wlcg".into(),
+        level: "warning".into(),
+        text: "locked with your passphrase".into(),
+        advice: "Unlock it with:  iamctl account unlock".into(),
+    };
+    fake.script().findings.push(locked);
+    let outcome = run(&mut iamctl(&fake.bus.address, &["doctor", "--json"]));
+    let all: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let findings = all["findings"].as_array().unwrap();
+    let rucio = findings.iter().find(|finding| finding["name"] == "Rucio").unwrap();
+    assert_eq!(rucio["text"], "finds no token", "{outcome:?}");
+    assert_eq!(rucio["advice"], "Unlock it with:  iamctl account unlock");
+}
+
+#[test]
+fn status_silent_says_by_its_code_that_there_is_no_such_account() {
+    let fake = fake();
+    let outcome = run(&mut iamctl(&fake.bus.address, &["status", "-s", "nosuch"]));
+    assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (1, "", ""));
+    let help = run(&mut iamctl(&fake.bus.address, &["status", "--help"])).stdout;
+    for code in
+        ["0 there is one", "1 there is no such account", "3 sign in", "4 a rule", "5 the daemon"]
+    {
+        assert!(
+            help.split_whitespace().collect::<Vec<_>>().join(" ").contains(code),
+            "{code}: {help}"
+        );
+    }
 }

@@ -251,6 +251,32 @@ fn the_secret_of_a_client_is_asked_for_and_not_shown() {
 }
 
 #[test]
+fn an_issuer_that_the_site_refuses_is_refused_before_anything_else_is_asked() {
+    let fake = fake();
+    let refused = ("org.iamd1.Error.DeniedByPolicy".to_owned(), "not here".to_owned());
+    fake.script().fail.insert("Issuer", refused);
+    let args = ["account", "add", "--no-login"];
+    let mut terminal = Terminal::start(&fake.bus.address, &args, (80, 24), |_| {});
+    terminal.wait_for("[1]: ");
+    terminal.type_keys("https://other.example.org\r");
+    let (code, text) = terminal.end_restored();
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("not here") && !text.contains("Name of the account"), "{text}");
+    assert_eq!(added(&fake), [""; 0]);
+}
+
+#[test]
+fn nobody_is_asked_whether_to_remove_what_is_not_there() {
+    let fake = fake();
+    let args = ["account", "remove", "nosuch"];
+    let terminal = Terminal::start(&fake.bus.address, &args, (80, 24), |_| {});
+    let (code, text) = terminal.end_restored();
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("nosuch") && !text.contains("[y/N]"), "{text}");
+    assert!(!fake.calls().iter().any(|call| call.starts_with("Remove")));
+}
+
+#[test]
 fn removing_is_asked_for_and_no_is_the_default() {
     for (kind, change) in KINDS {
         for (answer, code, removes) in [

@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         a_client_that_the_issuer_forgot_is_found_whoevers_it_is,
         a_silent_issuer_is_found_in_time,
         what_keeps_an_issuer_from_answering_has_advice_of_its_own,
+        an_issuer_that_is_down_has_cause_and_advice_also_while_it_is_left_alone,
         what_an_issuer_says_wrong_is_found_each_by_itself,
     ]
 }
@@ -197,8 +198,6 @@ fn a_client_that_the_issuer_forgot_is_found_whoevers_it_is(world: &World) -> Out
 fn a_silent_issuer_is_found_in_time(world: &World) -> Outcome {
     let (node, issuer) = own(world, "silent", &[], "")?;
     let _session = sign_in(&node, &issuer, "alice")?;
-    // What is known of it for less than a minute is not asked for again: forget it.
-    node.restart("iamd")?;
     issuer.freeze(true)?;
     let said = node.ssh("alice").run("iamctl doctor --json");
     issuer.freeze(false)?;
@@ -279,6 +278,32 @@ fn what_keeps_an_issuer_from_answering_has_advice_of_its_own(world: &World) -> O
     Ok(())
 }
 
+fn an_issuer_that_is_down_has_cause_and_advice_also_while_it_is_left_alone(
+    world: &World,
+) -> Outcome {
+    let (node, issuer) = own(world, "down", &[], "")?;
+    let _session = sign_in(&node, &issuer, "alice")?;
+    advice(&findings(&node, "alice", "")?, "ok", "issuer test", "INDIGO IAM")?;
+    let fault = json!({"status": {"code": 503, "body": "<html>"}});
+    // What it tells of itself was had a moment ago; nothing else answers.
+    let endpoints = json!([{"match": {"path": "/token"}, "fault": fault},
+        {"match": {"path": "/introspect"}, "fault": fault}]);
+    let faults = issuer.faults(&endpoints)?;
+    let way = advice(&findings(&node, "alice", "")?, "problem", "issuer test", "answered 503")?;
+    assert!(way.contains("The issuer itself fails"), "{way}");
+    drop(faults);
+    let faults = issuer.faults(&json!([{"match": {"path": "/*"}, "fault": fault}]))?;
+    for _ in 0..3 {
+        iamctl(&node, "alice", "token --force-new")?;
+        findings(&node, "alice", "")?;
+    }
+    let found = findings(&node, "alice", "")?;
+    drop(faults);
+    let way = advice(&found, "problem", "issuer test", "the last time: ")?;
+    assert!(way.contains("The issuer itself fails"), "{way}");
+    Ok(())
+}
+
 fn what_an_issuer_says_wrong_is_found_each_by_itself(world: &World) -> Outcome {
     let spec = IssuerSpec::new("sick.test").certificate(&["--days", "2"]);
     let issuer = world.start_issuer(spec)?;
@@ -309,14 +334,14 @@ fn what_an_issuer_says_wrong_is_found_each_by_itself(world: &World) -> Outcome {
     assert_eq!(way, "Sign in with:  iamctl login");
     drop(faults);
 
-    // Its clock is years behind, as the next answer says.
-    let behind = json!([{"match": {"path": "/token"}, "fault": {"status": {"code": 400,
-        "body": "{\"error\":\"temporarily_unavailable\"}",
+    // Its clock is years behind, as its answer says.
+    let metadata = issuer.get(".well-known/openid-configuration")?;
+    let behind = json!([{"match": {"path": "/.well-known/openid-configuration"},
+        "fault": {"status": {"code": 200, "body": metadata.to_string(),
         "headers": {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}}}}]);
     let faults = issuer.faults(&behind)?;
-    iamctl(&node, "alice", "token --force-new")?;
-    drop(faults);
     let found = findings(&node, "alice", "")?;
+    drop(faults);
     let way = advice(&found, "warning", "clock and issuer test", "ahead of the issuer's")?;
     assert!(way.contains("timedatectl status"), "{way}");
     Ok(())

@@ -119,8 +119,8 @@ pub(crate) const STATUS_ABOUT: &str = "\
 Show accounts, tokens and the time they have left, and logins that are running. With --watch it \
 is shown anew until Ctrl-C, on a terminal; with --watch --json an object is printed at each \
 change. With --silent nothing is printed and the exit code tells whether a token is to be had: 0 \
-there is one, 3 sign in or unlock the account first, 4 a rule of the site refuses it, 5 the daemon \
-or the issuer cannot be reached.";
+there is one, 1 there is no such account or another reason, 3 sign in or unlock the account first, \
+4 a rule of the site refuses it, 5 the daemon or the issuer cannot be reached.";
 pub(crate) const STATUS: &str = "\
 Examples:
   iamctl status                      for people

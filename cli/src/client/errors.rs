@@ -45,7 +45,12 @@ pub(super) fn connecting(error: &Error) -> Failure {
         other => other.to_string(),
     };
     let message = format!("the system bus cannot be reached: {}", text::clean(&reason));
-    Failure::new(Kind::DaemonUnreachable, message).advise("Administrators: systemctl status dbus")
+    let failure = Failure::new(Kind::DaemonUnreachable, message)
+        .advise("Administrators: systemctl status dbus");
+    match error {
+        Error::Connection(error, _) | Error::InputOutput(error) => failure.for_want_of(error),
+        _ => failure,
+    }
 }
 
 /// The failure to have the daemon started.

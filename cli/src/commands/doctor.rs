@@ -42,18 +42,19 @@ pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure
     if progress {
         context.output.err.put(LOOKING.as_bytes());
     }
-    let mut findings = daemon(context);
+    let (mut findings, default) = daemon(context);
     if progress {
         // Written over, not cleared: no escape sequence where none is wanted.
         let blank = " ".repeat(LOOKING.len());
         context.output.err.put(format!("\r{blank}\r").as_bytes());
     }
     let now = context.now();
+    let way = default.and_then(|name| way_out(&findings, &name));
     let view = view::look(&context.environment, &findings);
     findings.extend(view);
     findings.extend(pam::look(&context.environment));
     findings.extend(foreign::look(&context.environment));
-    findings.extend(readers::look(&context.environment, now));
+    findings.extend(readers::look(&context.environment, now, way.as_deref()));
     findings.extend(agent::look(&context.environment));
     findings.extend(sockets::look(&context.environment));
     let problems = findings.iter().filter(|finding| finding.level == PROBLEM).count();
@@ -79,25 +80,32 @@ pub(super) fn run(args: &Listing, context: &mut Context) -> Result<Exit, Failure
     Ok(if problems == 0 { Exit::Done } else { Exit::Failed })
 }
 
-/// Bus and daemon, and what the daemon says.
-fn daemon(context: &Context) -> Vec<Finding> {
+/// What the daemon advises for this account.
+fn way_out(findings: &[Finding], account: &str) -> Option<String> {
+    let name = format!("account {account}");
+    let found = findings.iter().find(|finding| finding.name == name && finding.level != OK)?;
+    (!found.advice.is_empty()).then(|| found.advice.clone())
+}
+
+/// Bus and daemon, and what the daemon says; and the name of the default account.
+fn daemon(context: &Context) -> (Vec<Finding>, Option<String>) {
     let client = match context.client_within(LIMIT) {
         Ok(client) => client,
-        Err(failure) => return vec![failed("bus", failure)],
+        Err(failure) => return (vec![failed("bus", failure)], None),
     };
     let mut findings = vec![finding("bus", OK, "the system bus answers", "")];
     match client.status() {
         Ok(status) => findings.push(version(&status.version)),
         Err(failure) => {
             findings.push(failed("daemon", failure));
-            return findings;
+            return (findings, None);
         }
     }
     match client.diagnose() {
         Ok(more) => findings.extend(more),
         Err(failure) => findings.push(failed("daemon", failure)),
     }
-    findings
+    (findings, client.account("").ok().map(|account| account.name))
 }
 
 fn version(daemon: &str) -> Finding {

@@ -55,10 +55,12 @@ pub(super) fn run(args: &Run, context: &mut Context) -> Result<u8, Failure> {
     // From here on there is something to take away: a signal must not end this process.
     let mut signals = Signals::catch().map_err(|error| {
         Failure::new(Kind::Internal, format!("signals cannot be attended to: {error}"))
+            .for_want_of(&error)
     })?;
     let no_place = |error: std::io::Error| {
         Failure::new(Kind::FileNotWritten, format!("there is no place for the token: {error}"))
             .advise("Set XDG_RUNTIME_DIR or TMPDIR to a directory of your own.")
+            .for_want_of(&error)
     };
     let place = Arc::new(Place::make(&context.environment).map_err(no_place)?);
     if let Err(error) = place.put(&token) {

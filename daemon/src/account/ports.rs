@@ -105,6 +105,8 @@ pub enum IssuerError {
         issuer: String,
         /// When it will be asked again.
         retry_in: Duration,
+        /// What it failed with the last time, for advice.
+        last: Option<Box<IssuerError>>,
     },
     /// Not asked: as many requests as the site allows are under way to this issuer
     /// (`limits.issuer_requests`), and as many wait.

@@ -52,9 +52,9 @@ impl Peer {
 }
 
 impl IssuerClient {
-    /// Reads the metadata, and says what answers told of clock and certificate.
+    /// Reads the metadata anew, and says what answers told of clock and certificate.
     pub(super) async fn look_at(&self, profile: &IssuerProfile) -> Result<Checkup, IssuerError> {
-        let metadata = self.fresh_metadata(profile).await?;
+        let metadata = self.metadata_of_now(profile).await?;
         let needed = [("token", &metadata.token), ("device login", &metadata.device_authorization)];
         let lacks = needed.iter().filter(|(_, endpoint)| !matches!(endpoint, Some(Ok(_))));
         let peer = self.peer(profile);

@@ -156,6 +156,32 @@ impl IssuerClient {
         self.renew(profile, &peer.metadata, None).await
     }
 
+    /// Asks again whatever is known: only an answer says that the issuer answers. Who wants that
+    /// while somebody asks, takes that answer.
+    ///
+    /// # Errors
+    /// None could be had.
+    pub(super) async fn metadata_of_now(
+        &self,
+        profile: &IssuerProfile,
+    ) -> Result<Arc<Metadata>, IssuerError> {
+        let peer = self.peer(profile);
+        let cache = &peer.metadata;
+        let seen = cache.flights.load(Ordering::Acquire);
+        let _flight = cache.flight.lock().await;
+        if cache.flights.load(Ordering::Acquire) > seen {
+            if let Some((flight, error)) = &cache.lock().failed
+                && *flight > seen
+            {
+                return Err(error.clone());
+            }
+            if let Some((metadata, true)) = cache.get(profile, self.clock.monotonic()) {
+                return Ok(metadata);
+            }
+        }
+        self.renew(profile, cache, None).await
+    }
+
     async fn renew(
         &self,
         profile: &IssuerProfile,
@@ -177,6 +203,7 @@ impl IssuerClient {
             (Err(error), Some(old)) => {
                 tracing::debug!(issuer = profile.name, %error, "metadata not renewed: {error}");
                 known.renew_at = Some(now + AGAIN);
+                known.failed = Some((flight, error));
                 Ok(old)
             }
             (Err(error), None) => {

@@ -69,6 +69,18 @@ impl ErrorReply {
         Self { status, shape, code, words, text, retry_after: reply.retry_after }
     }
 
+    /// That it failed, without what it says: that may be about whoever asked.
+    pub(super) fn unread(profile: &IssuerProfile, reply: &Reply) -> IssuerError {
+        IssuerError::Unreachable {
+            text: format!("{} answered {}", profile.title, reply.status),
+            retry_after: reply.retry_after,
+            maybe_processed: false,
+            reply_lost: false,
+            too_slow: false,
+            cause: Cause::Status(reply.status),
+        }
+    }
+
     /// The code as the ports carry it; `http_404` where there was none.
     pub(super) fn code(&self) -> String {
         match self.code.as_str() {

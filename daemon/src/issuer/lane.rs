@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::limits::{Breaker, Limits, Outcome};
-use crate::account::{ClientOwner, ClientRecord};
+use crate::account::{ClientOwner, ClientRecord, ports::IssuerError};
 
 /// Lanes that failed lately; users could make more and more of them.
 const MOST: usize = 1024;
@@ -101,7 +101,16 @@ impl Lane {
 
 /// The lanes that failed, each with a breaker of its own.
 #[derive(Debug, Default)]
-pub(super) struct Lanes(HashMap<Lane, (Instant, Breaker)>);
+pub(super) struct Lanes(HashMap<Lane, Failing>);
+
+/// A lane that failed lately.
+#[derive(Debug)]
+struct Failing {
+    used: Instant,
+    breaker: Breaker,
+    /// Why, the last time.
+    last: Option<IssuerError>,
+}
 
 impl Lanes {
     /// Lets a request through, the first after a pause as the probe.
@@ -109,13 +118,32 @@ impl Lanes {
     /// # Errors
     /// How long not to ask.
     pub(super) fn admit(&mut self, lane: &Lane, now: Instant) -> Result<(), Duration> {
-        self.0.get_mut(lane).map_or(Ok(()), |(_, breaker)| breaker.admit(now))
+        self.0.get_mut(lane).map_or(Ok(()), |failing| failing.breaker.admit(now))
+    }
+
+    /// What this lane failed with the last time.
+    pub(super) fn last_failure(&self, lane: &Lane) -> Option<IssuerError> {
+        self.0.get(lane)?.last.clone()
+    }
+
+    /// Keeps why it failed, where that is the lane's matter.
+    pub(super) fn remember(
+        &mut self,
+        lane: &Lane,
+        outcome: Outcome,
+        failure: Option<&IssuerError>,
+    ) {
+        if let Outcome::FailedForLane(_) | Outcome::TooMany(_) | Outcome::Unanswered = outcome
+            && let Some(failing) = self.0.get_mut(lane)
+        {
+            failing.last = failure.cloned();
+        }
     }
 
     /// Whether device codes for this user are asked for as a probe only, or not at all.
     pub(super) fn has_no_codes_for(&self, uid: u32) -> bool {
         let of_codes = |lane: &Lane| lane.tailored && lane.user == Some(uid);
-        self.0.iter().any(|(lane, (_, breaker))| of_codes(lane) && breaker.is_left_alone())
+        self.0.iter().any(|(lane, failing)| of_codes(lane) && failing.breaker.is_left_alone())
     }
 
     /// Takes in what a request of this lane told.
@@ -128,18 +156,18 @@ impl Lanes {
                     _ => None,
                 };
                 if self.0.len() >= MOST && !self.0.contains_key(lane) {
-                    let oldest = self.0.iter().min_by_key(|(_, (used, _))| *used);
+                    let oldest = self.0.iter().min_by_key(|(_, failing)| failing.used);
                     let oldest = oldest.map(|(lane, _)| lane.clone());
                     oldest.and_then(|lane| self.0.remove(&lane));
                 }
-                let fresh = || (now, Breaker::new(limits));
-                let (used, breaker) = self.0.entry(lane.clone()).or_insert_with(fresh);
-                *used = now;
-                breaker.take(Outcome::Failed(wait), now);
+                let fresh = || Failing { used: now, breaker: Breaker::new(limits), last: None };
+                let failing = self.0.entry(lane.clone()).or_insert_with(fresh);
+                failing.used = now;
+                failing.breaker.take(Outcome::Failed(wait), now);
             }
             Outcome::Failed(_) | Outcome::Nothing => {
-                if let Some((_, breaker)) = self.0.get_mut(lane) {
-                    breaker.take(Outcome::Nothing, now);
+                if let Some(failing) = self.0.get_mut(lane) {
+                    failing.breaker.take(Outcome::Nothing, now);
                 }
             }
         }

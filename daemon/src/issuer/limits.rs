@@ -199,6 +199,8 @@ pub(super) struct Gate {
     turned_away: Mutex<Vec<Lane>>,
     /// Whose requests had no answer, since anybody's was last answered.
     unanswered: Mutex<Vec<u32>>,
+    /// What everybody's last failure was, since the issuer last answered.
+    last_failure: Mutex<Option<IssuerError>>,
     limits: Limits,
     queue_timeout: Duration,
 }
@@ -209,6 +211,7 @@ pub(super) struct Pass<'a> {
     clock: &'a dyn Clock,
     lane: Option<Lane>,
     outcome: Outcome,
+    failure: Option<IssuerError>,
     _slot: Slot<'a>,
 }
 
@@ -220,6 +223,7 @@ impl Gate {
             lanes: Mutex::default(),
             turned_away: Mutex::default(),
             unanswered: Mutex::default(),
+            last_failure: Mutex::default(),
             limits,
             queue_timeout: limits.queue_timeout,
         }
@@ -237,9 +241,13 @@ impl Gate {
         lane: Option<Lane>,
         share: Option<u32>,
     ) -> Result<Pass<'a>, IssuerError> {
-        let open = |retry_in| IssuerError::CircuitOpen { issuer: title.to_owned(), retry_in };
+        let open = |retry_in, last: Option<IssuerError>| IssuerError::CircuitOpen {
+            issuer: title.to_owned(),
+            retry_in,
+            last: last.map(Box::new),
+        };
         if let Some(pause) = self.with(|breaker| breaker.closed_for(clock.monotonic())) {
-            return Err(open(pause));
+            return Err(open(pause, self.last_failure().clone()));
         }
         let slot = tokio::select! {
             biased;
@@ -253,15 +261,18 @@ impl Gate {
         };
         let now = clock.monotonic();
         if let Some(lane) = &lane {
-            self.lanes().admit(lane, now).map_err(open)?;
+            let mut lanes = self.lanes();
+            let admitted = lanes.admit(lane, now);
+            admitted.map_err(|pause| open(pause, lanes.last_failure(lane)))?;
         }
         if let Err(pause) = self.with(|breaker| breaker.admit(now)) {
             if let Some(lane) = &lane {
                 self.lanes().take(lane, Outcome::Nothing, now, self.limits);
             }
-            return Err(open(pause));
+            return Err(open(pause, self.last_failure().clone()));
         }
-        Ok(Pass { gate: self, clock, lane, outcome: Outcome::Nothing, _slot: slot })
+        let outcome = Outcome::Nothing;
+        Ok(Pass { gate: self, clock, lane, outcome, failure: None, _slot: slot })
     }
 
     pub(super) fn is_left_alone(&self) -> bool {
@@ -314,6 +325,10 @@ impl Gate {
         }
     }
 
+    fn last_failure(&self) -> MutexGuard<'_, Option<IssuerError>> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -324,9 +339,9 @@ impl Gate {
 }
 
 impl Pass<'_> {
-    /// The request is over.
-    pub(super) fn settle(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+    /// The request is over; `failure` is why, where it failed, in words that anybody may read.
+    pub(super) fn settle(mut self, outcome: Outcome, failure: Option<IssuerError>) {
+        (self.outcome, self.failure) = (outcome, failure);
     }
 }
 
@@ -334,9 +349,19 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let (outcome, now) = (self.outcome, self.clock.monotonic());
         if let Some(lane) = &self.lane {
-            self.gate.lanes().take(lane, outcome, now, self.gate.limits);
+            let mut lanes = self.gate.lanes();
+            lanes.take(lane, outcome, now, self.gate.limits);
+            lanes.remember(lane, outcome, self.failure.as_ref());
         }
         let outcome = self.gate.for_all(self.lane.as_ref(), outcome);
+        match outcome {
+            Outcome::Answered => *self.gate.last_failure() = None,
+            Outcome::Failed(_) => *self.gate.last_failure() = self.failure.take(),
+            Outcome::FailedForLane(_)
+            | Outcome::TooMany(_)
+            | Outcome::Unanswered
+            | Outcome::Nothing => {}
+        }
         self.gate.with(|breaker| breaker.take(outcome, now));
     }
 }

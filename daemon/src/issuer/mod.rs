@@ -53,6 +53,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use self::{
+    error::ErrorReply,
     http::{Ask, Http, Reply},
     identity::Moment,
     lane::Lane,
@@ -143,7 +144,14 @@ impl IssuerClient {
         if let Ok(reply) = &answer {
             peer.note(reply, self.clock.wall());
         }
-        pass.settle(match &answer {
+        let failure = match &answer {
+            Ok(reply) if matches!(reply.status, 429 | 500..) => {
+                Some(ErrorReply::unread(profile, reply))
+            }
+            Ok(_) => None,
+            Err(error) => Some(error.clone()),
+        };
+        let outcome = match &answer {
             Ok(reply) => match reply.status {
                 429 | 502..=504 if tailored => Outcome::FailedForLane(reply.retry_after),
                 429 if usual => Outcome::TooMany(reply.retry_after),
@@ -158,7 +166,8 @@ impl IssuerClient {
             }
             Err(IssuerError::Unreachable { .. }) => Outcome::Failed(None),
             Err(_) => Outcome::Nothing,
-        });
+        };
+        pass.settle(outcome, failure);
         answer
     }
 }

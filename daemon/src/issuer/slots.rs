@@ -227,7 +227,7 @@ mod tests {
                 let pass = gate.enter("Test IAM", clock.as_ref(), None, uid).await?;
                 let waited = clock.monotonic() - begun;
                 clock.sleep(Duration::from_secs(seconds)).await;
-                pass.settle(Outcome::Answered);
+                pass.settle(Outcome::Answered, None);
                 Ok::<_, IssuerError>(waited)
             })
         };

@@ -14,7 +14,7 @@ use crate::account::{
     ports::{Cause, Checkup, IssuerError, Stored},
 };
 
-use super::{Caller, Service, ServiceError};
+use super::{Caller, Service, ServiceError, registration::Unread};
 
 /// How long an issuer may take for an answer; it is asked twice at most.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -67,26 +67,34 @@ impl Service {
         let default = accounts.default_name(self.config().default_profile());
         let uid = caller.owner.uid;
         let issuers = self.probe_all(uid, &accounts.open).await;
-        for (profile, found) in &issuers {
-            let health = self.issuers.health(profile);
-            findings.extend(issuer::judge(profile, health, found, self.clock.wall()));
-        }
         let answering = |url: &str| {
             issuers.iter().any(|(profile, found)| profile.url.as_str() == url && found.is_ok())
         };
+        let mut asked = Vec::new();
         if let Some(profile) = self.config().default_profile()
             && matches!(profile.client, ClientPolicy::Fixed(_))
             && answering(profile.url.as_str())
             && !accounts.open.iter().any(|account| account.value.issuer == profile.url.as_str())
         {
-            findings.push(self.ask_about_fixed(&profile.clone().asked_by(uid)).await);
+            let (finding, failed) = self.ask_about_fixed(&profile.clone().asked_by(uid)).await;
+            asked.push((profile.url.as_str().to_owned(), vec![finding], failed));
         }
         let looks = accounts.open.iter().map(|account| {
             let record = &account.value;
             let is_default = default.as_ref() == Some(&record.name);
-            self.look_at(record, is_default, answering(&record.issuer))
+            let answering = answering(&record.issuer);
+            async move {
+                let (found, failed) = self.look_at(record, is_default, answering).await;
+                (record.issuer.clone(), found, failed)
+            }
         });
-        findings.extend(join_all(looks).await.into_iter().flatten());
+        asked.extend(join_all(looks).await);
+        for (profile, found) in &issuers {
+            let of_it = asked.iter().filter(|(issuer, ..)| issuer == profile.url.as_str());
+            let failed = of_it.filter_map(|(.., failed)| failed.as_ref()).next();
+            findings.extend(issuer::judge(profile, found, failed, self.clock.wall()));
+        }
+        findings.extend(asked.into_iter().flat_map(|(_, found, _)| found));
         Ok(findings)
     }
 
@@ -109,13 +117,6 @@ impl Service {
     }
 
     /// An answer of an issuer, or why there was none in the time that a diagnosis may take.
-    async fn within<T>(
-        &self,
-        answer: impl Future<Output = Result<T, IssuerError>>,
-    ) -> Result<T, String> {
-        self.in_time(answer).await.map_err(|error| error.to_string())
-    }
-
     async fn in_time<T>(
         &self,
         answer: impl Future<Output = Result<T, IssuerError>>,
@@ -140,21 +141,23 @@ impl Service {
         self: &Arc<Self>,
         profile: &IssuerProfile,
         client: &ClientRecord,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Unread> {
         if !can_be_read(client) {
-            return self.within(self.issuers.accepts(profile, client)).await;
+            return Ok(self.in_time(self.issuers.accepts(profile, client)).await?);
         }
         let (service, profile, owner) = (Arc::clone(self), profile.clone(), client.owner.clone());
-        let read = tokio::spawn(async move { service.read_registration(&profile, &owner).await });
+        let read =
+            tokio::spawn(async move { service.look_at_registration(&profile, &owner).await });
         let read = async {
             let lost =
                 |error: tokio::task::JoinError| IssuerError::Local { text: error.to_string() };
             read.await.map_err(lost)
         };
-        match self.within(read).await? {
+        match self.in_time(read).await? {
             Ok(_) => Ok(true),
-            Err(error) if error.kind == Kind::ClientBroken => Ok(false),
-            Err(error) => Err(error.message),
+            Err(Unread::Issuer(IssuerError::ClientRejected { .. })) => Ok(false),
+            Err(Unread::Here(error)) if error.kind == Kind::ClientBroken => Ok(false),
+            Err(unread) => Err(unread),
         }
     }
 
@@ -163,8 +166,8 @@ impl Service {
         record: &Record,
         is_default: bool,
         answering: bool,
-    ) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    ) -> (Vec<Finding>, Option<IssuerError>) {
+        let (mut findings, mut failed) = (Vec::new(), None);
         let name = format!("account {}", record.name);
         let advice = |kind: Kind| about(kind, record, is_default);
         findings.push(match &record.state {
@@ -187,7 +190,9 @@ impl Service {
         });
         match self.profile_of(record) {
             Ok(profile) if answering => {
-                findings.extend(self.ask_about(record, &profile, is_default).await);
+                let found;
+                (found, failed) = self.ask_about(record, &profile, is_default).await;
+                findings.extend(found);
             }
             Ok(_) => {}
             Err(error) => findings.push(problem(&name, error.to_string(), error.kind.advice())),
@@ -228,17 +233,18 @@ impl Service {
                 "Ask for fewer scopes:  iamctl token -s SCOPE",
             ));
         }
-        findings
+        (findings, failed)
     }
 
     /// What the issuer says of the account's client and of its refresh token. Neither question
-    /// changes or uses up anything; where they cannot be asked, the record's state has been told.
+    /// changes or uses up anything; where they cannot be asked, the record's state has been told. With
+    /// what the issuer failed with.
     async fn ask_about(
         self: &Arc<Self>,
         record: &Record,
         profile: &IssuerProfile,
         is_default: bool,
-    ) -> Vec<Finding> {
+    ) -> (Vec<Finding>, Option<IssuerError>) {
         let client = match &record.client_owner {
             ClientOwner::Fixed => self.issuers.fixed_client(profile).await.ok(),
             ClientOwner::Public => self.issuers.public_client(profile).ok(),
@@ -247,11 +253,11 @@ impl Service {
                 found.map(|found| found.value)
             }
         };
-        let Some(client) = client else { return Vec::new() };
+        let Some(client) = client else { return (Vec::new(), None) };
         let is_its_own = record.client_id.as_ref() == Some(&client.client_id);
         // Of the site's and of the given client, the one that the next sign-in takes matters.
         if !is_its_own && record.state.may_refresh() {
-            return Vec::new();
+            return (Vec::new(), None);
         }
         let (knows, alive) = self.inspect(record, profile, &client, is_its_own).await;
         let name = record.name.as_str();
@@ -263,10 +269,13 @@ impl Service {
             Kind::ClientRefused if *owner == ClientOwner::Site => Kind::LoginRequired,
             kind => kind,
         };
+        let failed = [knows.as_ref().err(), alive.as_ref().err()];
+        let failed = failed.into_iter().flatten().find_map(issuers_failure);
         let of = format!("client of account {name}");
+        let (knows, alive) = (knows.map_err(in_words), alive.map_err(in_words));
         let client = account::client(&of, &profile.title, knows, &advice(refusal));
         let token = account::refresh_token(name, alive, &advice(Kind::LoginRequired));
-        [client].into_iter().chain(token).collect()
+        ([client].into_iter().chain(token).collect(), failed)
     }
 
     /// Whether the issuer knows the client, and whether the refresh token lives.
@@ -276,7 +285,7 @@ impl Service {
         profile: &IssuerProfile,
         client: &ClientRecord,
         is_its_own: bool,
-    ) -> (Result<bool, String>, Result<Option<bool>, String>) {
+    ) -> (Result<bool, Unread>, Result<Option<bool>, Unread>) {
         let token = record.refresh_token.as_ref().filter(|_| is_its_own);
         let both = async {
             let alive = match token {
@@ -284,7 +293,7 @@ impl Service {
                 None => Ok(None),
             };
             let rejected = matches!(alive, Err(IssuerError::ClientRejected { .. }));
-            let alive = if rejected { Ok(None) } else { alive.map_err(|error| error.to_string()) };
+            let alive = if rejected { Ok(None) } else { alive.map_err(Unread::Issuer) };
             let knows = match alive {
                 // It told this client of its token.
                 Ok(Some(_)) if !can_be_read(client) => Ok(true),
@@ -293,28 +302,55 @@ impl Service {
             let knows = match knows {
                 // Its registration is there, and its credentials are refused, or only introspection.
                 Ok(true) if rejected => {
-                    let accepts = self.issuers.accepts(profile, client).await;
-                    accepts.map_err(|error| error.to_string())
+                    self.issuers.accepts(profile, client).await.map_err(Unread::Issuer)
                 }
                 knows => knows,
             };
             Ok((knows, alive))
         };
-        let late = |why: String| {
-            let alive = if token.is_some() { Err(why.clone()) } else { Ok(None) };
-            (Err(why), alive)
+        let late = |why: IssuerError| {
+            let alive = if token.is_some() { Err(Unread::Issuer(why.clone())) } else { Ok(None) };
+            (Err(Unread::Issuer(why)), alive)
         };
-        self.within(both).await.unwrap_or_else(late)
+        self.in_time(both).await.unwrap_or_else(late)
     }
 
     /// The site's fixed client of the default issuer, for somebody who has no account there yet.
-    async fn ask_about_fixed(&self, profile: &IssuerProfile) -> Finding {
+    async fn ask_about_fixed(&self, profile: &IssuerProfile) -> (Finding, Option<IssuerError>) {
         let of = format!("client of issuer {}", profile.name);
         let knows = match self.issuers.fixed_client(profile).await {
-            Ok(client) => self.within(self.issuers.accepts(profile, &client)).await,
-            Err(error) => Err(error.to_string()),
+            Ok(client) => self.in_time(self.issuers.accepts(profile, &client)).await,
+            Err(error) => Err(error),
         };
-        account::client(&of, &profile.title, knows, Kind::ClientRefused.advice())
+        let knows = knows.map_err(Unread::Issuer);
+        let failed = knows.as_ref().err().and_then(issuers_failure);
+        let (knows, way) = (knows.map_err(in_words), Kind::ClientRefused.advice());
+        (account::client(&of, &profile.title, knows, way), failed)
+    }
+}
+
+/// What an endpoint of the issuer failed with, if that is not the client's or the token's matter.
+fn issuers_failure(unread: &Unread) -> Option<IssuerError> {
+    match unread {
+        Unread::Issuer(error)
+            if error.why().is_some()
+                || matches!(
+                    error,
+                    IssuerError::CircuitOpen { .. }
+                        | IssuerError::Malformed { .. }
+                        | IssuerError::TooLong { .. }
+                ) =>
+        {
+            Some(error.clone())
+        }
+        _ => None,
+    }
+}
+
+fn in_words(unread: Unread) -> String {
+    match unread {
+        Unread::Issuer(error) => error.to_string(),
+        Unread::Here(error) => error.message,
     }
 }
 

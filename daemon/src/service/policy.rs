@@ -172,8 +172,8 @@ impl Service {
     }
 
     /// How long a sign-in is good for still, where that is little enough to say so: no more than the
-    /// site's `announce_ahead`, and no more than a part of its whole life, so that one that never
-    /// lasts as long is not announced at each login. An end that the issuer moves on is none.
+    /// site's `announce_ahead`; of one that never lasts longer than that, no more than a part of its
+    /// whole life, so that it is not announced at each login. An end that the issuer moves on is none.
     pub(super) fn ends_soon(&self, who: &Who, record: &Record) -> Option<Duration> {
         if !record.state.may_refresh() {
             return None;
@@ -184,7 +184,8 @@ impl Service {
         let soon = ends.filter_map(|end| {
             let life = record.signed_in_at.map_or(Duration::MAX, |since| end.after(since));
             let left = end.after(now);
-            (left <= ahead.min(life / ANNOUNCED_PART)).then_some(left)
+            let within = if life <= ahead { life / ANNOUNCED_PART } else { ahead };
+            (left <= within).then_some(left)
         });
         soon.min()
     }

@@ -10,7 +10,8 @@ use crate::{
     account::{
         ClientOwner, ClientRecord, IssuerProfile, ScopeSet,
         ports::{
-            ClientChange, ClientMetadata, ClientStep, LeftOut, LockOn, Managed, Stored, VaultError,
+            ClientChange, ClientMetadata, ClientStep, IssuerError, LeftOut, LockOn, Managed,
+            Stored, VaultError,
         },
     },
     audit,
@@ -20,6 +21,41 @@ use crate::{
 const TRIES: u32 = 5;
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// Why a registration was not read or changed.
+pub(super) enum Unread {
+    /// The issuer's matter.
+    Issuer(IssuerError),
+    /// This node's, or there is none.
+    Here(ServiceError),
+}
+
+impl From<IssuerError> for Unread {
+    fn from(error: IssuerError) -> Self {
+        Self::Issuer(error)
+    }
+}
+
+impl From<ServiceError> for Unread {
+    fn from(error: ServiceError) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl From<VaultError> for Unread {
+    fn from(error: VaultError) -> Self {
+        Self::Here(error.into())
+    }
+}
+
+impl From<Unread> for ServiceError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Issuer(error) => error.into(),
+            Unread::Here(error) => error,
+        }
+    }
+}
+
 impl Service {
     /// The client as the issuer has it now.
     pub(super) async fn read_registration(
@@ -27,6 +63,15 @@ impl Service {
         profile: &IssuerProfile,
         owner: &ClientOwner,
     ) -> Result<ClientRecord, ServiceError> {
+        Ok(self.look_at_registration(profile, owner).await?)
+    }
+
+    /// The same, for who wants to know whose matter a failure is.
+    pub(super) async fn look_at_registration(
+        &self,
+        profile: &IssuerProfile,
+        owner: &ClientOwner,
+    ) -> Result<ClientRecord, Unread> {
         let on = LockOn::Client(owner.clone(), profile.url.to_string());
         let _lock = self.vault.lock(on).await?;
         // The end of the daemon waits for new credentials to be kept.
@@ -113,17 +158,17 @@ impl Service {
         &self,
         profile: &IssuerProfile,
         owner: &ClientOwner,
-    ) -> Result<(ClientRecord, ClientMetadata), ServiceError> {
+    ) -> Result<(ClientRecord, ClientMetadata), Unread> {
         let Some(stored) = self.vault.client(owner, profile.url.as_str()).await? else {
             let text = "the client of this account is not registered any more";
-            return Err(ServiceError::new(Kind::ClientBroken, text));
+            return Err(ServiceError::new(Kind::ClientBroken, text).into());
         };
         let managed = self.issuers.read_client(profile, &stored.value).await?;
         self.kept(managed).await
     }
 
     /// Keeps what an answer made of the client, then gives the rest of the answer.
-    async fn kept<T>(&self, managed: Managed<T>) -> Result<(ClientRecord, T), ServiceError> {
+    async fn kept<T>(&self, managed: Managed<T>) -> Result<(ClientRecord, T), Unread> {
         let Managed { client, changed, answer } = managed;
         if changed {
             self.keep_client(&client).await.inspect_err(|error| {

@@ -380,6 +380,10 @@ impl Issuers for TestIssuers {
 
     async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError> {
         self.note("probe", issuer);
+        if let Some(Health::Open(retry_in)) = *self.health.lock().unwrap() {
+            let issuer = issuer.title.clone();
+            return Err(IssuerError::CircuitOpen { issuer, retry_in, last: None });
+        }
         let latency = *self.probe_latency.lock().unwrap();
         TestClock::default().sleep(latency).await;
         let found = Checkup { summary: "answers".into(), ..Checkup::default() };

@@ -147,8 +147,11 @@ fn agreed(args: &RemoveAccount, context: &mut Context) -> Result<bool, Failure> 
     } else {
         "a client that was registered for it alone is deleted at the issuer"
     };
-    let account = context.client()?.account(&args.account).ok();
-    if account.is_some_and(|account| account.state == state::LOCKED) {
+    let account = match context.client()?.account(&args.account) {
+        Err(failure) if failure.is(Kind::NoSuchAccount) => return Err(failure),
+        account => account,
+    };
+    if account.is_ok_and(|account| account.state == state::LOCKED) {
         context.output.tell(&format!(
             "It is locked, so the issuer cannot be told that its sign-in is over. To have it \
              revoked, say no and unlock it first:  iamctl account unlock {}",

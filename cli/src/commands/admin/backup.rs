@@ -43,7 +43,7 @@ pub(crate) fn write(args: &Backup, context: &mut Context) -> Result<Exit, Failur
     // Not before: while the terminal is asked, its signals are its own.
     let partial = Partial::create(&args.file)?;
     let client = context.client()?;
-    let (mut reader, writer) = io::pipe().map_err(no_pipe)?;
+    let (mut reader, writer) = io::pipe().map_err(prompt::no_pipe)?;
     let mut file = partial.file()?;
     let copy = std::thread::spawn(move || {
         interrupt::ignore_in_this_thread();
@@ -135,7 +135,7 @@ fn restored(
         None => prompt::secret("Passphrase of the backup: ")?,
     };
     let client = context.client()?;
-    let (reader, mut writer) = io::pipe().map_err(no_pipe)?;
+    let (reader, mut writer) = io::pipe().map_err(prompt::no_pipe)?;
     std::thread::spawn(move || {
         interrupt::ignore_in_this_thread();
         // A daemon that does not read to the end says why in its answer; a file that cannot be
@@ -143,10 +143,6 @@ fn restored(
         let _ = io::copy(&mut file, &mut writer);
     });
     client.restore(options, reader.into(), prompt::to_pipe(&passphrase)?)
-}
-
-fn no_pipe(error: io::Error) -> Failure {
-    Failure::new(Kind::Internal, format!("no pipe is to be had: {error}"))
 }
 
 fn tell_backup(context: &mut Context, args: &Backup, reply: &BackupReply) {

@@ -59,7 +59,7 @@ fn rules(environment: &Environment) -> Finding {
             format!("{MODULE} is not called: a login gets no token by itself"),
             "Administrators: pam-auth-update --enable iamd",
         ),
-        Some(rule) if rule.control != "optional" => finding(
+        Some(rule) if !locks_nobody_out(&rule.control) => finding(
             name,
             WARNING,
             format!(
@@ -95,6 +95,16 @@ fn rules(environment: &Environment) -> Finding {
             }
         }
     }
+}
+
+/// Whether a module that fails or is not there leaves the login as it is (pam.conf(5)).
+fn locks_nobody_out(control: &str) -> bool {
+    let Some(pairs) = control.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+        return control == "optional";
+    };
+    let pairs: Vec<_> = pairs.split_whitespace().filter_map(|pair| pair.split_once('=')).collect();
+    pairs.contains(&("default", "ignore"))
+        && pairs.iter().all(|pair| pair.1 == "ignore" || *pair == ("success", "ok"))
 }
 
 /// Whether ours runs before the session has its runtime directory.
@@ -207,6 +217,26 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         root
+    }
+
+    #[test]
+    fn a_module_that_is_ignored_when_it_fails_locks_nobody_out() {
+        for harmless in ["optional", "[success=ok default=ignore]", "[default=ignore]"] {
+            assert!(locks_nobody_out(harmless), "{harmless}");
+        }
+        for control in [
+            "required",
+            "requisite",
+            "sufficient",
+            "[success=ok]",
+            "[success=ok default=bad]",
+            "[success=ok ignore=ignore default=die]",
+            "[success=1 default=ignore]",
+            "[success=ok module_unknown=die default=ignore]",
+            "[]",
+        ] {
+            assert!(!locks_nobody_out(control), "{control}");
+        }
     }
 
     const INSTALLED: &str = "usr/lib/x86_64-linux-gnu/security/pam_iam.so";

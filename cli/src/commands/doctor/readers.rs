@@ -10,8 +10,11 @@ use super::{OK, PROBLEM, WARNING, finding};
 use crate::environment::Environment;
 use crate::output::time;
 
-/// Looks at the variables, at the files, and through the eyes of each reader.
-pub(super) fn look(environment: &Environment, now: u64) -> Vec<Finding> {
+const SIGN_IN: &str = "Sign in with:  iamctl login";
+
+/// Looks at the variables, at the files, and through the eyes of each reader. `way`: how the default
+/// account gets a token, where that is not a sign-in.
+pub(super) fn look(environment: &Environment, now: u64, way: Option<&str>) -> Vec<Finding> {
     let places = places(environment);
     let mut findings = variables(environment, &places);
     for place in &places {
@@ -20,7 +23,7 @@ pub(super) fn look(environment: &Environment, now: u64) -> Vec<Finding> {
     findings.extend(
         ["XRootD", "Rucio", "HTCondor", "scitokens"]
             .iter()
-            .map(|reader| discovering(reader, &places, environment)),
+            .map(|reader| discovering(reader, &places, environment, way)),
     );
     findings.push(gfal2(&places));
     findings.push(finding(
@@ -152,9 +155,14 @@ fn way_out(place: &Place) -> &'static str {
 
 /// A reader that follows the discovery rules: XRootD (XrdSecztn), Rucio (utils.py), HTCondor
 /// (condor_scitokens.cpp), the libraries scitokens.
-fn discovering(reader: &str, places: &[Place], environment: &Environment) -> Finding {
+fn discovering(
+    reader: &str,
+    places: &[Place],
+    environment: &Environment,
+    way: Option<&str>,
+) -> Finding {
     let Some(place) = places.iter().find(|place| place.stops()) else {
-        return finding(reader, WARNING, "finds no token", "Sign in with:  iamctl login");
+        return finding(reader, WARNING, "finds no token", way.unwrap_or(SIGN_IN));
     };
     match &place.state {
         State::Token(facts) if reader == "XRootD" && refused_by_xrootd(facts) => finding(

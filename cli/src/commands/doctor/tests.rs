@@ -63,7 +63,7 @@ impl Node {
         environment.uid = uid;
         let mut findings = pam::look(&environment);
         findings.extend(foreign::look(&environment));
-        findings.extend(readers::look(&environment, NOW));
+        findings.extend(readers::look(&environment, NOW, None));
         findings.extend(agent::look(&environment));
         findings.extend(sockets::look(&environment));
         findings

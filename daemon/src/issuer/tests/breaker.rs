@@ -18,7 +18,7 @@ use crate::{
     account::{
         AudienceSet, ClientOwner, ClientRecord,
         ports::{
-            ClientChange, ClientMetadata, Health, IssuerError, Issuers as _, PollAnswer,
+            Cause, ClientChange, ClientMetadata, Health, IssuerError, Issuers as _, PollAnswer,
             RefreshError, Wanted,
         },
     },
@@ -131,10 +131,16 @@ async fn an_issuer_that_is_down_is_not_asked_until_the_pause_is_over() {
     for _ in 0..3 {
         assert!(passing(&client.probe(&profile).await.unwrap_err()).is_some());
     }
-    let IssuerError::CircuitOpen { issuer, retry_in } = client.probe(&profile).await.unwrap_err()
+    let IssuerError::CircuitOpen { issuer, retry_in, last } =
+        client.probe(&profile).await.unwrap_err()
     else {
         panic!("the circuit is closed")
     };
+    let last = last.expect("what it failed with");
+    assert_eq!(
+        (last.why(), last.to_string()),
+        (Some(Cause::Status(504)), "Test IAM answered 504".into())
+    );
     assert_eq!((issuer.as_str(), retry_in), ("Test IAM", 15 * S));
     assert_eq!(mock.seen(OPENID).len(), 3);
     assert_eq!(client.health(&profile), Health::Open(15 * S));
@@ -410,7 +416,7 @@ async fn the_wait_for_a_slot_is_bounded() {
     let first = gate.enter("Test IAM", clock.as_ref(), None, None).await.unwrap();
     let error = gate.enter("Test IAM", clock.as_ref(), None, None).await.err().unwrap();
     assert!(matches!(error, IssuerError::Busy { .. }), "{error:?}");
-    first.settle(Outcome::Answered);
+    first.settle(Outcome::Answered, None);
     assert!(gate.enter("Test IAM", clock.as_ref(), None, None).await.is_ok());
 }
 
@@ -422,7 +428,7 @@ async fn a_request_that_is_given_up_gives_its_slot_and_the_probe_back() {
         gate.enter("Test IAM", clock.as_ref(), None, None)
             .await
             .unwrap()
-            .settle(Outcome::Failed(None));
+            .settle(Outcome::Failed(None), None);
     }
     clock.pass(15 * S);
     for _ in 0..3 {

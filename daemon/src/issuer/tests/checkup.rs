@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::{
-    mock::{Mock, OPENID, json_reply, oauth},
+    mock::{Mock, OPENID, json_reply, oauth, page},
     pki::Authority,
     *,
 };
-use crate::account::ports::Issuers as _;
+use crate::account::ports::{Cause, Issuers as _};
 
 const INTROSPECT: &str = "POST /introspect";
 
@@ -38,6 +38,34 @@ async fn the_issuers_clock_is_measured_by_its_answers() {
         assert_eq!(found.clock_ahead, ahead, "{date:?}");
         assert_eq!((found.lacks, found.certificate_ends), (vec![], None));
     }
+}
+
+#[tokio::test]
+async fn metadata_that_was_had_a_moment_ago_does_not_say_that_the_issuer_answers() {
+    let mock = Mock::start().await;
+    mock.on(OPENID, [json_reply(200, metadata(&mock)), page(503, "")]);
+    let client = client();
+    client.probe(&mock.profile()).await.unwrap();
+    let error = client.probe(&mock.profile()).await.unwrap_err();
+    assert_eq!(error.why(), Some(Cause::Status(503)));
+    // Logins take what is known.
+    client.fetch_metadata(&mock.profile()).await.unwrap();
+    assert_eq!(mock.seen(OPENID).len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_user_alone_is_refused_is_told_that_user_with_its_cause() {
+    let mock = Mock::start().await;
+    mock.on(OPENID, [json_reply(200, metadata(&mock))]);
+    mock.on("POST /token", [page(503, "the words of whoever asked")]);
+    let client = client();
+    for _ in 0..3 {
+        let error = client.accepts(&mock.profile(), &basic()).await.unwrap_err();
+        assert_eq!(error.why(), Some(Cause::Status(503)));
+    }
+    let error = client.accepts(&mock.profile(), &basic()).await.unwrap_err();
+    let IssuerError::CircuitOpen { last: Some(last), .. } = error else { panic!("{error:?}") };
+    assert_eq!(last.to_string(), "Test IAM answered 503");
 }
 
 #[tokio::test]

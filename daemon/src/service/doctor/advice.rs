@@ -15,6 +15,13 @@ pub(super) fn on(profile: &IssuerProfile, error: &IssuerError) -> String {
     let place = profile.endpoints.configuration.as_ref().unwrap_or(&profile.url);
     let host = place.host_str().unwrap_or_default();
     let port = place.port_or_known_default().unwrap_or(443);
+    match error {
+        IssuerError::CircuitOpen { last: Some(last), .. } => return on(profile, last),
+        IssuerError::CircuitOpen { last: None, .. } => {
+            return "Wait; tokens that are valid keep working".into();
+        }
+        _ => {}
+    }
     let Some(cause) = error.why() else {
         return Failure::from(error.clone()).kind.advice().to_owned();
     };

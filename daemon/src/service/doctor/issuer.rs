@@ -8,7 +8,7 @@ use iamd_protocol::bus::Finding;
 use super::{advice, ok, problem, warning};
 use crate::account::{
     IssuerProfile, UnixTime,
-    ports::{Checkup, Health, IssuerError},
+    ports::{Checkup, IssuerError},
 };
 
 /// Beyond this, tokens are refused as "not valid yet" or seem to have ended.
@@ -16,29 +16,24 @@ const CLOCK_TOLERANCE: u64 = 60;
 /// Certificates are renewed well before their end; this late it has been forgotten.
 const CERTIFICATE_AHEAD: Duration = Duration::from_secs(10 * 86_400);
 
-/// The findings about one issuer.
+/// The findings about one issuer: what asking for its metadata came to, and what an endpoint of it
+/// failed with that was asked for an account.
 pub(super) fn judge(
     profile: &IssuerProfile,
-    health: Health,
     found: &Result<Checkup, IssuerError>,
+    failed: Option<&IssuerError>,
     now: UnixTime,
 ) -> Vec<Finding> {
     let name = format!("issuer {}", profile.name);
-    let found = match (health, found) {
-        (Health::Open(wait), _) => {
-            return vec![problem(
-                &name,
-                format!("failed too often; asked again in {} s", wait.as_secs()),
-                "Wait; tokens that are valid keep working",
-            )];
-        }
-        (_, Err(error)) => {
-            return vec![problem(&name, error.to_string(), &advice::on(profile, error))];
-        }
-        (_, Ok(found)) => found,
+    let found = match found {
+        Err(error) => return vec![problem(&name, said(error), &advice::on(profile, error))],
+        Ok(found) => found,
     };
     let mut findings = Vec::new();
-    if found.lacks.is_empty() {
+    if let Some(error) = failed {
+        let text = format!("its metadata is there, and not all else: {}", said(error));
+        findings.push(problem(&name, text, &advice::on(profile, error)));
+    } else if found.lacks.is_empty() {
         findings.push(ok(&name, found.summary.clone()));
     } else {
         findings.push(problem(
@@ -69,6 +64,16 @@ pub(super) fn judge(
     findings
 }
 
+/// An error, and what one that is not asked failed with before.
+fn said(error: &IssuerError) -> String {
+    let IssuerError::CircuitOpen { retry_in, last, .. } = error else { return error.to_string() };
+    let wait = format!("failed too often; asked again in {} s", retry_in.as_secs());
+    match last {
+        Some(last) => format!("{wait}; the last time: {last}"),
+        None => wait,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +82,7 @@ mod tests {
     const NOW: UnixTime = UnixTime(1_000_000);
 
     fn levels(found: Checkup) -> Vec<(String, String)> {
-        let findings = judge(&profile(), Health::Answering, &Ok(found), NOW);
+        let findings = judge(&profile(), &Ok(found), None, NOW);
         assert!(findings.iter().all(|f| (f.level == "ok") == f.advice.is_empty()), "{findings:?}");
         findings.into_iter().map(|finding| (finding.level, finding.text)).collect()
     }
@@ -118,9 +123,42 @@ mod tests {
     fn an_issuer_that_cannot_be_asked_is_one_problem() {
         let text = "no connection to issuer.test within 5 s".to_owned();
         let error = Err(IssuerError::NoMetadata { text, cause: Cause::ConnectTimeout });
-        let findings = judge(&profile(), Health::Failing, &error, NOW);
+        let findings = judge(&profile(), &error, None, NOW);
         assert_eq!((findings.len(), findings[0].level.as_str()), (1, "problem"));
         assert!(findings[0].text.contains("no connection"), "{findings:?}");
         assert!(findings[0].advice.contains("let this node out"), "{findings:?}");
+    }
+
+    #[test]
+    fn an_issuer_that_is_not_asked_for_a_while_has_the_cause_and_the_way_out_all_the_same() {
+        let text = "the certificate has expired".to_owned();
+        let last = IssuerError::NoMetadata { text, cause: Cause::Expired };
+        let open = |last| IssuerError::CircuitOpen {
+            issuer: "WLCG".into(),
+            retry_in: Duration::from_secs(14),
+            last,
+        };
+        let judged = |error| judge(&profile(), &Err(error), None, NOW).remove(0);
+        let finding = judged(open(Some(Box::new(last))));
+        assert_eq!(
+            finding.text,
+            "failed too often; asked again in 14 s; the last time: the certificate has expired"
+        );
+        assert!(finding.advice.contains("renew it"), "{finding:?}");
+        let finding = judged(open(None));
+        assert_eq!(finding.text, "failed too often; asked again in 14 s");
+        assert!(finding.advice.starts_with("Wait"), "{finding:?}");
+    }
+
+    #[test]
+    fn an_issuer_whose_other_endpoints_fail_is_a_problem_beside_what_else_is_found() {
+        let found = Checkup { clock_ahead: Some(100), ..Checkup::default() };
+        let text = "WLCG answered 503 with nothing".to_owned();
+        let failed = IssuerError::NoMetadata { text, cause: Cause::Status(503) };
+        let findings = judge(&profile(), &Ok(found), Some(&failed), NOW);
+        let levels: Vec<_> = findings.iter().map(|finding| finding.level.as_str()).collect();
+        assert_eq!(levels, ["problem", "warning"]);
+        assert!(findings[0].text.contains("answered 503"), "{findings:?}");
+        assert!(findings[0].advice.contains("The issuer itself fails"), "{findings:?}");
     }
 }

@@ -31,7 +31,10 @@ fn issuer_errors() -> Vec<(IssuerError, Kind)> {
         (unreachable(), Kind::IssuerUnreachable),
         (slow(), Kind::IssuerReplyTooSlow),
         (IssuerError::TooLong { text: text() }, Kind::IssuerReplyTooLong),
-        (IssuerError::CircuitOpen { issuer: text(), retry_in: S }, Kind::IssuerUnreachable),
+        (
+            IssuerError::CircuitOpen { issuer: text(), retry_in: S, last: None },
+            Kind::IssuerUnreachable,
+        ),
         (IssuerError::Busy { text: text() }, Kind::IssuerBusy),
         (IssuerError::AddressNotPublic { text: text() }, Kind::AddressNotPublic),
         (IssuerError::Refused { code, text: text() }, Kind::IssuerRefused),

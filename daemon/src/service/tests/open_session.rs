@@ -165,7 +165,7 @@ async fn r57_an_issuer_that_never_answers_costs_the_bound_and_the_notice_says_wh
 async fn r57_an_open_circuit_costs_no_time_at_all() {
     let house = House::new();
     let retry_in = 30 * S;
-    let open = || IssuerError::CircuitOpen { issuer: "WLCG".into(), retry_in };
+    let open = || IssuerError::CircuitOpen { issuer: "WLCG".into(), retry_in, last: None };
     house.issuers.device_script.lock().unwrap().push_back(Err(open()));
     let before = house.clock.monotonic();
     assert!(house.log_in(ALICE).await.notice.unwrap().contains("To sign in:  iamctl login"));
@@ -250,8 +250,13 @@ async fn r67_a_sign_in_that_never_lasts_as_long_is_announced_in_the_last_fifth_o
         (10 * HOUR, 2 * HOUR, Some("ends in 2 h.")),
         (600, 121, None),
         (600, 120, Some("ends in 2 min.")),
-        (10 * 24 * HOUR, 48 * HOUR + 1, None),
-        (10 * 24 * HOUR, 48 * HOUR, Some("ends in 2 days.")),
+        (3 * 24 * HOUR, 15 * HOUR, None),
+        (3 * 24 * HOUR, 14 * HOUR, Some("ends in 14 h.")),
+        (5 * 24 * HOUR, 24 * HOUR + 1, None),
+        (5 * 24 * HOUR, 24 * HOUR, Some("ends in 1 day.")),
+        // One that lasts longer than five days is told five days before.
+        (10 * 24 * HOUR, 120 * HOUR + 1, None),
+        (10 * 24 * HOUR, 120 * HOUR, Some("ends in 5 days.")),
     ] {
         house.change(&key, |record| {
             record.signed_in_at = Some(UnixTime(now + left - life));

@@ -327,13 +327,6 @@ pub(crate) const SHARED: &[Shared] = &[
         )],
     ),
     (
-        "no pipe is to be had: {error}",
-        &[
-            ("cli/src/commands/admin/backup.rs", &[Note("exempt.rs")]),
-            ("cli/src/secret.rs", &[Note("exempt.rs")]),
-        ],
-    ),
-    (
         "the file belongs to another user",
         &[
             ("cli/src/oidc_agent/place.rs", &[Test("every_error_of_an_import_is_on_the_page")]),

@@ -2,6 +2,7 @@
 //! not asked.
 
 use iamd_protocol::bus::{AccountInfo, AddOptions, IssuerInfo};
+use iamd_protocol::error::Kind;
 
 use crate::app::Context;
 use crate::ask;
@@ -26,12 +27,19 @@ pub(super) fn complete(
     let accounts = client.accounts()?;
     let issuer = ask_issuer(issuers, context)?;
     let listed = issuers.iter().find(|known| known.name == issuer);
+    // An issuer that does not answer now can be asked by the login later; one that the site does not
+    // allow is not worth a question.
+    let asked = listed.is_none().then(|| client.issuer(&issuer));
+    if let Some(Err(failure)) = &asked
+        && failure.exit == Kind::DeniedByPolicy.exit()
+    {
+        return Err(failure.clone());
+    }
     if name.is_none() {
         *name = Some(ask_name(listed, &accounts, context)?);
     }
     if options.scopes.is_none() && options.all_scopes.is_none() {
-        // An issuer that does not answer now can be asked by the login later.
-        let info = client.issuer(&issuer).ok();
+        let info = asked.unwrap_or_else(|| client.issuer(&issuer)).ok();
         ask_scopes(listed, info.as_ref(), options, context)?;
     }
     if options.audiences.is_none() {

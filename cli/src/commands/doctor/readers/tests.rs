@@ -37,7 +37,7 @@ impl Shell {
     fn look(&self) -> Vec<Finding> {
         let variables: Vec<(&'static str, &str)> =
             self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        look(&Environment::for_test(&variables, self.root.path()), NOW)
+        look(&Environment::for_test(&variables, self.root.path()), NOW, None)
     }
 
     fn finding(&self, name: &str) -> Finding {
@@ -173,7 +173,7 @@ fn a_file_of_somebody_else_and_one_that_is_too_long_are_told() {
     let path = [(BEARER_TOKEN_FILE, "/mine")];
     let mut environment = Environment::for_test(&path, shell.root.path());
     environment.uid += 1;
-    let found = look(&environment, NOW);
+    let found = look(&environment, NOW, None);
     let owner = environment.uid - 1;
     let text = format!("/mine through BEARER_TOKEN_FILE belongs to uid {owner}, not to you");
     let told = found.iter().find(|finding| finding.text == text).unwrap();
@@ -183,4 +183,16 @@ fn a_file_of_somebody_else_and_one_that_is_too_long_are_told() {
     let told = shell.finding("token file");
     assert!(told.text.contains("is too long for a token"), "{told:?}");
     assert_eq!((told.level.as_str(), told.advice.is_empty()), (PROBLEM, false));
+}
+
+#[test]
+fn who_has_no_token_is_told_what_the_default_account_needs() {
+    let root = tempfile::tempdir().unwrap();
+    let environment = Environment::for_test(&[], root.path());
+    let of = |way| {
+        let found = look(&environment, NOW, way);
+        found.into_iter().find(|finding| finding.name == "XRootD").unwrap().advice
+    };
+    assert_eq!(of(None), "Sign in with:  iamctl login");
+    assert_eq!(of(Some("iamctl account unlock")), "iamctl account unlock");
 }

@@ -85,6 +85,9 @@ async fn of_a_sign_in_and_its_token() {
     *house.issuers.alive.lock().unwrap() = Some(Err(unreachable()));
     let unknown = findings(&house).await;
     shown("introspection fails", &found(&unknown, "sign-in of", "could not be inspected"));
+    let half = found(&unknown, "issuer wlcg", "not all else");
+    assert_eq!(half.level, "problem");
+    shown("an issuer that answers for its metadata alone", &half);
     house.change(&key, |record| record.state = State::LoginRequired { reason: "revoked".into() });
     let ended = findings(&house).await;
     shown("a sign-in that has ended", &found(&ended, "account wlcg", "revoked"));
@@ -100,6 +103,7 @@ async fn of_a_client() {
     *house.issuers.accepts.lock().unwrap() = Some(Err(unreachable()));
     let unknown = findings(&house).await;
     shown("a client cannot be asked for", &found(&unknown, "client of", "could not be asked"));
+    assert_eq!(found(&unknown, "issuer wlcg", "not all else").level, "problem");
     let fixed = "name = \"fix\"\ntitle = \"FIX\"\nurl = \"https://fix.test/\"\nscopes = [\"openid\"]\n\
                  [fixed_client]\nid = \"fixed-id\"\nauth = \"none\"\n";
     std::fs::write(house.dir.path().join("shipped/fix.toml"), fixed).unwrap();
@@ -133,6 +137,16 @@ async fn of_an_issuer() {
     *house.issuers.health.lock().unwrap() = Some(Health::Open(30 * S));
     let open = findings(&house).await;
     shown("an issuer that failed too often", &found(&open, "issuer wlcg", "failed too often"));
+    *house.issuers.health.lock().unwrap() = None;
+    *house.issuers.probe_latency.lock().unwrap() = Duration::ZERO;
+    *house.issuers.probe.lock().unwrap() = Some(Err(IssuerError::CircuitOpen {
+        issuer: "WLCG".into(),
+        retry_in: 30 * S,
+        last: Some(Box::new(unreachable())),
+    }));
+    let open = findings(&house).await;
+    let when = "an issuer that failed too often, as it failed the last time";
+    shown(when, &found(&open, "issuer wlcg", "the last time"));
 }
 
 /// What is said of an issuer that does not answer, and what is to be done, by what keeps it from that.
