@@ -73,6 +73,10 @@ impl Client {
                 Some(address) => Builder::address(address.as_str()),
                 None => Builder::system(),
             };
+            if let Err(error) = descriptors() {
+                let _ = connected.send(Err(errors::connecting(&error.into())));
+                return;
+            }
             match zbus::block_on(builder.build()) {
                 Ok(connection) => {
                     let _ = connected.send(Ok(()));
@@ -211,6 +215,13 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether there are as many descriptors as zbus opens to begin with, its runtime and the connection:
+/// where the runtime finds none, it panics.
+fn descriptors() -> std::io::Result<()> {
+    let pipes: std::io::Result<Vec<_>> = (0..3).map(|_| std::io::pipe()).collect();
+    pipes.map(drop)
 }
 
 /// Has the bus start the daemon, if it does not run.

@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
     cases![
         a_rule_for_a_group_is_enforced_with_the_reload_and_explained_with_its_line,
         rules_that_contradict_are_told_by_check_and_reload_and_what_is_in_force_stays,
+        a_pipe_among_the_rules_is_told_and_holds_nobody,
         only_an_administrator_sees_rules_and_a_user_hears_what_is_allowed,
         ;
         apart: a_dead_name_service_delays_no_login_and_gives_nobody_more,
@@ -186,6 +187,26 @@ fn rules_that_contradict_are_told_by_check_and_reload_and_what_is_in_force_stays
     let line = explained(&node, &user, "logins")?;
     assert_eq!(line["decided_by"], serde_json::json!([format!("{RULES}:3")]));
     Ok(())
+}
+
+/// Whoever opens a pipe for reading waits for somebody who writes.
+fn a_pipe_among_the_rules_is_told_and_holds_nobody(world: &World) -> Outcome {
+    let Ruled { node, issuer } = ruled(world, "piped")?;
+    let user = world.user()?;
+    let _session = sign_in(&node, &issuer, &user)?;
+    let pipe = "/etc/iamd/policy.d/90.toml";
+    node.root_says(&format!("mkfifo {pipe}"))?;
+    for command in ["policy check", "reload"] {
+        let said = node.exec(&format!("timeout 30 iamctl admin {command}"))?.exited(1)?;
+        let told = said.text() + &said.errors();
+        contains(&told, pipe);
+        contains(&told, "is not a file");
+        node.exec_as(&user, "timeout 30 iamctl token --force-new")?.ok()?;
+    }
+    contains(&node.exec("timeout 30 iamd --check")?.exited(78)?.errors(), pipe);
+    node.root_says(&format!("rm {pipe}"))?;
+    node.exec("iamctl admin policy check")?.ok()?;
+    Ok(reload(&node)?)
 }
 
 fn only_an_administrator_sees_rules_and_a_user_hears_what_is_allowed(world: &World) -> Outcome {
