@@ -11,6 +11,7 @@ mod identity;
 mod issuers;
 pub mod policy;
 mod reader;
+mod store;
 mod values;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::{
 
 pub use error::{ConfigError, Problem};
 pub use policy::PolicyRules;
+pub use store::{EtcdAccess, EtcdIdentity, StoreKind};
 
 use crate::account::IssuerProfile;
 
@@ -162,13 +164,6 @@ pub struct AgentSocket {
     pub enabled: bool,
     /// Connections per uid.
     pub connections: usize,
-}
-
-/// Which store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreKind {
-    /// SQLite inside the daemon.
-    Sqlite,
 }
 
 impl Config {
