@@ -83,10 +83,25 @@ impl Directory {
     /// Makes a directory in this one that only the user can enter; its name begins so.
     ///
     /// # Errors
-    /// Such as a full disk.
+    /// Such as a full disk, or a process that may open no more files; nothing is left then.
     pub(crate) fn make(&self, prefix: &str) -> Result<(OsString, Self)> {
         let name = free_name(prefix, |name| Ok(fs::mkdirat(&self.fd, name, Mode::RWXU)?))?;
-        Ok((name.clone(), self.own(&name)?))
+        match self.own(&name) {
+            Ok(own) => Ok((name, own)),
+            Err(error) => {
+                let _ = fs::unlinkat(&self.fd, &*name, AtFlags::REMOVEDIR);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether that directory is the one of that name in this one.
+    pub(crate) fn has(&self, name: &OsStr, directory: &Self) -> bool {
+        let here = fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        let there = fs::fstat(&directory.fd);
+        here.is_ok_and(|here| {
+            there.is_ok_and(|there| (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino))
+        })
     }
 
     /// Whether the directory is the user's and nobody else may write to it.

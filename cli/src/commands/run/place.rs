@@ -18,6 +18,8 @@ use crate::private::Directory;
 
 /// How the names of the directories begin.
 const PREFIX: &str = "iamctl-run-";
+/// How often a directory is made anew because one who sweeps was quicker.
+const TRIES: usize = 16;
 /// The file's name in its directory.
 const FILE: &str = "token";
 
@@ -52,15 +54,16 @@ impl Place {
             return Err(std::io::ErrorKind::PermissionDenied.into());
         }
         sweep(&base);
-        loop {
+        for _ in 0..TRIES {
             let (name, own) = base.make(PREFIX)?;
-            // One who sweeps may have taken it for abandoned before it was locked.
-            let is_ours = lock(&own) && base.own(&name).is_ok();
-            if is_ours {
+            // One who sweeps may have taken it for abandoned before it was locked. Without another
+            // descriptor: a process that has none left would be told that it is gone.
+            if lock(&own) && base.has(&name, &own) {
                 let file = path.join(&name).join(FILE);
                 return Ok(Self { base, name, own: Mutex::new(Some(own)), file });
             }
         }
+        Err(std::io::ErrorKind::ResourceBusy.into())
     }
 
     /// The path of the token file.
@@ -89,6 +92,8 @@ impl Place {
     /// Removes the directory. Nothing is written after that.
     pub(super) fn close(&self) {
         if let Some(own) = self.own.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // By its name: to list what is in the directory takes a descriptor.
+            let _ = own.remove(OsStr::new(FILE));
             let _ = self.base.remove_with_files(&self.name, &own);
         }
     }
@@ -187,5 +192,45 @@ mod tests {
         let next = Place::make(&environment).unwrap();
         assert!(!old.parent().unwrap().exists());
         assert!(lived_in.file().exists() && next.file().parent().unwrap().exists());
+    }
+
+    /// In a process that is started with few descriptors, and where the one who starts it looks.
+    const ROOT: &str = "IAMCTL_TEST_PLACE_WITH_FEW_DESCRIPTORS";
+
+    #[test]
+    fn without_descriptors_no_directory_is_left_and_nothing_is_tried_for_ever() {
+        if let Some(root) = std::env::var_os(ROOT) {
+            match Place::make(&surroundings(Path::new(&root))) {
+                Ok(place) => {
+                    let put = place.put("t");
+                    place.close();
+                    println!("made, {put:?}");
+                }
+                Err(error) => println!("none made: {error}"),
+            }
+            return;
+        }
+        let name = std::thread::current().name().unwrap().to_owned();
+        let program = std::env::current_exe().unwrap();
+        let [mut made, mut not_made] = [0, 0];
+        for most in 3..24 {
+            let root = tempfile::tempdir().unwrap();
+            let outcome = std::process::Command::new("timeout")
+                .args(["20", "sh", "-c", &format!("ulimit -n {most}; exec \"$@\""), "sh"])
+                .arg(&program)
+                .args(["--exact", &name, "--nocapture", "--test-threads=1"])
+                .env(ROOT, root.path())
+                .output()
+                .unwrap();
+            assert_ne!(outcome.status.code(), Some(124), "tried for ever with {most}");
+            let said = String::from_utf8_lossy(&outcome.stdout);
+            made += usize::from(said.contains("made, Ok"));
+            not_made += usize::from(said.contains("none made: Too many open files"));
+            for place in ["runtime", "tmp"].map(|place| root.path().join(place)) {
+                let left = std::fs::read_dir(place).map_or(0, Iterator::count);
+                assert_eq!(left, 0, "with {most}: {said}");
+            }
+        }
+        assert!(made > 0 && not_made > 0, "{made} made, {not_made} not made");
     }
 }
