@@ -30,9 +30,7 @@ impl FromStr for AccountName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-        let begins = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        if begins && text.len() <= 32 && text.chars().all(fits) {
+        if iamd_protocol::names::fits(text) {
             return Ok(Self(text.to_owned()));
         }
         let shown = text.chars().filter(|c| !c.is_control()).take(40).collect();

@@ -30,7 +30,7 @@ pub(super) struct Lane {
     name: [u8; 32],
     /// What it brings is a user's own, and may be the reason for more than a 429.
     tailored: bool,
-    /// Whose it is, where the request has nothing but that of a user's own.
+    /// For whom it is, where the same asked for several users tells of the issuer.
     user: Option<u32>,
 }
 
@@ -63,7 +63,7 @@ impl Lane {
         Self { tailored: false, user: Some(uid), ..renewals }
     }
 
-    /// For whom such a request is as everybody's is.
+    /// For whom it is, where that several users had no answer says that it is the issuer.
     pub(super) fn of_user(&self) -> Option<u32> {
         self.user
     }
@@ -146,25 +146,26 @@ impl Lanes {
         self.0.iter().any(|(lane, failing)| of_codes(lane) && failing.breaker.is_left_alone())
     }
 
+    fn fail(&mut self, lane: &Lane, wait: Option<Duration>, now: Instant, limits: Limits) {
+        if self.0.len() >= MOST && !self.0.contains_key(lane) {
+            let oldest = self.0.iter().min_by_key(|(_, failing)| failing.used);
+            let oldest = oldest.map(|(lane, _)| lane.clone());
+            oldest.and_then(|lane| self.0.remove(&lane));
+        }
+        let fresh = || Failing { used: now, breaker: Breaker::new(limits), last: None };
+        let failing = self.0.entry(lane.clone()).or_insert_with(fresh);
+        failing.used = now;
+        failing.breaker.take(Outcome::Failed(wait), now);
+    }
+
     /// Takes in what a request of this lane told.
     pub(super) fn take(&mut self, lane: &Lane, outcome: Outcome, now: Instant, limits: Limits) {
         match outcome {
             Outcome::Answered => drop(self.0.remove(lane)),
-            Outcome::FailedForLane(_) | Outcome::TooMany(_) | Outcome::Unanswered => {
-                let wait = match outcome {
-                    Outcome::FailedForLane(wait) | Outcome::TooMany(wait) => wait,
-                    _ => None,
-                };
-                if self.0.len() >= MOST && !self.0.contains_key(lane) {
-                    let oldest = self.0.iter().min_by_key(|(_, failing)| failing.used);
-                    let oldest = oldest.map(|(lane, _)| lane.clone());
-                    oldest.and_then(|lane| self.0.remove(&lane));
-                }
-                let fresh = || Failing { used: now, breaker: Breaker::new(limits), last: None };
-                let failing = self.0.entry(lane.clone()).or_insert_with(fresh);
-                failing.used = now;
-                failing.breaker.take(Outcome::Failed(wait), now);
+            Outcome::FailedForLane(wait) | Outcome::TooMany(wait) => {
+                self.fail(lane, wait, now, limits)
             }
+            Outcome::Unanswered => self.fail(lane, None, now, limits),
             Outcome::Failed(_) | Outcome::Nothing => {
                 if let Some(failing) = self.0.get_mut(lane) {
                     failing.breaker.take(Outcome::Nothing, now);
