@@ -359,3 +359,19 @@ async fn a_full_disk_in_the_middle_leaves_every_record_open_and_it_goes_on_with_
         None => machine::once_more_on_a_small_file_system(NAME),
     }
 }
+
+#[tokio::test]
+async fn which_rows_are_older_is_remembered_when_the_key_is_gone_that_sealed_the_memory() {
+    let (vault, temp) = fresh().await;
+    let old_key = current(&vault);
+    let at = vault.save_account(&record(1001, "wlcg", "rt-1"), ABSENT).await.unwrap();
+    vault.save_account(&record(1001, "wlcg", "rt-2"), at).await.unwrap();
+    vault.renew_key().await.unwrap();
+    reseal_all(&vault).await;
+    let floor = vault.sealer.seen().floor(ROW);
+    assert_eq!(vault.retire().await.unwrap(), [old_key]);
+    drop(vault);
+    let vault = open_at(temp.path()).await.unwrap();
+    assert_eq!((vault.keys().older.len(), vault.sealer.seen().floor(ROW)), (0, floor));
+    stored(&vault, 1001, "wlcg").await;
+}
