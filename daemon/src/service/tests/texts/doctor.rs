@@ -94,6 +94,21 @@ async fn of_a_sign_in_and_its_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_issuers_that_were_asked_as_often_as_a_user_may() {
+    let house = House::and("[limits]\ntokens_per_minute = 2\n");
+    house.signed_in_with_token();
+    // The default issuer, and what is asked for the account.
+    findings(&house).await;
+    house.issuers.asked_for.lock().unwrap().clear();
+    let again = findings(&house).await;
+    assert!(house.issuers.asked_for.lock().unwrap().is_empty(), "a loop reaches no issuer");
+    shown("diagnoses in a loop", &found(&again, "issuers", "not asked now"));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    findings(&house).await;
+    assert!(!house.issuers.asked_for.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_client() {
     let house = House::new();
     house.signed_in_with_token();
