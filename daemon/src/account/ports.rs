@@ -376,6 +376,15 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
         refresh_token: &SecretString,
     ) -> Result<(), IssuerError>;
 
+    /// Revokes an access token, which an issuer may let live on after its refresh token (RFC 7009 §2.1
+    /// leaves that open). Unknown to the issuer is success.
+    async fn revoke_access(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        access_token: &SecretString,
+    ) -> Result<(), IssuerError>;
+
     /// Looks at the issuer, for a diagnosis.
     async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError>;
 

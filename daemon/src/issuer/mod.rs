@@ -298,7 +298,16 @@ impl Issuers for IssuerClient {
         client: &ClientRecord,
         refresh_token: &SecretString,
     ) -> Result<(), IssuerError> {
-        self.revoke_token(issuer, client, refresh_token).await
+        self.revoke_token(issuer, client, refresh_token, "refresh_token").await
+    }
+
+    async fn revoke_access(
+        &self,
+        issuer: &IssuerProfile,
+        client: &ClientRecord,
+        access_token: &SecretString,
+    ) -> Result<(), IssuerError> {
+        self.revoke_token(issuer, client, access_token, "access_token").await
     }
 
     async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError> {

@@ -1,4 +1,4 @@
-//! Revoking a refresh token (RFC 7009).
+//! Revoking a token (RFC 7009).
 
 use reqwest::Method;
 use secrecy::SecretString;
@@ -14,13 +14,14 @@ impl IssuerClient {
         &self,
         profile: &IssuerProfile,
         client: &ClientRecord,
-        refresh_token: &SecretString,
+        token: &SecretString,
+        hint: &str,
     ) -> Result<(), IssuerError> {
         let metadata = self.metadata(profile).await?;
         let endpoint = need(profile, &metadata.revocation, "revocation", "revocation")?;
         let mut form = Form::new(None);
-        form.add_secret("token", refresh_token);
-        form.add("token_type_hint", "refresh_token");
+        form.add_secret("token", token);
+        form.add("token_type_hint", hint);
         let authorization = form.authenticate(client);
         let ask = Ask {
             method: Method::POST,
@@ -30,7 +31,7 @@ impl IssuerClient {
         };
         let lane = client.owner.is_of_one_account().then(|| Lane::of_client(client));
         let reply = self.ask(profile, ask, lane).await?;
-        let secrets = client.client_secret.iter().chain([refresh_token]);
+        let secrets = client.client_secret.iter().chain([token]);
         match (reply.status, metadata.dialect) {
             (200..=299, _) => Ok(()),
             // The token is not this client's any more, or never was: nothing left to do.

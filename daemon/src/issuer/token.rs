@@ -120,7 +120,8 @@ impl IssuerClient {
         reply: &Reply,
     ) {
         if let Some(nobodys) = self.refresh_token_alone(reply, None)
-            && let Err(error) = self.revoke_token(profile, client, &nobodys.token).await
+            && let Err(error) =
+                self.revoke_token(profile, client, &nobodys.token, "refresh_token").await
         {
             tracing::warn!(issuer = %profile.name, %error, "the refresh token of a sign-in that failed could not be revoked: {error}");
         }

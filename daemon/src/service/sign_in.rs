@@ -39,13 +39,30 @@ impl Service {
         client: &ClientRecord,
         tokens: Tokens,
     ) -> Result<SignedIn, Failure> {
-        let refresh_token = tokens.refresh_token.clone();
+        let (refresh_token, access_token) =
+            (tokens.refresh_token.clone(), tokens.access_token.clone());
         let kept = self.take_sign_in(owner, request, client, tokens).await;
-        // Nobody holds this refresh token now.
-        if kept.is_err() {
+        // Nobody holds these tokens now.
+        if let Err(failure) = &kept {
             self.revoke_unkept(&request.profile, client, refresh_token.as_ref()).await;
+            self.revoke_anothers(&request.profile, client, failure, &access_token).await;
         }
         kept
+    }
+
+    /// Ends the access token of a sign-in that is somebody else's: it would outlive its refresh token.
+    pub(super) async fn revoke_anothers(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        failure: &Failure,
+        access_token: &SecretString,
+    ) {
+        if failure.kind == Kind::IdentityMismatch
+            && let Err(error) = self.issuers.revoke_access(profile, client, access_token).await
+        {
+            tracing::info!(issuer = %profile.name, %error, "the access token of a refused sign-in could not be revoked; it ends by itself: {error}");
+        }
     }
 
     /// Ends the tokens of a sign-in that is not kept.

@@ -160,6 +160,7 @@ impl Service {
                 // What was issued now goes; the one that was handed in the user may still hold, and
                 // where it was replaced it is of no use to them.
                 self.revoke_unkept(&plan.profile, client, tokens.refresh_token.as_ref()).await;
+                self.revoke_anothers(&plan.profile, client, &failure, &tokens.access_token).await;
                 let error = ServiceError::from(failure);
                 return Err(match tokens.refresh_token {
                     Some(_) => spent(error).into(),

@@ -41,6 +41,8 @@ pub struct TestIssuers {
     pub polls: AtomicUsize,
     /// The refresh tokens that were revoked, or were meant to be.
     pub revoked: Mutex<Vec<String>>,
+    /// The access tokens that were revoked.
+    pub revoked_access: Mutex<Vec<String>>,
     /// The clients that revoked them.
     pub revoked_by: Mutex<Vec<String>>,
     /// The answers to revocations; when empty, done.
@@ -376,6 +378,17 @@ impl Issuers for TestIssuers {
         self.revoked_by.lock().unwrap().push(client.client_id.clone());
         self.revoked.lock().unwrap().push(refresh_token.expose_secret().to_owned());
         self.revoke_script.lock().unwrap().pop_front().unwrap_or(Ok(()))
+    }
+
+    async fn revoke_access(
+        &self,
+        issuer: &IssuerProfile,
+        _: &ClientRecord,
+        access_token: &SecretString,
+    ) -> Result<(), IssuerError> {
+        self.note("revoke", issuer);
+        self.revoked_access.lock().unwrap().push(access_token.expose_secret().to_owned());
+        Ok(())
     }
 
     async fn probe(&self, issuer: &IssuerProfile) -> Result<Checkup, IssuerError> {

@@ -93,6 +93,18 @@ impl Refresher {
             tracing::warn!(issuer = %profile.name, %error, "a sign-in that is not its owner's could not be revoked: {error}");
         }
     }
+
+    /// The same for an access token, which may outlive its refresh token at the issuer.
+    pub(super) async fn end_access(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        token: &SecretString,
+    ) {
+        if let Err(error) = self.issuers.revoke_access(profile, client, token).await {
+            tracing::info!(issuer = %profile.name, %error, "an access token that is not its owner's could not be revoked; it ends by itself: {error}");
+        }
+    }
 }
 
 /// Whether it can be told now if the answer is the owner's: not where the site requires a claim that

@@ -199,8 +199,12 @@ impl Refresher {
                     Err(text) => {
                         // Whatever this is, it is not this user's any more: only they can mend it.
                         let newest = tokens.refresh_token.unwrap_or(refresh_token);
+                        let given = held.record.access_token.clone().map(|given| given.token);
                         self.disown(held, &text).await;
                         self.end(profile, &client, &newest).await;
+                        for token in given.iter().chain([&tokens.access_token]) {
+                            self.end_access(profile, &client, token).await;
+                        }
                         return Err(TokenError::IdentityMismatch { text });
                     }
                 };

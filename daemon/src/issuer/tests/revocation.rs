@@ -26,6 +26,11 @@ async fn a_token_that_is_revoked_unknown_or_anothers_is_done_with() {
         assert_eq!(sent.field("token_type_hint").as_deref(), Some("refresh_token"));
         assert!(sent.headers.contains_key("authorization"));
     }
+    mock.on(ENDPOINT, [page(200, "")]);
+    client().revoke_access(&mock.profile(), &basic(), &secret("at")).await.unwrap();
+    let sent = mock.seen(ENDPOINT).pop().unwrap();
+    assert_eq!(sent.field("token").as_deref(), Some("at"));
+    assert_eq!(sent.field("token_type_hint").as_deref(), Some("access_token"));
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ async fn the_wrong_person_a_missing_claim_and_an_unknown_one_get_nothing_and_tel
         assert!(house.vault.journal.lock().unwrap().is_empty());
         assert_eq!(house.alices_file(), None);
         assert_eq!(house.revoked(), ["rt-new"]);
+        assert_eq!(house.revoked_access().len(), 1, "it would outlive the refresh token");
         let denied = denials(&house);
         assert_eq!(denied.len(), 1);
         assert_eq!((denied[0].uid, denied[0].result.as_str()), (ALICE, "IdentityMismatch"));
@@ -277,6 +278,7 @@ async fn a_refresh_token_that_is_handed_in_is_asked_whose_it_is() {
         house.refresh_says(Ok(answer));
         assert_eq!(kind(add(&house).await), Kind::IdentityMismatch);
         assert_eq!(house.revoked(), ["rt-new"], "what was issued, not what the user may hold");
+        assert_eq!(house.revoked_access().len(), 1);
         assert!(house.vault.accounts.lock().unwrap().is_empty());
     }
     // Rotated, and no answer that tells whose: it is not kept on trust.

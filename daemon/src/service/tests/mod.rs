@@ -127,6 +127,10 @@ impl House {
         self.issuers.refresh_script.lock().unwrap().push_back(answer.map_err(Into::into));
     }
 
+    fn revoked_access(&self) -> Vec<String> {
+        self.issuers.revoked_access.lock().unwrap().clone()
+    }
+
     fn revoked(&self) -> Vec<String> {
         self.issuers.revoked.lock().unwrap().clone()
     }

@@ -100,6 +100,9 @@ async fn r25_whatever_is_said_of_whose_it_is_the_newest_refresh_token_is_used_or
         let error = world.ask_at(&profile, &again).await.unwrap_err();
         assert!(matches!(error, TokenError::IdentityMismatch { .. }), "{error}");
         assert_eq!(*world.issuers.revoked.lock().unwrap(), ["rt5"]);
+        // And what was given out before, and what came now.
+        let ended = world.issuers.revoked_access.lock().unwrap().clone();
+        assert_eq!(ended.last().map(String::as_str), Some("at5"), "{ended:?}");
         world.vault.saves_fail.store(false, SeqCst);
         let error = world.ask_at(&profile, &again).await.unwrap_err();
         assert!(matches!(error, TokenError::LoginRequired { .. }), "{error}");
@@ -134,6 +137,7 @@ async fn another_subject_at_a_refresh_is_refused() {
     assert!(matches!(error, TokenError::IdentityMismatch { .. }), "{error}");
     // What came with it is nobody's, and is ended.
     assert_eq!(*world.issuers.revoked.lock().unwrap(), ["rt"]);
+    assert_eq!(world.issuers.revoked_access.lock().unwrap().last().unwrap(), "at");
     let record = world.vault.record(&world.key);
     assert!(record.refresh_token.is_none() && record.access_token.is_none());
     assert!(record.state.wants_login());
