@@ -147,6 +147,9 @@ fn keys_and_the_store_are_told_as_written_down() {
     };
     assert_eq!(rekey(vec![stopped.clone()], &[]), 1);
     assert_eq!(rekey(vec![stopped], &["--status"]), 0);
+    // iamd was started anew in the middle: it went on to seal, and took no key out.
+    let forgotten = RekeyState { ended_at: Some(2), ..state(rekey_state::DONE, 3) };
+    assert_eq!(rekey(vec![forgotten], &["--retire"]), 0);
     let alone = RekeyState { older_keys: vec![], ..state(rekey_state::DONE, 3) };
     assert_eq!(rekey(vec![alone], &["--retire"]), 0);
     let site = RekeyState { from_credential: true, ..state(rekey_state::DONE, 3) };

@@ -214,13 +214,24 @@ fn a_swapped_row_and_an_older_row_do_not_open(world: &World) -> Outcome {
     Ok(())
 }
 
-/// Nor does a restart help whoever puts the row back.
+/// Nor does a restart help whoever puts the row back: no password goes to the issuer for it.
 fn a_leave_that_was_taken_away_stays_away(node: &Node) -> Result<()> {
-    let flow =
-        |what: &str| format!("iamctl admin password-flow {what} --issuer test --client some");
+    let flow = |what: &str| {
+        format!("iamctl admin password-flow {what} --issuer test --client site-password")
+    };
+    let add = "iamctl account add mine --issuer test --client-id site-password --client-secret-fd 3 \
+               --no-login 3<<<site-secret";
+    node.exec_as("bob", add)?.ok()?;
+    let by_password = || {
+        let login =
+            "iamctl login mine --flow password --user bob --password-fd 3 --json 3<<<bob-pw";
+        node.exec_as("bob", login)
+    };
+    node.exec(&flow("enable"))?.ok()?;
+    by_password()?.ok()?;
+    node.exec_as("bob", "iamctl logout mine")?.ok()?;
     let keep = "import pickle; keep('leave', pickle.dumps([tuple(it) for it in db.execute('select key, \
                 value, revision from entries') if bytes(it[0]).startswith(b'password-flows/')]))";
-    node.exec(&flow("enable"))?.ok()?;
     edit(node, keep)?;
     node.exec(&flow("disable"))?.ok()?;
     edit(
@@ -239,6 +250,9 @@ fn a_leave_that_was_taken_away_stays_away(node: &Node) -> Result<()> {
             flows[0]["problem"].as_str().is_some_and(|text| text.contains("older")),
             "{listed}"
         );
+        let refused = by_password()?;
+        assert_ne!(refused.code, 0, "{refused:?}");
+        assert_eq!(error_of(&refused)?.0, "DeniedByPolicy", "{refused:?}");
     }
     node.exec(&flow("disable"))?.ok().map(drop)
 }

@@ -123,6 +123,11 @@ fn tell(context: &mut Context, args: &Rekey, state: &RekeyState) {
             true => format!(
                 "Still there: {older}. Those of the systemd credential are yours to take out of it."
             ),
+            // iamd was started anew before it came to that.
+            false if state.remaining == Some(0) && state.unreadable.is_empty() => format!(
+                "Still there: {older}. To take them out of the keyring, once more:  \
+                 iamctl admin rekey --retire"
+            ),
             false => format!("Still there, because records need them: {older}."),
         });
     } else if state.state == rekey_state::DONE && !older.is_empty() {
