@@ -18,6 +18,8 @@ use crate::names::{self, Group, User};
 
 /// How many links one path may lead through, as the kernel has it.
 const MOST_LINKS: usize = 40;
+/// How many names of a directory are looked at for some that begin in a certain way: some milliseconds.
+const MOST_SEEN: usize = 10_000;
 /// How often a name is made anew because it was taken.
 const TRIES: usize = 64;
 
@@ -109,9 +111,10 @@ impl Directory {
         fs::fstat(&self.fd).is_ok_and(|s| s.st_uid == self.uid && s.st_mode & 0o022 == 0)
     }
 
-    /// The directories in this one whose names begin so.
+    /// What is in this one and has a name that begins so. Where others may write, they decide how
+    /// much there is: no more than [`MOST_SEEN`] names are looked at.
     pub(crate) fn begin_with(&self, prefix: &str) -> Vec<OsString> {
-        let mut names = self.names();
+        let mut names = self.names(MOST_SEEN);
         names.retain(|name| name.as_bytes().starts_with(prefix.as_bytes()));
         names
     }
@@ -156,7 +159,7 @@ impl Directory {
     /// # Errors
     /// There is a directory in it.
     pub(crate) fn remove_with_files(&self, name: &OsStr, directory: &Self) -> Result<()> {
-        for file in directory.names() {
+        for file in directory.names(usize::MAX) {
             let _ = directory.remove(&file);
         }
         Ok(fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
@@ -201,10 +204,11 @@ impl Directory {
         }
     }
 
-    fn names(&self) -> Vec<OsString> {
+    fn names(&self, most: usize) -> Vec<OsString> {
         let Ok(entries) = fs::Dir::read_from(&self.fd) else { return Vec::new() };
         let names = entries
             .flatten()
+            .take(most)
             .map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
         names.filter(|name| name != "." && name != "..").collect()
     }
@@ -440,5 +444,17 @@ mod tests {
         base.remove_with_files(&name, &own).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         assert!(own.write(OsStr::new("token"), b"t").is_err(), "it is gone");
+    }
+
+    #[test]
+    fn of_a_directory_that_others_have_filled_so_many_names_are_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..MOST_SEEN + 10 {
+            std::fs::write(dir.path().join(format!("iamctl-run-{number}")), b"").unwrap();
+        }
+        let base = Directory::open(dir.path(), uid()).unwrap();
+        let seen = base.begin_with("iamctl-run-").len();
+        // "." and ".." are names too.
+        assert!((MOST_SEEN - 2..=MOST_SEEN).contains(&seen), "{seen}");
     }
 }
