@@ -1,6 +1,8 @@
 //! Policy as administrators look at it: what is on disk before it is in force, and what a user may
 //! do and why. Whoever calls these was authorised by polkit at the edge.
 
+use std::collections::BTreeMap;
+
 use iamd_protocol::{
     bus::{PolicyCheck, PolicyLine, PolicyProblem},
     error::Kind,
@@ -30,6 +32,7 @@ impl Service {
         match loaded {
             Ok(config) => {
                 let mut warnings = self.unknown_groups(&config).await;
+                warnings.extend(self.unknown_users(&config).await);
                 warnings.extend(self.ended_by(&config).await);
                 let waits = self.waits_for_a_restart(&config);
                 let lines = explain::site(&config).into_iter().map(told);
@@ -174,6 +177,25 @@ impl Service {
             ))
         };
         unknown.filter_map(first).collect()
+    }
+
+    /// A rule for a user whom there is not is for nobody: a name that was mistyped.
+    async fn unknown_users(&self, config: &Config) -> Vec<String> {
+        let mut firsts = BTreeMap::new();
+        for clause in &config.policy.clauses {
+            if let Some(user) = clause.subject.user() {
+                firsts.entry(user).or_insert(&clause.place);
+            }
+        }
+        let asked = firsts.into_iter().map(|(user, place)| async move {
+            let found = self.users.uid_of(user).await;
+            found.is_ok_and(|uid| uid.is_none()).then(|| {
+                format!(
+                    "{place}: the name service knows no user {user} now: the rule is for nobody"
+                )
+            })
+        });
+        futures_util::future::join_all(asked).await.into_iter().flatten().collect()
     }
 }
 

@@ -23,7 +23,8 @@ impl Subject {
             Some(group) => (group, true),
             None => (text, false),
         };
-        let fits = |c: char| !c.is_control() && !c.is_whitespace() && !":/@,".contains(c);
+        // A pattern is no name: "*" would be a user whom nobody has, and read as everybody.
+        let fits = |c: char| !c.is_control() && !c.is_whitespace() && !":/@,*?".contains(c);
         if name.is_empty() || name.len() > 256 || !name.chars().all(fits) {
             return None;
         }
@@ -48,6 +49,14 @@ impl Subject {
         match self {
             Self::Group(name) => Some(name),
             Self::Everybody | Self::User(_) => None,
+        }
+    }
+
+    /// The user, where it is one.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::User(name) => Some(name),
+            Self::Everybody | Self::Group(_) => None,
         }
     }
 

@@ -117,6 +117,8 @@ fn r70_every_mistake_in_a_rule_is_named_with_file_line_and_key() {
         ("\n[[rule]]\naccounts = 3\n", "10.toml:2: rule.for: is missing"),
         ("[[rule]]\nfor = []\naccounts = 3\n", "10.toml:2: rule.for: is for nobody"),
         ("[[rule]]\nfor = \"a b\"\naccounts = 3\n", "10.toml:2: rule.for: must be \"everybody\""),
+        ("[[rule]]\nfor = \"*\"\naccounts = 3\n", "10.toml:2: rule.for: must be \"everybody\""),
+        ("[[rule]]\nfor = \"@g*\"\naccounts = 3\n", "10.toml:2: rule.for: must be \"everybody\""),
         ("[[rule]]\nfor = [\"@\"]\naccounts = 3\n", "10.toml:2: rule.for: must be \"everybody\""),
         ("[[rule]]\nfor = [\"a\",\n3]\naccounts = 3\n", "10.toml:3: rule.for: must be text"),
         ("[[rule]]\nfor = [\"a\", \"a\"]\naccounts = 3\n", "10.toml:2: rule.for: is named twice"),

@@ -203,3 +203,17 @@ async fn a_reading_that_does_not_end_holds_neither_a_check_nor_a_reload_for_ever
     drop(stuck);
     house.service.reread(By::ITSELF).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_for_a_user_whom_nobody_knows_is_a_warning() {
+    let house = House::ruled("\n[[rule]]\nfor = [\"alice\", \"alcie\"]\naccounts = 3\n");
+    let check = house.service.check_policy(By::ITSELF).await;
+    let [warning] = &check.warnings[..] else { panic!("{check:?}") };
+    let text =
+        "/policy.d/rules.toml:4: the name service knows no user alcie now: the rule is for nobody";
+    assert!(warning.ends_with(text), "{warning}");
+    // One that says nothing may know them.
+    house.name_service_dies(true);
+    let check = house.service.check_policy(By::ITSELF).await;
+    assert!(check.good && check.warnings.is_empty(), "{check:?}");
+}

@@ -134,6 +134,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         &[
             "policy check",
             "{}: the name service knows no group",
+            "{place}: the name service knows no user {user} now",
             "which sign-ins that ends",
             "limits.{key} holds from",
             "may {not}sign in by password",
