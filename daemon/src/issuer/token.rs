@@ -63,6 +63,12 @@ struct RefreshTokenAlone {
     refresh_expires_in: Option<Duration>,
 }
 
+/// The same of an access token.
+#[derive(Deserialize)]
+struct AccessTokenAlone {
+    access_token: SecretString,
+}
+
 impl IssuerClient {
     pub(super) async fn poll(
         &self,
@@ -112,7 +118,7 @@ impl IssuerClient {
         answer
     }
 
-    /// Revokes the refresh token of an answer that failed: nobody will hold it.
+    /// Revokes the tokens of an answer that failed: nobody will hold them.
     pub(super) async fn revoke_nobodys(
         &self,
         profile: &IssuerProfile,
@@ -124,6 +130,21 @@ impl IssuerClient {
                 self.revoke_token(profile, client, &nobodys.token, "refresh_token").await
         {
             tracing::warn!(issuer = %profile.name, %error, "the refresh token of a sign-in that failed could not be revoked: {error}");
+        }
+        if let Some(nobodys) = access_token_alone(reply) {
+            self.drop_access(profile, client, &nobodys).await;
+        }
+    }
+
+    /// Revokes an access token that nobody will hold; it may outlive its refresh token.
+    async fn drop_access(
+        &self,
+        profile: &IssuerProfile,
+        client: &ClientRecord,
+        token: &SecretString,
+    ) {
+        if let Err(error) = self.revoke_token(profile, client, token, "access_token").await {
+            tracing::info!(issuer = %profile.name, %error, "the access token of a sign-in that failed could not be revoked; it ends by itself: {error}");
         }
     }
 
@@ -176,7 +197,13 @@ impl IssuerClient {
                         tokens.id_token = id_token.filter(reply::is_sane);
                         return Ok(tokens);
                     }
-                    Err(error) => error.into(),
+                    Err(error) => {
+                        if usage.moment.begins() {
+                            // Whose it is nobody could tell.
+                            self.drop_access(profile, client, &tokens.access_token).await;
+                        }
+                        error.into()
+                    }
                 }
             }
             Some(Err(error)) => error.into(),
@@ -294,6 +321,12 @@ fn is_near(a: UnixTime, b: UnixTime) -> bool {
 /// RFC 6749 §5.1 wants 200, and some answer 201: what is in it must not be lost for that.
 fn is_success(reply: &Reply) -> bool {
     (200..300).contains(&reply.status)
+}
+
+/// The access token of a success reply that nothing else could be made of.
+fn access_token_alone(reply: &Reply) -> Option<SecretString> {
+    let answer = serde_json::from_slice::<AccessTokenAlone>(&reply.body).ok()?;
+    Some(answer.access_token).filter(|token| is_success(reply) && reply::is_sane(token))
 }
 
 fn is_the_same(token: &SecretString, used: Option<&SecretString>) -> bool {

@@ -185,6 +185,7 @@ impl Service {
             // The one that was handed in goes on.
             tokens.refresh_token.clone_from(&plan.refresh_token);
         }
+        let access_token = tokens.access_token.clone();
         let newest = replaced.as_ref().and_then(|_| tokens.refresh_token.clone());
         match (self.take_sign_in(owner, &request, client, tokens).await, replaced) {
             (Ok((_, remarks)), replaced) => {
@@ -194,13 +195,17 @@ impl Service {
                 Ok(remarks)
             }
             // Not revoked: the user may still hold it.
-            (Err(failure), None) => Err(failure.into()),
+            (Err(failure), None) => {
+                self.revoke_anothers(&request.profile, client, &failure, &access_token).await;
+                Err(failure.into())
+            }
             (Err(failure), Some(replaced)) if failure.kind == Kind::StoreUnavailable => {
                 Err(self.keep_replaced(replaced, failure.into()))
             }
             // Refused: nobody is to hold it.
             (Err(failure), Some(replaced)) => {
                 self.revoke_unkept(&request.profile, client, newest.as_ref()).await;
+                self.revoke_anothers(&request.profile, client, &failure, &access_token).await;
                 self.settle_handed(replaced).await;
                 Err(spent(failure.into()).into())
             }

@@ -199,7 +199,7 @@ impl Refresher {
                     Err(text) => {
                         // Whatever this is, it is not this user's any more: only they can mend it.
                         let newest = tokens.refresh_token.unwrap_or(refresh_token);
-                        let given = held.record.access_token.clone().map(|given| given.token);
+                        let given = record.access_token.map(|given| given.token);
                         self.disown(held, &text).await;
                         self.end(profile, &client, &newest).await;
                         for token in given.iter().chain([&tokens.access_token]) {
@@ -320,8 +320,10 @@ impl Refresher {
         let changed = rotated
             || next.state != old.state
             || next.rotation != old.rotation
-            || next.access_token.as_ref().map(|t| t.issued_at)
-                != old.access_token.as_ref().map(|t| t.issued_at)
+            || !same(
+                next.access_token.as_ref().map(|now| &now.token),
+                old.access_token.as_ref().map(|then| &then.token),
+            )
             || next.scopes != old.scopes
             || next.subject != old.subject;
         if !changed {

@@ -264,7 +264,9 @@ async fn an_id_token_with_a_nonce_that_we_did_not_send_is_refused_where_we_asked
             "an ID token carries a nonce that iamd did not send",
             error,
         );
-        assert_eq!(case.mock.seen("POST /revoke").last().unwrap().field("token").unwrap(), "rt");
+        let revoked = case.mock.seen("POST /revoke");
+        let [.., refresh, access] = &revoked[..] else { panic!("{revoked:?}") };
+        assert_eq!([refresh.field("token").unwrap(), access.field("token").unwrap()], ["rt", "at"]);
         // With a refresh comes that of the first sign-in, which another program may have begun.
         let (wanted, profile) = (Default::default(), case.mock.profile());
         let client = client();

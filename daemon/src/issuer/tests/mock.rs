@@ -219,7 +219,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: Arc<M
         Answer::Silence => SystemClock.sleep(Duration::from_secs(20)).await,
         Answer::Reply { status, headers, body } => {
             let mut head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\n");
-            if !headers.iter().any(|(name, _)| *name == "content-length") {
+            if !headers.iter().any(|(name, _)| name.starts_with("content-length")) {
                 head.push_str(&format!("content-length: {}\r\n", body.len()));
             }
             for (name, value) in headers {
