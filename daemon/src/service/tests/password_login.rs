@@ -67,6 +67,18 @@ async fn r34_without_leave_a_user_hears_what_to_send_to_the_administrators() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_not_sign_in_by_password_is_refused_whatever_the_client_may() {
+    let house = House::ruled("[[rule]]\nfor = \"everybody\"\nflows = \"device\"\n");
+    house.enable(of("client-1")).await.unwrap();
+    for password in [None, Some(PASSWORD)] {
+        let error = house.by_password_of(ALICE, "", "alice", password).await.unwrap_err();
+        assert_eq!(error.kind, Kind::DeniedByPolicy, "{error}");
+        assert!(error.message.contains("does not let you sign in by password"), "{error}");
+    }
+    assert!(house.passwords().is_empty(), "the password went nowhere");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_password_is_not_used_for_what_could_not_be_kept() {
     let house = House::new();
     house.log_in(ALICE).await;

@@ -49,6 +49,10 @@ async fn an_issuer_that_a_rule_takes_away_gives_no_token_no_file_and_no_login() 
     assert_eq!(shown.reason.as_ref(), Some(&message));
     let audit = house.audit.of(Record::Denial);
     assert!(audit[0].detail.ends_with("/policy.d/rules.toml:3"), "{audit:?}");
+    refused(
+        house.service.id_token(&house.caller(ALICE), "", None).await.map(drop),
+        Kind::DeniedByPolicy,
+    );
     refused(house.login("").await, Kind::DeniedByPolicy);
     refused(house.add_account("wlcg", AddOptions::default()).await, Kind::DeniedByPolicy);
     house.add_account("cms", AddOptions::default()).await.unwrap();
@@ -472,6 +476,9 @@ async fn what_is_explained_is_what_happens() {
                 );
                 let secrets = house.service.secrets(&house.caller(ALICE), "wlcg").await;
                 assert_eq!(secrets.is_ok(), values("show_secrets").await == ["true"], "{rules}");
+                let given = house.service.id_token(&house.caller(ALICE), "", None).await;
+                let is_denied = given.is_err_and(|error| error.kind == Kind::DeniedByPolicy);
+                assert_eq!(is_denied, !told, "{rules}");
                 if told {
                     let long = TokenOptions { min_valid_seconds: Some(61), ..Default::default() };
                     let bounded = values("longest_min_valid").await == ["1m"];

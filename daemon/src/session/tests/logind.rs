@@ -96,6 +96,24 @@ async fn pam_takes_over_the_session_that_was_found_at_logind() {
     assert_eq!(run.next().await, SessionEvent::Ended { uid: ALICE, remaining: 0 });
 }
 
+#[tokio::test]
+async fn a_process_that_logind_and_pam_tell_of_ends_as_one_session_beside_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = Run::start(dir.path());
+    let (one, other) = (Process::start(), Process::start());
+    run.open(ALICE, other.pid());
+    let logind = Script::Sessions(vec![found(ALICE, one.pid())]);
+    run.sessions.reconcile(&logind, &which()).await;
+    run.open(ALICE, one.pid());
+    assert_eq!(run.sessions.count(ALICE), 2);
+    assert_eq!(run.next().await, SessionEvent::Opened { uid: ALICE, first: true });
+    assert_eq!(run.next().await, SessionEvent::Opened { uid: ALICE, first: false });
+    drop(one);
+    assert_eq!(run.next().await, SessionEvent::Ended { uid: ALICE, remaining: 1 });
+    drop(other);
+    assert_eq!(run.next().await, SessionEvent::Ended { uid: ALICE, remaining: 0 });
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_logind_the_start_goes_on_within_two_seconds() {
     let dir = tempfile::tempdir().unwrap();
