@@ -77,15 +77,19 @@ impl Service {
         let answering = |url: &str| {
             issuers.iter().any(|(profile, found)| profile.url.as_str() == url && found.is_ok())
         };
-        let mut asked = Vec::new();
-        if let Some(profile) = self.config().default_profile()
-            && matches!(profile.client, ClientPolicy::Fixed(_))
-            && answering(profile.url.as_str())
-            && !accounts.open.iter().any(|account| account.value.issuer == profile.url.as_str())
-        {
-            let (finding, failed) = self.ask_about_fixed(&profile.clone().asked_by(uid)).await;
-            asked.push((profile.url.as_str().to_owned(), vec![finding], failed));
-        }
+        let is_anybodys = |profile: &IssuerProfile| {
+            accounts.open.iter().any(|account| account.value.issuer == profile.url.as_str())
+        };
+        let site = self.config().default_profile().cloned().filter(|profile| {
+            matches!(profile.client, ClientPolicy::Fixed(_))
+                && answering(profile.url.as_str())
+                && !is_anybodys(profile)
+        });
+        let of_site = async {
+            let profile = site?.asked_by(uid);
+            let (finding, failed) = self.ask_about_fixed(&profile).await;
+            Some((profile.url.as_str().to_owned(), vec![finding], failed))
+        };
         let looks = accounts.open.iter().map(|account| {
             let record = &account.value;
             let is_default = default.as_ref() == Some(&record.name);
@@ -95,7 +99,9 @@ impl Service {
                 (record.issuer.clone(), found, failed)
             }
         });
-        asked.extend(join_all(looks).await);
+        // All at once: whoever waits for this waits for the slowest, and not for one after the other.
+        let (of_site, of_accounts) = tokio::join!(of_site, join_all(looks));
+        let asked: Vec<_> = of_site.into_iter().chain(of_accounts).collect();
         for (profile, found) in &issuers {
             let of_it = asked.iter().filter(|(issuer, ..)| issuer == profile.url.as_str());
             let failed = of_it.filter_map(|(.., failed)| failed.as_ref()).next();
@@ -332,11 +338,11 @@ impl Service {
     /// The site's fixed client of the default issuer, for somebody who has no account there yet.
     async fn ask_about_fixed(&self, profile: &IssuerProfile) -> (Finding, Option<IssuerError>) {
         let of = format!("client of issuer {}", profile.name);
-        let knows = match self.issuers.fixed_client(profile).await {
-            Ok(client) => self.in_time(self.issuers.accepts(profile, &client)).await,
-            Err(error) => Err(error),
+        let knows = async {
+            let client = self.issuers.fixed_client(profile).await?;
+            self.issuers.accepts(profile, &client).await
         };
-        let knows = knows.map_err(Unread::Issuer);
+        let knows = self.in_time(knows).await.map_err(Unread::Issuer);
         let failed = knows.as_ref().err().and_then(issuers_failure);
         let (knows, way) = (knows.map_err(in_words), Kind::ClientRefused.advice());
         (account::client(&of, &profile.title, knows, way), failed)

@@ -82,6 +82,8 @@ pub struct TestIssuers {
     pub probe: Mutex<Option<Result<Checkup, IssuerError>>>,
     /// How long a look takes.
     pub probe_latency: Mutex<Duration>,
+    /// How long it takes to tell of a client or of a refresh token.
+    pub inspect_latency: Mutex<Duration>,
     /// Whether the refresh token lives; `None`: it cannot be asked.
     pub accepts: Mutex<Option<Result<bool, IssuerError>>>,
     /// Clients that the issuer was asked for, without anybody's token.
@@ -410,6 +412,8 @@ impl Issuers for TestIssuers {
         _: &SecretString,
     ) -> Result<Option<bool>, IssuerError> {
         self.note("is_alive", issuer);
+        let latency = *self.inspect_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
         self.alive.lock().unwrap().clone().unwrap_or(Ok(None))
     }
 
@@ -419,6 +423,8 @@ impl Issuers for TestIssuers {
         client: &ClientRecord,
     ) -> Result<bool, IssuerError> {
         self.note("accepts", issuer);
+        let latency = *self.inspect_latency.lock().unwrap();
+        TestClock::default().sleep(latency).await;
         self.tried.lock().unwrap().push(client.client_id.clone());
         self.accepts.lock().unwrap().clone().unwrap_or(Ok(true))
     }

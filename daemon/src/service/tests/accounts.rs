@@ -296,6 +296,27 @@ async fn a_diagnosis_does_not_wait_for_ever_for_a_silent_issuer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_diagnosis_ends_before_iamctl_gives_it_up_though_everything_hangs() {
+    let house = House::new();
+    house.signed_in_with_token();
+    let fixed = "name = \"fix\"\ntitle = \"FIX\"\nurl = \"https://fix.test/\"\nscopes = [\"openid\"]\n\
+                 [fixed_client]\nid = \"fixed-id\"\nauth = \"none\"\n";
+    std::fs::write(house.dir.path().join("shipped/fix.toml"), fixed).unwrap();
+    std::fs::write(house.dir.path().join("iamd.toml"), "[issuers]\ndefault = \"fix\"\n").unwrap();
+    house.service.reload(crate::service::By::ITSELF).unwrap();
+    // What is looked at first answers at the last moment; then nothing does.
+    *house.issuers.probe_latency.lock().unwrap() = 8 * S - Duration::from_millis(1);
+    *house.issuers.inspect_latency.lock().unwrap() = 600 * S;
+    let begun = house.clock.monotonic();
+    let findings = house.service.diagnose(&house.caller(ALICE)).await.unwrap();
+    assert!(house.clock.monotonic() - begun <= 16 * S, "iamctl waits for 18 s");
+    for name in ["client of issuer fix", "client of account wlcg", "sign-in of account wlcg"] {
+        let silent = findings.iter().find(|finding| finding.name == name).unwrap();
+        assert!(silent.level != "ok" && silent.text.contains("within 8 s"), "{silent:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_shows_where_it_signs_in_and_how_its_client_authenticates() {
     let house = House::new();
     house.sign_in("cms", sign_in_of("alice-sub")).await;
