@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         apart: r70_xrootd_reads_with_the_token_of_the_session_and_not_without,
         r70_xrootd_and_the_doctor_agree_on_a_file_that_others_can_read,
         r70_scitokens_finds_the_token_of_the_session_and_verifies_it,
+        r70_scitokens_and_the_doctor_agree_where_a_token_is_looked_for,
         r70_curl_takes_the_header_from_a_file,
     ]
 }
@@ -162,6 +163,34 @@ fn r70_scitokens_finds_the_token_of_the_session_and_verifies_it(world: &World) -
     );
     let forged = node.ssh(&user).run_with(&forged, SCITOKENS.as_bytes())?;
     assert!(forged.code != 0 && forged.stdout.is_empty(), "it was not verified: {forged:?}");
+    Ok(())
+}
+
+/// The library's own search: what the doctor says of it is what it does.
+fn r70_scitokens_and_the_doctor_agree_where_a_token_is_looked_for(world: &World) -> Outcome {
+    let site = world.place(Site::of)?;
+    let (node, user) = (&site.0, world.user()?);
+    let _session = sign_in(node, world.issuer()?, &user)?;
+    let set = "umask 077; file=/tmp/bt_u$(id -u); cp $BEARER_TOKEN_FILE $file; mkdir -p none; \
+               : > blank; unset BEARER_TOKEN BEARER_TOKEN_FILE; export XDG_RUNTIME_DIR=$PWD/none; ";
+    for (line, finds, said) in [
+        ("", false, "does not look in /tmp"),
+        ("unset XDG_RUNTIME_DIR; ", true, "finds /tmp/bt_u"),
+        ("export BEARER_TOKEN_FILE=$file; ", true, "through BEARER_TOKEN_FILE"),
+        ("unset XDG_RUNTIME_DIR; export BEARER_TOKEN_FILE=$PWD/none; ", true, "finds /tmp/bt_u"),
+        ("unset XDG_RUNTIME_DIR; export BEARER_TOKEN_FILE=$PWD/blank; ", false, "which is empty"),
+        ("unset XDG_RUNTIME_DIR; export BEARER_TOKEN=' '; ", false, "which is empty"),
+    ] {
+        let python = format!("{set}{line}PYTHONPATH={PYTHON_READERS_AT} python3 -");
+        let found = node.ssh(&user).run_with(&python, SCITOKENS.as_bytes())?;
+        assert_eq!(found.code == 0, finds, "{line}: {found:?}");
+        let doctor = node.ssh(&user).run(&format!("{set}{line}iamctl doctor"))?;
+        let text = doctor.text();
+        let told = text.lines().find(|line| line.contains(" scitokens: "));
+        assert!(told.is_some_and(|told| told.contains(said)), "{line}: {text}");
+        assert_eq!(told.is_some_and(|told| told.starts_with("ok ")), finds, "{line}: {text}");
+    }
+    node.ssh(&user).run("rm -f /tmp/bt_u$(id -u)")?.ok()?;
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! The places where the WLCG bearer token discovery looks, in its order.
 
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use iamd_protocol::paths;
@@ -64,4 +66,36 @@ pub(super) fn places(environment: &Environment) -> Vec<Place> {
 pub(super) fn our_file(environment: &Environment) -> PathBuf {
     Path::new(&paths::user_dir(paths::USERS_DIR, environment.uid))
         .join(paths::token_file_name(environment.uid, None))
+}
+
+/// Whether what is at the path is another user's: the link, or what it leads to.
+pub(super) fn is_of_another(environment: &Environment, path: &Path) -> bool {
+    let path = environment.path(path);
+    let of_another =
+        |found: std::io::Result<Metadata>| found.is_ok_and(|found| found.uid() != environment.uid);
+    of_another(fs::symlink_metadata(&path)) || of_another(fs::metadata(&path))
+}
+
+/// What to do about a path where the user cannot remove what stands there: it is another user's, in a
+/// directory that is not the user's own either, such as /tmp with its sticky bit.
+pub(super) fn way_past(environment: &Environment, path: &Path) -> Option<String> {
+    let is_own = |found: std::io::Result<Metadata>| {
+        found.map_or(true, |found| found.uid() == environment.uid)
+    };
+    let at = environment.path(path);
+    if environment.uid == 0
+        || is_own(fs::symlink_metadata(&at))
+        || at.parent().is_none_or(|directory| is_own(fs::metadata(directory)))
+    {
+        return None;
+    }
+    let ours = our_file(environment);
+    let is_set =
+        environment.non_empty(BEARER_TOKEN_FILE).is_some_and(|path| path == ours.as_os_str());
+    let removal = format!("its owner, or administrators:  rm {}", path.display());
+    Some(if is_set {
+        removal.replacen("its", "Its", 1)
+    } else {
+        format!("export {BEARER_TOKEN_FILE}={}; {removal}", ours.display())
+    })
 }

@@ -9,7 +9,7 @@ use iamd_protocol::bus::Finding;
 use iamd_protocol::paths;
 use iamd_protocol::variables::{BEARER_TOKEN_FILE, XDG_RUNTIME_DIR};
 
-use super::discovery::our_file;
+use super::discovery::{our_file, way_past};
 use super::{WARNING, finding};
 use crate::environment::Environment;
 
@@ -25,7 +25,8 @@ pub(super) fn look(environment: &Environment) -> Vec<Finding> {
                 "token path",
                 WARNING,
                 format!("{} is not iamd's: nobody renews it", path.display()),
-                format!("If you do not need it:  rm {}", path.display()),
+                way_past(environment, &path)
+                    .unwrap_or_else(|| format!("If you do not need it:  rm {}", path.display())),
             ));
         }
     }
@@ -109,6 +110,24 @@ mod tests {
                 format!("token path: /tmp/bt_u{uid} is not iamd's: nobody renews it"),
             ]
         );
+    }
+
+    #[test]
+    fn what_another_user_left_is_gone_past_and_not_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let uid = nix::unistd::geteuid().as_raw() + 1;
+        let left = root.path().join(format!("tmp/bt_u{uid}"));
+        fs::create_dir_all(root.path().join("tmp")).unwrap();
+        fs::write(left, "a").unwrap();
+        let ours = format!("/run/iamd/users/{uid}/bt_u{uid}");
+        let advice = |variables: &[(&'static str, &str)]| {
+            let mut environment = Environment::for_test(variables, root.path());
+            environment.uid = uid;
+            look(&environment).remove(0).advice
+        };
+        let removal = format!("owner, or administrators:  rm /tmp/bt_u{uid}");
+        assert_eq!(advice(&[]), format!("export BEARER_TOKEN_FILE={ours}; its {removal}"));
+        assert_eq!(advice(&[(BEARER_TOKEN_FILE, &ours)]), format!("Its {removal}"));
     }
 
     #[test]

@@ -1,35 +1,41 @@
 //! Which token would each program find, and would it take it? The programs differ; what they do
 //! was read in their sources.
 
+mod scitokens;
+
 use iamd_protocol::bus::Finding;
 use iamd_protocol::variables::{BEARER_TOKEN, BEARER_TOKEN_FILE, XDG_RUNTIME_DIR};
 
-use super::discovery::{Place, our_file, places};
+use super::discovery::{Place, is_of_another, our_file, places, way_past};
 use super::token_file::{Facts, State, XROOTD_LIMIT};
 use super::{OK, PROBLEM, WARNING, finding};
 use crate::environment::Environment;
 use crate::output::time;
 
 const SIGN_IN: &str = "Sign in with:  iamctl login";
+const SEE: &str = "See the finding about that file";
 
 /// Looks at the variables, at the files, and through the eyes of each reader. `way`: how the default
 /// account gets a token, where that is not a sign-in.
 pub(super) fn look(environment: &Environment, now: u64, way: Option<&str>) -> Vec<Finding> {
     let places = places(environment);
     let mut findings = variables(environment, &places);
+    let found = [places.iter().find(|place| place.stops()), scitokens::finds(&places, environment)];
     for place in &places {
-        findings.extend(judge(place, environment, now));
+        let is_reached = found.iter().flatten().any(|found| std::ptr::eq(*found, place));
+        findings.extend(judge(place, environment, now, is_reached));
     }
     findings.extend(
-        ["XRootD", "Rucio", "HTCondor", "scitokens"]
+        ["XRootD", "Rucio", "HTCondor"]
             .iter()
             .map(|reader| discovering(reader, &places, environment, way)),
     );
+    findings.push(scitokens::look(&places, environment, way));
     findings.push(gfal2(&places));
     findings.push(finding(
         "davix",
         OK,
-        "looks for no token by itself (ROOT's TDavixFile does, as scitokens)",
+        "looks for no token by itself (ROOT's TDavixFile does)",
         "Give it:  davix-get -H \"$(iamctl token --header)\" URL   (others see it in ps)",
     ));
     findings.push(finding(
@@ -78,43 +84,42 @@ fn variables(environment: &Environment, places: &[Place]) -> Vec<Finding> {
     findings
 }
 
-/// What is wrong with what is at a place.
-fn judge(place: &Place, environment: &Environment, now: u64) -> Vec<Finding> {
+/// What is wrong with what is at a place. `is_reached`: a reader gets as far as there.
+fn judge(place: &Place, environment: &Environment, now: u64, is_reached: bool) -> Vec<Finding> {
+    // What somebody else put where nobody looks stops nobody.
+    let of_another = place.path.as_ref().is_some_and(|path| is_of_another(environment, path));
+    let problem = if of_another && !is_reached { WARNING } else { PROBLEM };
+    let mut findings = Vec::new();
+    let mut add = |level: &str, text: String, advice: String| {
+        findings.push(finding("token file", level, format!("{} {text}", place.describe()), advice));
+    };
     let facts = match &place.state {
-        State::Missing if place.name == BEARER_TOKEN_FILE => {
-            let text = format!("{} is not there", place.describe());
-            return vec![finding(
-                "token file",
-                WARNING,
-                text,
-                "See what the account needs:  iamctl status",
-            )];
+        State::Missing => {
+            if place.name == BEARER_TOKEN_FILE {
+                let advice = "See what the account needs:  iamctl status";
+                add(WARNING, "is not there".into(), advice.into());
+            }
+            return findings;
         }
-        State::Missing => return Vec::new(),
         State::Empty => {
-            return vec![finding(
-                "token file",
-                WARNING,
-                format!("{} is empty", place.describe()),
-                "",
-            )];
+            add(WARNING, "is empty".into(), mend(place, environment, way_out(place)));
+            return findings;
         }
         State::Unreadable(why) => {
-            let text = format!("{} cannot be read: {why}", place.describe());
-            return vec![finding("token file", PROBLEM, text, "Remove it, then log in again")];
+            let advice = mend(place, environment, "Remove it, then log in again");
+            add(problem, format!("cannot be read: {why}"), advice);
+            return findings;
         }
         State::Token(facts) => facts,
     };
-    let mut findings = Vec::new();
-    let mut add = |level: &str, text: String, advice: &str| {
-        findings.push(finding("token file", level, format!("{} {text}", place.describe()), advice));
-    };
     if let Some(expires_at) = facts.expires_at.filter(|at| *at <= now) {
         let text = format!("has expired {} ago", time::span(now - expires_at));
-        add(PROBLEM, format!("{text}, and readers that find it try no other"), way_out(place));
+        let text = format!("{text}, and readers that find it try no other");
+        add(problem, text, mend(place, environment, way_out(place)));
     }
     if !facts.well_formed {
-        add(PROBLEM, "is not a bearer token (RFC 6750)".into(), way_out(place));
+        let advice = mend(place, environment, way_out(place));
+        add(problem, "is not a bearer token (RFC 6750)".into(), advice);
     }
     if facts.size >= XROOTD_LIMIT {
         add(
@@ -123,18 +128,25 @@ fn judge(place: &Place, environment: &Environment, now: u64) -> Vec<Finding> {
                 "has {} bytes: XRootD refuses 4096 and more unless its server allows it",
                 facts.size
             ),
-            "Ask for fewer scopes:  iamctl token -s SCOPE",
+            "Ask for fewer scopes:  iamctl token -s SCOPE".into(),
         );
     }
     if let Some(owner) = facts.owner.filter(|owner| *owner != environment.uid) {
-        add(PROBLEM, format!("belongs to uid {owner}, not to you"), "Do not use what it holds");
+        let unused = "Do not use what it holds";
+        let advice = match place.name.as_str() {
+            // Whoever set it knows where it leads.
+            BEARER_TOKEN_FILE => unused.into(),
+            _ => mend(place, environment, unused),
+        };
+        add(problem, format!("belongs to uid {owner}, not to you"), advice);
     }
     if let Some(mode) = facts.mode.filter(|mode| mode & 0o077 != 0) {
         let text = format!("has mode {mode:04o}: others can read it, and XRootD refuses it");
-        add(PROBLEM, text, "chmod 600 it");
+        add(problem, text, closing(place, facts, environment));
     }
     if facts.padded && place.path.is_some() {
-        add(WARNING, "has white space around the token: some readers keep it".into(), "");
+        let text = "has white space around the token: some readers keep it";
+        add(WARNING, text.into(), mend(place, environment, way_out(place)));
     }
     if findings.is_empty() {
         let left =
@@ -153,8 +165,20 @@ fn way_out(place: &Place) -> &'static str {
     }
 }
 
+/// What the user does about what is at the place: `usual`, where they can.
+fn mend(place: &Place, environment: &Environment, usual: &str) -> String {
+    let past = place.path.as_ref().and_then(|path| way_past(environment, path));
+    past.unwrap_or_else(|| usual.to_owned())
+}
+
+/// What is done about a token file that others can read: only its owner changes its mode.
+fn closing(place: &Place, facts: &Facts, environment: &Environment) -> String {
+    let is_own = environment.uid == 0 || facts.owner.is_none_or(|owner| owner == environment.uid);
+    if is_own { "chmod 600 it".into() } else { mend(place, environment, way_out(place)) }
+}
+
 /// A reader that follows the discovery rules: XRootD (XrdSecztn), Rucio (utils.py), HTCondor
-/// (condor_scitokens.cpp), the libraries scitokens.
+/// (condor_scitokens.cpp).
 fn discovering(
     reader: &str,
     places: &[Place],
@@ -169,7 +193,7 @@ fn discovering(
             reader,
             PROBLEM,
             format!("finds {} and refuses it, in silence", place.describe()),
-            "chmod 600 it",
+            closing(place, facts, environment),
         ),
         State::Token(facts) if reader == "XRootD" && facts.size >= XROOTD_LIMIT => finding(
             reader,
@@ -189,12 +213,7 @@ fn discovering(
             format!("export {BEARER_TOKEN_FILE}={}", our_file(environment).display()),
         ),
         State::Token(_) => finding(reader, OK, format!("finds {}", place.describe()), ""),
-        _ => finding(
-            reader,
-            PROBLEM,
-            format!("stops at {}", place.describe()),
-            "See the finding about that file",
-        ),
+        _ => finding(reader, PROBLEM, format!("stops at {}", place.describe()), SEE),
     }
 }
 

@@ -77,13 +77,22 @@ impl Node {
     fn shows_to(&self, uid: u32, when: &str, name: &str, words: &str) {
         let findings = self.look(uid);
         let found = findings.iter().find(|one| one.name == name && one.text.contains(words));
-        shows(when, found.unwrap_or_else(|| panic!("{when}: {findings:?}")), self.uid);
+        let mut found = found.unwrap_or_else(|| panic!("{when}: {findings:?}")).clone();
+        if uid != self.uid {
+            // Somebody else's uid is 2000 on the page.
+            for text in [&mut found.text, &mut found.advice] {
+                *text = text.replace(&format!("bt_u{uid}"), "bt_u2000");
+                *text = text.replace(&format!("/users/{uid}/"), "/users/2000/");
+            }
+        }
+        shows(when, &found, self.uid);
     }
 }
 
 /// This finding is a row of the page, where the user's uid is 1000.
 fn shows(when: &str, found: &Finding, uid: u32) {
     assert_ne!(found.level, OK, "{when}: {found:?}");
+    assert!(!found.advice.is_empty(), "{when}: {found:?}");
     let clean = |text: &str| {
         let text = text.replace(&format!("bt_u{uid}"), "bt_u1000");
         let text = text.replace(&format!("/users/{uid}/"), "/users/1000/");
@@ -202,6 +211,23 @@ fn what_is_wrong_with_a_token_file() {
     folder.shows("the same, as readers see it", "Rucio", "stops at");
     let theirs = Node::new().set(BEARER_TOKEN_FILE, "/token").file("/token", &jwt(NOW + 60), 0o600);
     theirs.shows_to(theirs.uid + 1, "a token file of somebody else", file, "not to you");
+    let reader = theirs.uid + 1;
+    let at = format!("/tmp/bt_u{reader}");
+    let planted = Node::new().file(&at, "<html>", 0o644);
+    planted.shows_to(reader, "somebody else's file in /tmp", "token path", "is not iamd's");
+    planted.shows_to(reader, "a file of somebody else in /tmp, whose it is", file, "not to you");
+    planted.shows_to(reader, "a file of somebody else in /tmp that holds no token", file, html);
+    planted.shows_to(
+        reader,
+        "a file of somebody else in /tmp that others can read",
+        file,
+        "others can read it",
+    );
+    planted.shows_to(reader, "somebody else's file, as XRootD sees it", "XRootD", "in silence");
+    let ours = format!("/run/iamd/users/{reader}/bt_u{reader}");
+    let passed = planted.set(BEARER_TOKEN_FILE, &ours).file(&ours, &jwt(NOW + 60), 0o600);
+    let when = "somebody else's file in /tmp, which no reader gets to";
+    passed.shows_to(reader, when, file, html);
 }
 
 #[test]
@@ -221,6 +247,13 @@ fn what_is_wrong_with_the_view_that_users_have_of_token_files() {
 #[test]
 fn what_readers_do_not_find() {
     Node::new().shows("there is no token at all", "Rucio", "finds no token");
+    let blank = Node::new().set(BEARER_TOKEN, " ");
+    blank.shows("BEARER_TOKEN is blank", "scitokens", "which is empty");
+    let in_tmp = Node::new().set(XDG_RUNTIME_DIR, "/run/user/7");
+    let in_tmp = in_tmp.file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600);
+    let in_tmp = in_tmp.file("/run/iamd/users/UID/bt_uUID", &jwt(NOW + 60), 0o600);
+    let when = "a token file in /tmp, and XDG_RUNTIME_DIR is set";
+    in_tmp.shows(when, "scitokens", "does not look in /tmp");
     let in_tmp = Node::new().file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600);
     in_tmp.shows("a token file in /tmp, as an old XRootD sees it", "XRootD", "Debian 12");
 }

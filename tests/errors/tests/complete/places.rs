@@ -378,16 +378,6 @@ pub(crate) const SHARED: &[Shared] = &[
         )],
     ),
     (
-        "{} is not there",
-        &[(
-            "cli/src/commands/doctor/readers.rs",
-            &[
-                Test("what_is_wrong_with_the_variables_of_a_shell"),
-                Test("a_variable_that_points_to_nothing_and_one_that_is_missing_are_told"),
-            ],
-        )],
-    ),
-    (
         "nobody is there to be asked",
         &[
             ("cli/src/commands/account/change.rs", &[Test("a_command_that_lacks_something")]),

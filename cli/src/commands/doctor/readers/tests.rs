@@ -37,7 +37,19 @@ impl Shell {
     fn look(&self) -> Vec<Finding> {
         let variables: Vec<(&'static str, &str)> =
             self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        look(&Environment::for_test(&variables, self.root.path()), NOW, None)
+        let environment = Environment::for_test(&variables, self.root.path());
+        advised(look(&environment, NOW, None))
+    }
+
+    /// The same for somebody to whom none of the files belongs; the findings of this name.
+    fn to_another(&self, name: &str) -> Vec<Finding> {
+        let variables: Vec<(&'static str, &str)> =
+            self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut environment = Environment::for_test(&variables, self.root.path());
+        environment.uid = other();
+        let mut found = advised(look(&environment, NOW, None));
+        found.retain(|finding| finding.name == name);
+        found
     }
 
     fn finding(&self, name: &str) -> Finding {
@@ -48,6 +60,18 @@ impl Shell {
         let findings = self.look().into_iter().filter(|finding| finding.level == PROBLEM);
         findings.map(|finding| format!("{}: {}", finding.name, finding.text)).collect()
     }
+}
+
+/// Whoever reads of something that is not well is told what to do.
+fn advised(findings: Vec<Finding>) -> Vec<Finding> {
+    for finding in &findings {
+        assert!(finding.level == OK || !finding.advice.is_empty(), "{finding:?}");
+    }
+    findings
+}
+
+fn other() -> u32 {
+    nix::unistd::geteuid().as_raw() + 1
 }
 
 #[test]
@@ -195,4 +219,91 @@ fn who_has_no_token_is_told_what_the_default_account_needs() {
     };
     assert_eq!(of(None), "Sign in with:  iamctl login");
     assert_eq!(of(Some("iamctl account unlock")), "iamctl account unlock");
+}
+
+#[test]
+fn scitokens_does_not_look_in_tmp_beside_a_runtime_directory() {
+    let shell = Shell::new().file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600);
+    assert!(shell.finding("scitokens").text.starts_with("finds /tmp/bt_u"));
+    let shell = shell.set(XDG_RUNTIME_DIR, "/run/user/7");
+    assert!(shell.finding("Rucio").text.starts_with("finds /tmp/bt_u"));
+    let found = shell.finding("scitokens");
+    assert_eq!((found.text.as_str(), found.level.as_str()), ("finds no token", WARNING));
+    let shell = shell.file("/run/iamd/users/UID/bt_uUID", &jwt(NOW + 60), 0o600);
+    let found = shell.finding("scitokens");
+    assert!(found.level == WARNING && found.text.contains("does not look in /tmp"), "{found:?}");
+    assert!(found.advice.starts_with("export BEARER_TOKEN_FILE=/run/iamd/users/"), "{found:?}");
+    // An empty one is as none.
+    let shell = Shell::new().file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600).set(XDG_RUNTIME_DIR, "");
+    assert_eq!(shell.finding("scitokens").level, OK);
+}
+
+#[test]
+fn scitokens_stops_at_an_empty_file_and_at_a_blank_variable() {
+    let good = |shell: Shell| shell.file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600);
+    for content in ["", " \n"] {
+        let shell =
+            good(Shell::new().set(BEARER_TOKEN_FILE, "/mine").file("/mine", content, 0o600));
+        assert!(shell.finding("HTCondor").text.starts_with("finds /tmp/"));
+        let found = shell.finding("scitokens");
+        let text = "stops at /mine through BEARER_TOKEN_FILE, which is empty";
+        assert_eq!((found.level.as_str(), found.text.as_str()), (PROBLEM, text));
+    }
+    let found = good(Shell::new().set(BEARER_TOKEN, " ")).finding("scitokens");
+    assert_eq!((found.level.as_str(), found.advice.as_str()), (PROBLEM, "unset BEARER_TOKEN"));
+    assert_eq!(good(Shell::new().set(BEARER_TOKEN, "")).finding("scitokens").level, OK);
+}
+
+#[test]
+fn scitokens_passes_over_what_is_no_regular_file() {
+    let shell = Shell::new().set(BEARER_TOKEN_FILE, "/folder").file("/folder/x", "", 0o600);
+    let shell = shell.file("/tmp/bt_uUID", &jwt(NOW + 60), 0o600);
+    assert_eq!(shell.finding("Rucio").level, PROBLEM);
+    assert!(shell.finding("scitokens").text.starts_with("finds /tmp/bt_u"));
+}
+
+#[test]
+fn another_users_file_is_gone_past_by_a_variable_and_its_owners_to_remove() {
+    let uid = other();
+    let path = format!("/tmp/bt_u{uid}");
+    let way = format!(
+        "export BEARER_TOKEN_FILE=/run/iamd/users/{uid}/bt_u{uid}; its owner, or administrators:  rm \
+         {path}"
+    );
+    for (content, mode) in
+        [("<html>", 0o600), (jwt(NOW + 60).as_str(), 0o644), (jwt(NOW - 60).as_str(), 0o600)]
+    {
+        let shell = Shell::new().file(&path, content, mode);
+        let found = shell.to_another("token file");
+        assert!(found.len() == 2, "and that it belongs to another: {found:?}");
+        for found in found {
+            assert_eq!((found.level.as_str(), &found.advice), (PROBLEM, &way), "{found:?}");
+        }
+    }
+    let open = Shell::new().file(&path, &jwt(NOW + 60), 0o644).to_another("XRootD").remove(0);
+    assert_eq!((open.level.as_str(), open.advice), (PROBLEM, way.clone()));
+    let empty = Shell::new().file(&path, "", 0o600).to_another("token file").remove(0);
+    assert_eq!((empty.level.as_str(), empty.advice), (WARNING, way.clone()));
+    let folder = Shell::new().file(&format!("{path}/x"), "", 0o600);
+    let folder = folder.to_another("token file").remove(0);
+    assert_eq!((folder.level.as_str(), folder.advice), (PROBLEM, way));
+}
+
+#[test]
+fn another_users_file_that_no_reader_gets_to_is_no_problem() {
+    let (uid, good) = (other(), jwt(NOW + 60));
+    let ours = format!("/run/iamd/users/{uid}/bt_u{uid}");
+    let path = format!("/tmp/bt_u{uid}");
+    let shell = Shell::new().set(BEARER_TOKEN_FILE, &ours).file(&ours, &good, 0o600);
+    let found = shell.file(&path, "<html>", 0o644).to_another("token file");
+    let of_it: Vec<_> = found.iter().filter(|found| found.text.starts_with(&path)).collect();
+    assert_eq!(of_it.len(), 3, "{found:?}");
+    for found in of_it {
+        let way = format!("Its owner, or administrators:  rm {path}");
+        assert_eq!((found.level.as_str(), &found.advice), (WARNING, &way), "{found:?}");
+    }
+    // One's own stays one: it comes up when the variable goes.
+    let shell = Shell::new().set(BEARER_TOKEN, &good).file("/tmp/bt_uUID", "<html>", 0o600);
+    assert_eq!(shell.finding("token file").level, OK);
+    assert!(shell.problems().iter().any(|text| text.contains("not a bearer token")));
 }
