@@ -61,6 +61,11 @@ async fn a_password_brings_nothing() {
         mock.on("POST /token", [oauth(400, code, description)]);
         shows(&mock, when, signed_in(&mock).await);
     }
+    // What else it says is in none of its words: they may repeat the password.
+    mock.on("POST /token", [oauth(400, "invalid_request", "not password-Canary9 here")]);
+    shows(&mock, "the issuer refuses a sign-in by password otherwise", signed_in(&mock).await);
+    mock.on("POST /token", [json_reply(400, json!({ "detail": "password-Canary9" }))]);
+    shows(&mock, "the same, without an error's name", signed_in(&mock).await);
 }
 
 #[tokio::test]
