@@ -320,6 +320,9 @@ impl Refresher {
         let changed = rotated
             || next.state != old.state
             || next.rotation != old.rotation
+            || next.access_token.as_ref().map(|t| t.issued_at)
+                != old.access_token.as_ref().map(|t| t.issued_at)
+            // Of two within one second the newer.
             || !same(
                 next.access_token.as_ref().map(|now| &now.token),
                 old.access_token.as_ref().map(|then| &then.token),

@@ -36,6 +36,13 @@ impl Case {
         Self { mock, signer }
     }
 
+    /// The last two tokens that were revoked.
+    fn last_revoked(&self) -> [String; 2] {
+        let revoked = self.mock.seen("POST /revoke");
+        let [.., one, other] = &revoked[..] else { panic!("{revoked:?}") };
+        [one, other].map(|it| it.field("token").unwrap())
+    }
+
     /// As the site writes it: `preferred_username` has to be there.
     fn profile(&self) -> IssuerProfile {
         let rule = IdentityRule {
@@ -158,7 +165,7 @@ async fn a_userinfo_reply_about_somebody_else_is_refused() {
         if why == "another person" {
             shows(&case.mock, "the userinfo endpoint speaks of somebody else", error);
         }
-        assert_eq!(case.mock.seen("POST /revoke").last().unwrap().field("token").unwrap(), "rt");
+        assert_eq!(case.last_revoked(), ["rt", "at"]);
     }
 }
 
@@ -210,7 +217,7 @@ async fn without_the_key_set_nobody_signs_in_and_nobody_is_sent_to_approve() {
         assert!(matches!(error, IssuerError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains("this site lets nobody sign in"), "{error}");
         shows(&case.mock, "the site requires a claim, and the issuer's keys cannot be had", error);
-        assert_eq!(case.mock.seen("POST /revoke").last().unwrap().field("token").unwrap(), "rt");
+        assert_eq!(case.last_revoked(), ["rt", "at"]);
         let asked = case.mock.seen("POST /devicecode").len();
         authorize().await.unwrap_err();
         assert_eq!(case.mock.seen("POST /devicecode").len(), asked);
@@ -238,7 +245,7 @@ async fn a_nonce_that_we_did_not_send_proves_no_claim() {
     let text = case.poll().await.unwrap_err().to_string();
     assert!(text.contains("(nonce)"), "{text}");
     assert!(case.by_password().await.is_err());
-    assert_eq!(case.mock.seen("POST /revoke").len(), 2, "what came is nobody's");
+    assert_eq!(case.mock.seen("POST /revoke").len(), 4, "what came is nobody's");
 }
 
 #[tokio::test]
