@@ -114,8 +114,17 @@ impl Service {
     /// Counts what a diagnosis asks issuers as tokens are counted: nobody has an issuer refuse the whole
     /// node by diagnosing in a loop.
     fn count_diagnosis(&self, caller: &Caller, accounts: usize) -> Result<(), ServiceError> {
-        // The default issuer, and each account's client and refresh token.
-        (0..=accounts).try_for_each(|_| self.count_request(caller))
+        // The default issuer, and each account's client and refresh token; where a site allows fewer,
+        // as many as it allows.
+        let most = self.config().limits.tokens_per_minute.max(1) as usize;
+        for counted in 0..(1 + accounts).min(most) {
+            if let Err(error) = self.count_request(caller) {
+                // What was not asked costs the user no token.
+                (0..counted).for_each(|_| self.tokens_asked.take_back(caller.owner.uid));
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Looks at the issuers of these accounts and at the site's default one, all at once.

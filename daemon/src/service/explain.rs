@@ -187,15 +187,18 @@ impl Service {
                 firsts.entry(user).or_insert(&clause.place);
             }
         }
-        let asked = firsts.into_iter().map(|(user, place)| async move {
-            let found = self.users.uid_of(user).await;
-            found.is_ok_and(|uid| uid.is_none()).then(|| {
-                format!(
+        let mut unknown = Vec::new();
+        for (user, place) in firsts {
+            match self.users.uid_of(user).await {
+                Ok(Some(_)) => {}
+                Ok(None) => unknown.push(format!(
                     "{place}: the name service knows no user {user} now: the rule is for nobody"
-                )
-            })
-        });
-        futures_util::future::join_all(asked).await.into_iter().flatten().collect()
+                )),
+                // Waited for once, and not for each name.
+                Err(_) => break,
+            }
+        }
+        unknown
     }
 }
 

@@ -109,6 +109,28 @@ async fn of_issuers_that_were_asked_as_often_as_a_user_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_not_made_costs_no_token_and_who_has_many_accounts_has_one_too() {
+    let house = House::and("[limits]\ntokens_per_minute = 3\n");
+    house.signed_in_with_token();
+    let anew = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
+    for _ in 0..2 {
+        house.token(anew()).await.unwrap();
+    }
+    // It takes two, and one is left.
+    for _ in 0..3 {
+        found(&findings(&house).await, "issuers", "not asked now");
+    }
+    house.token(anew()).await.unwrap();
+    assert_eq!(house.token(anew()).await.unwrap_err().kind, Kind::TooManyAttempts);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    for name in ["a", "b", "c", "d"] {
+        house.add(ALICE, "alice", name, "https://issuer.test/");
+    }
+    let made = findings(&house).await;
+    assert!(!made.iter().any(|finding| finding.text.contains("not asked now")), "{made:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_client() {
     let house = House::new();
     house.signed_in_with_token();
