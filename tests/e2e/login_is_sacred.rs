@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::case::{Case, Outcome};
 use crate::cases;
 use crate::delay::Stacks;
+use crate::people::sign_in_as;
 
 pub fn cases() -> Vec<Case> {
     cases![
@@ -157,13 +158,18 @@ fn a_login_works_while_the_issuer_is_a_black_hole(world: &World) -> Outcome {
     Ok(())
 }
 
+/// Whose renewals have to fail before nobody asks any more.
+const THREE: [&str; 3] = ["bob", "user01", "user02"];
+
 /// Makes renewals that everybody makes alike fail until the daemon asks no more, for anybody.
 fn open_the_circuit(node: &Node, issuer: &Issuer) -> Outcome {
     let _faults = issuer.faults(&everything("reset_before"))?;
-    eventually("an open circuit", Duration::from_secs(20), || {
-        let said = node.exec_as("bob", "iamctl token --force-new")?.exited(5)?.errors();
-        if said.contains("next try in") { Ok(()) } else { Err(Error::Wrong(said)) }
-    })?;
+    for user in THREE {
+        node.exec_as(user, "iamctl token --force-new")?.exited(5)?;
+    }
+    let said = node.exec_as("bob", "iamctl token --force-new")?.exited(5)?;
+    contains(&said.errors(), "next try in");
+    assert_eq!(circuit(node)?, "open");
     Ok(())
 }
 
@@ -176,6 +182,9 @@ fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) ->
     let mut session = sign_in(&node, &issuer, "bob")?;
     session.send("exit\n")?;
     session.close()?;
+    for user in &THREE[1..] {
+        sign_in_as(&node, &issuer, user, "test", "test")?;
+    }
     open_the_circuit(&node, &issuer)?;
     let hole = issuer.faults(&everything("blackhole"))?;
     stacks.delay_within("circuit open, sign-in needed", "alice", AT_ONCE)?;
@@ -207,16 +216,23 @@ fn a_login_waits_for_nobody_while_the_issuer_s_circuit_is_open(world: &World) ->
 
 /// Waits until the default issuer would be asked again, or somebody is doing that.
 fn pause_is_over(node: &Node) -> Result<(), Error> {
-    let failing = || {
-        let said = node.root_says("iamctl admin stats --json")?;
-        let stats: Value = serde_json::from_str(&said).unwrap_or_default();
-        let issuers = stats["issuers"].as_array().cloned().unwrap_or_default();
-        match issuers.iter().any(|it| it["name"] == "test" && it["circuit"] == "failing") {
-            true => Ok(()),
-            false => Err(Error::Wrong(said)),
-        }
+    let failing = || match circuit(node)? {
+        state if state == "failing" => Ok(()),
+        other => Err(Error::Wrong(other)),
     };
     eventually("the end of the circuit's pause", Duration::from_secs(120), failing)
+}
+
+/// How the circuit of the default issuer stands.
+fn circuit(node: &Node) -> Result<String, Error> {
+    let said = node.root_says("iamctl admin stats --json")?;
+    let stats: Value = serde_json::from_str(&said).unwrap_or_default();
+    let issuers = stats["issuers"].as_array().cloned().unwrap_or_default();
+    let test = issuers.iter().find(|it| it["name"] == "test");
+    match test.and_then(|it| it["circuit"].as_str()) {
+        Some(state) => Ok(state.to_owned()),
+        None => Err(Error::Wrong(said)),
+    }
 }
 
 fn a_login_works_while_the_bus_is_stopped(world: &World) -> Outcome {

@@ -6,9 +6,10 @@
 //! A request that was taken and never answered tells the same of who asked, and of everybody when it
 //! happens to several users in a row.
 //!
-//! Between the two is a renewal with the words that everybody uses. A user can ask for one after
-//! another, so that a 429 is for who asked; when several users in a row get one, and nobody an answer,
-//! it is for everybody.
+//! Between the two are a renewal with the words that everybody uses and a revocation. A user can ask
+//! for one after another, and what stands before the issuer may refuse one account of the issuer's: a
+//! 429 or 5xx is for who asked. When several users in a row get one, and nobody an answer, it is for
+//! everybody.
 
 use std::{
     collections::HashMap,
@@ -28,7 +29,7 @@ const MOST: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Lane {
     name: [u8; 32],
-    /// What it brings is a user's own, and may be the reason for more than a 429.
+    /// What it brings is a user's own, and may be the reason for a failure.
     tailored: bool,
     /// For whom it is, where the same asked for several users tells of the issuer.
     user: Option<u32>,
@@ -63,12 +64,18 @@ impl Lane {
         Self { tailored: false, user: Some(uid), ..renewals }
     }
 
-    /// For whom it is, where that several users had no answer says that it is the issuer.
+    /// Revocations for this user.
+    pub(super) fn of_revocations_for(uid: u32, client: &ClientRecord) -> Self {
+        let revocations = Self::of(&["revocations", &client.client_id, &uid.to_string()]);
+        Self { tailored: false, user: Some(uid), ..revocations }
+    }
+
+    /// For whom it is, where the failures of several users say that it is the issuer.
     pub(super) fn of_user(&self) -> Option<u32> {
         self.user
     }
 
-    /// Whether more than a 429 may be for what it brings.
+    /// Whether a failure may be for what it brings, so that it tells nothing of the issuer.
     pub(super) fn is_tailored(&self) -> bool {
         self.tailored
     }
@@ -133,7 +140,7 @@ impl Lanes {
         outcome: Outcome,
         failure: Option<&IssuerError>,
     ) {
-        if let Outcome::FailedForLane(_) | Outcome::TooMany(_) | Outcome::Unanswered = outcome
+        if let Outcome::FailedForLane(_) | Outcome::Refused(_) | Outcome::Unanswered = outcome
             && let Some(failing) = self.0.get_mut(lane)
         {
             failing.last = failure.cloned();
@@ -162,11 +169,11 @@ impl Lanes {
     pub(super) fn take(&mut self, lane: &Lane, outcome: Outcome, now: Instant, limits: Limits) {
         match outcome {
             Outcome::Answered => drop(self.0.remove(lane)),
-            Outcome::FailedForLane(wait) | Outcome::TooMany(wait) => {
+            Outcome::FailedForLane(wait) | Outcome::Refused(wait) => {
                 self.fail(lane, wait, now, limits)
             }
             Outcome::Unanswered => self.fail(lane, None, now, limits),
-            Outcome::Failed(_) | Outcome::Nothing => {
+            Outcome::Failed(_) | Outcome::FailedForMany | Outcome::Nothing => {
                 if let Some(failing) = self.0.get_mut(lane) {
                     failing.breaker.take(Outcome::Nothing, now);
                 }

@@ -61,12 +61,14 @@ pub(super) enum Outcome {
     Failed(Option<Duration>),
     /// It does not, and that may be for what was in the request: only its lane is held.
     FailedForLane(Option<Duration>),
-    /// It answers with 429 what everybody asks alike: the lane is held, and everybody when it says
-    /// so to as many as there are [`Limits::failures`].
-    TooMany(Option<Duration>),
+    /// It answers with 429 or 5xx what everybody asks alike, for one user: the lane is held, and
+    /// everybody when it says so to as many users as there are [`Limits::failures`].
+    Refused(Option<Duration>),
     /// It took the request and gave no answer, which may be for what was in the request: the lane is
     /// held, and everybody when that happened to as many users as there are [`Limits::failures`].
     Unanswered,
+    /// As many users had a failure without a time to wait as there are [`Limits::failures`].
+    FailedForMany,
     /// Nothing: the request was not sent, or it may have failed by what was in it.
     Nothing,
 }
@@ -131,14 +133,14 @@ impl Breaker {
             (
                 Outcome::Nothing
                 | Outcome::FailedForLane(_)
-                | Outcome::TooMany(_)
+                | Outcome::Refused(_)
                 | Outcome::Unanswered,
                 Circuit::Probing { pause },
             ) => Circuit::Open { until: now, pause },
             (
                 Outcome::Nothing
                 | Outcome::FailedForLane(_)
-                | Outcome::TooMany(_)
+                | Outcome::Refused(_)
                 | Outcome::Unanswered,
                 state,
             ) => state,
@@ -157,10 +159,13 @@ impl Breaker {
                 self.failing(failures.saturating_add(1), now)
             }
             // A request from before the circuit opened.
-            (Outcome::Failed(None), state @ Circuit::Open { .. }) => state,
-            (Outcome::Failed(None), Circuit::Probing { pause }) => {
+            (Outcome::Failed(None) | Outcome::FailedForMany, state @ Circuit::Open { .. }) => state,
+            (Outcome::Failed(None) | Outcome::FailedForMany, Circuit::Probing { pause }) => {
                 let pause = (pause * 2).min(self.limits.longest_pause);
                 Circuit::Open { until: now + pause, pause }
+            }
+            (Outcome::FailedForMany, Circuit::Unknown | Circuit::Closed { .. }) => {
+                self.failing(self.limits.failures, now)
             }
         };
     }
@@ -195,8 +200,8 @@ pub(super) struct Gate {
     slots: Slots,
     breaker: Mutex<Breaker>,
     lanes: Mutex<Lanes>,
-    /// Who got a 429 for what everybody asks alike, since such a request was last answered.
-    turned_away: Mutex<Vec<Lane>>,
+    /// Whose request for what everybody asks alike failed, since one of those was last answered.
+    refused: Mutex<Vec<u32>>,
     /// Whose requests had no answer, since anybody's was last answered.
     unanswered: Mutex<Vec<u32>>,
     /// What everybody's last failure was, since the issuer last answered.
@@ -221,7 +226,7 @@ impl Gate {
             slots: Slots::new(limits.concurrent),
             breaker: Mutex::new(Breaker::new(limits)),
             lanes: Mutex::default(),
-            turned_away: Mutex::default(),
+            refused: Mutex::default(),
             unanswered: Mutex::default(),
             last_failure: Mutex::default(),
             limits,
@@ -289,37 +294,29 @@ impl Gate {
 
     /// What an outcome is for everybody.
     fn for_all(&self, lane: Option<&Lane>, outcome: Outcome) -> Outcome {
-        let mut turned_away = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
-        if outcome == Outcome::Answered {
-            unanswered.clear();
-        }
-        match (outcome, lane) {
-            (Outcome::Unanswered, Some(lane)) => {
-                let most = self.limits.failures as usize;
-                if let Some(uid) = lane.of_user().filter(|uid| !unanswered.contains(uid))
-                    && unanswered.len() < most
-                {
-                    unanswered.push(uid);
-                }
-                if unanswered.len() < most {
-                    return outcome;
-                }
-                Outcome::Failed(Some(self.limits.first_pause))
+        let user = lane.and_then(Lane::of_user);
+        let is_everybody = |users: &mut Vec<u32>| {
+            let most = self.limits.failures as usize;
+            if let Some(uid) = user.filter(|uid| !users.contains(uid))
+                && users.len() < most
+            {
+                users.push(uid);
             }
-            (Outcome::Answered, lane) if !lane.is_some_and(Lane::is_tailored) => {
-                turned_away.clear();
+            users.len() >= most
+        };
+        match outcome {
+            Outcome::Answered => {
+                unanswered.clear();
+                if !lane.is_some_and(Lane::is_tailored) {
+                    refused.clear();
+                }
                 outcome
             }
-            (Outcome::TooMany(wait), Some(lane)) => {
-                let most = self.limits.failures as usize;
-                if turned_away.len() < most && !turned_away.contains(lane) {
-                    turned_away.push(lane.clone());
-                }
-                if turned_away.len() < most {
-                    return outcome;
-                }
-                Outcome::Failed(Some(wait.unwrap_or(self.limits.first_pause)))
+            Outcome::Unanswered if is_everybody(&mut unanswered) => Outcome::FailedForMany,
+            Outcome::Refused(wait) if is_everybody(&mut refused) => {
+                wait.map_or(Outcome::FailedForMany, |wait| Outcome::Failed(Some(wait)))
             }
             _ => outcome,
         }
@@ -356,9 +353,11 @@ impl Drop for Pass<'_> {
         let outcome = self.gate.for_all(self.lane.as_ref(), outcome);
         match outcome {
             Outcome::Answered => *self.gate.last_failure() = None,
-            Outcome::Failed(_) => *self.gate.last_failure() = self.failure.take(),
+            Outcome::Failed(_) | Outcome::FailedForMany => {
+                *self.gate.last_failure() = self.failure.take();
+            }
             Outcome::FailedForLane(_)
-            | Outcome::TooMany(_)
+            | Outcome::Refused(_)
             | Outcome::Unanswered
             | Outcome::Nothing => {}
         }

@@ -154,14 +154,15 @@ impl IssuerClient {
         let outcome = match &answer {
             Ok(reply) => match reply.status {
                 429 | 502..=504 if tailored => Outcome::FailedForLane(reply.retry_after),
-                429 if usual => Outcome::TooMany(reply.retry_after),
+                429 | 500.. if usual => Outcome::Refused(reply.retry_after),
                 429 | 502..=504 => Outcome::Failed(reply.retry_after),
                 500.. if tailored => Outcome::Nothing,
                 500.. => Outcome::Failed(reply.retry_after),
                 _ => Outcome::Answered,
             },
-            // A server may hang, or break the connection, at what one user's request brings.
-            Err(IssuerError::Unreachable { maybe_processed: true, .. }) if tailored => {
+            // A server may hang, or break the connection, at what one user's request brings, and so
+            // may what stands before it at the requests of one account there.
+            Err(IssuerError::Unreachable { maybe_processed: true, .. }) if usual || tailored => {
                 Outcome::Unanswered
             }
             Err(IssuerError::Unreachable { .. }) => Outcome::Failed(None),

@@ -29,7 +29,11 @@ impl IssuerClient {
             body: Some(form.into_body()),
             ..Ask::get(endpoint)
         };
-        let lane = client.owner.is_of_one_account().then(|| Lane::of_client(client));
+        let lane = if client.owner.is_of_one_account() {
+            Some(Lane::of_client(client))
+        } else {
+            profile.user.map(|uid| Lane::of_revocations_for(uid, client))
+        };
         let reply = self.ask(profile, ask, lane).await?;
         let secrets = client.client_secret.iter().chain([token]);
         match (reply.status, metadata.dialect) {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::{
     super::IssuerClient,
     TestClock, basic, limits,
-    mock::{Answer, Mock, json_reply},
+    mock::{Answer, Mock, json_reply, page},
     secret,
 };
 use crate::account::{
     ClientOwner, ClientRecord,
-    ports::{Health, IssuerError, Issuers as _, Wanted},
+    ports::{Health, IssuerError, Issuers as _, RefreshError, Wanted},
 };
 
 const S: Duration = Duration::from_secs(1);
@@ -62,6 +62,59 @@ async fn a_connection_that_breaks_at_what_one_user_brings_does_not_open_the_circ
     assert!(matches!(client.health(&profile), Health::Open(_)));
     assert!(matches!(code(&basic(), 1004).await, IssuerError::CircuitOpen { .. }));
     assert_eq!(mock.seen("POST /devicecode").len(), asked + 2);
+}
+
+#[tokio::test]
+async fn what_one_user_asks_for_as_everybody_does_and_that_fails_opens_no_circuit_but_that_of_many_does()
+ {
+    for (what, failure) in
+        [("500", page(500, "boom")), ("503", page(503, "")), ("no answer", Answer::Hangup)]
+    {
+        let mock = Mock::start().await;
+        for place in ["POST /token", "POST /revoke"] {
+            mock.on(place, [failure.clone()]);
+        }
+        let clock = TestClock::new();
+        let client = IssuerClient::new(clock.clone(), limits());
+        let profile = mock.profile();
+        let usual = Wanted { audiences: profile.audiences.clone(), ..Wanted::default() };
+        let renew = async |uid| {
+            let failed = client.refresh(&profile, &basic(), uid, &secret("renewed"), &usual).await;
+            matches!(
+                failed.unwrap_err().error,
+                RefreshError::Issuer(IssuerError::CircuitOpen { .. })
+            )
+        };
+        let revoke = async |uid| {
+            let profile = profile.clone().asked_by(uid);
+            let failed = client.revoke(&profile, &basic(), &secret("revoked")).await;
+            matches!(failed.unwrap_err(), IssuerError::CircuitOpen { .. })
+        };
+        // `iamctl token --force-new` and `iamctl logout` in a loop.
+        for turn in 0..10 {
+            assert_eq!(renew(1001).await, turn >= 3, "{what}, {turn}");
+            assert_eq!(revoke(1001).await, turn >= 3, "{what}, {turn}");
+        }
+        assert!(!client.is_left_alone(&profile), "{what}");
+        assert!(!renew(1002).await && !revoke(1002).await, "others are asked for: {what}");
+        assert!(!client.is_left_alone(&profile), "two users: {what}");
+        assert!(!renew(1003).await, "{what}");
+        assert_eq!(client.health(&profile), Health::Open(15 * S), "three: {what}");
+        assert!(renew(1004).await && revoke(1004).await, "{what}");
+
+        // Whoever finds that it is not back tells so for all, and ever longer is waited for it.
+        clock.pass(15 * S);
+        assert!(!renew(1004).await);
+        assert_eq!(client.health(&profile), Health::Open(30 * S), "{what}");
+        clock.pass(30 * S);
+        let done = serde_json::json!({ "access_token": "at", "token_type": "Bearer" });
+        mock.on("POST /token", [json_reply(200, done), failure]);
+        client.refresh(&profile, &basic(), 1004, &secret("renewed"), &usual).await.unwrap();
+        assert_eq!(client.health(&profile), Health::Answering);
+        // The count begins again.
+        assert!(!renew(1005).await && !renew(1006).await);
+        assert!(!client.is_left_alone(&profile));
+    }
 }
 
 #[tokio::test]
