@@ -183,6 +183,11 @@ fn status_silent_speaks_by_its_exit_code_alone() {
     assert_eq!(silent("wlcg"), 0);
     assert_eq!(fake.calls(), [r#"Show("")"#, r#"Show("wlcg")"#], "no token was asked for");
     fake.script().accounts = states(base);
+    for (name, left) in [("ending", 200), ("lasting", 400)] {
+        let [one, _] = samples::accounts(base).try_into().unwrap();
+        let (name, access_expires_at) = (name.into(), Some(base + left));
+        fake.script().accounts.push(AccountInfo { name, access_expires_at, ..one });
+    }
     for (account, code) in [
         ("fresh", 3),
         ("sealed", 1),
@@ -200,6 +205,9 @@ fn status_silent_speaks_by_its_exit_code_alone() {
         let failure = (format!("org.iamd1.Error.{error}"), "no".to_owned());
         fake.script().fail.insert("GetToken", failure);
         assert_eq!(silent("expired"), code, "{error}");
+        // Nor is one that is about to end what `iamctl token` would answer with.
+        assert_eq!(silent("ending"), code, "{error}");
+        assert_eq!(silent("lasting"), 0, "{error}");
     }
     let said = run(&mut iamctl("unix:path=/nonexistent/bus", &["status", "-s"]));
     assert_eq!((said.stdout.as_str(), said.stderr.as_str(), said.code), ("", "", 5));

@@ -165,6 +165,7 @@ fn an_administrator_ends_the_sign_ins_at_an_issuer_and_of_a_client(world: &World
         ("iamctl admin revoke", 2),
         ("iamctl admin revoke --issuer nobody --yes", 1),
         ("iamctl admin revoke nobody --yes", 0),
+        ("iamctl admin revoke nobdy --yes", 1),
         ("iamctl admin revoke user01", 2),
     ] {
         let said = node.exec_as("carol", &format!("{line} </dev/null"))?;

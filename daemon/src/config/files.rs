@@ -11,6 +11,8 @@ use super::Problem;
 
 /// A file of TOML that is longer is something else.
 const LONGEST: u64 = 1 << 20;
+/// So many names of a directory are told.
+const MOST_PASSED_OVER: usize = 20;
 
 /// The text of a file of TOML, `None` where it is absent.
 pub(super) fn toml(path: &Path) -> Result<Option<String>, Problem> {
@@ -29,6 +31,25 @@ pub(super) fn toml(path: &Path) -> Result<Option<String>, Problem> {
     // Who can write it decides what holds here.
     let bytes = content(&file, LONGEST).map_err(wrong)?;
     String::from_utf8(bytes).map(Some).map_err(|error| Problem::of_bytes(path, &error, true))
+}
+
+/// What is in a directory of such files and is none by its name: a person may have meant it to be.
+pub(super) fn passed_over(dir: &Path) -> Vec<String> {
+    let is_none = |path: &Path| {
+        let name = path.file_name().map(|name| name.as_encoded_bytes()).unwrap_or_default();
+        let hidden_or_left = name.starts_with(b".") || name.ends_with(b"~");
+        !hidden_or_left && path.extension().is_none_or(|extension| extension != "toml")
+    };
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.path()).filter(|path| is_none(path)).collect();
+    names.sort();
+    let tell = |path: &std::path::PathBuf| {
+        let shown: String =
+            path.display().to_string().chars().filter(|c| !c.is_control()).collect();
+        format!("{shown}: is not read, as its name does not end in .toml")
+    };
+    names.iter().take(MOST_PASSED_OVER).map(tell).collect()
 }
 
 /// A pipe in its place must not hold the daemon, and neither may a device or a terminal.

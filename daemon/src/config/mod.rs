@@ -39,6 +39,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// What stands in the site's directories and is not read, each in a sentence.
+    pub fn passed_over(&self) -> Vec<String> {
+        [&self.policy, &self.issuers].into_iter().flat_map(|dir| files::passed_over(dir)).collect()
+    }
+
     /// The paths of an installed system.
     pub fn installed() -> Self {
         use iamd_protocol::paths;

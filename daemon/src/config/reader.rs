@@ -40,12 +40,28 @@ pub(super) fn read<R>(
     let elsewhere = notes.elsewhere;
     let mut found: Vec<_> =
         mistakes.iter().map(|mistake| Problem::of_toml(path, text, mistake)).collect();
-    let lines: Vec<_> = found.iter().map(|problem| problem.line).collect();
-    found.extend(notes.found.into_iter().filter(|problem| !lines.contains(&problem.line)));
+    let lines: Vec<_> = found.iter().filter_map(|problem| problem.line).collect();
+    let misplaced: Vec<_> = lines.iter().map(|line| below_header(text, *line)).collect();
+    let is_another = |problem: &Problem| {
+        let Some(line) = problem.line else { return true };
+        !lines.contains(&line) && !misplaced.iter().any(|range| range.contains(&line))
+    };
+    found.extend(notes.found.into_iter().filter(is_another));
     found.sort_by_key(|problem| problem.line);
     problems.extend(found);
     problems.extend(elsewhere);
     built
+}
+
+/// The lines of the table whose header stands in this line: where that is no TOML, its keys were
+/// taken for those of the table before.
+fn below_header(text: &str, line: usize) -> Range<usize> {
+    let is_header = |text: &str| text.trim_start().starts_with('[');
+    let mut rest = text.lines().skip(line.saturating_sub(1));
+    match rest.next().is_some_and(is_header) {
+        true => line..line + 1 + rest.take_while(|text| !is_header(text)).count(),
+        false => line..line,
+    }
 }
 
 /// The file while it is read.

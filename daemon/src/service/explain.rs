@@ -34,6 +34,9 @@ impl Service {
                 let mut warnings = self.unknown_groups(&config).await;
                 warnings.extend(self.unknown_users(&config).await);
                 warnings.extend(self.ended_by(&config).await);
+                let sources = self.sources.clone();
+                let passed_over = tokio::task::spawn_blocking(move || sources.passed_over()).await;
+                warnings.extend(passed_over.unwrap_or_default());
                 let waits = self.waits_for_a_restart(&config);
                 let lines = explain::site(&config).into_iter().map(told);
                 let site_only = site_only(&config, "everybody");

@@ -55,7 +55,7 @@ impl Service {
     /// Ends the sign-ins that fit, here and at their issuers, and cancels the logins that do.
     ///
     /// # Errors
-    /// Nothing was named, or the store. What happens to a single one is in the reply.
+    /// Nothing was named, or a user whom nobody knows, or the store. What happens to a single one is in the reply.
     pub async fn revoke_sign_ins(
         self: &Arc<Self>,
         by: By,
@@ -117,6 +117,18 @@ impl Service {
             }
         }
         let found = self.find_sign_ins(&sought).await?;
+        if let Some(User::Name(name)) = &sought.user
+            && found.is_empty()
+            && reply.logins == 0
+            && matches!(self.users.uid_of(name).await, Ok(None))
+        {
+            // A name that was mistyped would leave the one signed in who was meant.
+            let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+            let text = format!(
+                "the name service knows no user \u{201c}{shown}\u{201d}, and no sign-in is of one"
+            );
+            return Err(ServiceError::new(Kind::NoSuchUser, text));
+        }
         let result = if dry { revoked::WOULD } else { revoked::PENDING };
         let infos: Vec<_> =
             found.iter().map(|(key, record)| info(key, record.as_ref(), result)).collect();

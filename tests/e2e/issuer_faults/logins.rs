@@ -206,16 +206,15 @@ fn a_sign_in_without_a_usable_access_token_leaves_no_refresh_token_behind(
     let dpop = json!({"replace_json": {"set": {"token_type": "DPoP"}}});
     let _faults = stage.fault("/token", dpop)?;
     stage.issuer.approve(&uri, &code, &stage.user)?;
-    // The access token, which is none that can be used here, is one at the issuer.
+    // The access token too, which is none that can be used here; this issuer revokes no JWT.
     eventually("both revocations", Duration::from_secs(10), || {
         let requests = stage.issuer.requests()?;
         let revocations = requests.iter().filter(|request| request["path"] == "/token/revocation");
-        match revocations.filter(|request| request["status"] == 200).count() {
-            2 => Ok(()),
+        match revocations.map(|request| request["status"].as_u64()).collect::<Vec<_>>()[..] {
+            [Some(200), Some(400)] => Ok(()),
             _ => Err(Error::Wrong(format!("{requests:?}"))),
         }
     })?;
-    assert_eq!(stage.issuer.count("POST /token/revocation")?, 2);
     assert_ne!(stage.iamctl("token nobodys")?.code, 0);
     Ok(())
 }

@@ -13,6 +13,11 @@ use crate::failure::Failure;
 /// Longer than a daemon needs to ask a healthy issuer; a script that asks has no patience.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// The longest validity in seconds that sites may well ask of every token (`token.min_valid`, 60 by
+/// default): of one that has less left, the daemon tells whether it, or another, is to be had. Not of
+/// every one, as each such question is a record of the audit.
+const SHORT: u64 = 300;
+
 /// The exit code, whatever happens.
 pub(super) fn run(account: Option<&str>, context: &Context) -> Exit {
     match look(account, context) {
@@ -27,17 +32,16 @@ fn look(account: Option<&str>, context: &Context) -> Result<(), Failure> {
     if let Some(kind) = in_the_way(&found) {
         return Err(Failure::new(kind, ""));
     }
-    if found.access_expires_at.is_some_and(|at| at > context.now()) {
+    if found.access_expires_at.is_some_and(|at| at > context.now() + SHORT) {
         return Ok(());
     }
     renewed(&client, &found)
 }
 
-/// A sign-in whose token has ended, because nobody is logged in who would need it fresh: only the
-/// issuer can tell whether there is another.
+/// A sign-in whose token has ended, because nobody is logged in who would need it fresh, or ends in a
+/// moment, because its issuer is away: only the issuer can tell whether there is another.
 fn renewed(client: &Client, account: &AccountInfo) -> Result<(), Failure> {
-    let options = TokenOptions { min_valid_seconds: Some(1), ..TokenOptions::default() };
-    client.token(&account.name, options).map(|_| ())
+    client.token(&account.name, TokenOptions::default()).map(|_| ())
 }
 
 /// Why an account in this state gives no token.

@@ -163,6 +163,8 @@ fn r70_every_mistake_in_a_rule_is_named_with_file_line_and_key() {
             "10.toml:3: rule.scopes: the path in scope",
         ),
         ("what is this", "10.toml:1"),
+        ("[[rule]\nfor = \"a\"\n\naccounts = 3\n[[rule]]\nfor = \"b\"\nlogins = 1\n", "10.toml:1"),
+        ("[[rule]]\nfor = \"a\"\naccounts = 3\n[[rule\nfor = \"b\"\nlogns = 1\n", "10.toml:4"),
     ];
     for (text, expected) in cases {
         let error = error("", &[("10.toml", text)]);

@@ -217,3 +217,24 @@ async fn a_rule_for_a_user_whom_nobody_knows_is_a_warning() {
     let check = house.service.check_policy(By::ITSELF).await;
     assert!(check.good && check.warnings.is_empty(), "{check:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_whose_name_has_another_ending_is_a_warning() {
+    let house = House::ruled("\n[[rule]]\nfor = \"alice\"\naccounts = 3\n");
+    let rule = "[[rule]]\nfor = \"alice\"\naccounts = 4\n";
+    for name in ["policy.d/90-more.conf", "policy.d/.rules.toml.swp", "policy.d/rules.toml~"] {
+        std::fs::write(house.dir.path().join(name), rule).unwrap();
+    }
+    std::fs::write(house.dir.path().join("issuers.d/cms.tml"), "").unwrap();
+    let check = house.service.check_policy(By::ITSELF).await;
+    let dir = house.dir.path().to_str().unwrap();
+    let told: Vec<_> = check.warnings.iter().map(|line| line.replace(dir, "/etc/iamd")).collect();
+    let is_not_read = "is not read, as its name does not end in .toml";
+    assert_eq!(
+        told,
+        [
+            format!("/etc/iamd/policy.d/90-more.conf: {is_not_read}"),
+            format!("/etc/iamd/issuers.d/cms.tml: {is_not_read}"),
+        ]
+    );
+}

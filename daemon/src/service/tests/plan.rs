@@ -178,3 +178,17 @@ async fn a_login_under_a_new_name_is_found_again_by_that_name() {
     let other = house.service.login_state(&house.caller(BOB), "mine", S).await;
     assert_eq!(kind(other), Kind::LoginRequired);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_passphrase_makes_no_account_where_the_site_does_not_let_its_user_sign_in() {
+    let house = House::ruled("[[rule]]\nfor = \"alice\"\nissuers = [\"cms\"]\n");
+    let set = async |account: &str| {
+        let caller = house.caller(ALICE);
+        house
+            .service
+            .set_passphrase(&caller, account, None, Some("some words of mine".into()))
+            .await
+    };
+    assert_eq!(kind(set("wlcg").await), Kind::DeniedByPolicy);
+    assert!(house.vault.account_keys().await.unwrap().is_empty(), "nothing was kept");
+}

@@ -98,7 +98,21 @@ async fn nothing_named_is_refused_and_so_is_an_issuer_that_nobody_knows() {
     let unknown = house.service.revoke_sign_ins(By::ITSELF, at("nope")).await;
     assert_eq!(kind(unknown), Kind::NoSuchIssuer);
     assert!(house.revoked().is_empty());
-    assert!(revoke(&house, of("nobody")).await.sign_ins.is_empty());
+    // A name that was mistyped; one that is right and has nothing to end is none.
+    for dry_run in [Some(true), None] {
+        let error = house
+            .service
+            .revoke_sign_ins(By::ITSELF, RevokeOptions { dry_run, ..of("alise") })
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, Kind::NoSuchUser);
+        shows("Administration", "iamctl admin revoke of a user who is not known", error);
+    }
+    house.name_service_dies(true);
+    assert!(revoke(&house, of("alise")).await.sign_ins.is_empty());
+    house.name_service_dies(false);
+    revoke(&house, of("bob")).await;
+    assert!(revoke(&house, of("bob")).await.sign_ins.is_empty());
     // An issuer that the site took off its list can still be named by its URL.
     house.add(BOB, "bob", "old", "https://gone.test/");
     let reply = revoke(&house, at("https://gone.test/")).await;

@@ -12,8 +12,8 @@ use zbus_polkit::policykit1::AuthorizationResult;
 
 use super::*;
 
-/// What polkit was asked: whose name, which action.
-static ASKED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+/// What polkit was asked: whose name, which action, and whether it may ask the user.
+static ASKED: Mutex<Vec<(String, String, bool)>> = Mutex::new(Vec::new());
 
 /// Allows to look and nothing else.
 struct Polkit;
@@ -25,12 +25,12 @@ impl Polkit {
         subject: (String, HashMap<String, OwnedVariant>),
         action: String,
         _details: HashMap<String, String>,
-        _flags: u32,
+        flags: u32,
         _cancellation: String,
     ) -> AuthorizationResult {
         let name = subject.1.get("name").map(|name| format!("{name:?}")).unwrap_or_default();
         let is_authorized = subject.0 == "system-bus-name" && action == ACTION_INSPECT;
-        ASKED.lock().unwrap().push((name, action));
+        ASKED.lock().unwrap().push((name, action, flags & 1 != 0));
         AuthorizationResult { is_authorized, is_challenge: false, details: HashMap::new() }
     }
 }
@@ -94,13 +94,19 @@ async fn a_user_is_an_administrator_only_where_polkit_says_so() {
     assert_eq!(line.call_as(":1.7", ADMIN, "Sessions").await, Ok(()));
     assert_eq!(line.call_as(":1.7", ADMIN, "CheckPolicy").await, Ok(()));
     assert_eq!(line.call_as(":1.7", ADMIN, "Reload").await.err(), named(Kind::NotAuthorized));
+    // Who has an agent of polkit's and says so with the call is asked for a password.
+    let call = Message::method_call(PATH, "Reload").interface(ADMIN).sender(":1.7");
+    let call = call.with_flags(zbus::message::Flags::ALLOW_INTERACTIVE_AUTH);
+    assert_eq!(line.replied(call.build(&()).unwrap()).await.err(), named(Kind::NotAuthorized));
     let asked = ASKED.lock().unwrap().clone();
-    let actions: Vec<&str> = asked.iter().map(|(_, action)| action.as_str()).collect();
-    assert_eq!(actions, [ACTION_INSPECT, ACTION_INSPECT, ACTION_INSPECT, ACTION_RELOAD]);
-    assert!(asked.iter().all(|(name, _)| name.contains(":1.7")), "{asked:?}");
+    let actions: Vec<(&str, bool)> = asked.iter().map(|(_, what, may)| (&**what, *may)).collect();
+    let inspected = (ACTION_INSPECT, false);
+    let reloads = [(ACTION_RELOAD, false), (ACTION_RELOAD, true)];
+    assert_eq!(actions, [[inspected; 3].as_slice(), &reloads].concat());
+    assert!(asked.iter().all(|(name, ..)| name.contains(":1.7")), "{asked:?}");
     let done = line.house.audit.of(crate::audit::Kind::Administration);
     let results: Vec<&str> = done.iter().map(|record| record.result.as_str()).collect();
-    assert_eq!(results, ["ok", "ok", "ok", "NotAuthorized"]);
+    assert_eq!(results, ["ok", "ok", "ok", "NotAuthorized", "NotAuthorized"]);
 }
 
 #[tokio::test]

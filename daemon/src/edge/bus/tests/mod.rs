@@ -98,7 +98,11 @@ impl Line {
         B: serde::Serialize + DynamicType,
     {
         let call = Message::method_call(PATH, member).interface(interface).sender(sender);
-        let call = call.build(body).unwrap();
+        self.replied(call.build(body).unwrap()).await
+    }
+
+    /// What comes back of a call.
+    async fn replied(&self, call: Message) -> Result<(), String> {
         let serial = call.primary_header().serial_num();
         let mut replies = MessageStream::from(&self.client);
         self.client.send(&call).await.unwrap();
