@@ -415,7 +415,10 @@ pub trait Issuers: PasswordGrants + Send + Sync + 'static {
 
     /// The same for who would ask it for a device code for this user: it may be left alone by them
     /// only.
-    fn is_left_alone_by(&self, issuer: &IssuerProfile, uid: u32) -> bool;
+    fn gives_no_codes_to(&self, issuer: &IssuerProfile, uid: u32) -> bool;
+
+    /// The same for who would have a token of this user's renewed.
+    fn renews_nothing_for(&self, issuer: &IssuerProfile, uid: u32) -> bool;
 
     /// How the issuer is doing, without asking it.
     fn health(&self, issuer: &IssuerProfile) -> Health;

@@ -72,7 +72,11 @@ impl Problem {
             file: file.display().to_string(),
             line: start.map(|at| line_of(source, at)),
             key: start.and_then(|at| key_at(source, at)),
-            text: error.message().to_owned(),
+            text: match error.message() {
+                // A table that is there already, most of all.
+                "duplicate key" => "stands in the file already: put it there".to_owned(),
+                said => said.to_owned(),
+            },
         }
     }
 }

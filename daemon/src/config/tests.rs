@@ -92,7 +92,14 @@ fn r70_every_mistake_is_named_with_file_line_and_key() {
         ("[log]\nfilter = \"iamd=loud\"\n", "iamd.toml:2: log.filter:"),
         ("[users]\nservices = [\"../sshd\"]\n", "iamd.toml:2: users.services: a PAM service"),
         ("what is this", "iamd.toml:1"),
-        ("[limits]\naccounts = 1\naccounts = 2\n", "iamd.toml:3: limits.accounts: duplicate key"),
+        (
+            "[limits]\naccounts = 1\naccounts = 2\n",
+            "iamd.toml:3: limits.accounts: stands in the file",
+        ),
+        (
+            "[issuers]\n#default = \"a\"\n[issuers]\ndefault = \"wlcg\"\n",
+            "iamd.toml:3: issuers: stands in the file already: put it there",
+        ),
     ];
     for (text, expected) in cases {
         let error = Site::new(text).load().unwrap_err();

@@ -79,7 +79,7 @@ impl IssuerClient {
             ..Ask::get(endpoint)
         };
         let lane = if client.owner.is_of_one_account() {
-            Lane::of_client(client)
+            Lane::of_client(client).codes_of(uid)
         } else {
             Lane::of_codes_for(uid, client)
         };

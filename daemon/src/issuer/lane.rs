@@ -33,6 +33,17 @@ pub(super) struct Lane {
     tailored: bool,
     /// For whom it is, where the same asked for several users tells of the issuer.
     user: Option<u32>,
+    /// What it asks for, where a login may want that.
+    purpose: Option<Purpose>,
+}
+
+/// What a login may want of an issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// A device code.
+    Code,
+    /// An access token.
+    Renewal,
 }
 
 impl Lane {
@@ -54,14 +65,23 @@ impl Lane {
     /// Device codes for this user, with a client that others have too. A user can ask for as many
     /// as the site allows, with the words that everybody uses: it is for the user all the same.
     pub(super) fn of_codes_for(uid: u32, client: &ClientRecord) -> Self {
-        let codes = Self::of(&["codes", &client.client_id, &uid.to_string()]);
-        Self { user: Some(uid), ..codes }
+        Self::of(&["codes", &client.client_id, &uid.to_string()]).codes_of(uid)
+    }
+
+    /// The same, as one in which device codes are asked for this user.
+    pub(super) fn codes_of(self, uid: u32) -> Self {
+        Self { user: Some(uid), purpose: Some(Purpose::Code), ..self }
+    }
+
+    /// The same, as one in which tokens are renewed for this user.
+    pub(super) fn renewals_of(self, uid: u32) -> Self {
+        Self { user: Some(uid), purpose: Some(Purpose::Renewal), ..self }
     }
 
     /// Renewals for this user with the words that everybody uses.
     pub(super) fn of_renewals_for(uid: u32, client: &ClientRecord) -> Self {
         let renewals = Self::of(&["renewals", &client.client_id, &uid.to_string()]);
-        Self { tailored: false, user: Some(uid), ..renewals }
+        Self { tailored: false, ..renewals }.renewals_of(uid)
     }
 
     /// Revocations for this user.
@@ -102,7 +122,7 @@ impl Lane {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
-        Self { name: digest.finalize().into(), tailored: true, user: None }
+        Self { name: digest.finalize().into(), tailored: true, user: None, purpose: None }
     }
 }
 
@@ -147,10 +167,10 @@ impl Lanes {
         }
     }
 
-    /// Whether device codes for this user are asked for as a probe only, or not at all.
-    pub(super) fn has_no_codes_for(&self, uid: u32) -> bool {
-        let of_codes = |lane: &Lane| lane.tailored && lane.user == Some(uid);
-        self.0.iter().any(|(lane, failing)| of_codes(lane) && failing.breaker.is_left_alone())
+    /// Whether this is asked for this user as a probe only, or not at all.
+    pub(super) fn leaves_alone(&self, purpose: Purpose, uid: u32) -> bool {
+        let is_of = |lane: &Lane| lane.purpose == Some(purpose) && lane.user == Some(uid);
+        self.0.iter().any(|(lane, failing)| is_of(lane) && failing.breaker.is_left_alone())
     }
 
     fn fail(&mut self, lane: &Lane, wait: Option<Duration>, now: Instant, limits: Limits) {

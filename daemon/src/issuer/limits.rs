@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    lane::{Lane, Lanes},
+    lane::{Lane, Lanes, Purpose},
     slots::{Slot, Slots},
 };
 use crate::{
@@ -195,15 +195,18 @@ impl Breaker {
     }
 }
 
+/// Users who met with a failure, and when they last did.
+type Users = Vec<(u32, Instant)>;
+
 /// What stands before every request to one issuer.
 pub(super) struct Gate {
     slots: Slots,
     breaker: Mutex<Breaker>,
     lanes: Mutex<Lanes>,
     /// Whose request for what everybody asks alike failed, since one of those was last answered.
-    refused: Mutex<Vec<u32>>,
+    refused: Mutex<Users>,
     /// Whose requests had no answer, since anybody's was last answered.
-    unanswered: Mutex<Vec<u32>>,
+    unanswered: Mutex<Users>,
     /// What everybody's last failure was, since the issuer last answered.
     last_failure: Mutex<Option<IssuerError>>,
     limits: Limits,
@@ -284,8 +287,8 @@ impl Gate {
         self.with(|breaker| breaker.is_left_alone())
     }
 
-    pub(super) fn is_left_alone_by(&self, uid: u32) -> bool {
-        self.is_left_alone() || self.lanes().has_no_codes_for(uid)
+    pub(super) fn is_left_alone_by(&self, uid: u32, purpose: Purpose) -> bool {
+        self.is_left_alone() || self.lanes().leaves_alone(purpose, uid)
     }
 
     pub(super) fn health(&self, now: Instant) -> Health {
@@ -293,18 +296,19 @@ impl Gate {
     }
 
     /// What an outcome is for everybody.
-    fn for_all(&self, lane: Option<&Lane>, outcome: Outcome) -> Outcome {
+    fn for_all(&self, lane: Option<&Lane>, outcome: Outcome, now: Instant) -> Outcome {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
         let user = lane.and_then(Lane::of_user);
-        let is_everybody = |users: &mut Vec<u32>| {
-            let most = self.limits.failures as usize;
-            if let Some(uid) = user.filter(|uid| !users.contains(uid))
-                && users.len() < most
-            {
-                users.push(uid);
+        let is_everybody = |users: &mut Users| {
+            users.retain(|(uid, at)| Some(*uid) != user && now - *at < self.limits.longest_pause);
+            users.extend(user.map(|uid| (uid, now)));
+            let everybody = users.len() >= self.limits.failures as usize;
+            if everybody {
+                // As many again have to fail before it is said anew: one alone does not go on for all.
+                users.clear();
             }
-            users.len() >= most
+            everybody
         };
         match outcome {
             Outcome::Answered => {
@@ -350,7 +354,7 @@ impl Drop for Pass<'_> {
             lanes.take(lane, outcome, now, self.gate.limits);
             lanes.remember(lane, outcome, self.failure.as_ref());
         }
-        let outcome = self.gate.for_all(self.lane.as_ref(), outcome);
+        let outcome = self.gate.for_all(self.lane.as_ref(), outcome, now);
         match outcome {
             Outcome::Answered => *self.gate.last_failure() = None,
             Outcome::Failed(_) | Outcome::FailedForMany => {

@@ -56,7 +56,7 @@ use self::{
     error::ErrorReply,
     http::{Ask, Http, Reply},
     identity::Moment,
-    lane::Lane,
+    lane::{Lane, Purpose},
     limits::Outcome,
     peers::{Peer, Peers},
     token::Use,
@@ -263,7 +263,7 @@ impl Issuers for IssuerClient {
         let own_words = wanted.scopes.is_some() || wanted.audiences != issuer.audiences;
         let tailored = own_words || client.owner.is_of_one_account();
         let lane = if tailored {
-            Lane::of_secret(refresh_token)
+            Lane::of_secret(refresh_token).renewals_of(uid)
         } else {
             Lane::of_renewals_for(uid, client)
         };
@@ -340,8 +340,12 @@ impl Issuers for IssuerClient {
         self.peer(issuer).gate.is_left_alone()
     }
 
-    fn is_left_alone_by(&self, issuer: &IssuerProfile, uid: u32) -> bool {
-        self.peer(issuer).gate.is_left_alone_by(uid)
+    fn gives_no_codes_to(&self, issuer: &IssuerProfile, uid: u32) -> bool {
+        self.peer(issuer).gate.is_left_alone_by(uid, Purpose::Code)
+    }
+
+    fn renews_nothing_for(&self, issuer: &IssuerProfile, uid: u32) -> bool {
+        self.peer(issuer).gate.is_left_alone_by(uid, Purpose::Renewal)
     }
 
     fn health(&self, issuer: &IssuerProfile) -> Health {

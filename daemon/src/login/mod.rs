@@ -1,6 +1,8 @@
 //! Device logins in progress (RFC 8628): at most one per account, each in a task of its own that
 //! polls until it is approved, refused, cancelled or over.
 
+mod claim;
+mod failure;
 mod poll;
 
 #[cfg(test)]
@@ -9,7 +11,7 @@ mod tests;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,6 +21,8 @@ use async_trait::async_trait;
 use iamd_protocol::error::Kind;
 use tokio::sync::{RwLock, RwLockReadGuard, watch};
 
+pub use claim::Claim;
+pub use failure::Failure;
 pub use poll::{Answer, Poller};
 
 use crate::{
@@ -87,7 +91,8 @@ pub trait Completion: Send + Sync + 'static {
     async fn make_room(&self) -> Result<(), Failure> {
         Ok(())
     }
-    /// The tokens came: persist them before anything else. Gives who signed in, and remarks.
+    /// The tokens came: persist them before anything else, unless the login was cancelled by then
+    /// (see [`Claim::keep`]). Gives who signed in, and remarks.
     async fn signed_in(
         &self,
         client: &ClientRecord,
@@ -97,50 +102,12 @@ pub trait Completion: Send + Sync + 'static {
     fn narrower(&self) -> Option<ScopeSet> {
         None
     }
+    /// It is cancelled while the issuer is asked for its tokens: it does not go on after a restart.
+    async fn cancelled(&self) {}
     /// The code ended and nobody had answered.
     async fn unanswered(&self);
     /// It is over, with whatever result; what is told of it.
     async fn over(&self, progress: Progress) -> Progress;
-}
-
-/// Why a login failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// For programs.
-    pub kind: Kind,
-    /// For people.
-    pub message: String,
-}
-
-impl Failure {
-    /// A failure.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
-}
-
-impl From<IssuerError> for Failure {
-    fn from(error: IssuerError) -> Self {
-        let kind = match &error {
-            IssuerError::Unreachable { too_slow: true, .. } => Kind::IssuerReplyTooSlow,
-            IssuerError::TooLong { .. } => Kind::IssuerReplyTooLong,
-            IssuerError::Busy { .. } => Kind::IssuerBusy,
-            IssuerError::Unreachable { .. } | IssuerError::CircuitOpen { .. } => {
-                Kind::IssuerUnreachable
-            }
-            IssuerError::AddressNotPublic { .. } => Kind::AddressNotPublic,
-            // RFC 8707 §2, and one that is asked for with a parameter that takes only URIs.
-            IssuerError::Refused { code, .. } if code == "invalid_target" => {
-                Kind::AudienceUnavailable
-            }
-            IssuerError::Refused { .. } | IssuerError::Unsupported { .. } => Kind::IssuerRefused,
-            IssuerError::ActionNeeded { .. } => Kind::ActionNeeded,
-            IssuerError::ClientRejected { .. } => Kind::ClientBroken,
-            IssuerError::Malformed { .. } | IssuerError::NoMetadata { .. } => Kind::IssuerMalformed,
-            IssuerError::Local { .. } => Kind::ConfigurationInvalid,
-        };
-        Self::new(kind, error.to_string())
-    }
 }
 
 /// What to ask for.
@@ -164,6 +131,8 @@ pub struct Request {
     /// The process that waits for it, for the record only. A device login waits for nobody: who
     /// began it may be gone by then, and the pid another's.
     pub caller_pid: Option<u32>,
+    /// Whether it is cancelled, or what it brought kept.
+    pub claim: Claim,
 }
 
 /// A login that runs for an account: the one that was started, or the one that was joined.
@@ -180,13 +149,12 @@ struct Running {
     id: u64,
     request: Arc<Request>,
     progress: watch::Receiver<Progress>,
-    cancel: watch::Sender<bool>,
 }
 
 impl Running {
     /// Whether it can be joined: one that was cancelled may take a moment to end.
     fn runs(&self) -> bool {
-        !self.progress.borrow().is_over() && !*self.cancel.borrow()
+        !self.progress.borrow().is_over() && !self.request.claim.is_cancelled()
     }
 }
 
@@ -195,6 +163,8 @@ pub struct Logins {
     issuers: Arc<dyn Issuers>,
     clock: Arc<dyn Clock>,
     running: Mutex<HashMap<AccountKey, Running>>,
+    /// Those under way that are no device logins.
+    others: Mutex<Vec<Arc<Request>>>,
     counter: AtomicU64,
     /// Held for reading while tokens may be on their way; for writing when all is over.
     closing: RwLock<()>,
@@ -207,9 +177,9 @@ pub struct TooMany;
 impl Logins {
     /// None yet.
     pub fn new(issuers: Arc<dyn Issuers>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let running = Mutex::default();
+        let (running, others) = (Mutex::default(), Mutex::default());
         let closing = RwLock::new(());
-        Arc::new(Self { issuers, clock, running, counter: AtomicU64::new(0), closing })
+        Arc::new(Self { issuers, clock, running, others, counter: AtomicU64::new(0), closing })
     }
 
     /// Starts a login, or joins the one that is running for this account.
@@ -258,17 +228,15 @@ impl Logins {
             return Err(TooMany);
         }
         let (tell, progress) = watch::channel(Progress::Starting);
-        let (cancel, cancelled) = watch::channel(false);
         let id = self.counter.fetch_add(1, Ordering::Relaxed);
         let request = Arc::new(request);
-        let login =
-            Running { id, request: Arc::clone(&request), progress: progress.clone(), cancel };
+        let login = Running { id, request: Arc::clone(&request), progress: progress.clone() };
         running.insert(request.key.clone(), login);
         drop(running);
         let started = Login { request: Arc::clone(&request), progress, joined: false };
         let logins = Arc::clone(self);
         tokio::spawn(async move {
-            let over = logins.run(&request, &*completion, code, &tell, cancelled).await;
+            let over = logins.run(&request, &*completion, code, &tell).await;
             tell.send_replace(completion.over(over).await);
             // The result stays to be seen for a while.
             logins.clock.sleep(Duration::from_secs(120)).await;
@@ -300,11 +268,20 @@ impl Logins {
         of_uid.map(|(key, _)| key.name.clone()).collect()
     }
 
+    /// A sign-in that is no device login, under way as long as the reply is held: it can be cancelled
+    /// as one.
+    pub fn during<'a>(&'a self, request: &Arc<Request>) -> impl Drop + 'a {
+        self.lock_others().push(Arc::clone(request));
+        During { logins: self, request: Arc::clone(request) }
+    }
+
     /// All that are running.
     pub fn running(&self) -> Vec<(AccountKey, Arc<Request>)> {
         let running = self.lock();
-        let all = running.iter().filter(|(_, login)| login.runs());
-        all.map(|(key, login)| (key.clone(), Arc::clone(&login.request))).collect()
+        let logins = running.values().filter(|login| login.runs()).map(|login| &login.request);
+        let others = self.lock_others();
+        let others = others.iter().filter(|request| !request.claim.is_cancelled());
+        logins.chain(others).map(|request| (request.key.clone(), Arc::clone(request))).collect()
     }
 
     /// What the user of a running login needs, without waiting.
@@ -315,13 +292,16 @@ impl Logins {
         }
     }
 
-    /// Ends a running login; whether there was one.
+    /// Ends what is running for an account; whether there was something, and its tokens are not being
+    /// kept.
     pub fn cancel(&self, key: &AccountKey) -> bool {
+        let others = self.lock_others();
+        let others = others.iter().filter(|request| request.key == *key);
+        let other = others.fold(false, |any, request| request.claim.cancel() || any);
         let running = self.lock();
-        let Some(login) = running.get(key) else { return false };
+        let Some(login) = running.get(key) else { return other };
         let runs = login.runs();
-        login.cancel.send_replace(true);
-        runs
+        (login.request.claim.cancel() && runs) || other
     }
 
     /// While this is held, [`Logins::close`] waits: tokens are on their way.
@@ -342,17 +322,8 @@ impl Logins {
         completion: &dyn Completion,
         code: Option<(ClientRecord, DeviceAuthorization)>,
         tell: &watch::Sender<Progress>,
-        mut cancelled: watch::Receiver<bool>,
     ) -> Progress {
-        let result = tokio::select! {
-            // Once tokens came, `signed_in` must end in order: it is not cancelled.
-            biased;
-            result = self.to_the_tokens(request, completion, code, tell) => result,
-            _ = cancelled.wait_for(|cancelled| *cancelled) => {
-                Err(Failure::new(Kind::LoginCancelled, "the login was cancelled"))
-            }
-        };
-        let result = match result {
+        let result = match self.to_the_tokens(request, completion, code, tell).await {
             Ok((client, tokens, _open)) => {
                 crate::fault_point!("login.tokens-received", request.key);
                 completion.signed_in(&client, tokens).await
@@ -377,10 +348,10 @@ impl Logins {
         code: Option<(ClientRecord, DeviceAuthorization)>,
         tell: &watch::Sender<Progress>,
     ) -> Result<(ClientRecord, Tokens, RwLockReadGuard<'_, ()>), Failure> {
-        let Request { profile, audiences, .. } = request;
+        let Request { profile, audiences, claim, .. } = request;
         let (client, device) = match code {
             Some(code) => code,
-            None => self.ask_for_a_code(request, completion).await?,
+            None => claim.unless_cancelled(self.ask_for_a_code(request, completion)).await??,
         };
         let mut poller = Poller::new(device.interval, device.expires_in, self.clock.monotonic());
         tell.send_replace(Progress::Pending(self.prompt(&device)));
@@ -392,11 +363,14 @@ impl Logins {
         loop {
             let Some(at) = next else {
                 let left = poller.ends().saturating_duration_since(self.clock.monotonic());
-                self.clock.sleep(left).await;
+                claim.unless_cancelled(self.clock.sleep(left)).await?;
                 return Err(no_room.unwrap_or_else(expired));
             };
-            self.clock.sleep(at.saturating_duration_since(self.clock.monotonic())).await;
-            let open = self.closing.read().await;
+            let turn = async {
+                self.clock.sleep(at.saturating_duration_since(self.clock.monotonic())).await;
+                self.closing.read().await
+            };
+            let open = claim.unless_cancelled(turn).await?;
             match completion.make_room().await {
                 Ok(()) => no_room = None,
                 Err(failure) => {
@@ -410,10 +384,22 @@ impl Logins {
                     continue;
                 }
             }
-            let answer =
-                self.issuers.poll_device(profile, &client, &device.device_code, audiences).await;
+            let answer = {
+                let code = &device.device_code;
+                let mut poll = self.issuers.poll_device(profile, &client, code, audiences);
+                match claim.unless_cancelled(&mut poll).await {
+                    Ok(answer) => answer,
+                    Err(Failure { kind, message }) => {
+                        completion.cancelled().await;
+                        tell.send_replace(Progress::Failed { kind, message });
+                        // It may bring tokens, which have to be ended then.
+                        poll.await
+                    }
+                }
+            };
             let answer = match answer {
                 PollAnswer::Tokens(tokens) => return Ok((client, *tokens, open)),
+                _ if claim.is_cancelled() => return Err(claim::cancelled()),
                 PollAnswer::Pending => Answer::Pending,
                 PollAnswer::SlowDown => Answer::SlowDown,
                 PollAnswer::Transient { error } => {
@@ -489,7 +475,23 @@ impl Logins {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Running>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountKey, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_others(&self) -> MutexGuard<'_, Vec<Arc<Request>>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A sign-in that is under way.
+struct During<'a> {
+    logins: &'a Logins,
+    request: Arc<Request>,
+}
+
+impl Drop for During<'_> {
+    fn drop(&mut self) {
+        self.logins.lock_others().retain(|other| !Arc::ptr_eq(other, &self.request));
     }
 }

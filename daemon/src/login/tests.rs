@@ -75,6 +75,7 @@ impl World {
             client_owner: ClientOwner::Site,
             replaces: None,
             caller_pid: None,
+            claim: Claim::default(),
             exists: false,
             audiences: AudienceSet::default(),
         };

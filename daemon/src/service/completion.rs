@@ -13,7 +13,7 @@ use crate::{
     },
     audit,
     config::policy::Key,
-    login::{Completion, Failure, Login, Progress, Request},
+    login::{Claim, Completion, Failure, Login, Progress, Request},
 };
 
 use super::{
@@ -53,6 +53,7 @@ impl Service {
             replaces: replaces.map(|before| *before),
             exists: plan.record.is_some(),
             caller_pid: None,
+            claim: Claim::default(),
         };
         let completion = Arc::new(SignIn {
             service: Arc::clone(self),
@@ -137,6 +138,10 @@ impl Completion for SignIn {
             return Err(Failure::new(Kind::ClientRefused, text));
         }
         self.provide(Some(rejected.client_id.as_str())).await
+    }
+
+    async fn cancelled(&self) {
+        self.forget_login().await;
     }
 
     async fn make_room(&self) -> Result<(), Failure> {

@@ -26,7 +26,7 @@ use crate::{
     },
     audit,
     config::policy::Flow,
-    login::{Failure, Request},
+    login::{Claim, Failure, Request},
     policy::{Attempt, NotNow},
 };
 
@@ -155,6 +155,18 @@ impl Service {
                 ..audit::Event::default()
             },
         );
+        let request = Arc::new(Request {
+            key: plan.key.clone(),
+            profile: profile.clone(),
+            scopes: plan.scopes.clone(),
+            audiences: plan.audiences.clone(),
+            client_owner: plan.client_owner.clone(),
+            replaces: None,
+            caller_pid: caller.pid,
+            exists: plan.record.is_some(),
+            claim: Claim::default(),
+        });
+        let _during = self.logins.during(&request);
         // The end of the daemon waits for what comes to be kept.
         let _underway = self.logins.underway().await;
         let sign_in = PasswordSignIn {
@@ -172,16 +184,6 @@ impl Service {
                 }
                 return Err(self.refused(error, &attempt));
             }
-        };
-        let request = Request {
-            key: plan.key.clone(),
-            profile: profile.clone(),
-            scopes: plan.scopes.clone(),
-            audiences: plan.audiences.clone(),
-            client_owner: plan.client_owner.clone(),
-            replaces: None,
-            caller_pid: caller.pid,
-            exists: plan.record.is_some(),
         };
         let signed_in = self.keep_sign_in(&caller.owner, &request, client, tokens).await;
         let signed_in = signed_in.map_err(ServiceError::from)?;

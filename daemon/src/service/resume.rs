@@ -12,7 +12,7 @@ use crate::{
         ClientRecord, PendingLogin,
         ports::{DeviceAuthorization, Stored, VaultError},
     },
-    login::{Request, TooMany},
+    login::{Claim, Request, TooMany},
 };
 
 impl SignIn {
@@ -27,6 +27,7 @@ impl SignIn {
             replaces,
             exists,
             caller_pid: _,
+            claim: _,
         } = &self.request_now();
         let now = self.service.clock.wall();
         let login = PendingLogin {
@@ -121,6 +122,7 @@ impl Service {
             replaces: login.replaces,
             exists: login.exists,
             caller_pid: None,
+            claim: Claim::default(),
         };
         let completion = SignIn {
             narrower: None,

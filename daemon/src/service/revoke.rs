@@ -12,7 +12,10 @@ use tokio::sync::mpsc;
 
 use super::{About, By, Service, ServiceError};
 use crate::{
-    account::{AccountKey, ClientOwner, ClientPolicy, Record, ports::VaultError},
+    account::{
+        AccountKey, ClientOwner, ClientPolicy, Record,
+        ports::{LockOn, VaultError},
+    },
     audit,
     login::Request,
     policy,
@@ -111,8 +114,9 @@ impl Service {
             let issuer = request.profile.url.as_str();
             if sought.is_login(&key, owner.as_deref(), issuer, client.as_deref()) {
                 reply.logins += 1;
-                if !dry {
-                    self.logins.cancel(&key);
+                if !dry && !self.logins.cancel(&key) {
+                    // What it brought is being kept: once that is done it is among the sign-ins.
+                    drop(self.vault.lock(LockOn::Account(key)).await?);
                 }
             }
         }

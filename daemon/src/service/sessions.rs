@@ -199,7 +199,7 @@ impl Service {
         let kept = kept.filter(|token| ask.validity.suffices(token, self.clock.wall())).cloned();
         match kept.or_else(|| self.broker.cached(&key, &ask)) {
             Some(token) => self.put_file(record, Ok(token)).await,
-            None if self.issuers.is_left_alone(&profile) => {
+            None if self.issuers.renews_nothing_for(&profile, key.uid) => {
                 let (service, record) = (Arc::clone(self), record.clone());
                 tokio::spawn(async move {
                     let given = service.broker.token(&key, &profile, &ask).await;
@@ -307,7 +307,7 @@ impl Service {
             return later;
         }
         // Who asks now finds out whether the issuer is back; the login does not wait for that.
-        let left_alone = self.issuers.is_left_alone_by(&plan.profile, owner.uid);
+        let left_alone = self.issuers.gives_no_codes_to(&plan.profile, owner.uid);
         let Login { request, mut progress, .. } = match self.start_login(owner, &plan, None, None) {
             Ok(login) => login,
             Err(error) => {

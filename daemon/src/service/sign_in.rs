@@ -297,6 +297,7 @@ impl Service {
                     client.owner.clone(),
                 ),
             };
+            request.claim.keep()?;
             if record.is_locked() {
                 // Locked while the login ran. The sign-in that is there stays what it was.
                 return Err(locked(&record).into());

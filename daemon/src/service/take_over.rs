@@ -15,7 +15,7 @@ use crate::{
             JournalEntry, LockOn, RefreshError, RefreshFailure, Stored, Tokens, VaultError, Wanted,
         },
     },
-    login::Request,
+    login::{Claim, Request},
     token::TokenError,
 };
 
@@ -149,6 +149,7 @@ impl Service {
             replaces: None,
             exists: true,
             caller_pid,
+            claim: Claim::default(),
         };
         // Before anything of it is kept, also in the journal.
         let person = match self.judge(owner, &request, &tokens).await {

@@ -440,7 +440,11 @@ impl Issuers for TestIssuers {
         self.left_alone.load(SeqCst)
     }
 
-    fn is_left_alone_by(&self, issuer: &IssuerProfile, _: u32) -> bool {
+    fn gives_no_codes_to(&self, issuer: &IssuerProfile, _: u32) -> bool {
+        self.is_left_alone(issuer)
+    }
+
+    fn renews_nothing_for(&self, issuer: &IssuerProfile, _: u32) -> bool {
         self.is_left_alone(issuer)
     }
 

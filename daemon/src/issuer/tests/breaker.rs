@@ -259,11 +259,16 @@ async fn r31_an_issuer_that_fails_for_everybody_is_left_alone_by_everybody() {
     }
     assert_eq!(client.health(&profile), Health::Open(60 * S));
     assert_eq!(mock.seen("POST /token").len(), 3);
-    // Who asks first when the time is over is told the same, for all.
+    // When the time is over it takes as many again: one who is refused alone is not everybody.
     clock.pass(60 * S);
-    client.refresh(&profile, &basic(), 1004, &secret("two"), &renewal).await.unwrap_err();
-    assert_eq!(client.health(&profile), Health::Open(60 * S));
-    assert_eq!(mock.seen("POST /token").len(), 4);
+    for (uid, health) in
+        [(1004, Health::Failing), (1005, Health::Failing), (1006, Health::Open(60 * S))]
+    {
+        let token = secret(&format!("of {uid}"));
+        client.refresh(&profile, &basic(), uid, &token, &renewal).await.unwrap_err();
+        assert_eq!(client.health(&profile), health, "{uid}");
+    }
+    assert_eq!(mock.seen("POST /token").len(), 6);
 }
 
 /// What who is not let through reads.

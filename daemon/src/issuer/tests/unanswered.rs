@@ -47,12 +47,12 @@ async fn a_connection_that_breaks_at_what_one_user_brings_does_not_open_the_circ
     let asked = mock.seen("POST /devicecode").len();
     assert_eq!(asked, 6, "three with each client, and that user waits");
     assert!(!client.is_left_alone(&profile), "nobody else does");
-    assert!(client.is_left_alone_by(&profile, 1001));
-    assert!(!client.is_left_alone_by(&profile, 1002));
+    assert!(client.gives_no_codes_to(&profile, 1001));
+    assert!(!client.gives_no_codes_to(&profile, 1002));
     assert!(matches!(code(&basic(), 1002).await, IssuerError::Unreachable { .. }));
     // The pause over, one request of theirs finds out, and nobody waits for it.
     clock.pass(15 * S);
-    assert!(client.is_left_alone_by(&profile, 1001));
+    assert!(client.gives_no_codes_to(&profile, 1001));
 
     // It happens to as many users as it takes failures: then it is the issuer.
     let asked = mock.seen("POST /devicecode").len();
@@ -102,18 +102,75 @@ async fn what_one_user_asks_for_as_everybody_does_and_that_fails_opens_no_circui
         assert_eq!(client.health(&profile), Health::Open(15 * S), "three: {what}");
         assert!(renew(1004).await && revoke(1004).await, "{what}");
 
-        // Whoever finds that it is not back tells so for all, and ever longer is waited for it.
+        // When as many find that it is not back it is left alone for longer, and not for one of them,
+        // who asks first after each pause.
         clock.pass(15 * S);
-        assert!(!renew(1004).await);
+        for _ in 0..5 {
+            renew(1004).await;
+            assert_eq!(client.health(&profile), Health::Failing, "{what}");
+            clock.pass(300 * S);
+        }
+        for uid in [1005, 1006, 1007] {
+            assert!(!renew(uid).await, "{what}, {uid}");
+        }
         assert_eq!(client.health(&profile), Health::Open(30 * S), "{what}");
         clock.pass(30 * S);
         let done = serde_json::json!({ "access_token": "at", "token_type": "Bearer" });
         mock.on("POST /token", [json_reply(200, done), failure]);
         client.refresh(&profile, &basic(), 1004, &secret("renewed"), &usual).await.unwrap();
         assert_eq!(client.health(&profile), Health::Answering);
-        // The count begins again.
-        assert!(!renew(1005).await && !renew(1006).await);
+        // The count begins again, and also with the time.
+        assert!(!renew(1008).await && !renew(1009).await);
+        clock.pass(300 * S);
+        assert!(!renew(1010).await);
         assert!(!client.is_left_alone(&profile));
+    }
+}
+
+#[tokio::test]
+async fn many_users_without_an_answer_are_everybody_also_with_clients_of_their_own() {
+    let mock = Mock::start().await;
+    for place in ["POST /token", "POST /devicecode"] {
+        mock.on(place, [Answer::Hangup]);
+    }
+    let name: crate::account::AccountName = "x".parse().unwrap();
+    let own = |uid| ClientRecord { owner: ClientOwner::Own(uid, name.clone()), ..basic() };
+    let profile = mock.profile();
+    for renews in [true, false] {
+        let client = super::client();
+        for uid in 1001..=1003 {
+            assert!(!client.is_left_alone(&profile), "{renews}");
+            if renews {
+                let (token, all) = (secret(&format!("of {uid}")), Wanted::default());
+                client.refresh(&profile, &own(uid), uid, &token, &all).await.unwrap_err();
+            } else {
+                let words = (&profile.scopes, &profile.audiences);
+                let own = own(uid);
+                client.authorize_device(&profile, &own, uid, words.0, words.1).await.unwrap_err();
+            }
+        }
+        assert!(client.is_left_alone(&profile), "{renews}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_had_no_answer_three_times_does_not_wait_for_the_next_try() {
+    let mock = Mock::start().await;
+    mock.on("POST /token", [Answer::Hangup]);
+    let clock = TestClock::new();
+    let client = IssuerClient::new(clock.clone(), limits());
+    let profile = mock.profile();
+    let usual = Wanted { audiences: profile.audiences.clone(), ..Wanted::default() };
+    for _ in 0..3 {
+        assert!(!client.renews_nothing_for(&profile, 1001));
+        client.refresh(&profile, &basic(), 1001, &secret("x"), &usual).await.unwrap_err();
+    }
+    for _ in 0..2 {
+        assert!(client.renews_nothing_for(&profile, 1001));
+        assert!(!client.gives_no_codes_to(&profile, 1001), "that was not asked");
+        assert!(!client.renews_nothing_for(&profile, 1002) && !client.is_left_alone(&profile));
+        // The pause over, too.
+        clock.pass(300 * S);
     }
 }
 

@@ -149,3 +149,74 @@ async fn a_logout_makes_room_and_the_next_sign_in_may_be_another_person() {
     house.service.logout(&alice, "").await.unwrap();
     assert_eq!(house.login("second").await.unwrap().state, "pending");
 }
+
+/// A house where a sign-in of alice's has its tokens, and waits for the name service to be judged.
+async fn judging() -> House {
+    let house = House::ruled("[[rule]]\nfor = \"@guests\"\nissuers = [\"cms\"]\n");
+    house.log_in(ALICE).await;
+    house.approve(sign_in_of("alice"));
+    house.name_service_dies(true);
+    // The first poll comes after 5 s and brings the tokens; to judge them takes 5 s more.
+    house.later(7).await;
+    assert_eq!(house.issuers.polls.load(SeqCst), 1);
+    house.name_service_dies(false);
+    house
+}
+
+/// Nobody is signed in, and the tokens that came were ended at the issuer.
+async fn nothing_was_kept(house: &House) {
+    house.later(60).await;
+    assert_eq!((house.alices_file(), house.revoked()), (None, vec!["rt-new".to_owned()]));
+    let accounts = house.vault.accounts.lock().unwrap();
+    assert!(accounts.values().all(|(record, _)| secret(record).is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_cancelled_while_its_tokens_are_judged_signs_nobody_in() {
+    let house = judging().await;
+    house.service.cancel_login(&house.caller(ALICE), "").await.unwrap();
+    nothing_was_kept(&house).await;
+    let failed = house.audit.of(crate::audit::Kind::LoginFailed);
+    assert_eq!(failed[0].result, "LoginCancelled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_administrator_revokes_does_not_come_back_by_a_login_whose_tokens_are_judged() {
+    let house = judging().await;
+    let options =
+        iamd_protocol::bus::RevokeOptions { user: Some("alice".into()), ..Default::default() };
+    assert_eq!(house.service.revoke_sign_ins(By::ITSELF, options).await.unwrap().logins, 1);
+    nothing_was_kept(&house).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_is_one_also_of_a_login_whose_tokens_are_judged() {
+    let house = House::ruled("[[rule]]\nfor = \"@guests\"\nissuers = [\"cms\"]\n");
+    let key = house.signed_in_with_token();
+    house.log_in(ALICE).await;
+    house.settle().await;
+    house.login("").await.unwrap();
+    house.approve(sign_in_of("alice"));
+    house.name_service_dies(true);
+    house.later(7).await;
+    house.name_service_dies(false);
+    assert!(log_out(&house).await.revoked);
+    house.later(60).await;
+    assert_eq!((secret(&house.vault.record(&key)), house.alices_file()), (None, None));
+    assert_eq!(house.revoked(), ["rt0", "rt-new"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_while_the_tokens_are_on_their_way_is_told_at_once_and_ends_them() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    house.approve(sign_in_of("alice"));
+    *house.issuers.poll_latency.lock().unwrap() = 20 * S;
+    house.later(7).await;
+    house.service.cancel_login(&house.caller(ALICE), "").await.unwrap();
+    house.settle().await;
+    let progress = house.service.logins.of(&house.alices("wlcg")).unwrap();
+    assert!(progress.borrow().is_over(), "nobody waits for the issuer's answer");
+    assert!(house.vault.logins().await.unwrap().is_empty(), "it does not go on after a restart");
+    nothing_was_kept(&house).await;
+}

@@ -147,6 +147,7 @@ async fn a_sealed_client_that_was_put_back_opens() {
         client_owner: own("a"),
         replaces: None,
         caller_pid: None,
+        claim: Default::default(),
         exists: true,
     };
     let (owner, aside) = (house.caller(ALICE).owner, Default::default());

@@ -363,6 +363,7 @@ async fn a_sign_in_that_ends_after_the_account_was_locked_changes_nothing_and_is
         client_owner: ClientOwner::Site,
         replaces: None,
         caller_pid: None,
+        claim: Default::default(),
         exists: true,
     };
     house.service.lock(&caller, "").await.unwrap();

@@ -238,3 +238,32 @@ async fn a_leave_that_was_put_back_opens_nothing() {
     }
     assert!(house.passwords().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_password_sign_in_that_waits_for_the_issuer_is_cancelled_as_a_device_login_is() {
+    for by_the_administrator in [true, false] {
+        let house = House::new();
+        house.enable(of("client-1")).await.unwrap();
+        *house.issuers.grants_at_issuer.lock().unwrap() = Some(vec!["password".into()]);
+        house.password_says(Ok(sign_in_of("alice")));
+        *house.issuers.password_latency.lock().unwrap() = 10 * S;
+        let (service, caller) = (house.service.clone(), house.caller(ALICE));
+        let signing_in = tokio::spawn(async move {
+            let password = Some(SecretString::from(PASSWORD.to_owned()));
+            let options = LoginOptions::default();
+            service.login_with_password(&caller, "", options, "alice", password).await
+        });
+        house.later(2).await;
+        if by_the_administrator {
+            let user = Some("alice".into());
+            let all = iamd_protocol::bus::RevokeOptions { user, ..Default::default() };
+            assert_eq!(house.service.revoke_sign_ins(By::ITSELF, all).await.unwrap().logins, 1);
+        } else {
+            house.service.cancel_login(&house.caller(ALICE), "").await.unwrap();
+        }
+        assert_eq!(kind(signing_in.await.unwrap()), Kind::LoginCancelled);
+        let accounts = house.vault.accounts.lock().unwrap();
+        assert!(accounts.values().all(|(record, _)| secret(record).is_none()));
+        assert_eq!(house.revoked(), ["rt-new"]);
+    }
+}
