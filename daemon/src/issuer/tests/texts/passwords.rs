@@ -1,7 +1,23 @@
 //! The password flow: what an issuer makes of a password, and of a change of a client's grants.
 
-use super::*;
-use crate::account::ports::{GrantFailure, PasswordError, PasswordGrants as _, PasswordSignIn};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    super::{IssuerClient, TestClock, limits},
+    *,
+};
+use crate::{
+    account::{
+        UnixTime,
+        ports::{GrantFailure, PasswordError, PasswordGrants as _, PasswordSignIn},
+    },
+    clock::Clock,
+};
 use iamd_protocol::error::Kind;
 
 const GET: &str = "GET /iam/api/clients/9bef3e68";
@@ -26,9 +42,30 @@ async fn signed_in(mock: &Mock) -> ServiceError {
     }
 }
 
+/// Waits for what a reply may take, and not for the pause of a circuit.
+struct Hasty(Arc<TestClock>);
+
+#[async_trait]
+impl Clock for Hasty {
+    fn wall(&self) -> UnixTime {
+        self.0.wall()
+    }
+
+    fn monotonic(&self) -> Instant {
+        self.0.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0
+            .sleep(if duration > limits().queue_timeout { Duration::ZERO } else { duration })
+            .await;
+    }
+}
+
 async fn changed(mock: &Mock, client_id: &str, allowed: bool) -> GrantFailure {
     let token = secret("token-of-an-administrator");
-    let (client, profile) = (client(), mock.profile());
+    let client = IssuerClient::new(Arc::new(Hasty(TestClock::new())), limits());
+    let profile = mock.profile();
     client.change_password_grant(&profile, &token, client_id, allowed).await.unwrap_err()
 }
 
