@@ -98,10 +98,7 @@ pub fn in_force(config: &Config, who: &Who, key: Key) -> InForce {
     let written = config.policy.written.get(&key).filter(|_| key != Key::ShowSecrets);
     let site = written.map_or(Origin::Default(table, name), |place| Origin::At(place.clone()));
     let mut fold = Fold::new(config.site_wide(key), site);
-    let mut clauses: Vec<&Clause> =
-        config.policy.clauses.iter().filter(|clause| clause.key == key).collect();
-    clauses.sort_by_key(|clause| (clause.rank(), clause.place.clone()));
-    for clause in clauses {
+    for clause in in_order(config, key) {
         match who.is(&clause.subject) {
             Some(true) => fold.settled(clause),
             Some(false) => {}
@@ -109,6 +106,14 @@ pub fn in_force(config: &Config, who: &Who, key: Key) -> InForce {
         }
     }
     InForce { key, holds: fold.holds, doubt: fold.doubt }
+}
+
+/// The clauses on `key`, from the widest circle to the narrowest.
+fn in_order(config: &Config, key: Key) -> Vec<&Clause> {
+    let mut clauses: Vec<&Clause> =
+        config.policy.clauses.iter().filter(|clause| clause.key == key).collect();
+    clauses.sort_by_key(|clause| (clause.rank(), clause.place.clone()));
+    clauses
 }
 
 struct Fold {
@@ -234,20 +239,66 @@ pub struct Decision {
 
 /// Whether `who` may do that.
 pub fn decide(config: &Config, who: &Who, question: &Question<'_>) -> Decision {
-    let key = question.key();
-    let InForce { holds, doubt, .. } = in_force(config, who, key);
-    let (allowed, mut decided_by) = match (holds, question) {
-        (Holds::Names(lists), question) => has(&lists, question),
-        (Holds::One(Value::Flag(allowed), by), _) => (allowed, by),
-        (
-            Holds::One(Value::Span(longest), by),
-            Question::SignInOfAge(asked) | Question::MinValid(asked),
-        ) => (longest.is_none_or(|longest| *asked <= longest), by),
-        (Holds::One(_, by), _) => (false, by),
+    let InForce { holds, .. } = in_force(config, who, question.key());
+    let (allowed, mut decided_by) = match holds {
+        Holds::Names(lists) => has(&lists, question),
+        Holds::One(value, by) => (allows(&value, question), by),
     };
     decided_by.sort();
     decided_by.dedup();
-    Decision { allowed, decided_by, doubt: if allowed { Vec::new() } else { doubt } }
+    let doubt = if allowed { Vec::new() } else { doubts(config, who, question) };
+    Decision { allowed, decided_by, doubt }
+}
+
+/// The clauses in doubt that a no rests on: none where it is a no whatever groups `who` is in. From
+/// the narrowest to the widest, as far as one is settled that takes the place of all before it.
+fn doubts(config: &Config, who: &Who, question: &Question<'_>) -> Vec<Doubt> {
+    let key = question.key();
+    let (mut doubts, mut may_be, mut is_settled) = (Vec::new(), false, false);
+    // Of these groups they cannot be, for a clause that is wider to hold.
+    let mut not_in = BTreeSet::new();
+    for clause in in_order(config, key).into_iter().rev() {
+        let yes = allows(&clause.value, question);
+        let adds = matches!(clause.value, Value::Names { adds: true, .. });
+        match who.is(&clause.subject) {
+            Some(false) => {}
+            Some(true) => {
+                may_be |= yes;
+                is_settled = !adds;
+            }
+            None => {
+                let group = clause.subject.group().unwrap_or_default();
+                may_be |= yes && !not_in.contains(group);
+                if yes || !adds {
+                    doubts.push(Doubt { group: group.to_owned(), place: clause.place.clone() });
+                }
+                if !adds {
+                    not_in.insert(group);
+                }
+            }
+        }
+        if is_settled {
+            break;
+        }
+    }
+    may_be |= !is_settled && allows(&config.site_wide(key), question);
+    if !may_be {
+        return Vec::new();
+    }
+    doubts.reverse();
+    doubts
+}
+
+/// Whether an answer allows that by itself.
+fn allows(value: &Value, question: &Question<'_>) -> bool {
+    match (value, question) {
+        (Value::Flag(allowed), _) => *allowed,
+        (Value::Names { items, .. }, _) => items.iter().any(|item| covers(item, question)),
+        (Value::Span(longest), Question::SignInOfAge(asked) | Question::MinValid(asked)) => {
+            longest.is_none_or(|longest| *asked <= longest)
+        }
+        (Value::Span(_) | Value::Number(_), _) => false,
+    }
 }
 
 /// Whether each of the lists has what is asked for; and the parts that have it, or else the list

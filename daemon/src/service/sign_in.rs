@@ -114,16 +114,12 @@ impl Service {
         let listed = self.config().issuer(request.profile.url.as_str()).cloned();
         let profile = listed.as_ref().unwrap_or(&request.profile);
         let who = self.who(&owner.user).await;
-        let permitted = self
-            .permit_issuer(&who, profile)
-            .and_then(|()| self.permit_scopes(&who, &request.scopes))
-            .and_then(|()| match &tokens.scopes {
-                Some(granted) => self.permit_scopes(&who, granted),
-                None => Ok(()),
-            });
-        if let Err(error) = permitted
-            && !is_doubt(&error)
-        {
+        let asked = [&request.scopes].into_iter().chain(&tokens.scopes);
+        let permitted = [self.permit_issuer(&who, profile)]
+            .into_iter()
+            .chain(asked.map(|scopes| self.permit_scopes(&who, scopes)));
+        // Each of them: a doubt about one is none about the others.
+        if let Some(error) = permitted.filter_map(Result::err).find(|error| !is_doubt(error)) {
             return Err(error.into());
         }
         // Nobody is bound to an account for whom the issuer's keys do not vouch.
