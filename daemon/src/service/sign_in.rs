@@ -8,7 +8,8 @@ use secrecy::SecretString;
 
 use crate::{
     account::{
-        AccessToken, ClientRecord, Event, IssuerProfile, Owner, Proof, Record, Rotation, Subject,
+        AccessToken, ClaimValues, ClientRecord, Event, IssuerProfile, Owner, Proof, Record,
+        Rotation, Subject,
         ports::{Identity, JournalEntry, Lock, LockOn, Revision, Tokens, VaultError, Wanted},
     },
     audit,
@@ -424,8 +425,9 @@ fn required(
 ) -> Result<Option<Proof>, Failure> {
     let Some(rule) = &profile.identity else { return Ok(None) };
     // What an earlier sign-in said is of another one.
-    let values = identity.and_then(|identity| identity.values.clone()).unwrap_or_default();
-    rule.judge(owner, Some(&values), None).map(Some).map_err(|mismatch| {
+    let nothing = rule.proof(ClaimValues::default());
+    let said = identity.and_then(|identity| identity.proof.as_ref()).unwrap_or(&nothing);
+    rule.judge(owner, Some(said), None).map(Some).map_err(|mismatch| {
         let text = rule.refusal(&profile.title, owner, mismatch);
         Failure::new(Kind::IdentityMismatch, format!("{text}; nothing was kept"))
     })

@@ -11,7 +11,7 @@ use super::{
     *,
 };
 use crate::{
-    account::{ClaimValues, ports::Identity, ports::PasswordError},
+    account::{ports::Identity, ports::PasswordError},
     audit::Kind as Event,
 };
 
@@ -240,8 +240,7 @@ async fn tokens_and_what_becomes_of_them(seen: &mut Seen) {
         let sub = "alice-sub".to_owned();
         record.subject = Some(crate::account::Subject { sub, name: None, proof: None });
     });
-    let values = Some(ClaimValues::new(["mallory"]));
-    let who = Identity { sub: "mallory-sub".into(), name: None, values, verified: true };
+    let who = Identity { sub: "mallory-sub".into(), verified: true, ..Identity::default() };
     house.refresh_says(Ok(Tokens { identity: Some(who), ..tokens("at1", None, 3600) }));
     assert_eq!(kind(house.token(force()).await), Kind::IdentityMismatch);
     seen.the(&house, "the issuer names somebody else", Event::Denial, by_itself);
