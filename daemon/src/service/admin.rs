@@ -60,7 +60,12 @@ impl Service {
     /// # Errors
     /// The store.
     pub async fn users(&self, by: By) -> Result<Vec<UserInfo>, ServiceError> {
-        self.note_administration(by, "users", None);
+        let users = self.all_users().await;
+        self.note_administration(by, "users", users.as_ref().err());
+        users
+    }
+
+    async fn all_users(&self) -> Result<Vec<UserInfo>, ServiceError> {
         let mut users: Vec<UserInfo> = Vec::new();
         for key in self.vault.account_keys().await? {
             if users.last().is_none_or(|user| user.uid != key.uid) {
