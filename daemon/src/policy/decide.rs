@@ -118,8 +118,8 @@ fn in_order(config: &Config, key: Key) -> Vec<&Clause> {
 
 struct Fold {
     holds: Holds,
-    /// Of the clause that settled it.
-    rank: (u8, u32),
+    /// Of the clause that settled it, if one did.
+    rank: Option<(u8, u32)>,
     doubt: Vec<Doubt>,
 }
 
@@ -130,7 +130,7 @@ impl Fold {
             Value::Names { items, .. } => Holds::Names(vec![vec![Part { items, by }]]),
             value => Holds::One(value, by),
         };
-        Self { holds, rank: (0, 0), doubt: Vec::new() }
+        Self { holds, rank: None, doubt: Vec::new() }
     }
 
     fn settled(&mut self, clause: &Clause) {
@@ -143,8 +143,16 @@ impl Fold {
                 return;
             }
             // Of the same rank, so the same answer: both of them decided.
-            (value, Holds::One(held, by)) if clause.rank() == self.rank && value == held => {
+            (value, Holds::One(held, by)) if Some(clause.rank()) == self.rank && value == held => {
                 by.push(origin);
+            }
+            (Value::Names { items, .. }, Holds::Names(lists))
+                if Some(clause.rank()) == self.rank && is_of(lists, items) =>
+            {
+                lists.truncate(1);
+                lists.iter_mut().flat_map(|list| list.first_mut()).for_each(|part| {
+                    part.by.push(origin.clone());
+                });
             }
             (Value::Names { items, .. }, holds) => {
                 let part = Part { items: items.clone(), by: vec![origin] };
@@ -152,7 +160,7 @@ impl Fold {
             }
             (value, holds) => *holds = Holds::One(value.clone(), vec![origin]),
         }
-        self.rank = clause.rank();
+        self.rank = Some(clause.rank());
         self.doubt.clear();
     }
 
@@ -171,6 +179,11 @@ impl Fold {
         let group = clause.subject.group().unwrap_or_default().to_owned();
         self.doubt.push(Doubt { group, place: clause.place.clone() });
     }
+}
+
+/// Whether the list that was settled last is this one, before what was added to it.
+fn is_of(lists: &[Vec<Part>], items: &BTreeSet<String>) -> bool {
+    lists.first().and_then(|list| list.first()).is_some_and(|part| part.items == *items)
 }
 
 /// Whether `one` allows less than `other`.

@@ -298,6 +298,20 @@ fn an_explanation_says_what_holds_and_which_line_decided() {
 }
 
 #[test]
+fn two_rules_of_one_rank_that_say_the_same_are_both_named() {
+    let rule = |whom| format!("[[rule]]\nfor = \"@{whom}\"\nflows = [\"device\"]\nlogins = 2\n");
+    let config = config("", &format!("{}{}{}", rule("a"), rule("b"), rule("c")));
+    let known = who("x", &[("a", true), ("b", false), ("c", true)]);
+    assert_eq!(most(&config, &known, Key::Logins).1.len(), 2);
+    assert_eq!(say(&config, &known, Question::Flow(Flow::Device)), (true, vec![3, 11]));
+    assert_eq!(say(&config, &known, Question::Flow(Flow::Password)), (false, vec![3, 11]));
+    // The one does not take away what the other says, nor a doubt between them.
+    let doubtful = who("x", &[("a", true), ("c", true)]);
+    assert_eq!(say(&config, &doubtful, Question::Flow(Flow::Device)), (true, vec![3, 11]));
+    assert!(decide(&config, &doubtful, &Question::Flow(Flow::Password)).doubt.is_empty());
+}
+
+#[test]
 fn every_answer_has_a_sentence() {
     let item = |adds, items: &[&str]| Value::Names {
         adds,
