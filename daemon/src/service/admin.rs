@@ -123,20 +123,20 @@ impl Service {
         self.presence.sessions.all().into_iter().map(info).collect()
     }
 
-    /// Records what somebody may not do who is no administrator: with the issuer and the client that
-    /// they named.
-    pub fn note_unauthorised(
+    /// Records what was asked for and not begun, by somebody who is no administrator or with arguments
+    /// that are of no use: with the issuer and the client that they named.
+    pub fn note_refused(
         &self,
         by: By,
         what: &str,
         (issuer, client): (Option<&str>, Option<&str>),
-        error: &ServiceError,
+        kind: Kind,
     ) {
         let about = About::of_administration(&self.config(), issuer, client);
         self.audit.record(
             audit::Kind::Administration,
             &audit::Event {
-                result: error.kind.short_name(),
+                result: kind.short_name(),
                 detail: what.to_owned(),
                 ..about.event(by.uid, by.pid)
             },

@@ -365,11 +365,10 @@ async fn r56_a_record_of_an_account_with_a_passphrase_has_every_field_that_the_t
 #[tokio::test(start_paused = true)]
 async fn r56_what_polkit_refuses_is_recorded_with_the_issuer_and_the_client_that_were_named() {
     let house = House::new();
-    let error = ServiceError::new(Kind::NotAuthorized, "no");
     let by = By { uid: ALICE, pid: Some(4711) };
     let PasswordFlowOptions { issuer, client, .. } = of("client-1");
     let at = (issuer.as_deref(), client.as_deref());
-    house.service.note_unauthorised(by, "EnablePasswordFlow (action)", at, &error);
+    house.service.note_refused(by, "EnablePasswordFlow (action)", at, Kind::NotAuthorized);
     let recorded = house.audit.of(Event::Administration).pop().unwrap();
     assert_eq!(recorded.fields, ["issuer", "client", "caller_pid"]);
     let said = (recorded.issuer.as_str(), recorded.result.as_str(), recorded.detail.as_str());
