@@ -101,6 +101,11 @@ impl IdentityRule {
         ClaimValues(values)
     }
 
+    /// These values, as those of its claim.
+    pub fn proof(&self, values: ClaimValues) -> Proof {
+        Proof { claim: self.claim.clone(), values }
+    }
+
     /// Whether one of the values is this user's.
     ///
     /// # Errors
@@ -125,20 +130,26 @@ impl IdentityRule {
         if fits { Ok(()) } else { Err(Mismatch::Another) }
     }
 
-    /// Judges a sign-in on what the issuer says now of its person, else on what it said before.
+    /// Judges a sign-in on what the issuer says now of its person, else on what it said before. What
+    /// it says of another claim, which another rule asked for, says nothing of this one.
     ///
     /// # Errors
     /// [`Mismatch`].
     pub fn judge(
         &self,
         owner: &Owner,
-        now: Option<&ClaimValues>,
+        now: Option<&Proof>,
         before: Option<&Proof>,
     ) -> Result<Proof, Mismatch> {
-        let before = before.filter(|proof| proof.claim == self.claim).map(|proof| &proof.values);
-        let values = now.or(before).ok_or(Mismatch::Unproven)?;
-        self.admits(owner, values)?;
-        Ok(Proof { claim: self.claim.clone(), values: values.clone() })
+        let mut said = [now, before].into_iter().flatten();
+        let proof = said.find(|proof| self.is_about(proof)).ok_or(Mismatch::Unproven)?;
+        self.admits(owner, &proof.values)?;
+        Ok(proof.clone())
+    }
+
+    /// Whether that is about its claim.
+    pub fn is_about(&self, proof: &Proof) -> bool {
+        proof.claim == self.claim
     }
 
     /// What is required, for people.

@@ -16,9 +16,7 @@ use url::Url;
 
 pub use self::{clients::*, files::*, password::*, refresh::*, vault::*};
 
-use super::{
-    AudienceSet, ClaimValues, ClientOwner, ClientRecord, IssuerProfile, ScopeSet, UnixTime,
-};
+use super::{AudienceSet, ClientOwner, ClientRecord, IssuerProfile, Proof, ScopeSet, UnixTime};
 
 // ---------------------------------------------------------------- issuers
 
@@ -57,9 +55,9 @@ pub struct Identity {
     pub verified: bool,
     /// `preferred_username`, else `name`, without control characters.
     pub name: Option<String>,
-    /// The values of the claim that the site requires: empty when the issuer does not say it,
-    /// `None` when nothing is required or it could not be asked.
-    pub values: Option<ClaimValues>,
+    /// The claim that the site required when it was asked, with its values: none when the issuer
+    /// does not say it; `None` when nothing was required or it could not be asked.
+    pub proof: Option<Proof>,
 }
 
 /// What the device authorization endpoint gave (RFC 8628 §3.2), checked: printable ASCII only.

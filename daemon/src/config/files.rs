@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::Problem;
@@ -33,6 +33,31 @@ pub(super) fn toml(path: &Path) -> Result<Option<String>, Problem> {
     String::from_utf8(bytes).map(Some).map_err(|error| Problem::of_bytes(path, &error, true))
 }
 
+/// What is in a directory of such files; nothing where there is none. Who can write it decides which
+/// files there are.
+pub(super) fn within(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let mut wrong = |what: String| problems.push(Problem::of_file(dir, what));
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            wrong(cannot(&error));
+            return Vec::new();
+        }
+    };
+    let about = fs::metadata(dir).map_err(|error| cannot(&error));
+    about.and_then(|about| only_roots(&about)).unwrap_or_else(&mut wrong);
+    let mut paths = Vec::new();
+    for entry in entries {
+        match entry {
+            Ok(entry) => paths.push(entry.path()),
+            // What is not seen might have forbidden something.
+            Err(error) => wrong(cannot(&error)),
+        }
+    }
+    paths
+}
+
 /// What is in a directory of such files and is none by its name: a person may have meant it to be.
 pub(super) fn passed_over(dir: &Path) -> Vec<String> {
     let is_none = |path: &Path| {
@@ -44,7 +69,7 @@ pub(super) fn passed_over(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         entries.map(|entry| entry.path()).filter(|path| is_none(path)).collect();
     names.sort();
-    let tell = |path: &std::path::PathBuf| {
+    let tell = |path: &PathBuf| {
         let shown: String =
             path.display().to_string().chars().filter(|c| !c.is_control()).collect();
         format!("{shown}: is not read, as its name does not end in .toml")

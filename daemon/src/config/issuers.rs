@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Problem, Sources, Spelling, identity, one_spelling,
+    Problem, Sources, Spelling, files, identity, one_spelling,
     policy::{Place, place_of},
     read,
     reader::{self, Table},
@@ -34,17 +34,14 @@ pub(super) fn load(
     places: &mut BTreeMap<String, Place>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, Option<IssuerProfile>> {
-    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, PathBuf> = BTreeMap::new();
     // The site's come last, so that they hide shipped ones of the same name.
     for dir in [&sources.shipped_issuers, &sources.issuers] {
-        match list(dir) {
-            Ok(found) => files.extend(found),
-            Err(problem) => problems.push(problem),
-        }
+        by_name.extend(list(dir, problems));
     }
     let mut profiles = BTreeMap::new();
     let mut told: BTreeMap<Spelling, PathBuf> = BTreeMap::new();
-    for (stem, path) in files {
+    for (stem, path) in by_name {
         match read(&path) {
             // An empty file hides a shipped issuer.
             Ok(Some(text)) if text.trim().is_empty() => {}
@@ -83,22 +80,13 @@ fn told_twice(first: &Path, second: &Path, line: Option<usize>) -> Problem {
     Problem { line, key: Some("url".to_owned()), ..Problem::of_file(second, text) }
 }
 
-fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, Problem> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Problem::of_file(dir, format!("cannot be read: {error}"))),
+fn list(dir: &Path, problems: &mut Vec<Problem>) -> Vec<(String, PathBuf)> {
+    let named = |path: PathBuf| {
+        let is_one = path.extension().is_some_and(|extension| extension == "toml");
+        let stem = path.file_stem().filter(|_| is_one)?.to_str()?.to_owned();
+        Some((stem, path))
     };
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "toml")
-            && let Some(stem) = path.file_stem().and_then(|stem| stem.to_str())
-        {
-            found.push((stem.to_owned(), path));
-        }
-    }
-    Ok(found)
+    files::within(dir, problems).into_iter().filter_map(named).collect()
 }
 
 /// The issuer that a file describes; `None` where what has to be there is missing or wrong.

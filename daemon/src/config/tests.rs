@@ -316,6 +316,22 @@ fn a_file_that_others_may_write_and_a_link_to_nothing_are_mistakes_wherever_they
 }
 
 #[test]
+fn a_directory_that_others_may_write_is_a_mistake_and_hides_no_other() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for name in ["policy.d", "site", "shipped"] {
+        for mode in [0o775, 0o757] {
+            let site = Site::new("").issuer("policy.d/1.toml", "[[rule]]\n");
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(site.dir.path().join(name), mode).unwrap();
+            let error = site.load().unwrap_err();
+            let told = format!("{name}: can be written by others than its owner (chmod go-w)");
+            assert!(error.lines().any(|line| line == told), "{error}");
+            assert!(error.contains("policy.d/1.toml:1: "), "{error}");
+        }
+    }
+}
+
+#[test]
 fn two_files_of_one_issuer_are_a_mistake_and_a_file_of_the_same_name_is_none() {
     let other = |url: &str| {
         let text = WLCG.replace("\"wlcg\"", "\"zz-strict\"");

@@ -100,13 +100,13 @@ impl IssuerClient {
         // What a token for less does not open may be there all the same.
         let found = |values: ClaimValues| {
             let missing = moment == Moment::Narrowed && values.is_empty();
-            (!missing).then_some(values)
+            (!missing).then(|| rule.proof(values))
         };
         let values = claims.as_ref().map(|claims| rule.values_in(claims));
         if let (Some(claims), Some(values)) = (&claims, values)
             && !values.is_empty()
         {
-            return Ok(Some(Identity { values: Some(values), ..told(claims, true) }));
+            return Ok(Some(Identity { proof: Some(rule.proof(values)), ..told(claims, true) }));
         }
         // Many issuers put into an ID token only what cannot be asked for (§5.4).
         match (self.userinfo(profile, metadata, given.access_token).await, claims) {
@@ -117,10 +117,10 @@ impl IssuerClient {
                     return Err(wrong("is about another person (§5.3.2)"));
                 }
                 // Asked for at the issuer itself, with a token that only it could know.
-                Ok(Some(Identity { values: found(rule.values_in(&info)), ..told(&info, true) }))
+                Ok(Some(Identity { proof: found(rule.values_in(&info)), ..told(&info, true) }))
             }
             (Ok(None), Some(claims)) => {
-                Ok(Some(Identity { values: found(ClaimValues::default()), ..told(&claims, true) }))
+                Ok(Some(Identity { proof: found(ClaimValues::default()), ..told(&claims, true) }))
             }
             (Ok(None), None) => Ok(None),
             // It is known from the sign-in, and a passing failure ends nothing.
@@ -342,7 +342,7 @@ fn told(claims: &Claims, verified: bool) -> Identity {
     Identity {
         sub,
         name: name("preferred_username").or_else(|| name("name")),
-        values: None,
+        proof: None,
         verified: true,
     }
 }

@@ -98,10 +98,7 @@ pub fn in_force(config: &Config, who: &Who, key: Key) -> InForce {
     let written = config.policy.written.get(&key).filter(|_| key != Key::ShowSecrets);
     let site = written.map_or(Origin::Default(table, name), |place| Origin::At(place.clone()));
     let mut fold = Fold::new(config.site_wide(key), site);
-    let mut clauses: Vec<&Clause> =
-        config.policy.clauses.iter().filter(|clause| clause.key == key).collect();
-    clauses.sort_by_key(|clause| (clause.rank(), clause.place.clone()));
-    for clause in clauses {
+    for clause in in_order(config, key) {
         match who.is(&clause.subject) {
             Some(true) => fold.settled(clause),
             Some(false) => {}
@@ -111,10 +108,18 @@ pub fn in_force(config: &Config, who: &Who, key: Key) -> InForce {
     InForce { key, holds: fold.holds, doubt: fold.doubt }
 }
 
+/// The clauses on `key`, from the widest circle to the narrowest.
+fn in_order(config: &Config, key: Key) -> Vec<&Clause> {
+    let mut clauses: Vec<&Clause> =
+        config.policy.clauses.iter().filter(|clause| clause.key == key).collect();
+    clauses.sort_by_key(|clause| (clause.rank(), clause.place.clone()));
+    clauses
+}
+
 struct Fold {
     holds: Holds,
-    /// Of the clause that settled it.
-    rank: (u8, u32),
+    /// Of the clause that settled it, if one did.
+    rank: Option<(u8, u32)>,
     doubt: Vec<Doubt>,
 }
 
@@ -125,7 +130,7 @@ impl Fold {
             Value::Names { items, .. } => Holds::Names(vec![vec![Part { items, by }]]),
             value => Holds::One(value, by),
         };
-        Self { holds, rank: (0, 0), doubt: Vec::new() }
+        Self { holds, rank: None, doubt: Vec::new() }
     }
 
     fn settled(&mut self, clause: &Clause) {
@@ -138,8 +143,16 @@ impl Fold {
                 return;
             }
             // Of the same rank, so the same answer: both of them decided.
-            (value, Holds::One(held, by)) if clause.rank() == self.rank && value == held => {
+            (value, Holds::One(held, by)) if Some(clause.rank()) == self.rank && value == held => {
                 by.push(origin);
+            }
+            (Value::Names { items, .. }, Holds::Names(lists))
+                if Some(clause.rank()) == self.rank && is_of(lists, items) =>
+            {
+                lists.truncate(1);
+                lists.iter_mut().flat_map(|list| list.first_mut()).for_each(|part| {
+                    part.by.push(origin.clone());
+                });
             }
             (Value::Names { items, .. }, holds) => {
                 let part = Part { items: items.clone(), by: vec![origin] };
@@ -147,7 +160,7 @@ impl Fold {
             }
             (value, holds) => *holds = Holds::One(value.clone(), vec![origin]),
         }
-        self.rank = clause.rank();
+        self.rank = Some(clause.rank());
         self.doubt.clear();
     }
 
@@ -166,6 +179,11 @@ impl Fold {
         let group = clause.subject.group().unwrap_or_default().to_owned();
         self.doubt.push(Doubt { group, place: clause.place.clone() });
     }
+}
+
+/// Whether the list that was settled last is this one, before what was added to it.
+fn is_of(lists: &[Vec<Part>], items: &BTreeSet<String>) -> bool {
+    lists.first().and_then(|list| list.first()).is_some_and(|part| part.items == *items)
 }
 
 /// Whether `one` allows less than `other`.
@@ -234,20 +252,66 @@ pub struct Decision {
 
 /// Whether `who` may do that.
 pub fn decide(config: &Config, who: &Who, question: &Question<'_>) -> Decision {
-    let key = question.key();
-    let InForce { holds, doubt, .. } = in_force(config, who, key);
-    let (allowed, mut decided_by) = match (holds, question) {
-        (Holds::Names(lists), question) => has(&lists, question),
-        (Holds::One(Value::Flag(allowed), by), _) => (allowed, by),
-        (
-            Holds::One(Value::Span(longest), by),
-            Question::SignInOfAge(asked) | Question::MinValid(asked),
-        ) => (longest.is_none_or(|longest| *asked <= longest), by),
-        (Holds::One(_, by), _) => (false, by),
+    let InForce { holds, .. } = in_force(config, who, question.key());
+    let (allowed, mut decided_by) = match holds {
+        Holds::Names(lists) => has(&lists, question),
+        Holds::One(value, by) => (allows(&value, question), by),
     };
     decided_by.sort();
     decided_by.dedup();
-    Decision { allowed, decided_by, doubt: if allowed { Vec::new() } else { doubt } }
+    let doubt = if allowed { Vec::new() } else { doubts(config, who, question) };
+    Decision { allowed, decided_by, doubt }
+}
+
+/// The clauses in doubt that a no rests on: none where it is a no whatever groups `who` is in. From
+/// the narrowest to the widest, as far as one is settled that takes the place of all before it.
+fn doubts(config: &Config, who: &Who, question: &Question<'_>) -> Vec<Doubt> {
+    let key = question.key();
+    let (mut doubts, mut may_be, mut is_settled) = (Vec::new(), false, false);
+    // Of these groups they cannot be, for a clause that is wider to hold.
+    let mut not_in = BTreeSet::new();
+    for clause in in_order(config, key).into_iter().rev() {
+        let yes = allows(&clause.value, question);
+        let adds = matches!(clause.value, Value::Names { adds: true, .. });
+        match who.is(&clause.subject) {
+            Some(false) => {}
+            Some(true) => {
+                may_be |= yes;
+                is_settled = !adds;
+            }
+            None => {
+                let group = clause.subject.group().unwrap_or_default();
+                may_be |= yes && !not_in.contains(group);
+                if yes || !adds {
+                    doubts.push(Doubt { group: group.to_owned(), place: clause.place.clone() });
+                }
+                if !adds {
+                    not_in.insert(group);
+                }
+            }
+        }
+        if is_settled {
+            break;
+        }
+    }
+    may_be |= !is_settled && allows(&config.site_wide(key), question);
+    if !may_be {
+        return Vec::new();
+    }
+    doubts.reverse();
+    doubts
+}
+
+/// Whether an answer allows that by itself.
+fn allows(value: &Value, question: &Question<'_>) -> bool {
+    match (value, question) {
+        (Value::Flag(allowed), _) => *allowed,
+        (Value::Names { items, .. }, _) => items.iter().any(|item| covers(item, question)),
+        (Value::Span(longest), Question::SignInOfAge(asked) | Question::MinValid(asked)) => {
+            longest.is_none_or(|longest| *asked <= longest)
+        }
+        (Value::Span(_) | Value::Number(_), _) => false,
+    }
 }
 
 /// Whether each of the lists has what is asked for; and the parts that have it, or else the list

@@ -60,7 +60,12 @@ impl Service {
     /// # Errors
     /// The store.
     pub async fn users(&self, by: By) -> Result<Vec<UserInfo>, ServiceError> {
-        self.note_administration(by, "users", None);
+        let users = self.all_users().await;
+        self.note_administration(by, "users", users.as_ref().err());
+        users
+    }
+
+    async fn all_users(&self) -> Result<Vec<UserInfo>, ServiceError> {
         let mut users: Vec<UserInfo> = Vec::new();
         for key in self.vault.account_keys().await? {
             if users.last().is_none_or(|user| user.uid != key.uid) {
@@ -118,20 +123,20 @@ impl Service {
         self.presence.sessions.all().into_iter().map(info).collect()
     }
 
-    /// Records what somebody may not do who is no administrator: with the issuer and the client that
-    /// they named.
-    pub fn note_unauthorised(
+    /// Records what was asked for and not begun, by somebody who is no administrator or with arguments
+    /// that are of no use: with the issuer and the client that they named.
+    pub fn note_refused(
         &self,
         by: By,
         what: &str,
         (issuer, client): (Option<&str>, Option<&str>),
-        error: &ServiceError,
+        kind: Kind,
     ) {
         let about = About::of_administration(&self.config(), issuer, client);
         self.audit.record(
             audit::Kind::Administration,
             &audit::Event {
-                result: error.kind.short_name(),
+                result: kind.short_name(),
                 detail: what.to_owned(),
                 ..about.event(by.uid, by.pid)
             },

@@ -59,7 +59,7 @@ impl Service {
     }
 
     /// Lets users sign in by password with one client of one issuer: here, and at the issuer too
-    /// where that is asked for. What fails changes nothing here.
+    /// where that is asked for. What fails changes nothing, or the error says what is left.
     ///
     /// # Errors
     /// Arguments, a public client, the store, the issuer.
@@ -139,14 +139,14 @@ impl Service {
         let Meant { profile, client_id } = self.meant(options)?;
         let known = self.known_client(&profile, &client_id).await?;
         known.as_ref().map_or(Ok(()), |client| self.may_be_public(&profile, client))?;
-        if options.at_issuer == Some(true) {
-            // Before the site's lock is lifted, and before a token is asked for.
+        let at_issuer = options.at_issuer == Some(true);
+        if at_issuer {
+            // Before a token is asked for.
             self.issuers.can_change_password_grant(&profile, &client_id, true).await?;
         }
         let issuer = profile.url.as_str();
         let on = LockOn::PasswordFlow(issuer.to_owned(), client_id.clone());
         let _lock = self.vault.lock(on).await?;
-        let was_on = self.lift(by, issuer, &client_id).await?;
         let mut remarks = Vec::new();
         if known.is_none() {
             remarks.push(format!(
@@ -161,39 +161,56 @@ impl Service {
                 );
             }
         }
-        if options.at_issuer != Some(true) {
-            remarks.push(format!(
+        let client = (client_id.as_str(), known.as_ref());
+        // The site's lock is lifted last: whatever ends this before leaves it closed.
+        let change = match at_issuer {
+            true => Some(self.change_at_issuer(by, &profile, client, options, true).await?),
+            false => None,
+        };
+        if let Err(error) = self.lift(by, issuer, &client_id).await {
+            return Err(match change {
+                // Both or none.
+                Some(GrantChange::Changed) => {
+                    self.close_at_issuer(by, &profile, client, options, error).await
+                }
+                Some(GrantChange::AlreadySo) | None => error,
+            });
+        }
+        match change {
+            Some(GrantChange::Changed) => {}
+            Some(GrantChange::AlreadySo) => {
+                remarks.push(format!("{} allowed it before", profile.title));
+            }
+            None => remarks.push(format!(
                 "the issuer decides too: ask the administrator of {issuer} to allow grant type \
                  password for client {client_id}. An INDIGO IAM can be changed from here, by an \
                  administrator there:  --at-issuer"
-            ));
-            let client = client_id;
-            let (issuer, at_issuer) = (issuer.to_owned(), None);
-            return Ok(PasswordFlowReply { issuer, client, enabled: true, at_issuer, remarks });
+            )),
         }
-        let client = (client_id.as_str(), known.as_ref());
-        match self.change_at_issuer(by, &profile, client, options, true).await {
-            Ok(change) => {
-                if change == GrantChange::AlreadySo {
-                    remarks.push(format!("{} allowed it before", profile.title));
-                }
-                let (issuer, at_issuer) = (issuer.to_owned(), Some(true));
-                let client = client_id;
-                Ok(PasswordFlowReply { issuer, client, enabled: true, at_issuer, remarks })
-            }
-            Err(error) if was_on => Err(error),
-            // Both or none.
-            Err(error) => match self.vault.remove_password_flow(issuer, &client_id).await {
-                Ok(_) => Err(error),
-                Err(left) => {
-                    let text = format!(
-                        "{}; and what was enabled here could not be taken back: {left}",
-                        error.message
-                    );
-                    Err(ServiceError::new(error.kind, text))
-                }
-            },
-        }
+        let (issuer, at_issuer) = (issuer.to_owned(), change.map(|_| true));
+        Ok(PasswordFlowReply { issuer, client: client_id, enabled: true, at_issuer, remarks })
+    }
+
+    /// The site's lock could not be lifted (`error`): the issuer's is closed again. What the
+    /// administrator is told.
+    async fn close_at_issuer(
+        self: &Arc<Self>,
+        by: &Caller,
+        profile: &IssuerProfile,
+        client: (&str, Option<&ClientRecord>),
+        options: &PasswordFlowOptions,
+        error: ServiceError,
+    ) -> ServiceError {
+        let taken = self.change_at_issuer(by, profile, client, options, false).await;
+        let what = match taken {
+            Ok(_) => format!("{} was changed and put back", profile.title),
+            Err(left) => format!(
+                "{} allows it now, which could not be taken back: {}",
+                profile.title, left.message
+            ),
+        };
+        let text = format!("it is not enabled at this site: {}; {what}", error.message);
+        ServiceError { message: text, ..error }
     }
 
     async fn disable_flow(
@@ -244,10 +261,10 @@ impl Service {
         Ok(Meant { profile, client_id })
     }
 
-    /// Lifts the site's lock; whether it was lifted before. Who did that first stays on record.
-    async fn lift(&self, by: &Caller, issuer: &str, client_id: &str) -> Result<bool, ServiceError> {
+    /// Lifts the site's lock. Who did that first stays on record.
+    async fn lift(&self, by: &Caller, issuer: &str, client_id: &str) -> Result<(), ServiceError> {
         match self.vault.password_flow(issuer, client_id).await {
-            Ok(Some(_)) => return Ok(true),
+            Ok(Some(_)) => return Ok(()),
             Ok(None) => {}
             // Not ours: what is written in its place is.
             Err(VaultError::Unreadable { text }) => {
@@ -264,7 +281,7 @@ impl Service {
             enabled_at: self.clock.wall(),
         };
         self.vault.save_password_flow(&flow, Revision::ABSENT).await?;
-        Ok(false)
+        Ok(())
     }
 
     /// A public client proves nothing of itself, and RFC 9700 has one reason more against it.

@@ -11,7 +11,7 @@ use crate::{
     policy::{Question, Who},
 };
 
-use super::{Service, ServiceError, accounts::Accounts};
+use super::{Service, ServiceError, accounts::Accounts, policy::firmer};
 
 /// Everything that is decided before the issuer is asked.
 pub(super) struct Plan {
@@ -131,12 +131,12 @@ impl Service {
         plan: &mut Plan,
         options: &LoginOptions,
     ) -> Result<(), ServiceError> {
-        self.permit_issuer(who, &plan.profile)?;
-        self.permit(who, Question::Flow(flow))?;
+        let issuer = self.permit_issuer(who, &plan.profile);
+        let way = firmer(issuer, self.permit(who, Question::Flow(flow)));
         if options.scopes.as_ref().is_some_and(|scopes| !scopes.is_empty()) {
-            return self.permit_scopes(who, &plan.scopes);
+            return firmer(way, self.permit_scopes(who, &plan.scopes));
         }
-        let (scopes, remark) = self.allowed_of(who, &plan.scopes)?;
+        let (scopes, remark) = firmer(way, self.allowed_of(who, &plan.scopes))?;
         plan.scopes = scopes;
         plan.remarks.extend(remark);
         Ok(())

@@ -85,10 +85,16 @@ impl Service {
     pub(super) fn permit_scopes(&self, who: &Who, scopes: &ScopeSet) -> Result<(), ServiceError> {
         let config = self.config();
         let refused = self.refused_scopes(who, scopes);
-        let Some(first) = refused.iter().next() else { return Ok(()) };
-        let decision = policy::decide(&config, who, &Question::Scope(first));
-        let (all, first) = (refused.to_string(), Question::Scope(first));
-        Err(refusal(&config, &first, &decision, text(&config, who, &Question::Scope(&all))))
+        let mut decisions = refused
+            .iter()
+            .map(|scope| (scope, policy::decide(&config, who, &Question::Scope(scope))));
+        let Some(first) = decisions.next() else { return Ok(()) };
+        // One that is refused whatever the name service says is no matter of doubt.
+        let firm = decisions.find(|(_, decision)| decision.doubt.is_empty());
+        let (scope, decision) = firm.filter(|_| !first.1.doubt.is_empty()).unwrap_or(first);
+        let all = refused.to_string();
+        let text = text(&config, who, &Question::Scope(&all));
+        Err(refusal(&config, &Question::Scope(scope), &decision, text))
     }
 
     /// Those of these scopes that a user may not ask for.
@@ -127,11 +133,11 @@ impl Service {
     /// # Errors
     /// What is not allowed, and what is.
     pub(super) fn permit_account(&self, who: &Who, record: &Record) -> Result<(), ServiceError> {
-        self.permit_sign_in_of(who, record)?;
+        let sign_in = self.permit_sign_in_of(who, record);
         // What the token has, which may be more than was asked for; unless it is asked for less.
         let narrowed = record.narrowed().filter(|scopes| !scopes.is_empty());
         let asked = narrowed.as_ref().unwrap_or(&record.scopes);
-        self.permit_scopes(who, asked).map_err(|error| {
+        let scopes = self.permit_scopes(who, asked).map_err(|error| {
             let refused = self.refused_scopes(who, asked);
             let name = &record.name;
             let text = format!(
@@ -139,7 +145,8 @@ impl Service {
                 error.message
             );
             ServiceError { message: text, ..error }
-        })
+        });
+        firmer(sign_in, scopes)
     }
 
     /// Whether the sign-in of an account may be used.
@@ -147,11 +154,9 @@ impl Service {
     /// # Errors
     /// What is not allowed, and what is.
     pub(super) fn permit_sign_in_of(&self, who: &Who, record: &Record) -> Result<(), ServiceError> {
-        self.permit_issuer(who, &self.profile_of(record)?)?;
-        match self.age(record) {
-            Some(age) => self.permit(who, Question::SignInOfAge(age)),
-            None => Ok(()),
-        }
+        let issuer = self.permit_issuer(who, &self.profile_of(record)?);
+        let age = self.age(record).map(|age| self.permit(who, Question::SignInOfAge(age)));
+        firmer(issuer, age.unwrap_or(Ok(())))
     }
 
     /// Whether a login would help: there is no sign-in, or it is older than the site allows.
@@ -241,6 +246,18 @@ impl Service {
 /// Whether an error says that the name service did not answer: not a refusal, and no leave.
 pub(super) fn is_doubt(error: &ServiceError) -> bool {
     error.kind == Kind::StoreUnavailable
+}
+
+/// What comes of two questions: a refusal goes before a doubt, whichever was asked first.
+pub(super) fn firmer<T>(
+    one: Result<(), ServiceError>,
+    other: Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
+    match (one, other) {
+        (Err(doubt), Err(refusal)) if is_doubt(&doubt) => Err(refusal),
+        (Err(error), _) => Err(error),
+        (Ok(()), other) => other,
+    }
 }
 
 fn groups(config: &Config) -> Vec<String> {

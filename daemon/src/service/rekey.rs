@@ -100,12 +100,22 @@ impl Service {
         by: By,
         options: RekeyOptions,
     ) -> Result<RekeyState, ServiceError> {
+        let retire = options.retire == Some(true);
+        let wish = if retire { ", then retire the older keys" } else { "" };
         let turn = match self.maintenance.begin() {
             Ok(turn) => turn,
-            Err(_) if self.maintenance.is_rekeying() => return self.rekey_state().await,
-            Err(error) => return Err(error),
+            Err(_) if self.maintenance.is_rekeying() => {
+                let state = self.rekey_state().await;
+                let what = format!("rekey{wish}: one is under way, nothing else begins");
+                self.note_administration(by, &what, state.as_ref().err());
+                self.maintenance.is_told_to(by);
+                return state;
+            }
+            Err(error) => {
+                self.note_administration(by, "rekey", Some(&error));
+                return Err(error);
+            }
         };
-        let retire = options.retire == Some(true);
         let upkeep = &self.maintenance.upkeep;
         let before = upkeep.keys().current;
         let begun = async {
@@ -122,8 +132,7 @@ impl Service {
             Ok(stale) => {
                 let count = stale.rows.len() as u64 + stale.journal;
                 let made = if now == before { "" } else { " (new)" };
-                let retire = if retire { ", then retire the older keys" } else { "" };
-                format!("rekey: {count} records to {now}{made}{retire}")
+                format!("rekey: {count} records to {now}{made}{wish}")
             }
             Err(_) => "rekey".to_owned(),
         };

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 
 use crate::{
     account::{
-        AccessToken, ClientRecord, Event, IssuerProfile, Owner, Proof, Record, Rotation, Subject,
+        AccessToken, ClaimValues, ClientRecord, Event, IssuerProfile, Owner, Proof, Record,
+        Rotation, Subject,
         ports::{Identity, JournalEntry, Lock, LockOn, Revision, Tokens, VaultError, Wanted},
     },
     audit,
@@ -114,16 +115,12 @@ impl Service {
         let listed = self.config().issuer(request.profile.url.as_str()).cloned();
         let profile = listed.as_ref().unwrap_or(&request.profile);
         let who = self.who(&owner.user).await;
-        let permitted = self
-            .permit_issuer(&who, profile)
-            .and_then(|()| self.permit_scopes(&who, &request.scopes))
-            .and_then(|()| match &tokens.scopes {
-                Some(granted) => self.permit_scopes(&who, granted),
-                None => Ok(()),
-            });
-        if let Err(error) = permitted
-            && !is_doubt(&error)
-        {
+        let asked = [&request.scopes].into_iter().chain(&tokens.scopes);
+        let permitted = [self.permit_issuer(&who, profile)]
+            .into_iter()
+            .chain(asked.map(|scopes| self.permit_scopes(&who, scopes)));
+        // Each of them: a doubt about one is none about the others.
+        if let Some(error) = permitted.filter_map(Result::err).find(|error| !is_doubt(error)) {
             return Err(error.into());
         }
         // Nobody is bound to an account for whom the issuer's keys do not vouch.
@@ -429,8 +426,9 @@ fn required(
 ) -> Result<Option<Proof>, Failure> {
     let Some(rule) = &profile.identity else { return Ok(None) };
     // What an earlier sign-in said is of another one.
-    let values = identity.and_then(|identity| identity.values.clone()).unwrap_or_default();
-    rule.judge(owner, Some(&values), None).map(Some).map_err(|mismatch| {
+    let nothing = rule.proof(ClaimValues::default());
+    let said = identity.and_then(|identity| identity.proof.as_ref()).unwrap_or(&nothing);
+    rule.judge(owner, Some(said), None).map(Some).map_err(|mismatch| {
         let text = rule.refusal(&profile.title, owner, mismatch);
         Failure::new(Kind::IdentityMismatch, format!("{text}; nothing was kept"))
     })

@@ -14,7 +14,9 @@ use crate::{
     token::{Ask, Short, Validity},
 };
 
-use super::{About, Caller, Service, ServiceError, accounts::Accounts, passphrases::locked};
+use super::{
+    About, Caller, Service, ServiceError, accounts::Accounts, passphrases::locked, policy::firmer,
+};
 
 /// The longest validity that can be asked for, so that arithmetic stays in bounds: ten years.
 const LONGEST_VALIDITY: u32 = 10 * 365 * 86_400;
@@ -131,17 +133,17 @@ impl Service {
     /// Whether this may be asked for. A token for less than the account has is a matter of what is
     /// asked for.
     fn permit_token(&self, who: &Who, record: &Record, ask: &Ask) -> Result<(), ServiceError> {
-        match &ask.wanted.scopes {
+        let account = match &ask.wanted.scopes {
             Some(scopes) => {
-                self.permit_sign_in_of(who, record)?;
-                self.permit_scopes(who, scopes)?;
+                firmer(self.permit_sign_in_of(who, record), self.permit_scopes(who, scopes))
             }
-            None => self.permit_account(who, record)?,
-        }
-        match ask.validity {
+            None => self.permit_account(who, record),
+        };
+        let validity = match ask.validity {
             Validity::AtLeast(asked) => self.permit(who, Question::MinValid(asked)),
             Validity::Usual(_) => Ok(()),
-        }
+        };
+        firmer(account, validity)
     }
 
     /// Counts a token that the issuer is asked for because the caller wants it.

@@ -406,7 +406,7 @@ pub fn sign_in_of(sub: &str) -> Tokens {
     let identity = Some(Identity {
         sub: sub.into(),
         name: Some(format!("{sub}-name")),
-        values: None,
+        proof: None,
         verified: true,
     });
     Tokens { identity, ..tokens("at-new", Some("rt-new"), 3600) }

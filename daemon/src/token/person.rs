@@ -124,7 +124,8 @@ pub(super) fn check_decided(
         None => said.told || mismatch != Mismatch::Unproven,
         Some(now) => {
             let another = record.subject.as_ref().is_some_and(|person| person.sub != now.sub);
-            another || (now.verified && now.values.is_some())
+            another
+                || (now.verified && now.proof.as_ref().is_some_and(|proof| rule.is_about(proof)))
         }
     };
     if decided { Ok(()) } else { Err(cannot_be_checked(profile)) }
@@ -166,10 +167,10 @@ pub(super) fn standing(
         |now: &Identity| Subject { sub: now.sub.clone(), name: now.name.clone(), proof: None };
     let person = before.clone().or_else(|| verified.map(named));
     let Some(rule) = &profile.identity else { return Ok(person) };
-    let values = verified.and_then(|now| now.values.as_ref());
+    let said = verified.and_then(|now| now.proof.as_ref());
     let known = before.as_ref().and_then(|before| before.proof.as_ref());
     let proof = rule
-        .judge(&record.owner, values, known)
+        .judge(&record.owner, said, known)
         .map_err(|mismatch| rule.refusal(&profile.title, &record.owner, mismatch))?;
     Ok(person.map(|person| Subject { proof: Some(proof), ..person }))
 }

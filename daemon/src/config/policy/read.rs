@@ -19,7 +19,7 @@ use super::{
 use crate::config::{
     Problem,
     error::line_of,
-    read,
+    files, read,
     reader::{self, Table},
 };
 
@@ -111,24 +111,8 @@ pub(in crate::config) fn place_of(
 
 /// The files of the directory, by name.
 fn files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let unreadable = |error| Problem::of_file(dir, format!("cannot be read: {error}"));
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            problems.push(unreadable(error));
-            return Vec::new();
-        }
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        match entry.map(|entry| entry.path()) {
-            Ok(path) if is_rule_file(&path) => files.push(path),
-            Ok(_) => {}
-            // A rule that is not seen might have forbidden something.
-            Err(error) => problems.push(unreadable(error)),
-        }
-    }
+    let mut files = files::within(dir, problems);
+    files.retain(|path| is_rule_file(path));
     files.sort();
     files
 }

@@ -19,7 +19,7 @@ use zbus::{Connection, OwnedFd, interface, message::Header};
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
 use super::{BusError, Callers, pipes};
-use crate::service::{By, Service, ServiceError};
+use crate::service::{By, Caller, Service};
 
 pub(super) struct Admin {
     service: Arc<Service>,
@@ -27,6 +27,9 @@ pub(super) struct Admin {
     /// The connection that polkit allowed the last change of keys; its name is never given again.
     rekeyed_by: Mutex<Option<String>>,
 }
+
+/// The issuer and the client that were named.
+type At<'a> = (Option<&'a str>, Option<&'a str>);
 
 impl Admin {
     pub(super) fn new(service: Arc<Service>, callers: Callers) -> Self {
@@ -49,7 +52,7 @@ impl Admin {
         header: &Header<'_>,
         connection: &Connection,
         action: &str,
-        (issuer, client): (Option<&str>, Option<&str>),
+        at: At<'_>,
     ) -> Result<By, BusError> {
         let (uid, pid) = self.callers.credentials(header, connection).await?;
         let by = By { uid, pid };
@@ -58,23 +61,46 @@ impl Admin {
         if uid == 0 {
             return Ok(by);
         }
-        let allowed = match ask_polkit(header, connection, action).await {
-            Ok(allowed) => allowed,
+        let text = match ask_polkit(header, connection, action).await {
+            Ok(true) => return Ok(by),
+            Ok(false) => format!("polkit does not allow you {action}"),
             Err(error) => {
                 tracing::warn!(%error, action, "polkit did not answer; refused: {error}");
-                false
+                format!("polkit did not answer whether it allows you {action}, and so you may not")
             }
         };
-        if allowed {
-            return Ok(by);
+        self.begins(by, header, action, at, Err(BusError::new(Kind::NotAuthorized, text)))
+    }
+
+    /// What is asked for can begin, or why not: that is recorded.
+    fn begins<T>(
+        &self,
+        by: By,
+        header: &Header<'_>,
+        action: &str,
+        at: At<'_>,
+        begun: Result<T, BusError>,
+    ) -> Result<T, BusError> {
+        if let Err(error) = &begun {
+            // Several methods have the same action.
+            let method = header.member().map(ToString::to_string).unwrap_or_default();
+            self.service.note_refused(by, &format!("{method} ({action})"), at, error.kind());
         }
-        let error =
-            ServiceError::new(Kind::NotAuthorized, format!("polkit does not allow you {action}"));
-        // Several methods have the same action.
-        let method = header.member().map(ToString::to_string).unwrap_or_default();
-        let what = format!("{method} ({action})");
-        self.service.note_unauthorised(by, &what, (issuer, client), &error);
-        Err(error.into())
+        begun
+    }
+
+    /// The caller who may allow clients the password flow.
+    async fn allower(
+        &self,
+        options: &PasswordFlowOptions,
+        header: &Header<'_>,
+        connection: &Connection,
+    ) -> Result<Caller, BusError> {
+        let (action, at) =
+            (ACTION_PASSWORD_FLOW, (options.issuer.as_deref(), options.client.as_deref()));
+        let by = self.authorise_for(header, connection, action, at).await?;
+        let caller = self.callers.of(header, connection, &self.service).await;
+        self.begins(by, header, action, at, caller)
     }
 }
 
@@ -159,9 +185,7 @@ impl Admin {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<PasswordFlowReply, BusError> {
-        let at = (options.issuer.as_deref(), options.client.as_deref());
-        self.authorise_for(&header, connection, ACTION_PASSWORD_FLOW, at).await?;
-        let by = self.callers.of(&header, connection, &self.service).await?;
+        let by = self.allower(&options, &header, connection).await?;
         Ok(self.service.enable_password_flow(&by, options).await?)
     }
 
@@ -172,9 +196,7 @@ impl Admin {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<PasswordFlowReply, BusError> {
-        let at = (options.issuer.as_deref(), options.client.as_deref());
-        self.authorise_for(&header, connection, ACTION_PASSWORD_FLOW, at).await?;
-        let by = self.callers.of(&header, connection, &self.service).await?;
+        let by = self.allower(&options, &header, connection).await?;
         Ok(self.service.disable_password_flow(&by, options).await?)
     }
 
@@ -270,8 +292,12 @@ impl Admin {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<BackupReply, BusError> {
         let by = self.authorise(&header, connection, ACTION_BACKUP).await?;
-        let (data, passphrase) = pipes::of_backup(descriptors).await?;
-        let mut to = pipes::writer(data, backup::DATA)?;
+        let given = async {
+            let (data, passphrase) = pipes::of_backup(descriptors).await?;
+            Ok((pipes::writer(data, backup::DATA)?, passphrase))
+        };
+        let given = given.await;
+        let (mut to, passphrase) = self.begins(by, &header, ACTION_BACKUP, (None, None), given)?;
         Ok(self.service.back_up(by, options, &passphrase, &mut to).await?)
     }
 
@@ -284,8 +310,13 @@ impl Admin {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<RestoreReply, BusError> {
         let by = self.authorise(&header, connection, ACTION_BACKUP).await?;
-        let (data, passphrase) = pipes::of_backup(descriptors).await?;
-        let mut from = pipes::reader(data, backup::DATA)?;
+        let given = async {
+            let (data, passphrase) = pipes::of_backup(descriptors).await?;
+            Ok((pipes::reader(data, backup::DATA)?, passphrase))
+        };
+        let given = given.await;
+        let (mut from, passphrase) =
+            self.begins(by, &header, ACTION_BACKUP, (None, None), given)?;
         Ok(self.service.restore(by, options, &passphrase, &mut from).await?)
     }
 

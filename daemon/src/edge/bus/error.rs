@@ -8,19 +8,24 @@ use crate::service::ServiceError;
 /// A [`ServiceError`] on its way out.
 #[derive(Debug)]
 pub struct BusError {
+    kind: Kind,
     name: String,
     message: String,
 }
 
 impl From<ServiceError> for BusError {
     fn from(error: ServiceError) -> Self {
-        Self { name: error.kind.bus_name(), message: error.message }
+        Self { kind: error.kind, name: error.kind.bus_name(), message: error.message }
     }
 }
 
 impl BusError {
     pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
         ServiceError::new(kind, message).into()
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 }
 

@@ -65,7 +65,7 @@ impl Case {
 }
 
 fn alice() -> Option<Identity> {
-    Some(Identity { sub: "4711".into(), name: Some("alice".into()), values: None, verified: true })
+    Some(Identity { sub: "4711".into(), name: Some("alice".into()), proof: None, verified: true })
 }
 
 #[tokio::test]

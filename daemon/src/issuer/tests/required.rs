@@ -114,7 +114,7 @@ impl Case {
 
 fn values(identity: Option<Identity>) -> (String, Option<ClaimValues>) {
     let identity = identity.unwrap();
-    (identity.sub, identity.values)
+    (identity.sub, identity.proof.map(|proof| proof.values))
 }
 
 fn alice() -> (String, Option<ClaimValues>) {

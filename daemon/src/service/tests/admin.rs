@@ -121,3 +121,14 @@ async fn the_numbers_are_of_all_users_and_counted_from_the_start() {
     let told = house.audit.of(crate::audit::Kind::Administration);
     assert_eq!(told.last().map(|record| record.detail.as_str()), Some("stats"));
 }
+
+#[tokio::test]
+async fn a_list_of_users_that_could_not_be_had_is_recorded_as_such() {
+    let house = House::new();
+    house.vault.store_fails.store(true, SeqCst);
+    let failed = house.service.users(By { uid: BOB, pid: Some(7) }).await;
+    assert_eq!(kind(failed), Kind::StoreUnavailable);
+    let recorded = house.audit.of(crate::audit::Kind::Administration);
+    let told: Vec<_> = recorded.iter().map(|record| record.result.as_str()).collect();
+    assert_eq!(told, ["StoreUnavailable"]);
+}

@@ -11,7 +11,7 @@ use super::{
     *,
 };
 use crate::{
-    account::{ClaimValues, ports::Identity, ports::PasswordError},
+    account::{ports::Identity, ports::PasswordError},
     audit::Kind as Event,
 };
 
@@ -240,8 +240,7 @@ async fn tokens_and_what_becomes_of_them(seen: &mut Seen) {
         let sub = "alice-sub".to_owned();
         record.subject = Some(crate::account::Subject { sub, name: None, proof: None });
     });
-    let values = Some(ClaimValues::new(["mallory"]));
-    let who = Identity { sub: "mallory-sub".into(), name: None, values, verified: true };
+    let who = Identity { sub: "mallory-sub".into(), verified: true, ..Identity::default() };
     house.refresh_says(Ok(Tokens { identity: Some(who), ..tokens("at1", None, 3600) }));
     assert_eq!(kind(house.token(force()).await), Kind::IdentityMismatch);
     seen.the(&house, "the issuer names somebody else", Event::Denial, by_itself);
@@ -366,11 +365,10 @@ async fn r56_a_record_of_an_account_with_a_passphrase_has_every_field_that_the_t
 #[tokio::test(start_paused = true)]
 async fn r56_what_polkit_refuses_is_recorded_with_the_issuer_and_the_client_that_were_named() {
     let house = House::new();
-    let error = ServiceError::new(Kind::NotAuthorized, "no");
     let by = By { uid: ALICE, pid: Some(4711) };
     let PasswordFlowOptions { issuer, client, .. } = of("client-1");
     let at = (issuer.as_deref(), client.as_deref());
-    house.service.note_unauthorised(by, "EnablePasswordFlow (action)", at, &error);
+    house.service.note_refused(by, "EnablePasswordFlow (action)", at, Kind::NotAuthorized);
     let recorded = house.audit.of(Event::Administration).pop().unwrap();
     assert_eq!(recorded.fields, ["issuer", "client", "caller_pid"]);
     let said = (recorded.issuer.as_str(), recorded.result.as_str(), recorded.detail.as_str());

@@ -29,9 +29,17 @@ fn require(house: &House, rule: &str) {
 
 /// Tokens of a person whose claim has these values.
 fn named(sub: &str, values: &[&str]) -> Tokens {
-    let values = Some(ClaimValues::new(values.iter().copied()));
-    let identity = Some(Identity { sub: sub.into(), name: None, values, verified: true });
+    with_claim("preferred_username", sub, values)
+}
+
+fn with_claim(claim: &str, sub: &str, values: &[&str]) -> Tokens {
+    let proof = Some(said(claim, values));
+    let identity = Some(Identity { sub: sub.into(), name: None, proof, verified: true });
     Tokens { identity, ..tokens("at-new", Some("rt-new"), 3600) }
+}
+
+fn said(claim: &str, values: &[&str]) -> Proof {
+    Proof { claim: claim.into(), values: ClaimValues::new(values.iter().copied()) }
 }
 
 fn denials(house: &House) -> Vec<Recorded> {
@@ -140,8 +148,8 @@ async fn a_rule_takes_nothing_from_a_token_that_nobody_vouches_for_and_ends_noth
         let reply = Tokens { identity: Some(identity), ..rotated };
         house.issuers.refresh_script.lock().unwrap().push_back(Ok(reply));
     };
-    let values = Some(ClaimValues::new(["alice"]));
-    says(Identity { sub: "alice-sub".into(), values: values.clone(), ..Identity::default() });
+    let proof = Some(said("preferred_username", &["alice"]));
+    says(Identity { sub: "alice-sub".into(), proof: proof.clone(), ..Identity::default() });
     let force = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
     let error = house.token(force()).await.unwrap_err();
     assert_eq!(error.kind, Kind::IssuerUnreachable, "{error}");
@@ -149,7 +157,7 @@ async fn a_rule_takes_nothing_from_a_token_that_nobody_vouches_for_and_ends_noth
     let record = house.vault.record(&key);
     assert_eq!(secret(&record), Some("rt-2"), "the refresh token is kept");
     assert!(record.subject.unwrap().proof.is_none() && !record.state.wants_login());
-    says(Identity { sub: "alice-sub".into(), values, verified: true, name: None });
+    says(Identity { sub: "alice-sub".into(), proof, verified: true, name: None });
     house.token(force()).await.unwrap();
     assert!(house.vault.record(&key).subject.unwrap().proof.is_some());
 }
@@ -244,7 +252,7 @@ async fn a_map_that_changes_is_judged_on_what_was_said_at_the_sign_in() {
     write("4711 -> alice\n");
     let rule = format!("[identity]\nclaim = \"sub\"\nmap_file = \"{}\"\n", map.display());
     require(&house, &rule);
-    house.sign_in("", named("4711", &["4711"])).await;
+    house.sign_in("", with_claim("sub", "4711", &["4711"])).await;
     let force = || TokenOptions { force_new: Some(true), ..TokenOptions::default() };
     house.token(force()).await.unwrap();
     write("4711 -> bob\n");
@@ -337,7 +345,8 @@ fn what_is_kept_of_a_person_does_not_print() {
 async fn an_expression_is_told_with_the_users_name_in_it() {
     let house = House::new();
     require(&house, "[identity]\nclaim = \"eppn\"\nmust_match = \"{user}@[a-z.]+\"\n");
-    let ended = house.sign_in("", named("mallory-sub", &["mallory@example.org"])).await;
+    let ended =
+        house.sign_in("", with_claim("eppn", "mallory-sub", &["mallory@example.org"])).await;
     let message = ended.message.unwrap();
     let error = ServiceError::new(Kind::IdentityMismatch, message);
     shows("Logins", "somebody signs in whose claim does not match", error);
@@ -393,4 +402,39 @@ async fn r25_a_handed_token_that_the_store_did_not_take_has_its_proof_and_is_see
     let force = TokenOptions { force_new: Some(true), ..TokenOptions::default() };
     let token = house.service.token(&caller, "mine", force).await.unwrap();
     assert_eq!((token.token.as_str(), house.revoked()), ("at2", vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_of_another_claim_proves_nothing_where_the_rule_changed_meanwhile() {
+    // Mallory may call himself alice there.
+    let nickname = "[identity]\nclaim = \"nickname\"\nmust_equal = \"{user}\"\n";
+    let brought = || with_claim("nickname", "mallory-sub", &["alice"]);
+    let house = House::with("[issuers]\ndefault = \"wlcg\"\n");
+    require(&house, nickname);
+    house.login("").await.unwrap();
+    require(&house, RULE);
+    house.approve(brought());
+    let ended = house.end_of_login("").await;
+    assert_eq!(ended.error.as_deref(), Some("IdentityMismatch"), "{ended:?}");
+    let error = ServiceError::new(Kind::IdentityMismatch, ended.message.unwrap());
+    shows("Logins", "the site requires another claim since the sign-in began", error);
+    assert!(house.vault.accounts.lock().unwrap().is_empty());
+    assert_eq!((house.revoked(), denials(&house).len()), (vec!["rt-new".to_owned()], 1));
+
+    // Of a refresh token that is handed in too.
+    let house = House::with("[issuers]\ndefault = \"wlcg\"\n");
+    require(&house, nickname);
+    house.refresh_says(Ok(brought()));
+    *house.issuers.latency.lock().unwrap() = 5 * S;
+    let options = AddOptions { client_id: Some("mine".into()), ..AddOptions::default() };
+    let mut handed = Handed::default();
+    handed.add(handed_secret::REFRESH_TOKEN, "rt-handed".to_owned().into());
+    let caller = house.caller(ALICE);
+    let changes = async {
+        house.clock.sleep(S).await;
+        require(&house, RULE);
+    };
+    let (made, ()) = tokio::join!(house.service.add(&caller, "mine", options, handed), changes);
+    assert_eq!(kind(made), Kind::IdentityMismatch);
+    assert!(house.vault.accounts.lock().unwrap().is_empty());
 }

@@ -8,6 +8,7 @@ mod ahead;
 mod audit;
 mod audit_fields;
 mod clients;
+mod doubt;
 mod drain;
 mod edit;
 mod errors;

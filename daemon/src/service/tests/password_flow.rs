@@ -263,3 +263,44 @@ async fn another_users_account_is_not_used_at_the_issuer() {
     assert_eq!(kind(refused), Kind::LoginRequired);
     assert!(house.grant_changes().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn iamd_that_dies_while_the_issuer_is_asked_leaves_the_sites_lock_closed() {
+    let house = House::new();
+    house.signed_in();
+    house.administers();
+    *house.issuers.latency.lock().unwrap() = 10 * S;
+    let (service, caller) = (house.service.clone(), house.caller(ALICE));
+    let enable = async move { service.enable_password_flow(&caller, at_issuer("client-1")).await };
+    let task = tokio::spawn(enable);
+    house.clock.sleep(2 * S).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(
+        house.grant_changes().is_empty() && house.vault.password_flows.lock().unwrap().is_empty()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_store_says_no_the_issuers_lock_is_closed_again() {
+    let house = House::new();
+    house.signed_in();
+    house.administers();
+    house.vault.saves_fail.store(true, SeqCst);
+    let script = &house.issuers.grant_script;
+    assert_eq!(kind(house.enable(at_issuer("client-1")).await), Kind::StoreUnavailable);
+    let changes = || house.grant_changes().into_iter().map(|(.., on)| on).collect::<Vec<_>>();
+    assert_eq!(changes(), [true, false]);
+    // What is left is named.
+    let left = GrantFailure::NotPutBack("Left there is: grant_types".into());
+    script.lock().unwrap().extend([Ok(GrantChange::Changed), Err(left)]);
+    let error = house.enable(at_issuer("client-1")).await.unwrap_err();
+    assert!(error.message.contains("Left there is: grant_types"), "{error}");
+    // What it had before is not ours to take.
+    script.lock().unwrap().push_back(Ok(GrantChange::AlreadySo));
+    house.enable(at_issuer("client-1")).await.unwrap_err();
+    assert_eq!(changes(), [true, false, true, false, true]);
+    assert!(house.vault.password_flows.lock().unwrap().is_empty());
+    let recorded = house.audit.of(audit::Kind::Administration);
+    assert!(recorded.len() == 3 && recorded.iter().all(|r| r.result == "StoreUnavailable"));
+}

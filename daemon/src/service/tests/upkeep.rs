@@ -282,3 +282,28 @@ async fn a_store_that_is_damaged_is_said_with_the_way_out_before_and_after_a_res
     let ends = |word: &str| told.iter().filter(|told| told.contains(word)).count();
     assert_eq!(ends("StoreUnavailable"), 3, "{told:?}");
 }
+
+#[tokio::test]
+async fn a_change_of_keys_that_begins_nothing_is_recorded_too() {
+    let (house, key) = signed_in().await;
+    let carol = By { uid: BOB, pid: Some(7) };
+    let recorded = || -> Vec<(u32, String, String)> {
+        let of = house.audit.of(crate::audit::Kind::Administration);
+        of.into_iter().map(|record| (record.uid, record.result, record.detail)).collect()
+    };
+    // For a backup that is under way.
+    let turn = house.service.maintenance.begin().unwrap();
+    let refused = house.service.rekey(carol, RekeyOptions::default()).await;
+    assert_eq!(kind(refused), Kind::MaintenanceRunning);
+    assert_eq!(recorded(), [(BOB, "MaintenanceRunning".into(), "rekey".into())]);
+    drop(turn);
+    // For one that runs, which waits for whoever is at work on the account.
+    let _held = house.kept.lock(LockOn::Account(key)).await.unwrap();
+    house.service.rekey(By::ITSELF, RekeyOptions::default()).await.unwrap();
+    house.service.rekey(carol, RekeyOptions { retire: Some(true) }).await.unwrap();
+    let detail = "rekey, then retire the older keys: one is under way, nothing else begins";
+    assert_eq!(recorded()[2..], [(BOB, "ok".into(), detail.into())]);
+    // Who looks on after that is no other.
+    house.service.rekey_progress(carol).await.unwrap();
+    assert_eq!(recorded().len(), 3);
+}

@@ -36,8 +36,12 @@ impl World {
 }
 
 fn named(sub: &str, value: &str) -> Identity {
-    let values = Some(ClaimValues::new([value]));
-    Identity { sub: sub.into(), name: None, values, verified: true }
+    with_claim("name", sub, value)
+}
+
+fn with_claim(claim: &str, sub: &str, value: &str) -> Identity {
+    let proof = Some(Proof { claim: claim.into(), values: ClaimValues::new([value]) });
+    Identity { sub: sub.into(), name: None, proof, verified: true }
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,6 +127,23 @@ async fn a_token_for_less_that_tells_nothing_ends_no_sign_in_and_the_whole_one_i
     let world = super::world();
     world.ask(Ask::default()).await.unwrap();
     assert!(world.asked_whose().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_refresh_says_of_another_claim_proves_nothing_and_ends_nothing() {
+    for proven in [false, true] {
+        let (world, profile) = strict(proven);
+        world.answers_whose(Ok(Some(with_claim("nickname", "alice-sub", "alice"))));
+        let asked = world.ask_at(&profile, &Ask::default()).await;
+        let record = world.vault.record(&world.key);
+        match proven {
+            true => drop(asked.unwrap()),
+            false => assert!(asked.unwrap_err().passing().is_some()),
+        }
+        let proof = record.subject.and_then(|subject| subject.proof);
+        assert_eq!(proof.map(|proof| proof.claim), proven.then(|| "name".to_owned()));
+        assert!(record.refresh_token.is_some() && !record.state.wants_login());
+    }
 }
 
 #[tokio::test]

@@ -161,6 +161,39 @@ fn owned(end: impl Into<std::os::fd::OwnedFd>) -> Fd<'static> {
     Fd::from(end.into())
 }
 
+#[tokio::test]
+async fn what_cannot_begin_although_it_is_allowed_is_recorded() {
+    let line = Line::of(0).await;
+    // root is allowed, and the name service does not know who that is.
+    line.house.users.0.lock().unwrap().remove(&0);
+    let flow =
+        || options([("issuer", Variant::from("wlcg")), ("client", Variant::from("client-1"))]);
+    for member in ["EnablePasswordFlow", "DisablePasswordFlow"] {
+        let refused = line.call(ADMIN, member, &(flow(),)).await;
+        assert_eq!(refused.err(), named(Kind::StoreUnavailable), "{member}");
+    }
+    for member in ["Backup", "Restore"] {
+        let data = (backup::DATA, owned(tempfile::tempfile().unwrap()));
+        let file = HashMap::from([data, (backup::PASSPHRASE, words())]);
+        for given in [HashMap::new(), file] {
+            let refused = line.call(ADMIN, member, &(options(NOTHING), given)).await;
+            assert_eq!(refused.err(), named(Kind::InvalidArgument), "{member}");
+        }
+    }
+    let recorded = line.house.audit.of(crate::audit::Kind::Administration);
+    let told = |record: &Recorded| format!("{} {}", record.detail, record.result);
+    let (flow, keep) = ("org.iamd1.admin.password-flow", "org.iamd1.admin.backup");
+    let mut expected: Vec<String> = ["Enable", "Disable"]
+        .map(|what| format!("{what}PasswordFlow ({flow}) StoreUnavailable"))
+        .into();
+    for what in ["Backup", "Backup", "Restore", "Restore"] {
+        expected.push(format!("{what} ({keep}) InvalidArgument"));
+    }
+    assert_eq!(recorded.iter().map(told).collect::<Vec<_>>(), expected);
+    let of = ("https://issuer.test/", "client-1");
+    assert!(recorded[..2].iter().all(|record| (&*record.issuer, &*record.client) == of));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_goes_out_and_in_through_pipes_and_nothing_else() {
     let line = Line::between(House::sealing().await, Callers::always(0), |client| client).await;

@@ -103,6 +103,11 @@ impl Line {
 
     /// What comes back of a call.
     async fn replied(&self, call: Message) -> Result<(), String> {
+        self.told(call).await.map_err(|(name, _)| name)
+    }
+
+    /// The same, with what an error says besides its name.
+    async fn told(&self, call: Message) -> Result<(), (String, String)> {
         let serial = call.primary_header().serial_num();
         let mut replies = MessageStream::from(&self.client);
         self.client.send(&call).await.unwrap();
@@ -113,7 +118,10 @@ impl Line {
                 continue;
             }
             return match reply.message_type() {
-                MessageType::Error => Err(header.error_name().unwrap().to_string()),
+                MessageType::Error => {
+                    let name = header.error_name().unwrap().to_string();
+                    Err((name, reply.body().deserialize().unwrap_or_default()))
+                }
                 _ => Ok(()),
             };
         }

@@ -4,7 +4,8 @@
 use std::{io::Write as _, os::fd::OwnedFd};
 
 use iamd_protocol::bus::secret;
-use zbus::DBusError as _;
+use zbus::{DBusError as _, OwnedVariant};
+use zbus_polkit::policykit1::AuthorizationResult;
 
 use super::{super::secrets::*, *};
 
@@ -59,15 +60,40 @@ async fn called(line: &Line, interface: &str, member: &str) -> (String, String) 
     }
 }
 
+/// polkit, allowing nothing.
+struct No;
+
+#[interface(name = "org.freedesktop.PolicyKit1.Authority")]
+impl No {
+    fn check_authorization(
+        &self,
+        _subject: (String, HashMap<String, OwnedVariant>),
+        _action: String,
+        _details: HashMap<String, String>,
+        _flags: u32,
+        _cancellation: String,
+    ) -> AuthorizationResult {
+        AuthorizationResult { is_authorized: false, is_challenge: false, details: HashMap::new() }
+    }
+}
+
 #[tokio::test]
 async fn a_caller_who_may_not() {
-    let line = Line::of(ALICE).await;
-    for (when, member) in [
-        ("iamctl admin reload by somebody who is no administrator", "Reload"),
-        ("iamctl admin users by somebody who is no administrator", "Users"),
+    let with_polkit: Prepare =
+        |client| client.serve_at("/org/freedesktop/PolicyKit1/Authority", No);
+    let without: Prepare = |client| client.serve_at("/nothing", Fails);
+    for (when, member, polkit) in [
+        ("iamctl admin reload by somebody who is no administrator", "Reload", with_polkit),
+        ("iamctl admin users by somebody who is no administrator", "Users", with_polkit),
+        ("iamctl admin users by somebody who is not root, while polkit is away", "Users", without),
     ] {
-        let (name, message) = called(&line, ADMIN, member).await;
+        let line = Line::between(House::new(), Callers::always(ALICE), polkit).await;
+        let call = Message::method_call(PATH, member).interface(ADMIN).sender(":1.7");
+        let (name, message) = line.told(call.build(&()).unwrap()).await.unwrap_err();
         shows(when, &name, &message);
+        let recorded = line.house.audit.of(crate::audit::Kind::Administration);
+        let told: Vec<_> = recorded.iter().map(|record| (record.uid, &*record.result)).collect();
+        assert_eq!(told, [(ALICE, "NotAuthorized")], "{when}");
     }
     let line = Line::between(House::new(), Callers::default(), |client| client).await;
     let (name, message) = called(&line, ACCOUNTS, "List").await;

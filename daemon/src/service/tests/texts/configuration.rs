@@ -67,6 +67,10 @@ async fn in_iamd_toml() {
     told_of("a file of rules that is far too long", &house);
     fs::write(&rules, b"# rules\n[[rule]]\nfor = \"\xff\"\n").unwrap();
     told_of("a file of rules with bytes that are no text", &house);
+    fs::remove_file(&rules).unwrap();
+    let dir = rules.parent().unwrap();
+    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    told_of("a directory of rules that others may write", &house);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use iamd_protocol::bus::PasswordFlowOptions;
 use secrecy::SecretString;
 
 use super::{super::password_flow::of, *};
+use crate::account::ports::GrantChange;
 
 fn shows(when: &str, error: ServiceError) {
     crate::testing::shows("The password flow", when, error);
@@ -44,25 +45,19 @@ async fn what_administrators_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_enabled_and_could_not_be_taken_back() {
+async fn what_was_changed_at_the_issuer_alone() {
     let house = House::new();
     house.signed_in();
     let key = house.add(ALICE, "alice", "iam-admin", profile().url.as_str());
     let scopes = ["openid", "iam:admin.read", "iam:admin.write"];
     house.change(&key, |record| record.scopes = ScopeSet::parse(scopes).unwrap());
-    // The store takes the leave, and fails while the issuer is asked.
-    *house.issuers.latency.lock().unwrap() = 5 * S;
-    let lost = RefreshFailure { error: unreachable().into(), rotated: None };
-    house.issuers.refresh_script.lock().unwrap().push_back(Err(lost));
-    let options = PasswordFlowOptions { at_issuer: Some(true), ..of("client-2") };
-    let fail = async {
-        while house.refreshes() == 0 {
-            house.clock.sleep(Duration::from_millis(10)).await;
-        }
-        house.vault.store_fails.store(true, SeqCst);
-    };
-    let (enabled, ()) = tokio::join!(house.enable(options), fail);
-    shows("enable --at-issuer, and issuer and store fail one after the other", told(enabled));
+    let options = || PasswordFlowOptions { at_issuer: Some(true), ..of("client-2") };
+    house.vault.saves_fail.store(true, SeqCst);
+    let told_of = async |when| shows(when, told(house.enable(options()).await));
+    told_of("enable --at-issuer, and the store does not take it").await;
+    let script = [Ok(GrantChange::Changed), Err(unreachable().into())];
+    house.issuers.grant_script.lock().unwrap().extend(script);
+    told_of("the same, and the issuer is away when it is to be put back").await;
 }
 
 #[tokio::test(start_paused = true)]
