@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod given;
 mod import;
 mod issuer;
 mod login;

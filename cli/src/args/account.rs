@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ChangePassphrase, Import, Listing, LockAccount, UnlockAccount, text};
+use super::{ChangePassphrase, Import, Listing, LockAccount, UnlockAccount, given, text};
 use crate::duration;
 
 /// `iamctl account`.
@@ -47,7 +47,7 @@ pub(crate) enum Account {
 #[derive(Debug, Args)]
 pub(crate) struct ShowAccount {
     /// The account's short name; without one, the default account
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Show its secrets too, where the site allows it; the site's log says that you did
     #[arg(long)]
@@ -62,10 +62,10 @@ pub(crate) struct ShowAccount {
 #[command(group = clap::ArgGroup::new("given").args(["client_id", "from_env"]))]
 pub(crate) struct AddAccount {
     /// The new account's short name; without one, the issuer's
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = given::name)]
     pub(crate) name: Option<String>,
     /// The issuer, by its short name at this site or by URL
-    #[arg(long, value_name = "NAME|URL")]
+    #[arg(long, value_name = "NAME|URL", value_parser = given::name)]
     pub(crate) issuer: Option<String>,
     /// Ask for this scope; may be given several times; max: all it may have
     #[arg(short = 's', long = "scope", value_name = "SCOPE")]
@@ -138,7 +138,7 @@ pub(crate) struct LoginShown {
 #[derive(Debug, Args)]
 pub(crate) struct EditAccount {
     /// The account's short name; without one, the default account
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Ask for this scope instead of those before; may be given several times; max: all it may have
     #[arg(short = 's', long = "scope", value_name = "SCOPE", conflicts_with_all = ["add_scopes", "remove_scopes"])]
@@ -176,10 +176,10 @@ pub(crate) struct EditAccount {
 #[derive(Debug, Args)]
 pub(crate) struct RenameAccount {
     /// The account's short name
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::named)]
     pub(crate) account: String,
     /// The name it is to have
-    #[arg(value_name = "NEW_NAME")]
+    #[arg(value_name = "NEW_NAME", value_parser = given::named)]
     pub(crate) new_name: String,
     /// Print JSON
     #[arg(long)]
@@ -190,7 +190,7 @@ pub(crate) struct RenameAccount {
 #[derive(Debug, Args)]
 pub(crate) struct DefaultAccount {
     /// The account's short name
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::named)]
     pub(crate) account: String,
     /// Print JSON
     #[arg(long)]
@@ -201,7 +201,7 @@ pub(crate) struct DefaultAccount {
 #[derive(Debug, Args)]
 pub(crate) struct RemoveAccount {
     /// The account's short name
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::named)]
     pub(crate) account: String,
     /// Leave the account's own client registered at the issuer
     #[arg(long)]

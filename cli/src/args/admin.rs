@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Subcommand};
 use iamd_protocol::audit::EVENTS;
 
-use super::{Backup, Listing, Rekey, Restore, Store, text};
+use super::{Backup, Listing, Rekey, Restore, Store, given, text};
 
 /// `iamctl admin`.
 #[derive(Debug, Subcommand)]
@@ -78,7 +78,7 @@ pub(crate) struct FlowOfClient {
     pub(crate) at_issuer: bool,
     /// With this account of yours; without it, the first one with the scopes iam:admin.read and
     /// iam:admin.write
-    #[arg(long, value_name = "ACCOUNT", requires = "at_issuer")]
+    #[arg(long, value_name = "ACCOUNT", value_parser = given::name, requires = "at_issuer")]
     pub(crate) account: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -161,7 +161,7 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "CLIENT_ID")]
     pub(crate) client: Option<String>,
     /// Of the accounts with this name
-    #[arg(long = "account", value_name = "NAME")]
+    #[arg(long = "account", value_name = "NAME", value_parser = given::name)]
     pub(crate) account_name: Option<String>,
     /// Only this event; may be given several times
     #[arg(

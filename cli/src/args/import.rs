@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::text;
+use super::{given, text};
 
 /// `iamctl account import`.
 #[derive(Debug, Subcommand)]
@@ -21,7 +21,7 @@ pub(crate) struct ImportOidcAgent {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
     /// Give the account this name here
-    #[arg(long = "as", value_name = "NAME")]
+    #[arg(long = "as", value_name = "NAME", value_parser = given::name)]
     pub(crate) name: Option<String>,
     /// Read the password of the files from this descriptor instead of asking for it
     #[arg(long, value_name = "FD")]

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Listing, text};
+use super::{Listing, given, text};
 
 /// `iamctl issuer`.
 #[derive(Debug, Subcommand)]
@@ -19,7 +19,7 @@ pub(crate) enum Issuer {
 #[derive(Debug, Args)]
 pub(crate) struct ShowIssuer {
     /// The issuer's short name or URL; without one, the site's default
-    #[arg(value_name = "ISSUER")]
+    #[arg(value_name = "ISSUER", value_parser = given::name)]
     pub(crate) issuer: Option<String>,
     /// Print JSON
     #[arg(long)]

@@ -2,16 +2,17 @@
 
 use clap::{Args, ValueEnum};
 
+use super::given;
 use crate::duration;
 
 /// `iamctl login`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Login {
     /// The account's short name; without one, the default account
-    #[arg(value_name = "ACCOUNT", conflicts_with_all = ["off", "on"])]
+    #[arg(value_name = "ACCOUNT", value_parser = given::account, conflicts_with_all = ["off", "on"])]
     pub(crate) account: Option<String>,
     /// Sign in at this issuer, by its short name at this site or by URL
-    #[arg(long, value_name = "NAME|URL")]
+    #[arg(long, value_name = "NAME|URL", value_parser = given::name)]
     pub(crate) issuer: Option<String>,
     /// Ask for this scope; may be given several times
     #[arg(short = 's', long = "scope", value_name = "SCOPE")]
@@ -105,7 +106,7 @@ const LOGIN_OPTIONS: [&str; 14] = [
 #[derive(Debug, Args)]
 pub(crate) struct Logout {
     /// The account's short name; without one, the default account
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Print JSON
     #[arg(long)]

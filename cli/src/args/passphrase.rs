@@ -2,13 +2,14 @@
 
 use clap::Args;
 
+use super::given;
 use crate::duration;
 
 /// `iamctl account lock`.
 #[derive(Debug, Args)]
 pub(crate) struct LockAccount {
     /// The account's short name; without one, the default account
-    #[arg(value_name = "ACCOUNT", conflicts_with = "all")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::account, conflicts_with = "all")]
     pub(crate) account: Option<String>,
     /// Lock every account that has a passphrase
     #[arg(long)]
@@ -22,7 +23,7 @@ pub(crate) struct LockAccount {
 #[derive(Debug, Args)]
 pub(crate) struct UnlockAccount {
     /// The account's short name; without one, the default account
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Lock it again after so long [e.g. 8h]
     #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
@@ -39,7 +40,7 @@ pub(crate) struct UnlockAccount {
 #[derive(Debug, Args)]
 pub(crate) struct ChangePassphrase {
     /// The account's short name; without one, the default account
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Take the passphrase off the account
     #[arg(long, conflicts_with = "new_passphrase_fd")]

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 
 use clap::{Args, ValueHint};
 
+use super::given;
 use crate::duration;
 
 /// `iamctl run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The account's short name; without one, the default account
-    #[arg(short = 'a', long = "account", value_name = "ACCOUNT")]
+    #[arg(short = 'a', long = "account", value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Only this scope; may be given several times
     #[arg(short = 's', long = "scope", value_name = "SCOPE")]

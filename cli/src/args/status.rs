@@ -2,11 +2,13 @@
 
 use clap::Args;
 
+use super::given;
+
 /// `iamctl status`.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Only this account; without one, all of them
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::name)]
     pub(crate) account: Option<String>,
     /// Show it anew as time passes, until Ctrl-C
     #[arg(short = 'w', long)]

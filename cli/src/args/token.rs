@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
+use super::given;
 use crate::duration;
 
 /// `iamctl token`.
 #[derive(Debug, Args)]
 pub(crate) struct Token {
     /// The account's short name; without one, the default account
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Only this scope; may be given several times
     #[arg(short = 's', long = "scope", value_name = "SCOPE")]

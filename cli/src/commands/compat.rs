@@ -116,11 +116,15 @@ fn tell_failure(failure: &Failure, context: &mut Context) {
     }
 }
 
-/// The account of that name, or at that issuer.
+/// The account of that name, or at that issuer. An empty name is none, and not the default account's.
 ///
 /// # Errors
-/// [`Kind::NoSuchAccount`].
+/// [`Kind::NoSuchAccount`]; [`Kind::InvalidArgument`] for the empty name.
 fn find(client: &Client, named: &str) -> Result<AccountInfo, Failure> {
+    if named.is_empty() {
+        let text = "an empty name is given; an account has to be named";
+        return Err(Failure::new(Kind::InvalidArgument, text).advise("See:  iamctl account list"));
+    }
     if !named.contains("://") {
         return client.account(&meant(named)).map_err(|failure| told_name(failure, named));
     }

@@ -110,6 +110,16 @@ impl Accounts {
     }
 }
 
+/// Refuses the empty name where an account is to go or to change its name: a variable of a script that
+/// is empty would name the default account, and nobody would have.
+pub(super) fn must_be_named(named: &str) -> Result<(), ServiceError> {
+    if !named.is_empty() {
+        return Ok(());
+    }
+    let text = "the account has to be named here, also where it is the default one";
+    Err(ServiceError::new(Kind::InvalidArgument, text))
+}
+
 impl Service {
     /// The accounts of a user. Those of somebody who had this uid before are left out.
     pub(super) async fn accounts(&self, owner: &Owner) -> Result<Accounts, ServiceError> {

@@ -10,7 +10,7 @@ use iamd_protocol::{
 
 use super::{
     Caller, Service, ServiceError,
-    accounts::Accounts,
+    accounts::{Accounts, must_be_named},
     leftovers::{DAYS, GivenUp},
 };
 use crate::{
@@ -25,7 +25,7 @@ impl Service {
     /// Removes an account of the caller's: revokes its refresh token and deletes its own client.
     ///
     /// # Errors
-    /// No such account, or the store. What the issuer does not do is a remark.
+    /// No such account, an empty name, or the store. What the issuer does not do is a remark.
     pub async fn remove(
         self: &Arc<Self>,
         caller: &Caller,
@@ -33,6 +33,7 @@ impl Service {
         options: RemoveOptions,
     ) -> Result<RemoveReply, ServiceError> {
         let _guard = self.enter(caller)?;
+        must_be_named(named)?;
         let owner = &caller.owner;
         let _accounts = self.vault.lock(LockOn::Accounts(owner.uid)).await?;
         let accounts = self.accounts(owner).await?;
@@ -40,7 +41,7 @@ impl Service {
         let found = match accounts.find_one(named, self.config().default_profile()) {
             Ok(account) => Some(&account.value),
             // A record that does not open can still be given up.
-            Err(error) if error.kind == Kind::AccountUnreadable && !named.is_empty() => None,
+            Err(error) if error.kind == Kind::AccountUnreadable => None,
             Err(error) => return Err(error),
         };
         let mut reply = match found {

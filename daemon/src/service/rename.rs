@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use iamd_protocol::{bus::ChangeReply, error::Kind};
 
-use super::{About, Caller, Service, ServiceError};
+use super::{About, Caller, Service, ServiceError, accounts::must_be_named};
 use crate::{
     account::{
         AccountKey, AccountName, Record,
@@ -17,7 +17,7 @@ impl Service {
     /// Gives an account of the caller's another name.
     ///
     /// # Errors
-    /// No such account, the name is taken or malformed, a login is running, or the store.
+    /// No such account, an empty name, the name is taken or malformed, a login is running, or the store.
     pub async fn rename(
         self: &Arc<Self>,
         caller: &Caller,
@@ -40,6 +40,7 @@ impl Service {
         about: &mut About,
     ) -> Result<ChangeReply, ServiceError> {
         let _guard = self.enter(caller)?;
+        must_be_named(named)?;
         let uid = caller.owner.uid;
         let _accounts = self.vault.lock(LockOn::Accounts(uid)).await?;
         let accounts = self.accounts(&caller.owner).await?;

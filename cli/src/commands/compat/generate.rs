@@ -9,7 +9,7 @@ use iamd_protocol::error::Kind;
 use iamd_protocol::names::meant;
 
 use super::options::{Other, TALK, Takes, Then, other, parse, refused, short};
-use super::{DONE, Ended, FAILED, Program, iamctl, list, print};
+use super::{DONE, Ended, FAILED, Program, USAGE, iamctl, list, print};
 use crate::app::Context;
 use crate::commands::issuer::same_url;
 use crate::failure::Failure;
@@ -195,6 +195,10 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
         // The name of the file is the account's.
         let name = Path::new(file).file_name().and_then(|name| name.to_str());
         return print(name.unwrap_or_default(), context);
+    }
+    if [&asked.account, &asked.rename].into_iter().flatten().any(|name| name.trim().is_empty()) {
+        context.output.err.line("oidc-gen: an account has to be named, and the name is empty");
+        return Ok(USAGE);
     }
     let existing = match asked.account.as_deref() {
         Some(name) => match context.client()?.account(name) {

@@ -126,13 +126,31 @@ async fn the_default_moves_is_said_and_the_plain_file_is_the_next_ones() {
     house.log_in(ALICE).await;
     house.settle().await;
     house.service.set_default(&house.caller(ALICE), "wlcg").await.unwrap();
-    let reply = house.remove("").await.unwrap();
+    let reply = house.remove("wlcg").await.unwrap();
     assert_eq!((reply.account.as_str(), reply.revoked), ("wlcg", true));
     shows_beside("account remove of the default account", reply.remarks.last().unwrap());
     assert_eq!(house.alices_file().as_deref(), Some("at-z"));
     assert_eq!(house.file(ALICE, "bt_u1001-zzz"), None);
     let settings = house.vault.settings.lock().unwrap()[&ALICE].0.clone();
     assert_eq!(settings.default_account, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_name_removes_and_renames_nobody_not_the_default_account_either() {
+    let house = House::new();
+    let key = house.signed_in();
+    let empty = house.remove("").await.unwrap_err();
+    let to_another = house.service.rename(&house.caller(ALICE), "", "x").await.unwrap_err();
+    assert_eq!(empty, to_another);
+    let when = "account remove or rename of the empty name, by a program";
+    crate::testing::shows("Accounts", when, empty);
+    assert_eq!(secret(&house.vault.record(&key)), Some("rt0"));
+    assert!(house.revoked().is_empty() && house.audit.of(audit::Kind::AccountRemoved).is_empty());
+    // What does not open has to be named too.
+    let house = House::new();
+    house.vault.unreadable.lock().unwrap().insert(house.alices("old"), "no key".into());
+    assert_eq!(kind(house.remove("").await), Kind::InvalidArgument);
+    assert_eq!(house.vault.unreadable.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
