@@ -77,6 +77,11 @@ pub enum TokenError {
     /// The account was signed out or signed in anew while the issuer was asked.
     #[error("the account was changed meanwhile; try again")]
     Superseded,
+    /// The lock was lost, twice, before the issuer was asked.
+    #[error(
+        "the store lost this node's lock on the account, so the issuer was not asked; try again"
+    )]
+    LockLost,
     /// The issuer gave none.
     #[error(transparent)]
     Refresh(#[from] RefreshError),
@@ -108,7 +113,8 @@ impl TokenError {
             }
             Self::Refresh(RefreshError::Issuer(IssuerError::Busy { .. }))
             | Self::Vault(VaultError::Unavailable { .. } | VaultError::Conflict)
-            | Self::Superseded => Some(None),
+            | Self::Superseded
+            | Self::LockLost => Some(None),
             _ => None,
         }
     }

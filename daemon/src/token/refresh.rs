@@ -25,8 +25,8 @@ use crate::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
         State,
         ports::{
-            IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Rotated,
-            Stored, Tokens, Vault, VaultError, Wanted,
+            IssuerError, Issuers, JournalEntry, Lock, LockOn, RefreshError, RefreshFailure,
+            Rotated, Stored, Tokens, Vault, VaultError, Wanted,
         },
     },
     clock::Clock,
@@ -80,21 +80,34 @@ impl Refresher {
         fresh_for: Option<Validity>,
         took: &(dyn Fn(&Refreshed) + Send + Sync),
     ) -> Result<Refreshed, TokenError> {
-        let mut _lock = self.vault.lock(LockOn::Account(asked.key.clone())).await?;
-        let refreshed = match self.locked(asked, profile, wanted, fresh_for).await {
-            Err(TokenError::ClientGone) => {
+        let key = asked.key.clone();
+        let mut lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        let mut refreshed = self.locked(asked, profile, wanted, fresh_for, lock.as_ref()).await;
+        if let Err(again @ (TokenError::ClientGone | TokenError::LockLost)) = &refreshed {
+            let client_gone = *again == TokenError::ClientGone;
+            drop(lock);
+            if client_gone {
                 // A sign-in with another client puts the client in place before the account names
                 // it, and holds the client's lock until both are there.
-                drop(_lock);
-                self.client_in_place(&asked.key).await?;
-                _lock = self.vault.lock(LockOn::Account(asked.key.clone())).await?;
-                self.locked(asked, profile, wanted, fresh_for).await?
+                self.client_in_place(&key).await?;
             }
-            refreshed => refreshed?,
-        };
+            lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+            refreshed = self.locked(asked, profile, wanted, fresh_for, lock.as_ref()).await;
+        }
+        if self.unsettled().contains_key(&key) && !lock.is_held().await {
+            // What was got under a lock that was lost meanwhile has its place, if the store still
+            // holds what it replaces: now, before another node asks with that.
+            drop(lock);
+            lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+            if let Err(error) = self.settle(&key).await {
+                tracing::warn!(account = %key, %error, "the newest refresh token is still not in the store: {error}");
+            }
+        }
+        let refreshed = refreshed?;
         // Still under the lock: a sign-out that comes now finds what it has to take away.
         took(&refreshed);
         crate::fault_point!("refresh.told", asked.key);
+        drop(lock);
         Ok(refreshed)
     }
 
@@ -146,6 +159,7 @@ impl Refresher {
         profile: &IssuerProfile,
         wanted: &Wanted,
         fresh_for: Option<Validity>,
+        lock: &dyn Lock,
     ) -> Result<Refreshed, TokenError> {
         let key = &told.key.clone();
         let held = Held::from(self.current(key).await?);
@@ -181,10 +195,14 @@ impl Refresher {
             // Whose it is may be learned from the answer; not while what it brings is not kept.
             self.issuers.fetch_keys(profile).await;
         }
+        // With the lock lost another node may be asking, and a second use can end the family.
+        if !lock.is_held().await {
+            return Err(TokenError::LockLost);
+        }
         crate::fault_point!("refresh.asked", key);
         let ask = || self.issuers.refresh(profile, &client, key.uid, &refresh_token, &asked);
         let mut reply = ask().await;
-        if reply.as_ref().is_err_and(is_lost) {
+        if reply.as_ref().is_err_and(is_lost) && lock.is_held().await {
             tracing::info!(account = %key, "the issuer's reply was lost on the way; asked once more");
             reply = ask().await;
         }

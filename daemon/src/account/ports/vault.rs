@@ -47,7 +47,16 @@ pub enum VaultError {
 }
 
 /// Held while one account is refreshed or changed; dropping it releases.
-pub trait Lock: Send + Sync {}
+#[async_trait]
+pub trait Lock: Send + Sync {
+    /// Whether it still is held, and will be for as long as an issuer may take to reply. One that
+    /// other nodes respect too is lost when the store has not heard of this node in time; somebody
+    /// else may hold it then, and what this node writes under it is refused. To be asked before
+    /// anything that cannot be done twice.
+    async fn is_held(&self) -> bool {
+        true
+    }
+}
 
 /// What can be locked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
