@@ -4,6 +4,7 @@
 
 mod audit;
 mod errors;
+mod etcd;
 mod house;
 mod issuers;
 mod locks;
@@ -23,6 +24,7 @@ use std::{
 use async_trait::async_trait;
 pub use audit::*;
 pub use errors::*;
+pub use etcd::Etcd;
 pub use house::*;
 pub use issuers::*;
 use secrecy::SecretString;

@@ -10,7 +10,7 @@ use std::{
 use super::Problem;
 
 /// A file of TOML that is longer is something else.
-const LONGEST: u64 = 1 << 20;
+pub(super) const LONGEST: u64 = 1 << 20;
 
 /// The text of a file of TOML, `None` where it is absent.
 pub(super) fn toml(path: &Path) -> Result<Option<String>, Problem> {

@@ -139,10 +139,6 @@ pub(super) fn client_row(owner: &ClientOwner, issuer: &str) -> Option<String> {
     }
 }
 
-pub(super) fn login_row(key: &AccountKey) -> String {
-    format!("{LOGINS}{}/{}", key.uid, key.name)
-}
-
 /// Where the clients of this owner are that are to be deleted.
 pub(super) fn leftovers_of(owner: &ClientOwner) -> String {
     match owner.uid() {

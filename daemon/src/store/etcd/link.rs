@@ -167,7 +167,14 @@ impl Link {
             options = options.with_tls(with);
         }
         if let Some(user) = &settings.user {
-            let password = String::from_utf8(read(&user.password).await?).map_err(|_| {
+            let password = read(&user.password).await.map_err(|fault| match fault {
+                Fault::Final(text) => Fault::Final(format!(
+                    "{text}; it is the credential that store.credential names: LoadCredential= of \
+                     iamd.service passes it"
+                )),
+                other => other,
+            })?;
+            let password = String::from_utf8(password).map_err(|_| {
                 Fault::Final(format!("{}: the password is not text", user.password.display()))
             })?;
             options = options.with_user(user.name.clone(), password.trim_end_matches(['\r', '\n']));

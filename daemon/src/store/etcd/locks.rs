@@ -122,10 +122,11 @@ impl Locks {
         let fence = Fence { key: key.clone(), created: 0 };
         let mut claim =
             Claim { locks: Arc::clone(&self), lease: Arc::clone(&lease), name, fence, local: None };
-        let (key, id) = (&key, lease.id);
+        let (key, id, node) = (&key, lease.id, &self.link.settings.node);
         let asked = self.link.call(|mut client, _| async move {
             let absent = Compare::create_revision(key.clone(), CompareOp::Equal, 0);
-            let put = TxnOp::put(key.clone(), [], Some(PutOptions::new().with_lease(id)));
+            // Whose it is, for people.
+            let put = TxnOp::put(key.clone(), node.clone(), Some(PutOptions::new().with_lease(id)));
             let get = TxnOp::get(key.clone(), None);
             client.txn(Txn::new().when([absent]).and_then([put]).or_else([get])).await
         });

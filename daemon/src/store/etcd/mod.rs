@@ -38,6 +38,8 @@ use crate::{
 
 /// How often a listing that is compacted while it is read is begun anew.
 const TRIES: usize = 3;
+/// Between two tries at a start.
+const PAUSE: Duration = Duration::from_millis(200);
 /// What etcd takes in one transaction, unless it is told otherwise (`--max-txn-ops`).
 const MOST_AT_ONCE: usize = 128;
 
@@ -56,9 +58,13 @@ pub struct EtcdSettings {
     pub timeout: Duration,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
+    /// How long a start waits for etcd to answer.
+    pub start_within: Duration,
     /// How long a lock outlives the last sign of life of who holds it. Longer than an issuer may
     /// take to reply: what was asked under a lock is answered before another node can ask.
     pub lock_time: Duration,
+    /// This node's name, which no other node has.
+    pub node: String,
     /// Where this node notes the lease of its locks, for its next start to give up what it left.
     pub lease_file: Option<PathBuf>,
 }
@@ -142,7 +148,8 @@ fn revision(number: Option<i64>) -> Revision {
 }
 
 impl EtcdStore {
-    /// A store there. Asks once whether it answers, and gives up what this node held before.
+    /// A store there. Asks whether it answers, for as long as a start may take, and gives up what
+    /// this node held before.
     ///
     /// # Errors
     /// No member answers, or this node is refused.
@@ -151,9 +158,26 @@ impl EtcdStore {
         let link = Arc::new(Link::new(settings, clock));
         let locks = Locks::new(Arc::clone(&link));
         let store = Self { link, rows, locks };
-        store.get("").await?;
+        let link = &store.link;
+        let ends = link.clock.monotonic() + link.settings.start_within;
+        while let Err(fault) = store.look().await {
+            if !matches!(fault, Fault::Passing(_)) || link.clock.monotonic() >= ends {
+                return Err(link.error(fault));
+            }
+            link.clock.sleep(PAUSE).await;
+        }
         store.locks.give_up_what_was_left().await;
         Ok(store)
+    }
+
+    async fn look(&self) -> Result<(), Fault> {
+        let row = &self.rows.of("");
+        let options = GetOptions::new().with_keys_only();
+        let asked = self.link.call(|mut client, _| {
+            let options = options.clone();
+            async move { client.get(row.clone(), Some(options)).await }
+        });
+        asked.await.map(drop)
     }
 
     fn pages(&self, prefix: &str, keys_only: bool) -> Pages {

@@ -1,22 +1,27 @@
 //! The promises of every store, and those of one that several nodes share, with a real etcd.
 
-mod server;
-
 use std::fs;
 
 use etcd_client::{Client, Permission, PermissionType};
-use server::{Etcd, open};
 use tokio::time::timeout;
 
 use super::*;
-use crate::store::Change;
+use crate::{store::Change, testing::Etcd};
 
 const ABSENT: Revision = Revision::ABSENT;
 const LONG: Duration = Duration::from_secs(60);
 
+async fn open(settings: EtcdSettings) -> Result<EtcdStore, StoreError> {
+    EtcdStore::open(settings, Arc::new(crate::clock::SystemClock)).await
+}
+
+async fn store(etcd: &Etcd) -> EtcdStore {
+    open(etcd.settings()).await.unwrap()
+}
+
 async fn make() -> Option<(Arc<dyn Store>, Etcd)> {
     let etcd = Etcd::start()?;
-    Some((Arc::new(etcd.store().await), etcd))
+    Some((Arc::new(store(&etcd).await), etcd))
 }
 
 store_conformance!(make().await);
@@ -46,7 +51,7 @@ fn shows(etcd: &Etcd, when: &str, error: &StoreError) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_see_each_others_writes_and_one_of_two_wins() {
     let Some(etcd) = Etcd::start() else { return };
-    let (a, b) = (etcd.store().await, etcd.store().await);
+    let (a, b) = (store(&etcd).await, store(&etcd).await);
     let mut told = b.watch("k/", b.list("").await.unwrap().revision).await.unwrap();
     let first = a.compare_and_swap("k/1", ABSENT, some("a")).await.unwrap();
     assert_eq!(b.get("k/1").await.unwrap().unwrap().revision, first);
@@ -63,7 +68,7 @@ async fn two_nodes_see_each_others_writes_and_one_of_two_wins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn prefixes_are_stores_apart() {
     let Some(etcd) = Etcd::start() else { return };
-    let a = etcd.store().await;
+    let a = store(&etcd).await;
     let other = EtcdSettings { prefix: "iamd/rows/".to_owned(), ..etcd.settings() };
     let b = open(other).await.unwrap();
     a.compare_and_swap("k", ABSENT, some("a")).await.unwrap();
@@ -76,7 +81,7 @@ async fn prefixes_are_stores_apart() {
 async fn a_lock_is_of_one_node_at_a_time_and_goes_to_the_next_in_line() {
     let Some(etcd) = Etcd::start() else { return };
     let nodes: Vec<_> =
-        [etcd.store().await, etcd.store().await, etcd.store().await].map(Arc::new).into();
+        [store(&etcd).await, store(&etcd).await, store(&etcd).await].map(Arc::new).into();
     let inside = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for turn in 0..12 {
@@ -100,7 +105,7 @@ async fn a_lock_is_of_one_node_at_a_time_and_goes_to_the_next_in_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_lock_was_lost_is_told_so_and_overwrites_nothing() {
     let Some(etcd) = Etcd::start() else { return };
-    let (a, b) = (etcd.store().await, etcd.store().await);
+    let (a, b) = (store(&etcd).await, store(&etcd).await);
     let first = a.compare_and_swap("k", ABSENT, some("1")).await.unwrap();
     let held = a.lock("k").await.unwrap();
     assert!(held.is_held().await);
@@ -163,7 +168,7 @@ async fn a_start_gives_up_what_the_daemon_before_it_held() {
 async fn a_member_that_is_gone_is_an_error_in_time_and_all_goes_on_when_it_is_back() {
     let Some(mut etcd) = Etcd::start() else { return };
     let settings = EtcdSettings { timeout: Duration::from_secs(2), ..etcd.settings() };
-    drop(etcd.store().await);
+    drop(store(&etcd).await);
     let store = open(settings).await.unwrap();
     let at = store.compare_and_swap("k", ABSENT, some("1")).await.unwrap();
     let mut changes = store.watch("k", ABSENT).await.unwrap();
@@ -217,7 +222,7 @@ async fn of_several_members_those_that_answer_are_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_that_was_away_while_etcd_was_compacted_is_told_to_list_again() {
     let Some(mut etcd) = Etcd::start() else { return };
-    let store = etcd.store().await;
+    let store = self::store(&etcd).await;
     let mut at = store.compare_and_swap("k", ABSENT, some("0")).await.unwrap();
     let mut changes = store.watch("k", ABSENT).await.unwrap();
     assert_eq!(next(&mut changes).await.unwrap().revision, at);
@@ -242,7 +247,7 @@ async fn a_watch_that_was_away_while_etcd_was_compacted_is_told_to_list_again() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_is_compacted_while_it_is_read_says_so() {
     let Some(etcd) = Etcd::start() else { return };
-    let store = etcd.store().await;
+    let store = self::store(&etcd).await;
     let mut last = ABSENT;
     for i in 0..200 {
         last = store.compare_and_swap(&format!("{i:03}"), ABSENT, some("v")).await.unwrap();
@@ -261,7 +266,7 @@ async fn a_snapshot_that_is_compacted_while_it_is_read_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_changes_than_etcd_takes_at_once_are_refused_before_anything_is_written() {
     let Some(etcd) = Etcd::start() else { return };
-    let store = etcd.store().await;
+    let store = self::store(&etcd).await;
     let many = |count: usize| -> Vec<Swap> {
         let swap = |i| Swap { key: format!("{i}"), expected: ABSENT, value: some("v") };
         (0..count).map(swap).collect()
@@ -328,6 +333,8 @@ async fn with_certificates_a_user_and_a_role_nothing_else_gets_in() {
     refused("etcd does not know user and password", user("somebody")).await;
     let elsewhere = EtcdSettings { prefix: "elsewhere/".into(), ..user("iamd") };
     refused("the role of etcd's user is for other keys", elsewhere).await;
+    fs::remove_file(etcd.file("password")).unwrap();
+    refused("the credential with the password for etcd is not there", user("iamd")).await;
     fs::write(etcd.file("password"), b"secret \xff").unwrap();
     refused("the password for etcd is not text", user("iamd")).await;
     fs::write(etcd.file("password"), "secret Canary\n").unwrap();
@@ -344,7 +351,7 @@ async fn with_certificates_a_user_and_a_role_nothing_else_gets_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_hangs_is_left_in_time() {
     let Some(etcd) = Etcd::start() else { return };
-    drop(etcd.store().await);
+    drop(store(&etcd).await);
     let settings = EtcdSettings { timeout: Duration::from_secs(2), ..etcd.settings() };
     let store = open(settings).await.unwrap();
     etcd.signal(nix::sys::signal::Signal::SIGSTOP);
@@ -358,7 +365,7 @@ async fn a_member_that_hangs_is_left_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_etcd_says_so_and_what_to_do() {
     let Some(etcd) = Etcd::start_with(&["--quota-backend-bytes", "1000000"]) else { return };
-    let store = etcd.store().await;
+    let store = self::store(&etcd).await;
     let mut full = None;
     for i in 0..100 {
         let big = Some(vec![7; 100_000]);
@@ -381,7 +388,7 @@ async fn tells(etcd: &Etcd, when: &str, store: &EtcdStore) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_etcd_whose_members_differ_is_damaged() {
     let Some(etcd) = Etcd::start() else { return };
-    let store = etcd.store().await;
+    let store = self::store(&etcd).await;
     let mut hands = hands(&etcd).await;
     hands.alarm(AlarmAction::Activate, AlarmType::Corrupt, None).await.unwrap();
     tells(&etcd, "a member of etcd holds something else than the others", &store).await;
@@ -390,7 +397,7 @@ async fn an_etcd_whose_members_differ_is_damaged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_etcd_with_users_wants_one() {
     let Some(etcd) = Etcd::start() else { return };
-    drop(etcd.store().await);
+    drop(store(&etcd).await);
     let mut hands = hands(&etcd).await;
     hands.user_add("root", "root", None).await.unwrap();
     hands.role_add("root").await.unwrap();
@@ -403,7 +410,7 @@ async fn an_etcd_with_users_wants_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_iamd_did_not_write_are_named_and_left_alone() {
     let Some(etcd) = Etcd::start() else { return };
-    let store = etcd.store().await;
+    let store = self::store(&etcd).await;
     let mut hands = hands(&etcd).await;
     hands.put([b"iamd/rows/".as_slice(), &[0xff]].concat(), "x", None).await.unwrap();
     // No text begins so, and no list of iamd's gets there; all of it does.

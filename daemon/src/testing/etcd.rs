@@ -5,18 +5,19 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use tempfile::TempDir;
 
-use super::*;
+use crate::store::etcd::{EtcdCertificate, EtcdSettings, EtcdTls};
 
 /// A running etcd.
-pub(super) struct Etcd {
+pub struct Etcd {
     child: Option<Child>,
-    pub(super) dir: TempDir,
-    pub(super) port: u16,
+    pub dir: TempDir,
+    pub port: u16,
     peer_port: u16,
     tls: bool,
     options: &'static [&'static str],
@@ -38,18 +39,18 @@ fn free_port() -> u16 {
 
 impl Etcd {
     /// One that anybody may use; `None` where etcd is not installed.
-    pub(super) fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         Self::make(false, &[])
     }
 
     /// The same with more options.
-    pub(super) fn start_with(options: &'static [&'static str]) -> Option<Self> {
+    pub fn start_with(options: &'static [&'static str]) -> Option<Self> {
         Self::make(false, options)
     }
 
     /// One that wants certificates of the authority in `dir`: files `ca.pem`, `node.pem`,
     /// `node.key`, and `other-ca.pem` of nobody.
-    pub(super) fn start_with_tls() -> Option<Self> {
+    pub fn start_with_tls() -> Option<Self> {
         Self::make(true, &[])
     }
 
@@ -67,17 +68,17 @@ impl Etcd {
         Some(etcd)
     }
 
-    pub(super) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Runs it, or runs it again with what it had.
-    pub(super) fn run(&mut self) {
+    pub fn run(&mut self) {
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
         let log = File::create(self.file("log")).unwrap();
         let mut etcd = Command::new("etcd");
@@ -99,19 +100,19 @@ impl Etcd {
     }
 
     /// Kills it.
-    pub(super) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
-    pub(super) fn signal(&self, signal: nix::sys::signal::Signal) {
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
         let id = self.child.as_ref().unwrap().id();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(id.cast_signed()), signal).unwrap();
     }
 
-    pub(super) fn settings(&self) -> EtcdSettings {
+    pub fn settings(&self) -> EtcdSettings {
         EtcdSettings {
             endpoints: vec![self.url()],
             prefix: "iamd/".to_owned(),
@@ -119,21 +120,19 @@ impl Etcd {
             user: None,
             timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(5),
+            start_within: Duration::from_millis(500),
             lock_time: Duration::from_secs(30),
+            node: "login1".to_owned(),
             lease_file: None,
         }
     }
 
     /// As a node that shows its certificate.
-    pub(super) fn settings_with_tls(&self) -> EtcdSettings {
+    pub fn settings_with_tls(&self) -> EtcdSettings {
         let client =
             EtcdCertificate { certificate: self.file("node.pem"), key: self.file("node.key") };
         let tls = Some(EtcdTls { ca: self.file("ca.pem"), client: Some(client) });
         EtcdSettings { tls, ..self.settings() }
-    }
-
-    pub(super) async fn store(&self) -> EtcdStore {
-        open(self.settings()).await.unwrap()
     }
 }
 
@@ -141,10 +140,6 @@ impl Drop for Etcd {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-pub(super) async fn open(settings: EtcdSettings) -> Result<EtcdStore, StoreError> {
-    EtcdStore::open(settings, Arc::new(crate::clock::SystemClock)).await
 }
 
 fn make_certificates(dir: &TempDir) {
