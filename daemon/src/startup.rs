@@ -175,6 +175,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     tasks.spawn(async move { grace.watch_grace().await });
     tasks.spawn(Arc::clone(&service).clear_up());
     tasks.spawn(Arc::clone(&service).follow_the_clock());
+    tasks.spawn(Arc::clone(&service).follow_other_nodes());
     tasks.spawn(on_the_bus(Arc::clone(&service), Arc::clone(&clock)));
     let (here, at_start) = (Arc::clone(&service), Arc::clone(&sessions));
     tasks.spawn(async move {

@@ -117,6 +117,8 @@ pub struct TestVault {
     pub lock_lost_at_save: AtomicBool,
     /// So often it is said of a lock that it is lost.
     pub locks_lost: Arc<AtomicU64>,
+    /// What is told of other nodes; nobody else writes where there is none.
+    pub others: Mutex<Option<tokio::sync::mpsc::UnboundedReceiver<Changed>>>,
     locks: Mutex<HashMap<LockOn, Arc<tokio::sync::Mutex<()>>>>,
     counter: AtomicU64,
 }
@@ -398,6 +400,14 @@ impl Vault for TestVault {
         let logins = self.logins.lock().unwrap().clone();
         let stored = |(value, revision)| Stored { value, revision: Revision(revision) };
         Ok(logins.into_values().map(stored).collect())
+    }
+
+    fn changes(&self) -> Option<futures_util::stream::BoxStream<'static, Changed>> {
+        let others = self.others.lock().unwrap().take()?;
+        Some(futures_util::StreamExt::boxed(futures_util::stream::unfold(
+            others,
+            |mut others| async move { others.recv().await.map(|changed| (changed, others)) },
+        )))
     }
 
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {

@@ -2,7 +2,7 @@
 //! together, and the tasks that keep tokens fresh.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     future::Future,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -266,6 +266,14 @@ impl Presence {
         for (_, keeper) in lock(&self.keepers).drain() {
             keeper.task.abort();
         }
+    }
+
+    /// The accounts of a uid that something is kept of here.
+    pub(super) fn kept_of(&self, uid: u32) -> BTreeSet<AccountKey> {
+        let mut kept: BTreeSet<AccountKey> = lock(&self.keepers).keys().cloned().collect();
+        kept.extend(lock(&self.written).keys().cloned());
+        kept.retain(|key| key.uid == uid);
+        kept
     }
 
     /// Something happened to all files, or to the clock.

@@ -264,6 +264,11 @@ impl Broker {
         self.cache.forget(key);
     }
 
+    /// Forgets all tokens but those of the accounts that `stays` names.
+    pub fn forget_all_but(&self, stays: impl Fn(&AccountKey) -> bool) {
+        self.cache.forget_all_but(stays);
+    }
+
     /// Forgets all of an account that was given up or signed in anew, also what the store did not
     /// take of it. To be called with the account's lock.
     pub fn give_up(&self, key: &AccountKey) {

@@ -15,6 +15,7 @@ pub(super) const ACCOUNTS: &str = "accounts/";
 pub(super) const CLIENTS: &str = "clients/";
 /// Those of them that are the site's own.
 pub(super) const SITES_CLIENTS: &str = "clients/site/";
+pub(super) const SETTINGS: &str = "settings/";
 pub(super) const LOGINS: &str = "logins/";
 pub(super) const LEFTOVERS: &str = "clients/gone/";
 pub(super) const PASSWORD_FLOWS: &str = "password-flows/";
@@ -166,7 +167,7 @@ pub(super) fn account_of_client(row: &str) -> Option<AccountKey> {
 }
 
 pub(super) fn settings_row(uid: u32) -> String {
-    format!("settings/{uid}")
+    format!("{SETTINGS}{uid}")
 }
 
 pub(super) fn password_flow_row(issuer: &str, client_id: &str) -> String {

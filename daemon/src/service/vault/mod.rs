@@ -34,6 +34,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 use tokio::sync::RwLock;
 
@@ -41,7 +42,8 @@ use crate::{
     account::{
         AccountKey, AccountName, ClientOwner, ClientRecord, PendingLogin, Record, Settings,
         ports::{
-            ClientStep, JournalEntry, Leftover, Lock, LockOn, Revision, Stored, Vault, VaultError,
+            Changed, ClientStep, JournalEntry, Leftover, Lock, LockOn, Revision, Stored, Vault,
+            VaultError,
         },
     },
     clock::{Clock, Random},
@@ -437,6 +439,10 @@ impl Vault for StoreVault {
 
     async fn logins(&self) -> Result<Vec<Stored<PendingLogin>>, VaultError> {
         self.all_of(&self.logins_here()).await
+    }
+
+    fn changes(&self) -> Option<BoxStream<'static, Changed>> {
+        self.changes_of_all()
     }
 
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {

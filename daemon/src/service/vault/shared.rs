@@ -1,15 +1,24 @@
 //! What is otherwise where several nodes share the store.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
 
 use super::{
     StoreVault,
     kept::{self, LOGINS},
 };
 use crate::{
-    account::AccountKey,
+    account::{AccountKey, ports::Changed},
+    clock::Clock,
     config::EtcdAccess,
-    store::etcd::{EtcdCertificate, EtcdSettings, EtcdTls, EtcdUser},
+    store::{
+        Changes, Store, StoreError,
+        etcd::{EtcdCertificate, EtcdSettings, EtcdTls, EtcdUser},
+    },
 };
 
 /// A start waits so long for etcd, and no longer than systemd waits for the start
@@ -19,6 +28,8 @@ const START_WITHIN: Duration = Duration::from_secs(10);
 const LOCK_BEYOND_REPLY: Duration = Duration::from_secs(15);
 /// In the runtime directory: it is gone when the node boots, and in no image of its disk.
 const LEASE_FILE: &str = "etcd-lease";
+/// Before what is changed is asked for again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The store of several nodes, and which of them this one is.
 #[derive(Debug, Clone)]
@@ -74,4 +85,66 @@ impl StoreVault {
     pub(super) fn login_row(&self, key: &AccountKey) -> String {
         format!("{}{}/{}", self.logins_here(), key.uid, key.name)
     }
+
+    /// What is changed in the store, where others write it too.
+    pub(super) fn changes_of_all(&self) -> Option<BoxStream<'static, Changed>> {
+        self.node.as_ref()?;
+        let (store, clock) = (Arc::clone(&self.store), self.sealer.shared_clock());
+        let following = Following { store, clock, changes: None };
+        Some(
+            stream::unfold(following, |mut following| async move {
+                let changed = following.next().await;
+                Some((changed, following))
+            })
+            .boxed(),
+        )
+    }
+}
+
+/// A watch of everything, begun anew when the store does not know any more what happened.
+struct Following {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    changes: Option<Changes>,
+}
+
+impl Following {
+    async fn next(&mut self) -> Changed {
+        loop {
+            let Some(changes) = &mut self.changes else {
+                match begin(Arc::clone(&self.store)).await {
+                    Ok(changes) => {
+                        self.changes = Some(changes);
+                        return Changed::Anything;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "what other nodes change is not known: {error}");
+                        self.clock.sleep(PAUSE).await;
+                        continue;
+                    }
+                }
+            };
+            match changes.next().await {
+                Some(Ok(change)) => {
+                    if let Some(changed) = changed_by(&change.key) {
+                        return changed;
+                    }
+                }
+                Some(Err(_)) | None => self.changes = None,
+            }
+        }
+    }
+}
+
+async fn begin(store: Arc<dyn Store>) -> Result<Changes, StoreError> {
+    // Nothing at all is changed, and the revision told at which that was.
+    let now = store.swap_all(Vec::new()).await?;
+    store.watch("", now).await
+}
+
+fn changed_by(row: &str) -> Option<Changed> {
+    if let Some(uid) = row.strip_prefix(kept::SETTINGS) {
+        return uid.parse().ok().map(Changed::Settings);
+    }
+    kept::key_of_row(row).map(Changed::Account)
 }

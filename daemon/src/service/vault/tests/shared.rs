@@ -118,3 +118,27 @@ async fn a_lock_of_an_account_keeps_the_other_node_out_until_it_is_dropped() {
     let long = std::time::Duration::from_secs(60);
     assert!(tokio::time::timeout(long, b.lock(on())).await.unwrap().unwrap().is_held().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_changes_is_told_to_the_other_after_etcd_was_away_too() {
+    use futures_util::StreamExt as _;
+    let Some(mut nodes) = Nodes::new() else { return };
+    let (a, b) = (nodes.node("login1").await, nodes.node("login2").await);
+    let mut changes = b.changes().unwrap();
+    let long = std::time::Duration::from_secs(60);
+    assert_eq!(tokio::time::timeout(long, changes.next()).await.unwrap(), Some(Changed::Anything));
+    let account = record(1001, "wlcg", "rt-canary");
+    let at = a.save_account(&account, Revision::ABSENT).await.unwrap();
+    let next = tokio::time::timeout(long, changes.next()).await.unwrap();
+    assert_eq!(next, Some(Changed::Account(key(1001, "wlcg"))));
+    a.save_settings(1001, &Settings::default(), Revision::ABSENT).await.unwrap();
+    let next = tokio::time::timeout(long, changes.next()).await.unwrap();
+    assert_eq!(next, Some(Changed::Settings(1001)));
+    nodes.etcd.kill();
+    nodes.etcd.run();
+    a.remove_account(&key(1001, "wlcg"), at).await.unwrap();
+    let next = tokio::time::timeout(long, changes.next()).await.unwrap();
+    assert_eq!(next, Some(Changed::Account(key(1001, "wlcg"))));
+    let (alone, _temp) = fresh().await;
+    assert!(alone.changes().is_none(), "nobody else writes SQLite");
+}
