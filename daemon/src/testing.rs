@@ -115,6 +115,8 @@ pub struct TestVault {
     pub locks_fail: AtomicBool,
     /// The next write finds the lock lost.
     pub lock_lost_at_save: AtomicBool,
+    /// Whether its locks are those of several nodes.
+    pub several: AtomicBool,
     /// So often it is said of a lock that it is lost.
     pub locks_lost: Arc<AtomicU64>,
     /// What is told of other nodes; nobody else writes where there is none.
@@ -257,7 +259,8 @@ impl Vault for TestVault {
         let lock = Arc::clone(self.locks.lock().unwrap().entry(on).or_default());
         let held = lock.lock_owned().await;
         self.step("lock");
-        Ok(Box::new(locks::Held { guard: held, lost: Arc::clone(&self.locks_lost) }))
+        let (lost, several) = (Arc::clone(&self.locks_lost), self.several.load(SeqCst));
+        Ok(Box::new(locks::Held { guard: held, lost, several }))
     }
 
     async fn journal(

@@ -15,11 +15,17 @@ pub(super) struct Held {
     pub(super) guard: tokio::sync::OwnedMutexGuard<()>,
     /// So often it says that it is lost.
     pub(super) lost: Arc<AtomicU64>,
+    /// Whether it is one that other nodes respect.
+    pub(super) several: bool,
 }
 
 #[async_trait]
 impl Lock for Held {
     async fn is_held(&self) -> bool {
         self.lost.fetch_update(SeqCst, SeqCst, |lost| lost.checked_sub(1)).is_err()
+    }
+
+    fn is_of_several_nodes(&self) -> bool {
+        self.several
     }
 }

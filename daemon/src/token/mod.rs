@@ -10,6 +10,7 @@ mod held;
 mod person;
 mod refresh;
 pub mod renewal;
+mod unsettled;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use secrecy::SecretString;
@@ -42,7 +42,7 @@ pub struct Refresher {
     pub(super) clock: Arc<dyn Clock>,
     /// Records that the store did not take. The refresh token in here is the newest there is, so
     /// it goes before what the store says until the store has it.
-    unsettled: Mutex<HashMap<AccountKey, Unsettled>>,
+    pub(super) unsettled: Mutex<HashMap<AccountKey, Unsettled>>,
 }
 
 /// What a refresh gave.
@@ -73,7 +73,7 @@ impl Refresher {
     /// # Errors
     /// [`TokenError`]; after one the account's record says what became of it.
     pub async fn refresh(
-        &self,
+        self: &Arc<Self>,
         asked: &mut Asked,
         profile: &IssuerProfile,
         wanted: &Wanted,
@@ -94,63 +94,17 @@ impl Refresher {
             lock = self.vault.lock(LockOn::Account(key.clone())).await?;
             refreshed = self.locked(asked, profile, wanted, fresh_for, lock.as_ref()).await;
         }
-        if self.unsettled().contains_key(&key) && !lock.is_held().await {
-            // What was got under a lock that was lost meanwhile has its place, if the store still
-            // holds what it replaces: now, before another node asks with that.
-            drop(lock);
-            lock = self.vault.lock(LockOn::Account(key.clone())).await?;
-            if let Err(error) = self.settle(&key).await {
-                tracing::warn!(account = %key, %error, "the newest refresh token is still not in the store: {error}");
-            }
+        if let Ok(refreshed) = &refreshed {
+            // Still under the lock: a sign-out that comes now finds what it has to take away.
+            took(refreshed);
+            crate::fault_point!("refresh.told", asked.key);
         }
-        let refreshed = refreshed?;
-        // Still under the lock: a sign-out that comes now finds what it has to take away.
-        took(&refreshed);
-        crate::fault_point!("refresh.told", asked.key);
-        drop(lock);
-        Ok(refreshed)
-    }
-
-    /// Brings into the store what it did not take before. To be called with the account's lock.
-    ///
-    /// # Errors
-    /// The store still does not take it.
-    pub async fn settle(&self, key: &AccountKey) -> Result<(), TokenError> {
-        if self.unsettled().contains_key(key) {
-            self.current(key).await?;
+        if self.must_keep(&key, lock.as_ref()) {
+            // Nobody waits for it: the token is good, whatever becomes of the store.
+            let refresher = Arc::clone(self);
+            tokio::spawn(async move { refresher.settle_under(key, lock).await });
         }
-        Ok(())
-    }
-
-    /// The account with the newest refresh token there is, whether the store takes that or not:
-    /// who gives an account up has to end the one that the issuer holds good. To be called with
-    /// the account's lock.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn newest(&self, key: &AccountKey) -> Result<Option<Stored<Record>>, VaultError> {
-        if let Err(error) = self.settle(key).await {
-            tracing::warn!(account = %key, %error, "the newest refresh token is still not in the store: {error}");
-        }
-        let Some(Stored { value, revision }) = self.vault.account(key).await? else {
-            return Ok(None);
-        };
-        let value = match self.unsettled().get(key).cloned() {
-            Some(unsettled) => unsettled.over(&value).unwrap_or(value),
-            None => value,
-        };
-        Ok(Some(Stored { value, revision }))
-    }
-
-    /// A record that the store did not take, where it held `old`: goes before what the store says
-    /// until the store has it.
-    pub fn keep_aside(&self, newest: Record, old: Record) {
-        self.unsettled().insert(newest.key(), Unsettled { newest, old });
-    }
-
-    /// The account was given up or signed in anew: what the store did not take has no place.
-    pub fn forget(&self, key: &AccountKey) {
-        self.unsettled().remove(key);
+        refreshed
     }
 
     async fn locked(
@@ -244,7 +198,7 @@ impl Refresher {
     }
 
     /// The newest record there is: one that the store did not take yet goes first.
-    async fn current(&self, key: &AccountKey) -> Result<Stored<Record>, TokenError> {
+    pub(super) async fn current(&self, key: &AccountKey) -> Result<Stored<Record>, TokenError> {
         let unsettled = self.unsettled().get(key).cloned();
         let stored = self.vault.account(key).await;
         let Some(unsettled) = unsettled else {
@@ -467,10 +421,6 @@ impl Refresher {
             tracing::warn!(error = %failure, "the state of an account could not be written: {failure}");
         }
         error.into()
-    }
-
-    pub(super) fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Unsettled>> {
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -68,6 +68,11 @@ pub trait Lock: Send + Sync {
     async fn is_held(&self) -> bool {
         true
     }
+
+    /// Whether it keeps other nodes out too.
+    fn is_of_several_nodes(&self) -> bool {
+        false
+    }
 }
 
 /// What can be locked.

@@ -354,6 +354,10 @@ impl Lock for Claim {
             found.kvs().first().is_some_and(|pair| pair.create_revision() == self.fence.created)
         })
     }
+
+    fn is_of_several_nodes(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for Claim {
