@@ -19,7 +19,7 @@ use zbus::connection::Builder;
 use crate::{
     account::{
         Guards,
-        ports::{Vault, upkeep::Upkeep},
+        ports::{Vault, VaultError, upkeep::Upkeep},
     },
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
@@ -43,12 +43,19 @@ const LINGER_DIR: &str = "/var/lib/systemd/linger";
 /// Where logind makes the users' runtime directories.
 const RUNTIME_DIRS: &str = "/run/user";
 
+/// Before a start is given up whose journal the store of several nodes does not take. Tries that last
+/// this long never come to StartLimitBurst=.
+const REPLAY_AGAIN: Duration = Duration::from_secs(7);
+
 /// Why the daemon does not run. The text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store or the keys.
     #[error(transparent)]
     Vault(#[from] OpenVaultError),
+    /// The store of several nodes does not take what is in the journal.
+    #[error("the journal could not be replayed; it is kept: {0}")]
+    Replay(VaultError),
     /// A directory or socket of ours.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -82,7 +89,8 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let state_dir = Path::new(paths::STATE_DIR);
     let runtime_dir = Path::new(paths::RUNTIME_DIR);
     let shared = shared_store(&config, runtime_dir);
-    if shared.is_some() {
+    let is_shared = shared.is_some();
+    if is_shared {
         // What the journal has waits for locks that other nodes may hold.
         let while_waiting = NotifyState::ExtendTimeoutUsec(2 * 60 * 1_000_000);
         tell(&[while_waiting, NotifyState::Status("waiting for etcd")]);
@@ -98,6 +106,11 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         Ok(0) => {}
         Ok(count) => {
             tracing::info!(count, "{count} accounts were brought up to date from the journal")
+        }
+        Err(error) if is_shared => {
+            // Without what is in the journal the issuer would be asked with what that replaced.
+            clock.sleep(REPLAY_AGAIN).await;
+            return Err(StartError::Replay(error));
         }
         Err(error) => {
             tracing::error!(%error, "the journal could not be replayed; it is kept: {error}")

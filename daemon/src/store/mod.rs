@@ -133,6 +133,9 @@ pub trait Store: Send + Sync + 'static {
     /// moment, and is [`StoreError::LockLost`] else.
     async fn lock(&self, name: &str) -> Result<Box<dyn Lock>, StoreError>;
 
+    /// What was under way when the daemon ended has been seen to: locks that outlived it are given up.
+    async fn begun(&self) {}
+
     /// The changes under `prefix` after a revision, those that already happened first, then each
     /// as it happens. Of several changes of one key that already happened only the last is sure
     /// to be told. Ends with [`StoreError::Compacted`] when the store no longer knows what

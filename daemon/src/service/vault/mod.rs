@@ -362,7 +362,9 @@ impl Vault for StoreVault {
     }
 
     async fn replay(&self) -> Result<usize, VaultError> {
-        self.replay_all().await
+        let replayed = self.replay_all().await?;
+        self.store.begun().await;
+        Ok(replayed)
     }
 
     async fn client(

@@ -4,6 +4,9 @@
 //! before is left. Within the node there is one in line at a time for each name. All keys hang on
 //! one lease, which is kept alive while the daemon runs; when etcd does not hear of the node for
 //! [`super::EtcdSettings::lock_time`] the keys go, and whoever is next holds the lock.
+//!
+//! What this node held when its daemon was killed stays its own at the next start, until the journal
+//! is in the store: whoever is next would ask an issuer with what the journal has replaced.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -59,6 +62,7 @@ pub(super) struct Locks {
     local: NamedLocks,
     lease: tokio::sync::Mutex<Option<Arc<Lease>>>,
     kept: Mutex<Kept>,
+    left: Mutex<Option<Left>>,
     number: AtomicU64,
 }
 
@@ -72,6 +76,12 @@ struct Kept {
     strays: BTreeSet<Vec<u8>>,
 }
 
+/// What the daemon that ran here before left.
+struct Left {
+    lease: Arc<Lease>,
+    keys: BTreeSet<Vec<u8>>,
+}
+
 impl Locks {
     pub(super) fn new(link: Arc<Link>) -> Arc<Self> {
         let base = format!("{}locks/", link.settings.prefix);
@@ -81,6 +91,7 @@ impl Locks {
             local: NamedLocks::default(),
             lease: tokio::sync::Mutex::default(),
             kept: Mutex::default(),
+            left: Mutex::default(),
             number: AtomicU64::new(0),
         })
     }
@@ -94,6 +105,13 @@ impl Locks {
     /// Waits for the lock of this name.
     pub(super) async fn lock(self: &Arc<Self>, name: &str) -> Result<Box<dyn Lock>, Fault> {
         let mut local = Some(self.local.lock(name).await);
+        while let Some(mut claim) = self.left_for(name).await? {
+            if claim.wait().await? {
+                claim.local = local.take();
+                self.kept().held.insert(name.to_owned(), claim.fence.clone());
+                return Ok(Box::new(claim));
+            }
+        }
         loop {
             let lease = self.lease().await?;
             // In a task of its own: who gives up while etcd is asked leaves no key behind.
@@ -234,15 +252,67 @@ impl Locks {
         }
     }
 
-    /// What the daemon that ran here before held, is held by nobody.
-    pub(super) async fn give_up_what_was_left(&self) {
+    /// What the daemon that ran here before held is kept for this one.
+    pub(super) async fn take_over_what_was_left(self: &Arc<Self>) {
         let Some(path) = &self.link.settings.lease_file else { return };
         let Ok(text) = tokio::fs::read_to_string(path).await else { return };
         let Ok(id) = text.trim().parse::<i64>() else { return };
+        let heard = Mutex::new(self.link.clock.monotonic());
+        let lease = Arc::new(Lease { id, lost: AtomicBool::new(false), heard });
+        let options = || Some(LeaseTimeToLiveOptions::new().with_keys());
+        let asked = self.link.call(|mut client, _| async move {
+            client.lease_keep_alive(id).await?;
+            client.lease_time_to_live(id, options()).await
+        });
+        let Ok(answer) = asked.await else { return };
+        let keys: BTreeSet<_> = answer.keys().iter().cloned().collect();
+        self.kept().keys.extend(keys.iter().cloned());
+        *self.left() = Some(Left { lease: Arc::clone(&lease), keys });
+        *self.lease.lock().await = Some(Arc::clone(&lease));
+        tokio::spawn(keep(Arc::downgrade(self), lease));
+    }
+
+    /// The place in line for this name that was left, the first where there are several.
+    async fn left_for(self: &Arc<Self>, name: &str) -> Result<Option<Claim>, Fault> {
+        let line = self.line_of(name);
+        let (lease, keys) = {
+            let left = self.left();
+            let Some(Left { lease, keys }) = &*left else { return Ok(None) };
+            let (from, to) = super::range_of(line);
+            (Arc::clone(lease), keys.range(from..to).cloned().collect::<Vec<_>>())
+        };
+        let mut first: Option<Fence> = None;
+        for key in &keys {
+            let asked = self.link.call(|mut c, _| async move { c.get(key.clone(), None).await });
+            let created = asked.await?.kvs().first().map(etcd_client::KeyValue::create_revision);
+            if let Some(created) = created
+                && first.as_ref().is_none_or(|first| created < first.created)
+            {
+                first = Some(Fence { key: key.clone(), created });
+            }
+        }
+        let Some(fence) = first else { return Ok(None) };
+        if let Some(left) = self.left().as_mut() {
+            left.keys.remove(&fence.key);
+        }
+        let (locks, name) = (Arc::clone(self), name.to_owned());
+        Ok(Some(Claim { locks, lease, name, fence, local: None }))
+    }
+
+    /// What was left is held by nobody from now on; the next lock hangs on a lease of its own.
+    pub(super) async fn give_up_what_was_left(&self) {
+        let Some(Left { lease, keys }) = self.left().take() else { return };
+        lease.lost.store(true, SeqCst);
+        let id = lease.id;
         let asked = self.link.call(|mut client, _| async move { client.lease_revoke(id).await });
         if asked.await.is_ok() {
             tracing::info!("locks of the iamd that ran here before are given up");
         }
+        self.kept().keys.retain(|key| !keys.contains(key));
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -148,8 +148,8 @@ fn revision(number: Option<i64>) -> Revision {
 }
 
 impl EtcdStore {
-    /// A store there. Asks whether it answers, for as long as a start may take, and gives up what
-    /// this node held before.
+    /// A store there. Asks whether it answers, for as long as a start may take. What this node held
+    /// before, it holds until [`Store::begun`].
     ///
     /// # Errors
     /// No member answers, or this node is refused.
@@ -166,7 +166,7 @@ impl EtcdStore {
             }
             link.clock.sleep(PAUSE).await;
         }
-        store.locks.give_up_what_was_left().await;
+        store.locks.take_over_what_was_left().await;
         Ok(store)
     }
 
@@ -377,6 +377,10 @@ impl Store for EtcdStore {
 
     async fn lock(&self, name: &str) -> Result<Box<dyn Lock>, StoreError> {
         self.locks.lock(name).await.map_err(|fault| self.link.error(fault))
+    }
+
+    async fn begun(&self) {
+        self.locks.give_up_what_was_left().await;
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Changes, StoreError> {

@@ -159,9 +159,30 @@ async fn a_start_gives_up_what_the_daemon_before_it_held() {
     let lock_time = Duration::from_secs(3600);
     let settings = EtcdSettings { lease_file, lock_time, ..etcd.settings() };
     let before = open(settings.clone()).await.unwrap();
-    std::mem::forget(before.lock("k").await.unwrap());
+    for name in ["k", "other"] {
+        std::mem::forget(before.lock(name).await.unwrap());
+    }
+    let another = Arc::new(store(&etcd).await);
+    let [mut k, mut other] = ["k", "other"].map(|name| {
+        let another = Arc::clone(&another);
+        tokio::spawn(async move { another.lock(name).await.unwrap() })
+    });
     let now = open(settings).await.unwrap();
-    assert!(timeout(LONG, now.lock("k")).await.unwrap().unwrap().is_held().await);
+    // Not before what the daemon had in its hands is seen to, which is done under the same lock.
+    let held = timeout(LONG, now.lock("k")).await.unwrap().unwrap();
+    assert!(held.is_held().await);
+    now.compare_and_swap("k", ABSENT, some("seen to")).await.unwrap();
+    let short = Duration::from_millis(300);
+    assert!(timeout(short, &mut k).await.is_err() && timeout(short, &mut other).await.is_err());
+    drop(held);
+    drop(timeout(LONG, k).await.unwrap().unwrap());
+    assert!(timeout(short, &mut other).await.is_err());
+    now.begun().await;
+    drop(timeout(LONG, other).await.unwrap().unwrap());
+    for name in ["k", "other", "new"] {
+        let held = timeout(LONG, now.lock(name)).await.unwrap().unwrap();
+        assert!(held.is_held().await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

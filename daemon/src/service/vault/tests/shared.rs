@@ -30,7 +30,9 @@ impl Nodes {
     }
 
     async fn open(&self, path: &Path, name: &str) -> Result<StoreVault, OpenVaultError> {
-        let settings = EtcdSettings { node: name.to_owned(), ..self.etcd.settings() };
+        let lease_file = Some(path.join("lease"));
+        let node = name.to_owned();
+        let settings = EtcdSettings { node, lease_file, ..self.etcd.settings() };
         let (random, clock) = (Arc::new(SystemRandom), Arc::new(SystemClock));
         StoreVault::open_on(path, None, Some(settings), random, clock).await
     }
@@ -141,4 +143,51 @@ async fn what_a_node_changes_is_told_to_the_other_after_etcd_was_away_too() {
     assert_eq!(next, Some(Changed::Account(key(1001, "wlcg"))));
     let (alone, _temp) = fresh().await;
     assert!(alone.changes().is_none(), "nobody else writes SQLite");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_daemon_had_in_its_journal_is_stored_before_another_node_has_the_lock() {
+    let Some(mut nodes) = Nodes::new() else { return };
+    let (a, b) = (nodes.node("login1").await, nodes.node("login2").await);
+    let on = || LockOn::Account(key(1001, "wlcg"));
+    let mut account = record(1001, "wlcg", "rt-canary-1");
+    a.save_account(&account, Revision::ABSENT).await.unwrap();
+    // Killed when the issuer had answered and the journal had it.
+    std::mem::forget(a.lock(on()).await.unwrap());
+    account = a.account(&key(1001, "wlcg")).await.unwrap().unwrap().value;
+    let replaced = account.refresh_token.replace(secret("rt-canary-2"));
+    a.journal(&account, replaced.as_ref()).await.unwrap();
+    drop(a);
+    let mut waiting = tokio::spawn(async move {
+        let _lock = b.lock(on()).await.unwrap();
+        b.account(&key(1001, "wlcg")).await.unwrap().unwrap().value
+    });
+    let a = nodes.open(nodes.dirs[0].path(), "login1").await.unwrap();
+    let short = std::time::Duration::from_millis(300);
+    assert!(tokio::time::timeout(short, &mut waiting).await.is_err());
+    assert_eq!(a.replay().await, Ok(1));
+    let long = std::time::Duration::from_secs(60);
+    let found = tokio::time::timeout(long, waiting).await.unwrap().unwrap();
+    assert_eq!(found.refresh_token.unwrap().expose_secret(), "rt-canary-2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_journal_etcd_does_not_take_says_so() {
+    let Some(mut nodes) = Nodes::new() else { return };
+    let a = nodes.node("login1").await;
+    a.save_account(&record(1001, "wlcg", "rt-canary-1"), Revision::ABSENT).await.unwrap();
+    a.journal(&record(1001, "wlcg", "rt-canary-2"), Some(&secret("rt-canary-1"))).await.unwrap();
+    drop(a);
+    let timeout = std::time::Duration::from_secs(2);
+    let settings = EtcdSettings { timeout, ..nodes.etcd.settings() };
+    let (random, clock) = (Arc::new(SystemRandom), Arc::new(SystemClock));
+    let dir = nodes.dirs[0].path();
+    let a = StoreVault::open_on(dir, None, Some(settings), random, clock).await.unwrap();
+    nodes.etcd.kill();
+    let error = crate::startup::StartError::Replay(a.replay().await.unwrap_err()).to_string();
+    let error = error.replace(&nodes.etcd.url(), "https://etcd1.example.org:2379");
+    let when = "etcd does not take what is in the journal at a start";
+    crate::testing::stops("Store and keys", when, 1, &error);
+    nodes.etcd.run();
+    assert_eq!(a.replay().await, Ok(1), "it is kept");
 }
