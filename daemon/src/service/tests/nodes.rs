@@ -53,6 +53,24 @@ async fn a_token_that_another_node_got_is_in_the_file_here_and_no_issuer_is_aske
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_tokens_of_one_second_the_file_has_the_one_that_the_store_has() {
+    let (house, tell) = one_of_several();
+    let key = house.signed_in_with_token();
+    house.log_in(ALICE).await;
+    for text in ["at-of-another-node", "at-of-the-same-second"] {
+        let newer = token(&house, text, 3600);
+        let newer = AccessToken {
+            issued_at: UnixTime(1_000_100),
+            expires_at: UnixTime(1_009_000),
+            ..newer
+        };
+        written(&house, &key, |record| record.access_token = Some(newer));
+        told(&house, &tell, &key).await;
+        assert_eq!(house.alices_file().as_deref(), Some(text));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sign_out_and_a_removal_on_another_node_take_file_and_tokens_away_here() {
     for removed in [false, true] {
         let (house, tell) = one_of_several();
