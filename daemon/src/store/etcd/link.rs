@@ -82,23 +82,31 @@ impl Link {
         let each = (patience / u32::try_from(count).unwrap_or(1)).max(TRY_AT_LEAST).min(patience);
         let ends = self.clock.monotonic() + patience;
         let mut unsure = false;
+        let mut said: Option<String> = None;
+        let late = |said: Option<String>| {
+            Fault::Passing(said.unwrap_or_else(|| "no answer in time".to_owned()))
+        };
         for turn in 1_usize.. {
             let at = self.current.load(SeqCst) % count;
+            let left = ends.saturating_duration_since(self.clock.monotonic());
             let one = async {
                 let client = self.client(at).await?;
                 ask(client, unsure).await.map_err(|error| self.judge(error))
             };
             let answer = tokio::select! {
                 answer = one => answer,
-                () = self.clock.sleep(each) => Err(Fault::Passing("no answer in time".to_owned())),
+                () = self.clock.sleep(each) => Err(late(None)),
+                // What was said to a whole try says more than that this one was short.
+                () = self.clock.sleep(left), if left < each => Err(late(said)),
             };
             let Err(Fault::Passing(text)) = answer else { return answer };
             unsure = true;
             self.leave(at).await;
             let left = ends.saturating_duration_since(self.clock.monotonic());
-            if turn >= count && left <= PAUSE {
+            if left <= PAUSE {
                 return Err(Fault::Passing(text));
             }
+            said = Some(text);
             if turn >= count {
                 self.clock.sleep(PAUSE).await;
             }

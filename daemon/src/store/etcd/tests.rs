@@ -384,6 +384,29 @@ async fn a_member_that_hangs_is_left_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_members_that_hang_take_no_longer_than_one() {
+    let hang = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let member = format!("http://{}", hang.local_addr().unwrap());
+    let settings = EtcdSettings {
+        endpoints: vec![member; 6],
+        prefix: "iamd/".to_owned(),
+        tls: None,
+        user: None,
+        timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(1),
+        start_within: Duration::ZERO,
+        lock_time: Duration::from_secs(30),
+        node: "login1".to_owned(),
+        lease_file: None,
+    };
+    let clock = crate::clock::SystemClock;
+    let began = clock.monotonic();
+    assert!(open(settings).await.is_err());
+    let took = clock.monotonic().saturating_duration_since(began);
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_etcd_says_so_and_what_to_do() {
     let Some(etcd) = Etcd::start_with(&["--quota-backend-bytes", "1000000"]) else { return };
     let store = self::store(&etcd).await;
