@@ -17,6 +17,7 @@ use std::{
 
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
 use super::EtcdSettings;
 use crate::{clock::Clock, store::StoreError};
@@ -167,10 +168,11 @@ impl Link {
             .with_auto_token_refresh(true);
         if let Some(tls) = &settings.tls {
             let mut with =
-                TlsOptions::new().ca_certificate(Certificate::from_pem(read(&tls.ca).await?));
+                TlsOptions::new().ca_certificate(Certificate::from_pem(&*read(&tls.ca).await?));
             if let Some(client) = &tls.client {
                 let certificate = read(&client.certificate).await?;
-                with = with.identity(Identity::from_pem(certificate, read(&client.key).await?));
+                let key = read(&client.key).await?;
+                with = with.identity(Identity::from_pem(&*certificate, &*key));
             }
             options = options.with_tls(with);
         }
@@ -182,7 +184,7 @@ impl Link {
                 )),
                 other => other,
             })?;
-            let password = String::from_utf8(password).map_err(|_| {
+            let password = std::str::from_utf8(&password).map_err(|_| {
                 Fault::Final(format!("{}: the password is not text", user.password.display()))
             })?;
             options = options.with_user(user.name.clone(), password.trim_end_matches(['\r', '\n']));
@@ -241,9 +243,11 @@ impl Link {
     }
 }
 
-async fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+/// What is in a file; it may be a secret. What goes to the client of etcd it keeps as it likes.
+async fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let text = tokio::fs::read(path).await;
-    text.map_err(|error| Fault::Final(format!("{}: cannot be read: {error}", path.display())))
+    text.map(Zeroizing::new)
+        .map_err(|error| Fault::Final(format!("{}: cannot be read: {error}", path.display())))
 }
 
 /// What an error comes from in the end says most.

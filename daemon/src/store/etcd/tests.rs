@@ -1,5 +1,7 @@
 //! The promises of every store, and those of one that several nodes share, with a real etcd.
 
+mod secrets;
+
 use std::fs;
 
 use etcd_client::{Client, Permission, PermissionType};
