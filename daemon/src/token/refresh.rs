@@ -149,6 +149,10 @@ impl Refresher {
             // Whose it is may be learned from the answer; not while what it brings is not kept.
             self.issuers.fetch_keys(profile).await;
         }
+        if lock.is_of_several_nodes() {
+            // Nothing that may take as long again stands between the look at the lock and the issuer.
+            self.issuers.fetch_metadata(profile).await.map_err(RefreshError::Issuer)?;
+        }
         // With the lock lost another node may be asking, and a second use can end the family.
         if !lock.is_held().await {
             return Err(TokenError::LockLost);

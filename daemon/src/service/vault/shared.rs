@@ -24,7 +24,8 @@ use crate::{
 /// A start waits so long for etcd, and no longer than systemd waits for the start
 /// (TimeoutStartSec=). Tries that last this long never come to StartLimitBurst=.
 const START_WITHIN: Duration = Duration::from_secs(10);
-/// A lock outlasts what an issuer may take to reply by so much.
+/// A lock outlasts what an issuer may take to reply by so much: a request waits up to 10 s for its turn
+/// before it is sent (`queue_timeout` of the issuer's limits).
 const LOCK_BEYOND_REPLY: Duration = Duration::from_secs(15);
 /// In the runtime directory: it is gone when the node boots, and in no image of its disk.
 const LEASE_FILE: &str = "etcd-lease";

@@ -37,6 +37,20 @@ async fn an_issuer_is_not_asked_under_a_lock_that_was_lost() {
     assert_eq!(*world.issuers.presented.lock().unwrap(), ["rt0"], "no more than before");
 }
 
+#[tokio::test]
+async fn where_the_issuer_is_is_known_before_it_is_asked_whether_the_lock_is_held() {
+    let world = one_of_several();
+    world.vault.locks_lost.store(1, SeqCst);
+    world.issuers.metadata_errors.lock().unwrap().push_back(malformed());
+    assert_eq!(world.ask(Ask::default()).await.unwrap_err(), malformed().into());
+    assert_eq!(world.vault.locks_lost.load(SeqCst), 1, "not asked yet");
+    assert_eq!(text(&world.ask(Ask::default()).await.unwrap()), "at1");
+    assert_eq!(*world.issuers.presented.lock().unwrap(), ["rt0"]);
+    let one_node = self::world();
+    one_node.ask(Ask::default()).await.unwrap();
+    assert_eq!(one_node.issuers.metadata_asked.load(SeqCst), 0, "the refresh does that");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_that_came_under_a_lock_that_was_lost_is_stored_under_the_next() {
     let world = one_of_several();
