@@ -19,18 +19,18 @@ use zbus::connection::Builder;
 use crate::{
     account::{
         Guards,
-        ports::{Vault, upkeep::Upkeep},
+        ports::{Vault, VaultError, upkeep::Upkeep},
     },
     audit,
     clock::{Clock, Random, SystemClock, SystemRandom},
-    config::{Config, Sources},
+    config::{Config, Sources, StoreKind},
     edge::{agent_socket, bus, pam_socket::PamSocket, token_socket::TokenSocket},
     issuer::{IssuerClient, Limits},
     login::Logins,
     policy,
     service::{
         By, Parts, Presence, Service,
-        vault::{OpenVaultError, StoreVault},
+        vault::{OpenVaultError, SharedStore, StoreVault},
     },
     session::{Adoptable, Drain, Login1, Sessions, StayRules},
     token::{Broker, Refresher},
@@ -43,12 +43,19 @@ const LINGER_DIR: &str = "/var/lib/systemd/linger";
 /// Where logind makes the users' runtime directories.
 const RUNTIME_DIRS: &str = "/run/user";
 
+/// Before a start is given up whose journal the store of several nodes does not take. Tries that last
+/// this long never come to StartLimitBurst=.
+const REPLAY_AGAIN: Duration = Duration::from_secs(7);
+
 /// Why the daemon does not run. The text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store or the keys.
     #[error(transparent)]
     Vault(#[from] OpenVaultError),
+    /// The store of several nodes does not take what is in the journal.
+    #[error("the journal could not be replayed; it is kept: {0}")]
+    Replay(VaultError),
     /// A directory or socket of ours.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -81,8 +88,15 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let state_dir = Path::new(paths::STATE_DIR);
     let runtime_dir = Path::new(paths::RUNTIME_DIR);
-    let vault =
-        StoreVault::open(state_dir, credential(), Arc::clone(&random), Arc::clone(&clock)).await?;
+    let shared = shared_store(&config, runtime_dir);
+    let is_shared = shared.is_some();
+    if is_shared {
+        // What the journal has waits for locks that other nodes may hold.
+        let while_waiting = NotifyState::ExtendTimeoutUsec(2 * 60 * 1_000_000);
+        tell(&[while_waiting, NotifyState::Status("waiting for etcd")]);
+    }
+    let (key, random_, clock_) = (credential(), Arc::clone(&random), Arc::clone(&clock));
+    let vault = StoreVault::open_with(state_dir, key, shared, random_, clock_).await?;
     let vault = Arc::new(vault);
     let people = audit::People::keyed(vault.key_for("people in audit records"));
     let guards: Arc<dyn Guards> = vault.clone();
@@ -92,6 +106,11 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
         Ok(0) => {}
         Ok(count) => {
             tracing::info!(count, "{count} accounts were brought up to date from the journal")
+        }
+        Err(error) if is_shared => {
+            // Without what is in the journal the issuer would be asked with what that replaced.
+            clock.sleep(REPLAY_AGAIN).await;
+            return Err(StartError::Replay(error));
         }
         Err(error) => {
             tracing::error!(%error, "the journal could not be replayed; it is kept: {error}")
@@ -169,6 +188,7 @@ async fn serve(sources: Sources, config: Config, log: logging::Handle) -> Result
     tasks.spawn(async move { grace.watch_grace().await });
     tasks.spawn(Arc::clone(&service).clear_up());
     tasks.spawn(Arc::clone(&service).follow_the_clock());
+    tasks.spawn(Arc::clone(&service).follow_other_nodes());
     tasks.spawn(on_the_bus(Arc::clone(&service), Arc::clone(&clock)));
     let (here, at_start) = (Arc::clone(&service), Arc::clone(&sessions));
     tasks.spawn(async move {
@@ -209,6 +229,7 @@ async fn until_stopped(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut reloads = service.reloads();
+    let store = service.config().store.clone();
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
@@ -228,6 +249,9 @@ async fn until_stopped(
                 sessions.set_rules(stay_rules(&config));
                 audit.permits(config.limits.tokens_per_minute);
                 log.set_filter(&config.log_filter);
+                if config.store != store {
+                    tracing::warn!("the store is the one from before: a change of [store] needs a restart of iamd");
+                }
                 tokio::spawn(Arc::clone(service).look_again());
                 tokio::spawn(Arc::clone(service).prepare_logins());
             }
@@ -268,6 +292,18 @@ fn limits(config: &Config) -> Limits {
         concurrent: config.limits.issuer_requests,
         ..Limits::default()
     }
+}
+
+/// The store that several nodes share, where the configuration names one.
+fn shared_store(config: &Config, runtime_dir: &Path) -> Option<SharedStore> {
+    let StoreKind::Etcd(access) = &config.store else { return None };
+    Some(SharedStore {
+        access: access.clone(),
+        node: node_name(),
+        runtime_dir: runtime_dir.to_owned(),
+        credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        reply_time: config.limits.reply_time,
+    })
 }
 
 /// The keyring that systemd passed, where the unit names one.

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audit;
+mod errors;
+mod etcd;
 mod house;
 mod issuers;
+mod locks;
 mod passwords;
 mod store;
 mod upkeep;
@@ -20,6 +23,8 @@ use std::{
 
 use async_trait::async_trait;
 pub use audit::*;
+pub use errors::*;
+pub use etcd::Etcd;
 pub use house::*;
 pub use issuers::*;
 use secrecy::SecretString;
@@ -108,12 +113,17 @@ pub struct TestVault {
     pub journal_fails: AtomicBool,
     pub room_fails: AtomicBool,
     pub locks_fail: AtomicBool,
+    /// The next write finds the lock lost.
+    pub lock_lost_at_save: AtomicBool,
+    /// Whether its locks are those of several nodes.
+    pub several: AtomicBool,
+    /// So often it is said of a lock that it is lost.
+    pub locks_lost: Arc<AtomicU64>,
+    /// What is told of other nodes; nobody else writes where there is none.
+    pub others: Mutex<Option<tokio::sync::mpsc::UnboundedReceiver<Changed>>>,
     locks: Mutex<HashMap<LockOn, Arc<tokio::sync::Mutex<()>>>>,
     counter: AtomicU64,
 }
-
-struct Held(#[allow(dead_code)] tokio::sync::OwnedMutexGuard<()>);
-impl Lock for Held {}
 
 impl TestVault {
     pub fn record(&self, key: &AccountKey) -> Record {
@@ -185,6 +195,10 @@ impl Vault for TestVault {
         let one = self.fails_for.lock().unwrap().contains(&record.owner.uid);
         fails(&AtomicBool::new(one), "the store cannot be written")?;
         fails(&self.saves_fail, "the store cannot be written")?;
+        if self.lock_lost_at_save.swap(false, SeqCst) {
+            self.locks_lost.store(1, SeqCst);
+            return fails(&AtomicBool::new(true), "the lock was lost").map(|()| expected);
+        }
         self.step("save");
         let mut accounts = self.accounts.lock().unwrap();
         let current = accounts.get(&record.key()).map_or(0, |(_, revision)| *revision);
@@ -245,7 +259,8 @@ impl Vault for TestVault {
         let lock = Arc::clone(self.locks.lock().unwrap().entry(on).or_default());
         let held = lock.lock_owned().await;
         self.step("lock");
-        Ok(Box::new(Held(held)))
+        let (lost, several) = (Arc::clone(&self.locks_lost), self.several.load(SeqCst));
+        Ok(Box::new(locks::Held { guard: held, lost, several }))
     }
 
     async fn journal(
@@ -390,6 +405,14 @@ impl Vault for TestVault {
         Ok(logins.into_values().map(stored).collect())
     }
 
+    fn changes(&self) -> Option<futures_util::stream::BoxStream<'static, Changed>> {
+        let others = self.others.lock().unwrap().take()?;
+        Some(futures_util::StreamExt::boxed(futures_util::stream::unfold(
+            others,
+            |mut others| async move { others.recv().await.map(|changed| (changed, others)) },
+        )))
+    }
+
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {
         self.down()?;
         let (value, revision) =
@@ -473,28 +496,4 @@ pub fn signed_in(vault: &TestVault) -> AccountKey {
     vault.clients.lock().unwrap().insert((ClientOwner::Site, url.to_string()), (client, 1));
     vault.counter.store(10, SeqCst);
     key
-}
-
-/// Says that a test provoked this error, and compares it with its row in `docs/errors.md`.
-pub fn shows(section: &str, when: &str, error: impl Into<crate::service::ServiceError>) {
-    let crate::service::ServiceError { kind, message, .. } = error.into();
-    assert!(!message.contains('\n') && !message.contains("Canary"), "{message}");
-    let exit = Some(kind.exit() as u8);
-    iamd_errors::shows(section, when, &message, kind.short_name(), exit, kind.advice());
-}
-
-/// The same for what ends a start of iamd, with its exit code: `systemctl status iamd` shows it.
-pub fn stops(section: &str, when: &str, exit: u8, text: &str) {
-    iamd_errors::shows(section, when, text, "iamd does not start", Some(exit), "");
-}
-
-/// The same for what is said beside a success: nothing failed, and something is left to be known.
-pub fn shows_beside(when: &str, remark: &str) {
-    assert!(!remark.contains('\n') && !remark.contains("Canary"), "{remark}");
-    iamd_errors::shows("Said beside a success", when, remark, "", None, "");
-}
-
-/// The same for why a user has no token file: no command fails by it.
-pub fn no_file(when: &str, text: &str) {
-    iamd_errors::shows("Token files", when, text, "", None, "");
 }

@@ -15,6 +15,7 @@ mod bad_input;
 mod bench;
 mod canaries;
 mod case;
+mod cluster;
 mod confinement;
 mod crash;
 mod delay;
@@ -78,6 +79,7 @@ fn all() -> Vec<Case> {
         crash::cases(),
         login_is_sacred::cases(),
         load::cases(),
+        cluster::cases(),
         sessions_and_files::cases(),
         readers::cases(),
         agent_clients::cases(),

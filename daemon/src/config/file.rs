@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    AgentSocket, Config, Limits, Login, Problem, SessionRules, Sources, StoreKind, TokenRules,
-    Users, policy,
+    AgentSocket, Config, Limits, Login, Problem, SessionRules, Sources, TokenRules, Users, policy,
     reader::{self, Table},
+    store,
 };
 use crate::account::IssuerProfile;
 
@@ -40,7 +40,7 @@ pub(super) fn build(
             sessions: file.table("sessions", sessions),
             limits: file.table("limits", limits),
             agent_socket: file.table("agent_socket", agent_socket),
-            store: file.table("store", store),
+            store: file.table("store", store::kind),
             log_filter: file.table("log", log_filter),
             issuers: BTreeMap::new(),
             default_issuer,
@@ -169,14 +169,6 @@ fn agent_socket(table: &mut Table<'_, '_>) -> AgentSocket {
     }
 }
 
-fn store(table: &mut Table<'_, '_>) -> StoreKind {
-    let kind = table.checked("kind", |kind: String| match kind.as_str() {
-        "sqlite" => Ok(StoreKind::Sqlite),
-        _ => Err("the only store there is, is \"sqlite\""),
-    });
-    kind.unwrap_or(StoreKind::Sqlite)
-}
-
 fn log_filter(table: &mut Table<'_, '_>) -> String {
     let filter = table.checked("filter", |filter: String| {
         filter.parse::<tracing_subscriber::EnvFilter>().map(|_| filter)
@@ -185,6 +177,6 @@ fn log_filter(table: &mut Table<'_, '_>) -> String {
 }
 
 /// A name as it stands in the file, in a line of text.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\u{201c}{}\u{201d}", name.escape_default())
 }

@@ -10,7 +10,7 @@ use std::{
 use super::Problem;
 
 /// A file of TOML that is longer is something else.
-const LONGEST: u64 = 1 << 20;
+pub(super) const LONGEST: u64 = 1 << 20;
 /// So many names of a directory are told.
 const MOST_PASSED_OVER: usize = 20;
 

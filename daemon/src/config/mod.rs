@@ -12,6 +12,7 @@ mod identity;
 mod issuers;
 pub mod policy;
 mod reader;
+mod store;
 mod values;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 pub use error::{ConfigError, Problem};
 use files::toml as read;
 pub use policy::PolicyRules;
+pub use store::{EtcdAccess, EtcdIdentity, StoreKind};
 
 use crate::account::IssuerProfile;
 
@@ -164,13 +166,6 @@ pub struct AgentSocket {
     pub enabled: bool,
     /// Connections per uid.
     pub connections: usize,
-}
-
-/// Which store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreKind {
-    /// SQLite inside the daemon.
-    Sqlite,
 }
 
 impl Config {

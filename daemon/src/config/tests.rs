@@ -86,7 +86,7 @@ fn r70_every_mistake_is_named_with_file_line_and_key() {
             "iamd.toml:2: issuers.allow: “y”: no issuer file",
         ),
         ("[tokens]\nrenew_at = 2.0\n", "iamd.toml:2: tokens.renew_at: must be between 0.1"),
-        ("[store]\nkind = \"redis\"\n", "iamd.toml:2: store.kind: the only store"),
+        ("[store]\nkind = \"redis\"\n", "iamd.toml:2: store.kind: there are \"sqlite\" and"),
         ("[site]\nname = \"a\\u001b[31m\"\n", "iamd.toml:2: site.name: must be printable ASCII"),
         ("[login]\nanswer_within = \"5s\"\n", "iamd.toml:2: login.answer_within: must be between"),
         ("[log]\nfilter = \"iamd=loud\"\n", "iamd.toml:2: log.filter:"),

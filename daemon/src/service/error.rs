@@ -50,7 +50,7 @@ impl From<TokenError> for ServiceError {
             TokenError::Locked { .. } => Kind::AccountLocked,
             TokenError::IdentityMismatch { .. } => Kind::IdentityMismatch,
             TokenError::Validity { .. } => Kind::ValidityUnavailable,
-            TokenError::Superseded => Kind::StoreUnavailable,
+            TokenError::Superseded | TokenError::LockLost => Kind::StoreUnavailable,
             TokenError::Refresh(RefreshError::ActionNeeded { .. }) => Kind::ActionNeeded,
             TokenError::Refresh(RefreshError::Scope { .. }) => Kind::ScopeUnavailable,
             TokenError::Refresh(RefreshError::Audience { .. }) => Kind::AudienceUnavailable,

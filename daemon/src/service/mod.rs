@@ -23,6 +23,7 @@ mod leftovers;
 mod logins;
 mod logout;
 mod new_client;
+mod nodes;
 mod notice;
 mod on_disk;
 mod passphrases;

@@ -2,13 +2,14 @@
 //! together, and the tasks that keep tokens fresh.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     future::Future,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
@@ -45,7 +46,16 @@ pub(super) struct FileState {
 struct Written {
     expires_at: UnixTime,
     issued_at: UnixTime,
+    /// Of two tokens of the same second, which.
+    hash: [u8; 32],
     state: FileState,
+}
+
+impl Written {
+    fn is_of(&self, token: &AccessToken) -> bool {
+        (self.expires_at, self.issued_at) == (token.expires_at, token.issued_at)
+            && self.hash == hash_of(&token.token)
+    }
 }
 
 struct Keeper {
@@ -146,7 +156,12 @@ impl Presence {
                 FileState { path: None, problem: Some(error.to_string()) }
             }
         };
-        let written = Written { expires_at: token.expires_at, issued_at: token.issued_at, state };
+        let written = Written {
+            expires_at: token.expires_at,
+            issued_at: token.issued_at,
+            hash: hash_of(&token.token),
+            state,
+        };
         lock(&self.written).insert(key.clone(), written);
         if self.file_name(&key) != name {
             // The default account changed meanwhile: both of them look after their files again.
@@ -176,10 +191,9 @@ impl Presence {
     /// Writes the token file unless it has this token already.
     pub(super) fn ensure_file(&self, record: &Record, token: &AccessToken) {
         let key = record.key();
-        let written = lock(&self.written).get(&key).is_some_and(|written| {
-            written.state.path.is_some()
-                && (written.expires_at, written.issued_at) == (token.expires_at, token.issued_at)
-        });
+        let written = lock(&self.written)
+            .get(&key)
+            .is_some_and(|written| written.state.path.is_some() && written.is_of(token));
         if !written || !self.files.stands(key.uid, self.file_name(&key).as_ref()) {
             self.write_file(record, token);
         } else if self.file_name(&key).is_none() {
@@ -268,6 +282,14 @@ impl Presence {
         }
     }
 
+    /// The accounts of a uid that something is kept of here.
+    pub(super) fn kept_of(&self, uid: u32) -> BTreeSet<AccountKey> {
+        let mut kept: BTreeSet<AccountKey> = lock(&self.keepers).keys().cloned().collect();
+        kept.extend(lock(&self.written).keys().cloned());
+        kept.retain(|key| key.uid == uid);
+        kept
+    }
+
     /// Something happened to all files, or to the clock.
     pub(super) fn wake_keepers(&self) {
         for keeper in lock(&self.keepers).values() {
@@ -289,6 +311,10 @@ impl Presence {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn hash_of(token: &SecretString) -> [u8; 32] {
+    Sha256::digest(token.expose_secret()).into()
 }
 
 /// What a person should know of a token whose file not every reader takes.

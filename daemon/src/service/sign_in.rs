@@ -247,9 +247,16 @@ impl Service {
         client: &ClientRecord,
         brought: &Brought<'_>,
     ) -> Result<(Box<dyn Lock>, Record, Option<Replaced>, AccessToken), Failure> {
-        let lock = self.vault.lock(LockOn::Account(request.key.clone())).await.map_err(vault)?;
+        let on = || LockOn::Account(request.key.clone());
+        let mut lock = self.vault.lock(on()).await.map_err(vault)?;
         let mut journalled = None;
-        let stored = self.swap_sign_in(owner, request, client, brought, &mut journalled).await;
+        let mut stored = self.swap_sign_in(owner, request, client, brought, &mut journalled).await;
+        if stored.is_err() && !lock.is_held().await {
+            // Nothing was written under a lock that was lost: the sign-in has its place still.
+            drop(lock);
+            lock = self.vault.lock(on()).await.map_err(vault)?;
+            stored = self.swap_sign_in(owner, request, client, brought, &mut journalled).await;
+        }
         // Also when it was not stored: it is revoked then, and a replay must not bring it back in
         // the place of a sign-in that works.
         if let Some(entry) = journalled

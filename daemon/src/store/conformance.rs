@@ -45,7 +45,9 @@ macro_rules! store_conformance {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $name() {
-                    let (store, _alive) = $make;
+                    // None where the engine is not installed.
+                    let made: Option<_> = $make.into();
+                    let Some((store, _alive)) = made else { return };
                     $crate::store::conformance::$name(store).await;
                 }
             )*

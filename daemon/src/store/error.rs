@@ -8,6 +8,15 @@ pub enum StoreError {
     /// The key is at another revision than expected: read again.
     #[error("the value was changed meanwhile")]
     Conflict,
+    /// The lock under which it was to be written is held no more: nothing was written.
+    #[error(
+        "{place}: this node was not heard of in time, and the lock that it held was given up; \
+         nothing was written. Try again"
+    )]
+    LockLost {
+        /// Which store.
+        place: String,
+    },
     /// What happened since that revision is no longer known: list again.
     #[error("the changes since revision {after} are no longer known; list again")]
     Compacted {

@@ -9,6 +9,7 @@
 pub(crate) mod conformance;
 
 mod error;
+pub mod etcd;
 mod floors;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use error::StoreError;
+pub use etcd::{EtcdSettings, EtcdStore};
 pub use floors::FloorsFile;
 pub use journal::{Journal, Unsettled};
 pub use locks::NamedLocks;
@@ -85,7 +87,7 @@ pub struct Change {
 pub type Changes = BoxStream<'static, Result<Change, StoreError>>;
 
 /// Keys, values and one revision counter for the whole store: each write and each removal takes
-/// the next revision. A driver must pass the `conformance` tests beside this file.
+/// a higher revision, those that are made together one or several. A driver must pass the `conformance` tests beside this file.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The value at `key`, where there is one. Sees every write that ended before.
@@ -124,11 +126,20 @@ pub trait Store: Send + Sync + 'static {
     async fn swap_all(&self, swaps: Vec<Swap>) -> Result<Revision, StoreError>;
 
     /// Waits for the lock of this name, first come, first served. Dropping the guard releases it.
+    ///
+    /// A lock that several nodes respect can be lost while its guard is there ([`Lock::is_held`]):
+    /// the engine has not heard of this node in time. So it fences the key of its own name: while a
+    /// guard of this store is there, a swap of that key succeeds only if the lock is held at that
+    /// moment, and is [`StoreError::LockLost`] else.
     async fn lock(&self, name: &str) -> Result<Box<dyn Lock>, StoreError>;
+
+    /// What was under way when the daemon ended has been seen to: locks that outlived it are given up.
+    async fn begun(&self) {}
 
     /// The changes under `prefix` after a revision, those that already happened first, then each
     /// as it happens. Of several changes of one key that already happened only the last is sure
     /// to be told. Ends with [`StoreError::Compacted`] when the store no longer knows what
-    /// happened since: list again and watch from there.
+    /// happened since: list again and watch from there. Who goes on from a revision with another
+    /// watch may miss what was changed together with the last change it was told of.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Changes, StoreError>;
 }

@@ -52,6 +52,11 @@ impl TokenCache {
         self.lock().remove(key);
     }
 
+    /// Forgets all tokens but those of the accounts that `stays` names.
+    pub fn forget_all_but(&self, stays: impl Fn(&AccountKey) -> bool) {
+        self.lock().retain(|key, _| stays(key));
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, HashMap<Wanted, AccessToken>>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }

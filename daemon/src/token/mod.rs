@@ -10,6 +10,7 @@ mod held;
 mod person;
 mod refresh;
 pub mod renewal;
+mod unsettled;
 
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,11 @@ pub enum TokenError {
     /// The account was signed out or signed in anew while the issuer was asked.
     #[error("the account was changed meanwhile; try again")]
     Superseded,
+    /// The lock was lost, twice, before the issuer was asked.
+    #[error(
+        "the store lost this node's lock on the account, so the issuer was not asked; try again"
+    )]
+    LockLost,
     /// The issuer gave none.
     #[error(transparent)]
     Refresh(#[from] RefreshError),
@@ -108,7 +114,8 @@ impl TokenError {
             }
             Self::Refresh(RefreshError::Issuer(IssuerError::Busy { .. }))
             | Self::Vault(VaultError::Unavailable { .. } | VaultError::Conflict)
-            | Self::Superseded => Some(None),
+            | Self::Superseded
+            | Self::LockLost => Some(None),
             _ => None,
         }
     }
@@ -256,6 +263,11 @@ impl Broker {
     /// Forgets all tokens of an account.
     pub fn forget(&self, key: &AccountKey) {
         self.cache.forget(key);
+    }
+
+    /// Forgets all tokens but those of the accounts that `stays` names.
+    pub fn forget_all_but(&self, stays: impl Fn(&AccountKey) -> bool) {
+        self.cache.forget_all_but(stays);
     }
 
     /// Forgets all of an account that was given up or signed in anew, also what the store did not

@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use secrecy::SecretString;
@@ -25,8 +25,8 @@ use crate::{
         AccessToken, AccountKey, ClientOwner, ClientRecord, Event, IssuerProfile, Record, Rotation,
         State,
         ports::{
-            IssuerError, Issuers, JournalEntry, LockOn, RefreshError, RefreshFailure, Rotated,
-            Stored, Tokens, Vault, VaultError, Wanted,
+            IssuerError, Issuers, JournalEntry, Lock, LockOn, RefreshError, RefreshFailure,
+            Rotated, Stored, Tokens, Vault, VaultError, Wanted,
         },
     },
     clock::Clock,
@@ -42,7 +42,7 @@ pub struct Refresher {
     pub(super) clock: Arc<dyn Clock>,
     /// Records that the store did not take. The refresh token in here is the newest there is, so
     /// it goes before what the store says until the store has it.
-    unsettled: Mutex<HashMap<AccountKey, Unsettled>>,
+    pub(super) unsettled: Mutex<HashMap<AccountKey, Unsettled>>,
 }
 
 /// What a refresh gave.
@@ -73,71 +73,38 @@ impl Refresher {
     /// # Errors
     /// [`TokenError`]; after one the account's record says what became of it.
     pub async fn refresh(
-        &self,
+        self: &Arc<Self>,
         asked: &mut Asked,
         profile: &IssuerProfile,
         wanted: &Wanted,
         fresh_for: Option<Validity>,
         took: &(dyn Fn(&Refreshed) + Send + Sync),
     ) -> Result<Refreshed, TokenError> {
-        let mut _lock = self.vault.lock(LockOn::Account(asked.key.clone())).await?;
-        let refreshed = match self.locked(asked, profile, wanted, fresh_for).await {
-            Err(TokenError::ClientGone) => {
+        let key = asked.key.clone();
+        let mut lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+        let mut refreshed = self.locked(asked, profile, wanted, fresh_for, lock.as_ref()).await;
+        if let Err(again @ (TokenError::ClientGone | TokenError::LockLost)) = &refreshed {
+            let client_gone = *again == TokenError::ClientGone;
+            drop(lock);
+            if client_gone {
                 // A sign-in with another client puts the client in place before the account names
                 // it, and holds the client's lock until both are there.
-                drop(_lock);
-                self.client_in_place(&asked.key).await?;
-                _lock = self.vault.lock(LockOn::Account(asked.key.clone())).await?;
-                self.locked(asked, profile, wanted, fresh_for).await?
+                self.client_in_place(&key).await?;
             }
-            refreshed => refreshed?,
-        };
-        // Still under the lock: a sign-out that comes now finds what it has to take away.
-        took(&refreshed);
-        crate::fault_point!("refresh.told", asked.key);
-        Ok(refreshed)
-    }
-
-    /// Brings into the store what it did not take before. To be called with the account's lock.
-    ///
-    /// # Errors
-    /// The store still does not take it.
-    pub async fn settle(&self, key: &AccountKey) -> Result<(), TokenError> {
-        if self.unsettled().contains_key(key) {
-            self.current(key).await?;
+            lock = self.vault.lock(LockOn::Account(key.clone())).await?;
+            refreshed = self.locked(asked, profile, wanted, fresh_for, lock.as_ref()).await;
         }
-        Ok(())
-    }
-
-    /// The account with the newest refresh token there is, whether the store takes that or not:
-    /// who gives an account up has to end the one that the issuer holds good. To be called with
-    /// the account's lock.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn newest(&self, key: &AccountKey) -> Result<Option<Stored<Record>>, VaultError> {
-        if let Err(error) = self.settle(key).await {
-            tracing::warn!(account = %key, %error, "the newest refresh token is still not in the store: {error}");
+        if let Ok(refreshed) = &refreshed {
+            // Still under the lock: a sign-out that comes now finds what it has to take away.
+            took(refreshed);
+            crate::fault_point!("refresh.told", asked.key);
         }
-        let Some(Stored { value, revision }) = self.vault.account(key).await? else {
-            return Ok(None);
-        };
-        let value = match self.unsettled().get(key).cloned() {
-            Some(unsettled) => unsettled.over(&value).unwrap_or(value),
-            None => value,
-        };
-        Ok(Some(Stored { value, revision }))
-    }
-
-    /// A record that the store did not take, where it held `old`: goes before what the store says
-    /// until the store has it.
-    pub fn keep_aside(&self, newest: Record, old: Record) {
-        self.unsettled().insert(newest.key(), Unsettled { newest, old });
-    }
-
-    /// The account was given up or signed in anew: what the store did not take has no place.
-    pub fn forget(&self, key: &AccountKey) {
-        self.unsettled().remove(key);
+        if self.must_keep(&key, lock.as_ref()) {
+            // Nobody waits for it: the token is good, whatever becomes of the store.
+            let refresher = Arc::clone(self);
+            tokio::spawn(async move { refresher.settle_under(key, lock).await });
+        }
+        refreshed
     }
 
     async fn locked(
@@ -146,6 +113,7 @@ impl Refresher {
         profile: &IssuerProfile,
         wanted: &Wanted,
         fresh_for: Option<Validity>,
+        lock: &dyn Lock,
     ) -> Result<Refreshed, TokenError> {
         let key = &told.key.clone();
         let held = Held::from(self.current(key).await?);
@@ -181,10 +149,18 @@ impl Refresher {
             // Whose it is may be learned from the answer; not while what it brings is not kept.
             self.issuers.fetch_keys(profile).await;
         }
+        if lock.is_of_several_nodes() {
+            // Nothing that may take as long again stands between the look at the lock and the issuer.
+            self.issuers.fetch_metadata(profile).await.map_err(RefreshError::Issuer)?;
+        }
+        // With the lock lost another node may be asking, and a second use can end the family.
+        if !lock.is_held().await {
+            return Err(TokenError::LockLost);
+        }
         crate::fault_point!("refresh.asked", key);
         let ask = || self.issuers.refresh(profile, &client, key.uid, &refresh_token, &asked);
         let mut reply = ask().await;
-        if reply.as_ref().is_err_and(is_lost) {
+        if reply.as_ref().is_err_and(is_lost) && lock.is_held().await {
             tracing::info!(account = %key, "the issuer's reply was lost on the way; asked once more");
             reply = ask().await;
         }
@@ -226,7 +202,7 @@ impl Refresher {
     }
 
     /// The newest record there is: one that the store did not take yet goes first.
-    async fn current(&self, key: &AccountKey) -> Result<Stored<Record>, TokenError> {
+    pub(super) async fn current(&self, key: &AccountKey) -> Result<Stored<Record>, TokenError> {
         let unsettled = self.unsettled().get(key).cloned();
         let stored = self.vault.account(key).await;
         let Some(unsettled) = unsettled else {
@@ -449,10 +425,6 @@ impl Refresher {
             tracing::warn!(error = %failure, "the state of an account could not be written: {failure}");
         }
         error.into()
-    }
-
-    pub(super) fn unsettled(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Unsettled>> {
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

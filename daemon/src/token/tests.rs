@@ -1,6 +1,7 @@
 //! The order of a refresh, and who shares one.
 
 mod clients;
+mod lost_lock;
 mod person;
 
 use std::sync::atomic::Ordering::SeqCst;

@@ -1,6 +1,7 @@
 //! What is kept: accounts, clients, settings and logins that wait.
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 
 use super::{ClientStep, Leftover, PasswordFlows};
@@ -46,8 +47,33 @@ pub enum VaultError {
     },
 }
 
+/// What other nodes, or this one, changed in a store that several share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// An account: written or removed.
+    Account(AccountKey),
+    /// What a user decided.
+    Settings(u32),
+    /// What was changed is not known: anything may have been.
+    Anything,
+}
+
 /// Held while one account is refreshed or changed; dropping it releases.
-pub trait Lock: Send + Sync {}
+#[async_trait]
+pub trait Lock: Send + Sync {
+    /// Whether it still is held, and will be for as long as an issuer may take to reply. One that
+    /// other nodes respect too is lost when the store has not heard of this node in time; somebody
+    /// else may hold it then, and what this node writes under it is refused. To be asked before
+    /// anything that cannot be done twice.
+    async fn is_held(&self) -> bool {
+        true
+    }
+
+    /// Whether it keeps other nodes out too.
+    fn is_of_several_nodes(&self) -> bool {
+        false
+    }
+}
 
 /// What can be locked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -183,6 +209,12 @@ pub trait Vault: PasswordFlows + Send + Sync + 'static {
 
     /// The device logins that waited when the daemon ended; those that do not open are left out.
     async fn logins(&self) -> Result<Vec<Stored<PendingLogin>>, VaultError>;
+
+    /// What is changed in the store from now on, where it is one of several nodes; `None` where
+    /// nobody else writes it. Begins with [`Changed::Anything`], and goes on when the store was away.
+    fn changes(&self) -> Option<BoxStream<'static, Changed>> {
+        None
+    }
 
     /// What a user decided.
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError>;

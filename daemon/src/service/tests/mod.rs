@@ -19,6 +19,7 @@ mod leftovers;
 mod logout;
 mod max_scopes;
 mod new_client;
+mod nodes;
 mod open_session;
 mod passphrases;
 mod password_flow;

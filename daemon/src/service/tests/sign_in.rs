@@ -46,6 +46,18 @@ async fn without_a_session_a_sign_in_is_kept_and_no_file_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sign_in_whose_lock_was_lost_is_stored_under_the_next() {
+    let house = House::new();
+    house.log_in(ALICE).await;
+    house.vault.steps.lock().unwrap().clear();
+    house.vault.lock_lost_at_save.store(true, SeqCst);
+    assert_eq!(house.sign_in("", sign_in_of("alice-sub")).await.state, "done");
+    assert_eq!(*house.vault.steps.lock().unwrap(), ["lock", "journal", "lock", "save", "settle"]);
+    assert!(house.vault.journal.lock().unwrap().is_empty());
+    assert_eq!(secret(&house.vault.record(&house.alices("wlcg"))), Some("rt-new"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_the_journal_or_the_store_does_not_take_it_nobody_gets_it_and_it_is_revoked() {
     for break_it in [
         |house: &House| house.vault.journal_fails.store(true, SeqCst),

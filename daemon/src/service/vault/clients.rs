@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{
     StoreVault,
-    kept::{
-        CLIENTS, account_of_client, account_row, client_row, leftover_row, leftovers_of, login_row,
-    },
+    kept::{CLIENTS, account_of_client, account_row, client_row, leftover_row, leftovers_of},
     replay::split,
     sealer::Sealer,
     unavailable,
@@ -251,7 +249,7 @@ impl StoreVault {
     async fn is_awaited(&self, client: &ClientRecord) -> Result<bool, VaultError> {
         let ClientOwner::Own(uid, name) = &client.owner else { return Ok(false) };
         let key = AccountKey { uid: *uid, name: name.clone() };
-        match self.read::<PendingLogin>(&login_row(&key)).await {
+        match self.read::<PendingLogin>(&self.login_row(&key)).await {
             Ok(login) => Ok(login.is_some_and(|Stored { value, .. }| {
                 value.client_is_new && value.client.client_id == client.client_id
             })),

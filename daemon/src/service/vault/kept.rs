@@ -15,6 +15,7 @@ pub(super) const ACCOUNTS: &str = "accounts/";
 pub(super) const CLIENTS: &str = "clients/";
 /// Those of them that are the site's own.
 pub(super) const SITES_CLIENTS: &str = "clients/site/";
+pub(super) const SETTINGS: &str = "settings/";
 pub(super) const LOGINS: &str = "logins/";
 pub(super) const LEFTOVERS: &str = "clients/gone/";
 pub(super) const PASSWORD_FLOWS: &str = "password-flows/";
@@ -139,10 +140,6 @@ pub(super) fn client_row(owner: &ClientOwner, issuer: &str) -> Option<String> {
     }
 }
 
-pub(super) fn login_row(key: &AccountKey) -> String {
-    format!("{LOGINS}{}/{}", key.uid, key.name)
-}
-
 /// Where the clients of this owner are that are to be deleted.
 pub(super) fn leftovers_of(owner: &ClientOwner) -> String {
     match owner.uid() {
@@ -170,7 +167,7 @@ pub(super) fn account_of_client(row: &str) -> Option<AccountKey> {
 }
 
 pub(super) fn settings_row(uid: u32) -> String {
-    format!("settings/{uid}")
+    format!("{SETTINGS}{uid}")
 }
 
 pub(super) fn password_flow_row(issuer: &str, client_id: &str) -> String {

@@ -5,7 +5,7 @@
 //! | account | `accounts/UID/NAME` | key, generation, user name, issuer |
 //! | client | `clients/site/HASH`, `clients/UID/HASH`, `clients/UID/own/NAME/HASH`, `clients/UID/given/NAME/HASH` | key, generation, issuer |
 //! | client that is to be deleted | `clients/gone/UID/HASH`, `clients/gone/site/HASH` | key, generation, issuer |
-//! | device login that waits | `logins/UID/NAME` | key, generation, user name, issuer |
+//! | device login that waits | `logins/UID/NAME`, with several nodes `logins/@NODE/UID/NAME` | key, generation, user name, issuer |
 //! | settings | `settings/UID` | key, generation |
 //! | leave for the password flow | `password-flows/HASH/HASH` | key, generation, issuer |
 //!
@@ -23,6 +23,7 @@ mod rename;
 mod replay;
 mod sealer;
 mod seen;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -33,6 +34,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 use tokio::sync::RwLock;
 
@@ -40,16 +42,20 @@ use crate::{
     account::{
         AccountKey, AccountName, ClientOwner, ClientRecord, PendingLogin, Record, Settings,
         ports::{
-            ClientStep, JournalEntry, Leftover, Lock, LockOn, Revision, Stored, Vault, VaultError,
+            Changed, ClientStep, JournalEntry, Leftover, Lock, LockOn, Revision, Stored, Vault,
+            VaultError,
         },
     },
     clock::{Clock, Random},
     seal::{KeySources, Keyring, KeyringError},
-    store::{FloorsFile, Journal, SqliteStore, StateDir, Store, StoreError},
+    store::{
+        EtcdSettings, EtcdStore, FloorsFile, Journal, SqliteStore, StateDir, Store, StoreError,
+    },
 };
 use guards::Held;
 use kept::{Kept, account_row, client_row, key_of_row, settings_row};
 use sealer::Sealer;
+pub use shared::SharedStore;
 
 /// Accounts, clients and settings: sealed, journalled, stored.
 pub struct StoreVault {
@@ -62,6 +68,8 @@ pub struct StoreVault {
     gate: RwLock<()>,
     /// Where the keys come from.
     sources: Option<KeySources>,
+    /// This node's name, where the store is one of several nodes.
+    node: Option<String>,
 }
 
 /// Why there is no vault. The texts say what to do.
@@ -94,22 +102,58 @@ impl StoreVault {
         random: Arc<dyn Random>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenVaultError> {
+        Self::open_on(state_dir, credential, None, random, clock).await
+    }
+
+    /// The same with the store that several nodes share, where it is given; journal and keys are in
+    /// `state_dir` all the same.
+    ///
+    /// # Errors
+    /// [`OpenVaultError`].
+    pub async fn open_with(
+        state_dir: &Path,
+        credential: Option<PathBuf>,
+        shared: Option<SharedStore>,
+        random: Arc<dyn Random>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenVaultError> {
+        Self::open_on(state_dir, credential, shared.map(Into::into), random, clock).await
+    }
+
+    async fn open_on(
+        state_dir: &Path,
+        credential: Option<PathBuf>,
+        shared: Option<EtcdSettings>,
+        random: Arc<dyn Random>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenVaultError> {
+        let node = shared.as_ref().map(|settings| settings.node.clone());
+        let blocking =
+            |error: tokio::task::JoinError| StoreError::unavailable(state_dir, error.to_string());
         let path = state_dir.to_owned();
+        let opened = tokio::task::spawn_blocking(move || StateDir::open(&path));
+        // First of all: another iamd may be at work here.
+        let dir = opened.await.map_err(blocking)??;
+        let shared: Option<Arc<dyn Store>> = match shared {
+            Some(settings) => Some(Arc::new(EtcdStore::open(settings, Arc::clone(&clock)).await?)),
+            None => None,
+        };
         // Opening checks the whole database: not on an async thread.
         let opened = tokio::task::spawn_blocking(move || {
-            let dir = StateDir::open(&path)?;
             let floors = FloorsFile::open(&dir)?;
-            Ok::<_, StoreError>((SqliteStore::open(&dir)?, Journal::open(&dir)?, floors))
+            let store = match shared {
+                Some(store) => store,
+                None => Arc::new(SqliteStore::open(&dir)?),
+            };
+            Ok::<_, StoreError>((store, Journal::open(&dir)?, floors))
         });
-        let (store, journal, floors) = opened
-            .await
-            .map_err(|error| StoreError::unavailable(state_dir, error.to_string()))??;
+        let (store, journal, floors) = opened.await.map_err(blocking)??;
         let sealed_records = !journal.unsettled().is_empty() || !store.keys("").await?.is_empty();
         let sources = KeySources { credential, state_dir: state_dir.to_owned() };
         let keyring = Keyring::load(&sources, random.as_ref(), sealed_records)?;
-        let vault = Self::new(Arc::new(store), journal, keyring, random, clock);
+        let vault = Self::new(store, journal, keyring, random, clock);
         vault.sealer.remember(floors)?;
-        Ok(vault.with_keys_from(sources))
+        Ok(Self { node, ..vault.with_keys_from(sources) })
     }
 
     /// A vault of given parts.
@@ -128,6 +172,7 @@ impl StoreVault {
             held: Held::default(),
             gate: RwLock::default(),
             sources: None,
+            node: None,
         }
     }
 
@@ -317,7 +362,9 @@ impl Vault for StoreVault {
     }
 
     async fn replay(&self) -> Result<usize, VaultError> {
-        self.replay_all().await
+        let replayed = self.replay_all().await?;
+        self.store.begun().await;
+        Ok(replayed)
     }
 
     async fn client(
@@ -382,18 +429,22 @@ impl Vault for StoreVault {
     }
 
     async fn save_login(&self, login: &PendingLogin) -> Result<Revision, VaultError> {
-        let row = kept::login_row(&login.key());
+        let row = self.login_row(&login.key());
         let there = self.store.get(&row).await.map_err(unavailable)?;
         let expected = there.map_or(Revision::ABSENT, |there| there.revision);
         self.write(&row, login, expected).await
     }
 
     async fn remove_login(&self, key: &AccountKey, expected: Revision) -> Result<(), VaultError> {
-        self.remove(&kept::login_row(key), expected).await
+        self.remove(&self.login_row(key), expected).await
     }
 
     async fn logins(&self) -> Result<Vec<Stored<PendingLogin>>, VaultError> {
-        self.all_of(kept::LOGINS).await
+        self.all_of(&self.logins_here()).await
+    }
+
+    fn changes(&self) -> Option<BoxStream<'static, Changed>> {
+        self.changes_of_all()
     }
 
     async fn settings(&self, uid: u32) -> Result<Stored<Settings>, VaultError> {

@@ -86,6 +86,10 @@ impl Sealer {
         self.random.as_ref()
     }
 
+    pub(super) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     pub(super) fn shared_random(&self) -> Arc<dyn Random> {
         Arc::clone(&self.random)
     }

@@ -7,7 +7,11 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         "remarks beside a success, and what is recorded",
         &[", at the issuer too", "{} did not allow it either"],
     ),
-    ("daemon/src/startup.rs", "the purpose of a key", &["people in audit records"]),
+    (
+        "daemon/src/startup.rs",
+        "the purpose of a key, and what systemd shows during a start",
+        &["people in audit records", "waiting for etcd"],
+    ),
     (
         "daemon/src/service/sign_in.rs",
         "a remark beside a success, and what is recorded",
@@ -225,6 +229,19 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         "daemon/src/store/error.rs",
         "between the store and iamd; a conflict is told by the vault",
         &["the value was changed meanwhile", "the changes since revision"],
+    ),
+    (
+        "daemon/src/store/etcd/link.rs",
+        "what etcd says, to be recognised",
+        &[
+            "lease not found",
+            "too large",
+            "space exceeded",
+            "authentication failed",
+            "user name is empty",
+            "authentication is not enabled",
+            "auth store is old",
+        ],
     ),
     ("daemon/src/store/sqlite/changes.rs", "SQL", &["SELECT", "INSERT"]),
     ("daemon/src/store/sqlite/file.rs", "SQL", &["\n    CREATE TABLE"]),

@@ -34,7 +34,8 @@ async fn in_iamd_toml() {
         ("an issuer is allowed that there is not", "[issuers]\nallow = [\"atlas\"]\n"),
         ("the default issuer is none", "[issuers]\ndefault = \"atlas\"\n"),
         ("a renewal too early or too late", "[tokens]\nrenew_at = 1.5\n"),
-        ("a store that there is not", "[store]\nkind = \"etcd\"\n"),
+        ("a store that there is not", "[store]\nkind = \"redis\"\n"),
+        ("a key of etcd for another store", "[store]\nprefix = \"iamd/\"\n"),
         ("a PAM service with a path", "[users]\nservices = [\"/etc/pam.d/sshd\"]\n"),
         ("somebody who is neither a user nor a group", "[policy]\nshow_secrets = [\"@\"]\n"),
         ("a filter for the log that is none", "[log]\nfilter = \"iamd=loud\"\n"),
@@ -71,6 +72,78 @@ async fn in_iamd_toml() {
     let dir = rules.parent().unwrap();
     fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     told_of("a directory of rules that others may write", &house);
+}
+
+/// `[store]` of a house with files of certificates.
+#[tokio::test]
+async fn in_the_store_of_several_nodes() {
+    let house = House::with("");
+    let at = |name: &str| house.dir.path().join(name);
+    let pem = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
+    let write = |name: &str, text: String, mode: u32| {
+        fs::write(at(name), text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(at(name), mode).unwrap();
+    };
+    write("ca.pem", pem("CERTIFICATE"), 0o644);
+    write("node.key", pem("EC PRIVATE KEY"), 0o600);
+    write("open.key", pem("PRIVATE KEY"), 0o644);
+    write("anybodys.pem", pem("CERTIFICATE"), 0o666);
+    let one = "endpoints = [\"https://etcd1.example.org:2379\"]\n";
+    let here = "endpoints = [\"http://127.0.0.1:2379\"]\n";
+    let ca = format!("ca = \"{}\"\n", at("ca.pem").display());
+    let file = |key: &str, name: &str| format!("{key} = \"{}\"\n", at(name).display());
+    for (when, lines) in [
+        ("etcd without a member", String::new()),
+        ("etcd with no member", "endpoints = []\n".into()),
+        ("a member of etcd that is no URL", "endpoints = [\"etcd1.example.org\"]\n".into()),
+        ("a member of etcd in clear", "endpoints = [\"http://etcd1.example.org:2379\"]\n".into()),
+        (
+            "members of etcd of both kinds",
+            "endpoints = [\"http://127.0.0.1:2379\", \"https://etcd1.example.org:2379\"]\n".into(),
+        ),
+        ("etcd with nobody to vouch for it", one.into()),
+        ("an authority for etcd in clear", format!("{here}{ca}")),
+        (
+            "a certificate for etcd in clear",
+            format!("{here}{}{}", file("certificate", "ca.pem"), file("key", "node.key")),
+        ),
+        ("keys of etcd with a prefix that is none", format!("{here}prefix = \"iamd\"\n")),
+        ("a file of certificates by a relative path", format!("{one}ca = \"ca.pem\"\n")),
+        ("a file of certificates that is not there", format!("{one}{}", file("ca", "gone.pem"))),
+        ("a file of certificates that is a directory", format!("{one}{}", file("ca", "issuers.d"))),
+        (
+            "a file of certificates that others may write",
+            format!("{one}{}", file("ca", "anybodys.pem")),
+        ),
+        ("a file of certificates without one", format!("{one}{}", file("ca", "node.key"))),
+        ("a certificate without its key", format!("{one}{ca}{}", file("certificate", "ca.pem"))),
+        ("a key without its certificate", format!("{one}{ca}{}", file("key", "node.key"))),
+        (
+            "a key that others may read",
+            format!("{one}{ca}{}{}", file("certificate", "ca.pem"), file("key", "open.key")),
+        ),
+        ("a password for etcd without a user", format!("{one}{ca}credential = \"iamd.pw\"\n")),
+        ("a user of etcd without a name", format!("{one}{ca}user = \"\"\n")),
+        ("a credential by a path", format!("{one}{ca}user = \"u\"\ncredential = \"/etc/pw\"\n")),
+        ("a time-out that is none", format!("{one}{ca}timeout = \"1m\"\n")),
+    ] {
+        let text = format!("[store]\nkind = \"etcd\"\n{lines}");
+        fs::write(at("iamd.toml"), text).unwrap();
+        told_of(when, &house);
+    }
+    let whole = format!(
+        "[store]\nkind = \"etcd\"\n{one}{ca}{}{}user = \"iamd\"\n",
+        file("certificate", "ca.pem"),
+        file("key", "node.key")
+    );
+    fs::write(at("iamd.toml"), whole).unwrap();
+    house.service.reload(By::ITSELF).unwrap();
+    let config = house.service.config();
+    let crate::config::StoreKind::Etcd(etcd) = &config.store else { panic!("{:?}", config.store) };
+    assert_eq!((etcd.prefix.as_str(), etcd.timeout), ("iamd/", 5 * S));
+    assert_eq!(etcd.user, Some(("iamd".into(), "iamd.etcd-password".into())));
+    assert!(etcd.identity.is_some() && etcd.connect_timeout == 2 * S);
 }
 
 #[tokio::test]

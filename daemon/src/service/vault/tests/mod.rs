@@ -11,6 +11,7 @@ mod password_flows;
 mod rekey;
 mod rename;
 mod replay;
+mod shared;
 mod texts;
 
 use std::{fs, path::PathBuf, process::Command, time::Instant};
