@@ -297,7 +297,7 @@ impl Logins {
     pub fn cancel(&self, key: &AccountKey) -> bool {
         let others = self.lock_others();
         let others = others.iter().filter(|request| request.key == *key);
-        let other = others.fold(false, |any, request| request.claim.cancel() || any);
+        let other = others.filter(|request| request.claim.cancel()).count() > 0;
         let running = self.lock();
         let Some(login) = running.get(key) else { return other };
         let runs = login.runs();
