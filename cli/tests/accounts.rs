@@ -195,6 +195,20 @@ fn a_refresh_token_takes_the_place_of_the_login() {
 }
 
 #[test]
+fn a_refresh_token_that_is_used_up_leaves_no_account_to_sign_in() {
+    let (fake, _) = fake();
+    let failure = ("org.iamd1.Error.LoginRequired".to_owned(), "it is used up".to_owned());
+    fake.script().fail.insert("Add", failure);
+    let file = secret_file("rt");
+    let redirect = format!("3< '{}'", file.path().display());
+    let args = ["account", "add", "rt", "--issuer", "cms", "--refresh-token-fd", "3"];
+    let outcome = with_descriptor(&fake, &redirect, &args);
+    assert_eq!(outcome.code, 3, "{outcome:?}");
+    assert!(outcome.stderr.contains("Nothing was kept."), "{outcome:?}");
+    assert!(!outcome.stderr.contains("iamctl login"), "{outcome:?}");
+}
+
+#[test]
 fn from_env_says_what_it_took_and_never_the_secret() {
     let (fake, base) = fake();
     let mut transcript = Transcript::new("account-from-env", base);

@@ -106,6 +106,12 @@ fn oidc_gen_does_what_has_a_counterpart_and_names_it_for_the_rest() {
         assert_eq!((outcome.code, outcome.stdout.as_str()), (0, says), "{line}: {outcome:?}");
         names.asked(asked);
     }
+    // A name that was mistyped makes no account.
+    let outcome = names.run("oidc-gen --reauthenticate typo");
+    assert_ne!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.stderr.contains("No account configured with that short name"), "{outcome:?}");
+    let calls = names.fake.calls();
+    assert!(!calls.iter().any(|call| call.starts_with("Login(\"typo")), "{calls:?}");
     for (words, says) in [
         ("mine -w code", "--flow=device"),
         ("-w password --iss=https://x.example/", "has to be named"),

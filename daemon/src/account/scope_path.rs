@@ -29,7 +29,7 @@ pub(super) enum PathError {
 pub(super) fn normalised(scope: &str) -> Result<String, PathError> {
     let Some((name, path)) = scope.split_once(':') else { return Ok(scope.to_owned()) };
     refuse_climbing(path)?;
-    if !is_path(path) {
+    if !is_path(name, path) {
         return Ok(scope.to_owned());
     }
     let path = decoded(path, is_unreserved, true)?;
@@ -59,7 +59,8 @@ pub(crate) fn covers(granted: &str, asked: &str) -> bool {
         return false;
     };
     // A group is not in another one because of its name.
-    if name != asked_name || name == "wlcg.groups" || !is_path(above) || !is_path(below) {
+    if name != asked_name || name == "wlcg.groups" || !is_path(name, above) || !is_path(name, below)
+    {
         return false;
     }
     match below.strip_prefix(above) {
@@ -68,9 +69,10 @@ pub(crate) fn covers(granted: &str, asked: &str) -> bool {
     }
 }
 
-/// A path begins with one slash; with two it is the rest of a URL.
-fn is_path(text: &str) -> bool {
-    text.starts_with('/') && !text.starts_with("//")
+/// A path begins with a slash. With two it is the rest of a URL (`https://x`, `api://x`), but not after
+/// a name in two parts, as those with paths have (`storage.read`).
+fn is_path(name: &str, text: &str) -> bool {
+    text.starts_with('/') && (name.contains('.') || !text.starts_with("//"))
 }
 
 /// Looks at the text as whoever decodes it, once or more often, would.
@@ -142,6 +144,9 @@ mod tests {
             ("storage.read:/.", "storage.read:/"),
             ("storage.read:/a//b", "storage.read:/a/b"),
             ("storage.read:/a///", "storage.read:/a/"),
+            ("storage.read://atlas/x", "storage.read:/atlas/x"),
+            ("storage.read://./atlas//x", "storage.read:/atlas/x"),
+            ("api://example/./a", "api://example/./a"),
             ("storage.read:/a/./b/.", "storage.read:/a/b/"),
             ("storage.read:/a/b/", "storage.read:/a/b/"),
             ("storage.read:/%7Euser/%41%2d", "storage.read:/~user/A-"),

@@ -20,6 +20,10 @@ use crate::output::{json, text};
 use crate::{prompt, secret};
 use from_env::{FromEnv, PASSWORD, Taken};
 
+/// What to do where the refresh token that was handed over is used up.
+const AGAIN: &str = "Nothing was kept. Hand over a refresh token that nobody else uses, or leave the \
+                     option out and sign in:  iamctl account add, with the other options as they are";
+
 /// Adds an account and signs in.
 ///
 /// # Errors
@@ -47,8 +51,13 @@ pub(super) fn run(args: &AddAccount, context: &mut Context) -> Result<Exit, Fail
         secrets.push((names::NEW_PASSPHRASE, passphrase));
     }
     let account = name.as_deref().unwrap_or_default();
-    let reply =
-        client.add(account, options, secrets).map_err(|failure| failure.about(name.as_deref()))?;
+    let reply = client.add(account, options, secrets).map_err(|failure| {
+        // There is no account to sign in: nothing of it was kept.
+        match args.refresh_token_fd.is_some() && failure.is(Kind::LoginRequired) {
+            true => failure.advise(AGAIN),
+            false => failure.about(name.as_deref()),
+        }
+    })?;
     if args.json {
         context.output.json_line(&json::change(&reply));
     } else {

@@ -203,7 +203,8 @@ pub(super) fn run(given: Vec<OsString>, context: &mut Context) -> Result<u8, End
     let existing = match asked.account.as_deref() {
         Some(name) => match context.client()?.account(name) {
             Ok(account) => Some(account),
-            Err(failure) if failure.is(Kind::NoSuchAccount) => None,
+            // Nobody signs in again who never did: a name that was mistyped.
+            Err(failure) if failure.is(Kind::NoSuchAccount) && !asked.reauthenticate => None,
             Err(failure) => return Err(failure.into()),
         },
         None => None,

@@ -346,7 +346,7 @@ async fn a_locked_account_shows_no_secrets_and_one_that_is_removed_says_what_was
     assert_eq!(shown.refresh_token.as_deref(), Some("rt0"));
     house.service.lock(&caller, "").await.unwrap();
     assert_eq!(house.service.secrets(&caller, "").await.unwrap_err().kind, Kind::AccountLocked);
-    let reply = house.service.remove(&caller, "", Default::default()).await.unwrap();
+    let reply = house.service.remove(&caller, "wlcg", Default::default()).await.unwrap();
     assert!(!reply.revoked, "{reply:?}");
     shows_beside("account remove of one that is locked", &reply.remarks[0]);
 }

@@ -46,7 +46,7 @@ async fn an_account_is_made_changed_and_removed() {
     let body = line.call(ACCOUNTS, "Issuer", &("wlcg",)).await.unwrap();
     let issuer: IssuerInfo = body.body().deserialize().unwrap();
     assert_eq!(issuer.scopes_offered, Some(Vec::new()));
-    let body = line.call(ACCOUNTS, "Remove", &("", RemoveOptions::default())).await.unwrap();
+    let body = line.call(ACCOUNTS, "Remove", &("work", RemoveOptions::default())).await.unwrap();
     assert_eq!(body.body().deserialize::<RemoveReply>().unwrap().account, "work");
     assert!(line.house.vault.accounts.lock().unwrap().is_empty());
 }
