@@ -103,6 +103,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
         &[
             ", then retire the older keys",
             "rekey status",
+            "rekey{wish}: one is under way, nothing else begins",
             "rekey: {count} records",
             "rekey: {} of {}",
             ", {} do not open",

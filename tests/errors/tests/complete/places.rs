@@ -80,17 +80,6 @@ pub(crate) const SHARED: &[Shared] = &[
         ],
     ),
     (
-        "cannot be read: {error}",
-        &[
-            ("daemon/src/config/files.rs", &[Test("what_is_no_file_is_refused_and_holds_nobody")]),
-            ("daemon/src/config/issuers.rs", &[Test("in_an_issuers_file")]),
-            (
-                "daemon/src/config/policy/read.rs",
-                &[Test("a_directory_that_cannot_be_read_is_an_error")],
-            ),
-        ],
-    ),
-    (
         "must be printable ASCII",
         &[(
             "daemon/src/config/issuers.rs",
