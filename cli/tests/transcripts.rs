@@ -183,7 +183,7 @@ fn status_silent_speaks_by_its_exit_code_alone() {
     assert_eq!(silent("wlcg"), 0);
     assert_eq!(fake.calls(), [r#"Show("")"#, r#"Show("wlcg")"#], "no token was asked for");
     fake.script().accounts = states(base);
-    for (name, left) in [("ending", 200), ("lasting", 400)] {
+    for (name, left) in [("nearly-over", 200), ("lasting", 400)] {
         let [one, _] = samples::accounts(base).try_into().unwrap();
         let (name, access_expires_at) = (name.into(), Some(base + left));
         fake.script().accounts.push(AccountInfo { name, access_expires_at, ..one });
@@ -206,7 +206,7 @@ fn status_silent_speaks_by_its_exit_code_alone() {
         fake.script().fail.insert("GetToken", failure);
         assert_eq!(silent("expired"), code, "{error}");
         // Nor is one that is about to end what `iamctl token` would answer with.
-        assert_eq!(silent("ending"), code, "{error}");
+        assert_eq!(silent("nearly-over"), code, "{error}");
         assert_eq!(silent("lasting"), 0, "{error}");
     }
     let said = run(&mut iamctl("unix:path=/nonexistent/bus", &["status", "-s"]));

@@ -83,6 +83,17 @@ async fn a_sub_path_of_what_was_granted_needs_no_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_scope_that_was_not_asked_for_and_is_taken_away_is_told() {
+    let house = House::new();
+    house.with_scopes("openid storage.read:/").await;
+    let reply = house.edit("", removing("storage.raed:/")).await.unwrap();
+    let remark =
+        "the account did not ask for this, so nothing of it was taken away: storage.raed:/";
+    assert_eq!(reply.remarks, [remark]);
+    crate::testing::shows_beside("account edit --remove-scope of one that is not there", remark);
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_scopes_need_a_login_that_asks_for_them_and_ends_the_narrowing() {
     let house = House::new();
     house.make("mine", own_client(), &[]).await.unwrap();
