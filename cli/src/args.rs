@@ -21,6 +21,7 @@ pub(crate) use account::{
     ShowAccount,
 };
 pub(crate) use admin::{Admin, Audit, Drain, Explain, FlowOfClient, PasswordFlow, Policy, Revoke};
+pub(crate) use given::words as given_words;
 pub(crate) use import::{Import, ImportOidcAgent};
 pub(crate) use issuer::{Issuer, ShowIssuer};
 pub(crate) use login::{Flow, Login, Logout};

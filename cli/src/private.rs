@@ -97,6 +97,30 @@ impl Directory {
         }
     }
 
+    /// The same with a name that is given; nothing may have it.
+    ///
+    /// # Errors
+    /// As [`Directory::make`].
+    pub(crate) fn make_named(&self, name: &OsStr) -> Result<Self> {
+        fs::mkdirat(&self.fd, name, Mode::RWXU)?;
+        self.own(name).inspect_err(|_| {
+            let _ = fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR);
+        })
+    }
+
+    /// Whether this is what who follows the path comes to.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        let there = fs::stat(path).ok().zip(fs::fstat(&self.fd).ok());
+        there
+            .is_some_and(|(there, here)| (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino))
+    }
+
+    /// Which file has that name in this directory.
+    pub(crate) fn inode(&self, name: &OsStr) -> Option<(u64, u64)> {
+        let stat = fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some((stat.st_dev, stat.st_ino))
+    }
+
     /// Whether that directory is the one of that name in this one.
     pub(crate) fn has(&self, name: &OsStr, directory: &Self) -> bool {
         let here = fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);

@@ -94,3 +94,42 @@ fn an_empty_name_is_nobodys_under_the_names_of_oidc_agents_programs_either() {
     assert!(names.fake.calls().iter().all(|call| !call.starts_with("Show")));
     names.transcript.into_inner().check();
 }
+
+#[test]
+fn a_scope_or_an_audience_of_nothing_is_no_token_for_everything() {
+    let fake = fake();
+    for command in [
+        &["token"][..],
+        &["run"],
+        &["login"],
+        &["account", "add", "mine", "--issuer", "cms"],
+        &["account", "edit", "cms"],
+    ] {
+        for given in ["-s", "--scope", "--aud"] {
+            for nothing in ["", " "] {
+                let given = [given, nothing];
+                let rest: &[&str] = if command == ["run"] { &["--", "true"] } else { &[] };
+                let said = refused(&fake, &[command, &given[..], rest].concat()).stderr;
+                assert!(said.contains("name one, or leave it out"), "{command:?}: {said}");
+            }
+        }
+    }
+    for given in ["--add-scope=", "--remove-scope="] {
+        let said = refused(&fake, &["account", "edit", "cms", given]).stderr;
+        assert!(said.contains("name one, or leave it out"), "{said}");
+    }
+    // One of several too: what it was to say is not known.
+    let token = ["token", "-s", "storage.read:/", "-s", ""];
+    shows("a scope or an audience in which nothing is", &refused(&fake, &token));
+    let names = Names::new("compat-nothing");
+    for line in [
+        "oidc-token wlcg -s ''",
+        "oidc-token wlcg --aud=",
+        "oidc-gen wlcg --scope=",
+        "oidc-gen wlcg --aud ''",
+    ] {
+        names.fails(line, 64, "name one, or leave it out");
+        assert_eq!(names.fake.calls(), [""; 0], "{line}");
+    }
+    names.transcript.into_inner().check();
+}

@@ -4,6 +4,10 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
 use iamd_protocol::error::Kind;
 use nix::sys::signal::Signal;
 use support::running::{World, lines, now, send, text, until};
@@ -103,18 +107,83 @@ fn a_job_that_was_stopped_until_its_token_ended_is_told_that_there_is_none() {
     shows("iamctl run, and the token ended before it could be renewed", &told);
 }
 
+/// As somebody tidies up, or logind after the last logout: `go` takes it away, and it is back.
+fn comes_back(when: &str, go: impl Fn(&Path)) {
+    let world = World::new();
+    world.next_token("one", 10);
+    let (child, _) = world.start_trap(": > SAID; exec sleep 300");
+    let directory = world.left_behind().remove(0);
+    world.next_token("two", 600);
+    go(&directory);
+    let file = directory.join("token");
+    until("the token is there again", || std::fs::read(&file).is_ok_and(|it| it == b"two"));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(&directory), mode(&file)), (0o700, 0o600), "{when}");
+    send(&child, Signal::SIGTERM);
+    let told = text(&child.wait_with_output().unwrap().stderr);
+    assert_eq!(told.matches("iamctl: ").count(), 1, "{when}: {told}");
+    shows(when, &told.replace(world.dir.path().to_str().unwrap(), "/run/user/1000"));
+    assert!(world.left_behind().is_empty(), "{when}");
+}
+
+#[test]
+fn a_token_file_that_somebody_removes_is_there_again_at_the_next_look() {
+    comes_back("iamctl run, and somebody removed the directory of its token", |directory| {
+        std::fs::remove_dir_all(directory).unwrap();
+    });
+    comes_back("iamctl run, and somebody removed the directory of its token", |directory| {
+        std::fs::remove_file(directory.join("token")).unwrap();
+    });
+}
+
+/// A place that cannot be there: what is told, at the next look and once.
+fn is_told(when: &str, go: impl Fn(&Path)) {
+    let world = World::new();
+    world.next_token("one", 10);
+    let runtime = world.dir.path().join("runtime");
+    std::fs::create_dir(&runtime).unwrap();
+    let said = world.dir.path().join("said");
+    let script = format!(": > {}; exec sleep 300", said.display());
+    let mut command = world.command(&["--", "sh", "-c", &script]);
+    let child = command.env("XDG_RUNTIME_DIR", &runtime).stderr(Stdio::piped()).spawn().unwrap();
+    until("the command runs", || said.exists());
+    let directory = std::fs::read_dir(&runtime).unwrap().next().unwrap().unwrap().path();
+    go(&directory);
+    let begin = now();
+    until("it was looked at", || now() > begin + 12);
+    let asked = world.asked().len();
+    send(&child, Signal::SIGTERM);
+    let told = text(&child.wait_with_output().unwrap().stderr);
+    assert_eq!(told.matches("iamctl: ").count(), 1, "{when}: {told}");
+    assert_eq!(asked, 1, "{when}: a token is of no use where it cannot be put");
+    shows(when, &told.replace(runtime.to_str().unwrap(), "/run/user/1000"));
+}
+
+#[test]
+fn a_token_file_whose_directory_cannot_be_made_anew_is_told_with_what_to_do() {
+    is_told("iamctl run in a session's directory, after the last logout", |directory| {
+        std::fs::remove_dir_all(directory.parent().unwrap()).unwrap();
+    });
+    is_told("iamctl run, and another directory has the name of its token's", |directory| {
+        std::fs::rename(directory, directory.with_extension("away")).unwrap();
+        std::fs::create_dir(directory).unwrap();
+    });
+}
+
 #[test]
 fn a_token_that_cannot_be_written_any_more_is_told() {
     let world = World::new();
     world.next_token("one", 10);
     let (child, _) = world.start_trap(": > SAID; exec sleep 300");
     world.next_token("two", 600);
-    // As one who tidies up: what was open is a directory that nothing can be made in.
-    std::fs::remove_dir_all(&world.left_behind()[0]).unwrap();
+    let file = world.left_behind()[0].join("token");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
     until("it is tried twice", || world.asked().len() >= 3);
     send(&child, Signal::SIGTERM);
     let told = text(&child.wait_with_output().unwrap().stderr);
-    shows("iamctl run, and somebody removed the directory of its token", &told);
+    let not_renewed = told.find("iamctl: the token was not renewed").unwrap();
+    shows("iamctl run, and something else stands where its token is to be", &told[not_renewed..]);
 }
 
 #[test]

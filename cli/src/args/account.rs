@@ -68,10 +68,10 @@ pub(crate) struct AddAccount {
     #[arg(long, value_name = "NAME|URL", value_parser = given::name)]
     pub(crate) issuer: Option<String>,
     /// Ask for this scope; may be given several times; max: all it may have
-    #[arg(short = 's', long = "scope", value_name = "SCOPE")]
+    #[arg(short = 's', long = "scope", value_name = "SCOPE", value_parser = given::words)]
     pub(crate) scopes: Vec<String>,
     /// Tokens of this account are for this audience; may be given several times
-    #[arg(long = "aud", value_name = "AUDIENCE")]
+    #[arg(long = "aud", value_name = "AUDIENCE", value_parser = given::words)]
     pub(crate) audiences: Vec<String>,
     /// Take client, endpoint, scopes and audience from the variables of the IAM scripts
     #[arg(long, conflicts_with_all = ["client_id", "public_client", "own_client", "client_name"])]
@@ -141,16 +141,16 @@ pub(crate) struct EditAccount {
     #[arg(value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Ask for this scope instead of those before; may be given several times; max: all it may have
-    #[arg(short = 's', long = "scope", value_name = "SCOPE", conflicts_with_all = ["add_scopes", "remove_scopes"])]
+    #[arg(short = 's', long = "scope", value_name = "SCOPE", value_parser = given::words, conflicts_with_all = ["add_scopes", "remove_scopes"])]
     pub(crate) scopes: Vec<String>,
     /// Ask for this scope besides; may be given several times
-    #[arg(long = "add-scope", value_name = "SCOPE")]
+    #[arg(long = "add-scope", value_name = "SCOPE", value_parser = given::words)]
     pub(crate) add_scopes: Vec<String>,
     /// Ask for this scope no longer; may be given several times
-    #[arg(long = "remove-scope", value_name = "SCOPE")]
+    #[arg(long = "remove-scope", value_name = "SCOPE", value_parser = given::words)]
     pub(crate) remove_scopes: Vec<String>,
     /// Tokens of this account are for this audience from now on; may be given several times
-    #[arg(long = "aud", value_name = "AUDIENCE")]
+    #[arg(long = "aud", value_name = "AUDIENCE", value_parser = given::words)]
     pub(crate) audiences: Vec<String>,
     /// Tokens of this account are for the issuer's default audience again
     #[arg(long, conflicts_with = "audiences")]

@@ -16,6 +16,11 @@ pub(super) fn name(text: &str) -> Result<String, &'static str> {
     said(text, "an empty name is given; leave it out where none is meant")
 }
 
+/// Scopes or audiences, of which there is one at least.
+pub(crate) fn words(text: &str) -> Result<String, &'static str> {
+    said(text, "nothing is in it, and without the option there is all; name one, or leave it out")
+}
+
 fn said(text: &str, why: &'static str) -> Result<String, &'static str> {
     if text.trim().is_empty() { Err(why) } else { Ok(text.to_owned()) }
 }

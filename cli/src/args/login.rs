@@ -15,10 +15,10 @@ pub(crate) struct Login {
     #[arg(long, value_name = "NAME|URL", value_parser = given::name)]
     pub(crate) issuer: Option<String>,
     /// Ask for this scope; may be given several times
-    #[arg(short = 's', long = "scope", value_name = "SCOPE")]
+    #[arg(short = 's', long = "scope", value_name = "SCOPE", value_parser = given::words)]
     pub(crate) scopes: Vec<String>,
     /// Tokens of this account are for this audience; may be given several times
-    #[arg(long = "aud", value_name = "AUDIENCE")]
+    #[arg(long = "aud", value_name = "AUDIENCE", value_parser = given::words)]
     pub(crate) audiences: Vec<String>,
     /// Only when not signed in; else, or after --off, or with IAMD_NO_LOGIN set, say nothing. Gives
     /// up after 3 s when iamd or the issuer does not answer

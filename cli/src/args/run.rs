@@ -14,10 +14,10 @@ pub(crate) struct Run {
     #[arg(short = 'a', long = "account", value_name = "ACCOUNT", value_parser = given::account)]
     pub(crate) account: Option<String>,
     /// Only this scope; may be given several times
-    #[arg(short = 's', long = "scope", value_name = "SCOPE")]
+    #[arg(short = 's', long = "scope", value_name = "SCOPE", value_parser = given::words)]
     pub(crate) scopes: Vec<String>,
     /// For this audience; may be given several times
-    #[arg(long = "aud", value_name = "AUDIENCE")]
+    #[arg(long = "aud", value_name = "AUDIENCE", value_parser = given::words)]
     pub(crate) audiences: Vec<String>,
     /// The token in the file is valid for at least so long [e.g. 90, 90s, 10m, 1h]
     #[arg(short = 't', long, value_name = "TIME", value_parser = duration::parse)]

@@ -105,6 +105,9 @@ Run a command that finds a valid token in $BEARER_TOKEN_FILE for as long as it r
 command's own, in a directory that only you can enter; it is renewed well before the token expires \
 and removed at the end. If the token cannot be had, nothing is run. If it cannot be renewed later, \
 that is told once, the command goes on, and the file is removed when its token has expired.\n\n\
+It is in $XDG_RUNTIME_DIR where that is set, else in /dev/shm. The one of a session goes after your last \
+logout: a job that you leave behind is started with env -u XDG_RUNTIME_DIR iamctl run. A file that \
+something removed is there again within half a minute; if that cannot be, it is told.\n\n\
 BEARER_TOKEN, which goes before the file, is not passed on. Tools that read nothing else (gfal2 is \
 one) get it with --bearer-env; it is the token of the start and is not renewed.\n\n\
 Signals sent to iamctl are passed on, but for real-time ones. The exit code is the command's, 128 \

@@ -11,6 +11,7 @@ use iamd_protocol::names::meant;
 use super::options::{Other, TALK, Takes, Then, other, parse, refused, short};
 use super::{DONE, Ended, FAILED, Program, USAGE, iamctl, list, print};
 use crate::app::Context;
+use crate::args::given_words;
 use crate::commands::issuer::same_url;
 use crate::failure::Failure;
 use crate::output::text;
@@ -159,7 +160,7 @@ struct Asked {
     #[arg(long, alias = "iss", value_name = "ISSUER_URL")]
     issuer: Option<String>,
     /// Ask for this scope; may be given several times
-    #[arg(long = "scope", value_name = "SCOPE")]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = given_words)]
     scopes: Vec<String>,
     /// All scopes on offer
     #[arg(long, alias = "scope-all")]
@@ -168,7 +169,7 @@ struct Asked {
     #[arg(long, value_name = "CLIENT_ID")]
     client_id: Option<String>,
     /// For these audiences
-    #[arg(long = "audience", alias = "aud", value_name = "AUDIENCE")]
+    #[arg(long = "audience", alias = "aud", value_name = "AUDIENCE", value_parser = given_words)]
     audiences: Vec<String>,
     /// The end of the client's name at the issuer
     #[arg(long = "client-name-identifier", alias = "cnid", value_name = "IDENTIFIER")]

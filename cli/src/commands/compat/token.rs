@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::options::{Other, TALK, Takes, Then, lengthened, other, parse, refused};
 use super::{DONE, Ended, Program, USAGE, agent, told_name};
 use crate::app::Context;
+use crate::args::given_words;
 use crate::client::agent::id_token;
 use crate::commands::ask::{self, Token};
 use crate::commands::words;
@@ -63,10 +64,10 @@ struct Asked {
     #[arg(long, alias = "auth")]
     auth_header: bool,
     /// Only this scope; may be given several times
-    #[arg(short = 's', long = "scope", value_name = "SCOPE")]
+    #[arg(short = 's', long = "scope", value_name = "SCOPE", value_parser = given_words)]
     scopes: Vec<String>,
     /// For these audiences
-    #[arg(long = "aud", alias = "audience", value_name = "AUDIENCE")]
+    #[arg(long = "aud", alias = "audience", value_name = "AUDIENCE", value_parser = given_words)]
     audiences: Vec<String>,
     /// Print an ID token instead
     #[arg(long)]

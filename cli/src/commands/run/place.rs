@@ -3,6 +3,10 @@
 //!
 //! Who lives in a directory holds a lock on it. The kernel takes the lock away when a process
 //! ends, however it ends: the next `iamctl run` removes what one left that was killed.
+//!
+//! A place may go while the command runs: logind removes a user's runtime directory after the last
+//! logout, and there are those who tidy up. It is looked at again and again, by its path as the command
+//! does, and made anew at the same path, which is all that the command knows.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Result;
@@ -25,11 +29,32 @@ const FILE: &str = "token";
 
 /// A directory with a token file.
 pub(super) struct Place {
-    base: Directory,
+    path: PathBuf,
     name: OsString,
+    uid: u32,
+    must_be_own: bool,
     /// Closed at the end, with whatever is still being written.
-    own: Mutex<Option<Directory>>,
+    own: Mutex<Option<Own>>,
     file: PathBuf,
+}
+
+/// The directory that is lived in.
+struct Own {
+    base: Directory,
+    directory: Directory,
+    /// The file that was written last, by its inode.
+    written: Option<(u64, u64)>,
+}
+
+/// What a look at the place found.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// All is there, or nothing is to be there any more.
+    There,
+    /// Something was gone; there is a place again, and no token in it yet.
+    MadeAnew,
+    /// The directory is gone and cannot be made.
+    Gone(std::io::Error),
 }
 
 impl Place {
@@ -49,18 +74,16 @@ impl Place {
     }
 
     fn make_in(path: &Path, uid: u32, must_be_own: bool) -> Result<Self> {
-        let base = Directory::open(path, uid)?;
-        if must_be_own && !base.is_own() {
-            return Err(std::io::ErrorKind::PermissionDenied.into());
-        }
+        let base = open(path, uid, must_be_own)?;
         sweep(&base);
         for _ in 0..TRIES {
-            let (name, own) = base.make(PREFIX)?;
+            let (name, directory) = base.make(PREFIX)?;
             // One who sweeps may have taken it for abandoned before it was locked. Without another
             // descriptor: a process that has none left would be told that it is gone.
-            if lock(&own) && base.has(&name, &own) {
+            if lock(&directory) && base.has(&name, &directory) {
                 let file = path.join(&name).join(FILE);
-                return Ok(Self { base, name, own: Mutex::new(Some(own)), file });
+                let own = Mutex::new(Some(Own { base, directory, written: None }));
+                return Ok(Self { path: path.to_owned(), name, uid, must_be_own, own, file });
             }
         }
         Err(std::io::ErrorKind::ResourceBusy.into())
@@ -71,21 +94,68 @@ impl Place {
         &self.file
     }
 
+    /// The directory that the place was made in.
+    pub(super) fn base(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes the token, in place of the one that is there.
     ///
     /// # Errors
     /// Such as a full disk.
     pub(super) fn put(&self, token: &str) -> Result<()> {
-        match &*self.own.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(own) => own.write(OsStr::new(FILE), token.as_bytes()),
+        match &mut *self.own.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(own) => {
+                own.directory.write(OsStr::new(FILE), token.as_bytes())?;
+                own.written = own.directory.inode(OsStr::new(FILE));
+                Ok(())
+            }
             None => Ok(()),
         }
     }
 
+    /// Whether the command finds what was put there. What it does not find is made anew, but for the
+    /// token.
+    pub(super) fn look(&self) -> Seen {
+        let mut held = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(own) = &mut *held else { return Seen::There };
+        // By the path: what a descriptor says of a directory that was removed or unmounted is no help.
+        if own.directory.is_at(&self.path.join(&self.name)) {
+            if own.written.is_none() || own.directory.inode(OsStr::new(FILE)) == own.written {
+                return Seen::There;
+            }
+            own.written = None;
+            return Seen::MadeAnew;
+        }
+        // Wherever it is now, nobody is to find a token there.
+        let _ = own.directory.remove(OsStr::new(FILE));
+        own.written = None;
+        match self.make_again() {
+            Ok(new) => {
+                *own = new;
+                Seen::MadeAnew
+            }
+            Err(error) => Seen::Gone(error),
+        }
+    }
+
+    /// The directory of the same name, where nothing has that name.
+    fn make_again(&self) -> Result<Own> {
+        let base = open(&self.path, self.uid, self.must_be_own)?;
+        for _ in 0..TRIES {
+            let directory = base.make_named(&self.name)?;
+            if lock(&directory) && base.has(&self.name, &directory) {
+                return Ok(Own { base, directory, written: None });
+            }
+        }
+        Err(std::io::ErrorKind::ResourceBusy.into())
+    }
+
     /// Removes the token, and leaves the directory for the next one.
     pub(super) fn take_away(&self) {
-        if let Some(own) = &*self.own.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = own.remove(OsStr::new(FILE));
+        if let Some(own) = &mut *self.own.lock().unwrap_or_else(PoisonError::into_inner) {
+            own.written = None;
+            let _ = own.directory.remove(OsStr::new(FILE));
         }
     }
 
@@ -93,23 +163,32 @@ impl Place {
     pub(super) fn close(&self) {
         if let Some(own) = self.own.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // By its name: to list what is in the directory takes a descriptor.
-            let _ = own.remove(OsStr::new(FILE));
-            let _ = self.base.remove_with_files(&self.name, &own);
+            let _ = own.directory.remove(OsStr::new(FILE));
+            let _ = own.base.remove_with_files(&self.name, &own.directory);
         }
     }
 }
 
-/// Where a directory may be made, the best place first; and whether it has to be the user's own.
+/// The directory that a place may be made in.
+fn open(path: &Path, uid: u32, must_be_own: bool) -> Result<Directory> {
+    let base = Directory::open(path, uid)?;
+    if must_be_own && !base.is_own() {
+        return Err(std::io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(base)
+}
+
+/// Where a directory may be made, the best place first; and whether it has to be the user's own. A
+/// `/run/user/UID` that the environment does not name is a session's of somewhere else, and goes when
+/// that ends: for a job of cron or of a batch system that is at any moment.
 fn bases(environment: &Environment) -> Vec<(PathBuf, bool)> {
-    let uid = environment.uid;
     let absolute = |name: &str| {
         environment.non_empty(name).map(PathBuf::from).filter(|path| path.is_absolute())
     };
-    let own = [absolute(XDG_RUNTIME_DIR), Some(environment.path(format!("/run/user/{uid}")))];
     // In memory, unlike /tmp on many nodes. The directory of iamd's own files is the daemon's to write.
     let shared =
         [Some(environment.path("/dev/shm")), absolute("TMPDIR"), Some(environment.path("/tmp"))];
-    let own = own.into_iter().flatten().map(|path| (path, true));
+    let own = absolute(XDG_RUNTIME_DIR).into_iter().map(|path| (path, true));
     own.chain(shared.into_iter().flatten().map(|path| (path, false))).collect()
 }
 
@@ -192,6 +271,95 @@ mod tests {
         let next = Place::make(&environment).unwrap();
         assert!(!old.parent().unwrap().exists());
         assert!(lived_in.file().exists() && next.file().parent().unwrap().exists());
+    }
+
+    #[test]
+    fn a_runtime_directory_that_the_environment_does_not_name_is_not_taken() {
+        let root = tempfile::tempdir().unwrap();
+        let uid = nix::unistd::geteuid();
+        let session = root.path().join(format!("run/user/{uid}"));
+        let memory = root.path().join("dev/shm");
+        for directory in [&session, &memory] {
+            std::fs::create_dir_all(directory).unwrap();
+        }
+        let place = Place::make(&Environment::for_test(&[], root.path())).unwrap();
+        assert!(place.file().starts_with(&memory), "{:?}", place.file());
+        place.close();
+        let named = [(XDG_RUNTIME_DIR, session.to_str().unwrap())];
+        let place = Place::make(&Environment::for_test(&named, root.path())).unwrap();
+        assert!(place.file().starts_with(&session), "{:?}", place.file());
+        place.close();
+    }
+
+    #[test]
+    fn what_is_gone_is_made_anew_at_the_same_path_and_as_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let runtime = root.path().join("runtime");
+        let place = Place::make(&surroundings(root.path())).unwrap();
+        let directory = place.file().parent().unwrap().to_owned();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        place.put("one").unwrap();
+        assert!(matches!(place.look(), Seen::There));
+        // The file; the directory; all that is above it, as logind does; another file at the path.
+        let gone: [&dyn Fn(); 4] = [
+            &|| std::fs::remove_file(place.file()).unwrap(),
+            &|| std::fs::remove_dir_all(&directory).unwrap(),
+            &|| {
+                std::fs::rename(&runtime, root.path().join("away")).unwrap();
+                std::fs::create_dir(&runtime).unwrap();
+            },
+            &|| {
+                std::fs::write(directory.join("other"), "other").unwrap();
+                std::fs::rename(directory.join("other"), place.file()).unwrap();
+            },
+        ];
+        for (number, go) in gone.iter().enumerate() {
+            go();
+            assert!(matches!(place.look(), Seen::MadeAnew), "{number}");
+            // There is no token until one is put there.
+            assert!(matches!(place.look(), Seen::There), "{number}");
+            place.put("two").unwrap();
+            assert_eq!(std::fs::read(place.file()).unwrap(), b"two", "{number}");
+            assert_eq!((mode(&directory), mode(place.file())), (0o700, 0o600), "{number}");
+            assert!(matches!(place.look(), Seen::There), "{number}");
+        }
+        let moved = root.path().join("away").join(directory.file_name().unwrap());
+        assert!(!moved.join(FILE).exists(), "a token stays where nobody looks after it");
+        place.take_away();
+        assert!(matches!(place.look(), Seen::There));
+        place.close();
+        assert_eq!(std::fs::read_dir(&runtime).unwrap().count(), 0);
+        assert!(matches!(place.look(), Seen::There));
+    }
+
+    #[test]
+    fn nothing_of_somebody_elses_is_taken_for_the_place_and_it_comes_back_when_there_is_room() {
+        let root = tempfile::tempdir().unwrap();
+        let runtime = root.path().join("runtime");
+        let place = Place::make(&surroundings(root.path())).unwrap();
+        let directory = place.file().parent().unwrap().to_owned();
+        place.put("one").unwrap();
+        // Another directory has the name: it may be anybody's, and stays as it is.
+        std::fs::rename(&directory, runtime.join("away")).unwrap();
+        std::fs::create_dir(&directory).unwrap();
+        assert!(matches!(place.look(), Seen::Gone(_)));
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+        std::fs::remove_dir_all(&runtime).unwrap();
+        let Seen::Gone(error) = place.look() else { panic!("it cannot be there") };
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        // A link is not followed to a directory of others, nor one taken that they may write to.
+        std::fs::create_dir(&runtime).unwrap();
+        let shared = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+        std::fs::set_permissions(&runtime, shared).unwrap();
+        assert!(matches!(place.look(), Seen::Gone(_)));
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&runtime, own).unwrap();
+        assert!(matches!(place.look(), Seen::MadeAnew));
+        place.put("two").unwrap();
+        assert_eq!(std::fs::read(place.file()).unwrap(), b"two");
+        place.close();
+        assert_eq!(std::fs::read_dir(&runtime).unwrap().count(), 0);
     }
 
     /// In a process that is started with few descriptors, and where the one who starts it looks.

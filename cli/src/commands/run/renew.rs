@@ -1,7 +1,8 @@
 //! Keeps the command's token fresh, on a thread of its own.
 //!
 //! It goes by the wall clock, as tokens do, and looks at it twice a minute at least: a machine that
-//! slept, or a job that was stopped, renews at once when it goes on.
+//! slept, or a job that was stopped, renews at once when it goes on. Each time it looks whether the file
+//! is there still: a directory of a session goes with the session.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -11,13 +12,13 @@ use iamd_protocol::bus::{AccountInfo, TokenOptions};
 use iamd_protocol::error::Kind;
 
 use super::super::ask;
-use super::place::Place;
+use super::place::{Place, Seen};
 use crate::app::Context;
 use crate::client::LIMIT;
 use crate::clock::unix_now;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::output::{Output, time};
+use crate::output::{Output, text, time};
 
 /// How long before its end a long-lived token is renewed.
 const EARLY: u64 = 600;
@@ -59,12 +60,29 @@ impl Renewal {
         let before = context.client().and_then(|client| client.accounts()).unwrap_or_default();
         let least = u64::from(self.options.min_valid_seconds.unwrap_or(0));
         let mut schedule = Schedule::after(self.expires_at, unix_now(), least);
+        let mut gone = false;
         loop {
             let wait = Duration::from_secs(schedule.wait(unix_now()));
             if ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
             let now = unix_now();
+            match self.place.look() {
+                Seen::There => {}
+                Seen::MadeAnew => {
+                    context.output.tell(&made_anew(&self.place));
+                    gone = false;
+                    schedule.lost(now);
+                }
+                Seen::Gone(error) => {
+                    if !std::mem::replace(&mut gone, true) {
+                        context.output.tell(&lost(&self.place, &error));
+                    }
+                    schedule.lost(now);
+                    schedule.nowhere(now);
+                    continue;
+                }
+            }
             if schedule.is_over(now) {
                 self.place.take_away();
                 schedule.taken_away();
@@ -126,6 +144,33 @@ fn renamed<'a>(before: &[AccountInfo], name: &str, now: &'a [AccountInfo]) -> Op
     found.next().is_none().then_some(only.name.as_str())
 }
 
+/// Somebody took it away, and maybe does so again.
+fn made_anew(place: &Place) -> String {
+    format!(
+        "iamctl: somebody removed the token file or its directory in {}; it is made anew at the same \
+         path",
+        place.base().display()
+    )
+}
+
+/// The command goes on, with a path where nothing is.
+fn lost(place: &Place, error: &std::io::Error) -> String {
+    let base = place.base().display();
+    let why = match place.base().exists() {
+        true => format!(
+            "it cannot be made anew in {base} ({})",
+            text::without_numbers(&error.to_string())
+        ),
+        false => {
+            format!("{base} was removed, as it is after your last logout where it is a session's")
+        }
+    };
+    format!(
+        "iamctl: the token file of the command is gone, because {why}; it is made anew when that can be; a \
+         job that outlives your logins is started with:  env -u XDG_RUNTIME_DIR iamctl run"
+    )
+}
+
 fn said(failure: &Failure, expires_at: Option<u64>) -> String {
     let then = match expires_at {
         Some(at) => format!("the present one expires {}", time::date(at)),
@@ -174,6 +219,16 @@ impl Schedule {
 
     fn taken_away(&mut self) {
         self.expires_at = None;
+    }
+
+    /// There is no token where one was, and there is to be one at once: any that is valid long enough.
+    fn lost(&mut self, now: u64) {
+        *self = Self { expires_at: None, due_at: now, failures: 0 };
+    }
+
+    /// There is no place for one: it is looked for again later.
+    fn nowhere(&mut self, now: u64) {
+        self.due_at = now.saturating_add(LOOK);
     }
 
     /// How long the token in the file is valid.
@@ -242,6 +297,20 @@ mod tests {
         assert_eq!(waits(60, 40), 60 - 40 - 6);
         assert_eq!(waits(60, 60), 5);
         assert_eq!(waits(60, u64::MAX), 5);
+    }
+
+    #[test]
+    fn what_is_lost_is_put_back_at_once_with_any_token_and_without_a_place_later() {
+        let mut schedule = Schedule::after(4600, 1000, 0);
+        schedule.lost(1030);
+        assert!(schedule.is_due(1030) && !schedule.is_over(1030));
+        assert_eq!((schedule.left(1030), schedule.wait(1030)), (0, 0));
+        schedule.nowhere(1030);
+        assert!(!schedule.is_due(1031));
+        assert_eq!(schedule.wait(1030), LOOK);
+        // The next look finds a place.
+        schedule.lost(1060);
+        assert!(schedule.is_due(1060));
     }
 
     #[test]
