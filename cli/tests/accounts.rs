@@ -206,6 +206,11 @@ fn a_refresh_token_that_is_used_up_leaves_no_account_to_sign_in() {
     assert_eq!(outcome.code, 3, "{outcome:?}");
     assert!(outcome.stderr.contains("Nothing was kept."), "{outcome:?}");
     assert!(!outcome.stderr.contains("iamctl login"), "{outcome:?}");
+    let mut lines = outcome.stderr.trim().strip_prefix("iamctl: ").unwrap().lines();
+    let (text, advice) =
+        (lines.next().unwrap(), lines.map(str::trim).collect::<Vec<_>>().join(" "));
+    let when = "account add with a refresh token that is used up";
+    iamd_errors::shows("iamctl itself", when, text, "LoginRequired", Some(3), &advice);
 }
 
 #[test]

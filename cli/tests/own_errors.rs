@@ -326,7 +326,11 @@ fn descriptors_that_are_not_left() {
         ),
     ] {
         let mut left = wanted.to_vec();
-        for most in 4..40 {
+        // Which one is the last that is left is a matter of moments too.
+        for most in (0..5).flat_map(|_| 4..40) {
+            if left.is_empty() {
+                break;
+            }
             let line = format!("{redirect}; ulimit -n {most}; exec \"$@\"");
             let outcome = run_under(&fake, words, &line);
             let Some(at) = outcome.stderr.rfind("Too many open files") else { continue };

@@ -112,6 +112,12 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     ),
     ("daemon/src/store/sqlite/snapshot.rs", "a query", &["SELECT key, value"]),
     (
+        "daemon/src/config/files.rs",
+        "a warning beside a success: a test of its own",
+        &["{shown}: is not read, as its name does not end in .toml"],
+    ),
+    ("daemon/src/config/error.rs", "what is compared", &["duplicate key"]),
+    (
         "daemon/src/service/vault/upkeep/survey.rs",
         "what a check reports and a backup leaves out: tests of their own",
         &["it is an older version"],

@@ -25,6 +25,7 @@ async fn in_iamd_toml() {
         ("a key that there is not", "[limits]\nacounts = 3\n"),
         ("a key like none that there is", "[limits]\nfoo = 3\n"),
         ("a table that is none", "limits = 3\n"),
+        ("a table that stands there twice", "[limits]\n\n[limits]\naccounts = 3\n"),
         ("a list that is none", "[issuers]\nallow = \"cms\"\n"),
         ("a number that is none", "[limits]\naccounts = \"three\"\n"),
         ("a number out of bounds", "[limits]\naccounts = 0\n"),
