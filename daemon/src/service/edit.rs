@@ -97,6 +97,8 @@ impl Service {
         if !stays.is_empty() {
             remarks.push(format!("this site checks who signs in, so this stays: {stays}"));
         }
+        // One that was mistyped stays, and its user must not think that it is gone.
+        let absent = change.remove.filtered(|scope| !record.scopes_asked.contains(scope));
         let lock = self.vault.lock(LockOn::Account(key.clone())).await?;
         // A refresh token that the store did not take yet is the newest there is.
         self.broker.settle(&key).await?;
@@ -124,8 +126,6 @@ impl Service {
             login_needed |= login;
             remarks.extend(remark);
         }
-        // One that was mistyped stays, and its user must not think that it is gone.
-        let absent = change.remove.filtered(|scope| !record.scopes_asked.contains(scope));
         if !absent.is_empty() {
             remarks.push(format!(
                 "the account did not ask for this, so nothing of it was taken away: {absent}"
