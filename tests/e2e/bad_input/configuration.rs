@@ -32,12 +32,12 @@ const MISTAKES: [(&str, &str); 18] = [
     ("[issuers]\n\ndefault = \"x\"\n", ":3: issuers.default: “x” is not among the issuers"),
     ("[issuers]\nallow = [\"y\"]\n", ":2: issuers.allow: “y”: no issuer file of that name"),
     ("[tokens]\nrenew_at = 2.0\n", ":2: tokens.renew_at: must be between 0.1 and 0.95"),
-    ("[store]\nkind = \"redis\"\n", ":2: store.kind: the only store"),
+    ("[store]\nkind = \"redis\"\n", ":2: store.kind: there are \"sqlite\" and \"etcd\""),
     ("[site]\nname = \"a\\u001b[31m\"\n", ":2: site.name: must be printable ASCII"),
     ("[login]\nanswer_within = \"5s\"\n", ":2: login.answer_within: must be between"),
     ("[log]\nfilter = \"iamd=loud\"\n", ":2: log.filter:"),
     ("[users]\nservices = [\"../sshd\"]\n", ":2: users.services: a PAM service"),
-    ("[limits]\naccounts = 1\naccounts = 2\n", ":3: limits.accounts: duplicate key"),
+    ("[limits]\naccounts = 1\naccounts = 2\n", ":3: limits.accounts: stands in the file already"),
 ];
 
 fn every_mistake_in_a_configuration_is_named_with_file_line_and_key(world: &World) -> Outcome {
