@@ -311,7 +311,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     (
         "cli/src/commands/login/show.rs",
         "progress and success",
-        &["Asking the issuer", "Waiting", "  (Ctrl-C leaves"],
+        &["Asking the issuer", "Waiting", "  (Ctrl-C leaves", "You have no account {} yet"],
     ),
     (
         "cli/src/commands/account/change.rs",
