@@ -200,6 +200,15 @@ fn oidc_token_has_an_id_token_over_the_socket_of_oidc_agents_clients() {
         names.prints(&format!("oidc-token {words}"), "h.p.s\n");
         assert_eq!(agent.join().unwrap(), asked);
     }
+    let locked = r#"{"status":"failure","error":"Account not loaded","info":"the account wlcg is locked. Unlock it with:  iamctl account unlock wlcg"}"#;
+    // As of a daemon that leaves the name out.
+    let nameless = locked.replace("unlock wlcg", "unlock");
+    for answer in [locked, &nameless] {
+        let agent = agent_that_says(&path, answer);
+        let says = "Unlock it with:  iamctl account unlock wlcg\n";
+        names.fails("oidc-token --id-token wlcg", 1, says);
+        agent.join().unwrap();
+    }
     let refusal = r#"{"status":"failure","error":"No account configured with that short name","info":"See:  iamctl account list"}"#;
     for (answer, says) in [
         (
