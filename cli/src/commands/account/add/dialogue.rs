@@ -8,7 +8,7 @@ use iamd_protocol::names::{counterpart, fits};
 use crate::app::Context;
 use crate::ask;
 use crate::client::Client;
-use crate::commands::issuer::same_url;
+use crate::commands::issuer::{is_https, same_url};
 use crate::commands::{MAX, asked_scopes, words};
 use crate::failure::Failure;
 use crate::output::stream::Paint;
@@ -96,7 +96,7 @@ fn chosen(issuers: &[IssuerInfo], default: Option<usize>, answer: &str) -> Optio
     };
     match by_name.or_else(by_number) {
         Some(issuer) => Some(issuer.name.clone()),
-        None => answer.starts_with("https://").then(|| answer.to_owned()),
+        None => is_https(answer).then(|| answer.to_owned()),
     }
 }
 
@@ -207,6 +207,7 @@ mod tests {
             ("1", Some("wlcg")),
             ("2", Some("2")),
             ("https://2.example.org/", Some("2")),
+            ("HTTPS://2.example.org", Some("2")),
             ("https://other.example.org", Some("https://other.example.org")),
             ("0", None),
             ("3", None),
