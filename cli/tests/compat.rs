@@ -50,12 +50,44 @@ fn every_option_of_oidc_token_prints_what_the_original_prints() {
         ("--bearer wlcg", format!("Bearer {TOKEN}")),
         ("--auth-header wlcg", format!("Authorization: Bearer {TOKEN}")),
         ("--auth wlcg", format!("Authorization: Bearer {TOKEN}")),
-        ("-g --seccomp --verbose wlcg", format!("{TOKEN}\n")),
+        ("-g --debug --seccomp -v --verbose wlcg", format!("{TOKEN}\n")),
         ("-- wlcg", format!("{TOKEN}\n")),
     ] {
         names.prints(&format!("oidc-token {words}"), &expected);
     }
     names.prints(r#"eval "$(oidc-token -c wlcg)"; printenv OIDC_ISS"#, &format!("{ISSUER}\n"));
+}
+
+/// The options in the first cells of a section's rows, without their values.
+fn options_of(section: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(support::file("../docs/from-oidc-agent.md")).unwrap();
+    let (_, rest) = page.split_once(&format!("\n## {section}\n")).unwrap();
+    let rows = rest.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split(" | ").next().unwrap().to_owned());
+    let quoted = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>());
+    let names = quoted.filter(|quoted| quoted.starts_with('-'));
+    names.map(|name| name.split(['=', '[']).next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_page_names_the_options_of_oidc_token_and_each_is_answered() {
+    let names = Names::new("");
+    let known = include_str!("../../tests/e2e/walk/oidc-agent-5.3.3.txt");
+    let (_, known) = known.split_once("[oidc-token]\n").unwrap();
+    let known: Vec<_> = known.split("\n[").next().unwrap().split_whitespace().collect();
+    let options = options_of("oidc-token, tokens");
+    assert!(options.len() > 20, "{options:?}");
+    for option in options {
+        assert!(
+            option == "--seccomp" || known.contains(&&*option),
+            "{option} is not one of theirs"
+        );
+        let has_value = ["-t", "--time", "-s", "--scope", "--aud", "--name"].contains(&&*option);
+        let value = if has_value { "9" } else { "" };
+        let outcome = names.run(&format!("oidc-token {option} {value} wlcg"));
+        assert_ne!(outcome.code, 64, "{option}: {outcome:?}");
+    }
 }
 
 #[test]
@@ -167,6 +199,15 @@ fn oidc_token_has_an_id_token_over_the_socket_of_oidc_agents_clients() {
         let agent = agent_that_says(&path, given);
         names.prints(&format!("oidc-token {words}"), "h.p.s\n");
         assert_eq!(agent.join().unwrap(), asked);
+    }
+    let locked = r#"{"status":"failure","error":"Account not loaded","info":"the account wlcg is locked. Unlock it with:  iamctl account unlock wlcg"}"#;
+    // As of a daemon that leaves the name out.
+    let nameless = locked.replace("unlock wlcg", "unlock");
+    for answer in [locked, &nameless] {
+        let agent = agent_that_says(&path, answer);
+        let says = "Unlock it with:  iamctl account unlock wlcg\n";
+        names.fails("oidc-token --id-token wlcg", 1, says);
+        agent.join().unwrap();
     }
     let refusal = r#"{"status":"failure","error":"No account configured with that short name","info":"See:  iamctl account list"}"#;
     for (answer, says) in [

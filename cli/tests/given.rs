@@ -5,8 +5,9 @@
 
 mod support;
 
+use iamd_protocol::bus::LoginInfo;
 use support::names::Names;
-use support::{Fake, Run, iamctl, run, samples};
+use support::{Fake, Run, iamctl, run, run_with, samples};
 
 fn fake() -> Fake {
     Fake::start(samples::script(samples::base()))
@@ -132,4 +133,37 @@ fn a_scope_or_an_audience_of_nothing_is_no_token_for_everything() {
         assert_eq!(names.fake.calls(), [""; 0], "{line}");
     }
     names.transcript.into_inner().check();
+}
+
+#[test]
+fn a_login_for_a_name_that_is_not_there_says_that_it_makes_a_new_account() {
+    let fake = fake();
+    let base = samples::base();
+    let said = |args: &[&str]| {
+        let outcome = run(&mut iamctl(&fake.bus.address, args));
+        assert_eq!(outcome.code, 0, "{args:?}: {outcome:?}");
+        outcome
+    };
+    let new = "You have no account typo yet: this makes a new one, at WLCG.\n";
+    for (account, issuer, is_told) in
+        [("typo", None, true), ("wlcg", None, false), ("typo", Some("--issuer=cms"), false)]
+    {
+        let pending = samples::pending(base);
+        fake.script().login = LoginInfo { account: account.into(), ..pending };
+        let args: Vec<&str> = ["login", account, "--no-wait"].into_iter().chain(issuer).collect();
+        assert_eq!(said(&args).stderr.matches(new).count(), usize::from(is_told), "{args:?}");
+        let args: Vec<&str> = args.into_iter().chain(["--json"]).collect();
+        let object: serde_json::Value = serde_json::from_str(&said(&args).stdout).unwrap();
+        assert_eq!(object["new_account"], account == "typo", "{args:?}: {object}");
+    }
+    // The one that the site's default is for, whose name nobody typed.
+    fake.script().login = LoginInfo { account: "typo".into(), ..samples::pending(base) };
+    assert!(!said(&["login", "--no-wait"]).stderr.contains("new one"));
+    // Before a password is typed.
+    let login = LoginInfo { account: "typo".into(), remarks: vec![], ..samples::done(base) };
+    fake.script().password_login = login;
+    let words = ["login", "typo", "--flow", "password", "--credentials-fd", "0"];
+    let outcome = run_with(&mut iamctl(&fake.bus.address, &words), "alice\nsecret\n");
+    let (new, warning) = (outcome.stderr.find(new), outcome.stderr.find("Warning: RFC 9700"));
+    assert!(new.is_some() && new < warning, "{outcome:?}");
 }

@@ -40,8 +40,10 @@ fn takes_it_for_no(text: &str) -> bool {
     plain_lines(text).iter().any(|line| line == "No answer: that is taken for a no.")
 }
 
+/// Not what was only looked at.
 fn added(fake: &Fake) -> Vec<String> {
-    fake.calls().into_iter().filter(|call| call.starts_with("Add")).collect()
+    let is_meant = |call: &String| call.starts_with("Add") && !call.contains("dry_run: Some(true)");
+    fake.calls().into_iter().filter(is_meant).collect()
 }
 
 /// What is asked in order, and the answers.
@@ -183,6 +185,39 @@ fn an_answer_that_is_none_is_asked_for_again() {
     let calls = added(&fake);
     let expected = r#"Add("third", AddOptions { issuer: Some("cms"), scopes: Some(["storage.read:/x"]), all_scopes: Some(true), audiences: None,"#;
     assert!(calls[0].starts_with(expected), "{calls:?}");
+}
+
+#[test]
+fn a_name_or_a_scope_that_cannot_be_is_told_at_its_own_question() {
+    let fake = fake();
+    let args = ["account", "add", "--no-login"];
+    let mut terminal = Terminal::start(&fake.bus.address, &args, (200, 24), |_| {});
+    for (question, answer) in [
+        ("Number, name or URL [1]: ", "cms\r"),
+        ("Name of the account: ", "EGI\r"),
+        ("beginning with a letter or digit, such as egi.", "egi\r"),
+    ] {
+        terminal.wait_for(question);
+        terminal.type_keys(answer);
+    }
+    terminal.wait_for("Scopes [default]: ");
+    let refused = ("org.iamd1.Error.InvalidArgument".to_owned(), "a path climbs".to_owned());
+    fake.script().fail.insert("Add", refused);
+    terminal.type_keys("storage.read:/../x\r");
+    terminal.wait_for("These cannot be asked for: a path climbs.");
+    fake.script().fail.clear();
+    for (question, answer) in
+        [("Scopes [default]: ", "storage.read:/x\r"), ("Audience [default]: ", "\r")]
+    {
+        terminal.wait_for(question);
+        terminal.type_keys(answer);
+    }
+    let (code, text) = terminal.end_restored();
+    assert_eq!(code, 0, "{text}");
+    let looked: Vec<_> = fake.calls().into_iter().filter(|call| call.starts_with("Add")).collect();
+    assert_eq!(looked.len(), 3, "{looked:?}");
+    assert!(looked[0].starts_with(r#"Add("egi""#) && looked[0].ends_with(", {})"), "{looked:?}");
+    assert!(added(&fake)[0].contains(r#"scopes: Some(["storage.read:/x"])"#), "{looked:?}");
 }
 
 #[test]

@@ -114,7 +114,20 @@ fn default(issuers: &[IssuerInfo]) -> Result<&IssuerInfo, Failure> {
 
 /// Whether two URLs are one issuer's: with or without a slash at the end.
 pub(in crate::commands) fn same_url(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/') == other.trim_end_matches('/')
+    spelled(one) == spelled(other)
+}
+
+/// Scheme and host in small letters (RFC 3986 §6.2.2.1), and no slash at the end.
+fn spelled(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    let host = url.find("://").map_or(0, |at| at + "://".len());
+    let path = url[host..].find('/').map_or(url.len(), |at| host + at);
+    url[..path].to_ascii_lowercase() + &url[path..]
+}
+
+/// Whether a text is the URL that an issuer can have.
+pub(in crate::commands) fn is_https(text: &str) -> bool {
+    text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
 }
 
 #[cfg(test)]
@@ -125,6 +138,9 @@ mod tests {
     fn a_slash_at_the_end_makes_no_other_issuer() {
         assert!(same_url("https://wlcg.example.org/", "https://wlcg.example.org"));
         assert!(!same_url("https://wlcg.example.org/", "https://wlcg.example.org/x"));
+        assert!(same_url("HTTPS://WLCG.example.org", "https://wlcg.example.org/"));
+        assert!(!same_url("https://wlcg.example.org/X", "https://wlcg.example.org/x"));
+        assert!(is_https("HTTPS://x") && !is_https("http://x.example") && !is_https("ä"));
         assert!(default(&[IssuerInfo::default()]).unwrap_err().is(Kind::NoSuchIssuer));
     }
 }

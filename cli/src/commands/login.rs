@@ -5,14 +5,15 @@ mod patience;
 mod show;
 mod wait;
 
-use iamd_protocol::bus::{LoginOptions, login_state};
-use iamd_protocol::error::Exit;
+use iamd_protocol::bus::{LoginInfo, LoginOptions, login_state};
+use iamd_protocol::error::{Exit, Kind};
 use iamd_protocol::variables::IAMD_NO_LOGIN;
 use serde_json::json;
 
 use super::{passphrase, words};
 use crate::app::Context;
 use crate::args::{Flow, Login};
+use crate::client::Client;
 use crate::failure::Failure;
 use patience::Patience;
 
@@ -67,7 +68,18 @@ fn sign_in(args: &Login, context: &mut Context) -> Result<Exit, Failure> {
     if args.if_needed && login.state == login_state::DONE && !args.json {
         return Ok(Exit::Done);
     }
-    wait::follow(&client, login, args, &patience, context)
+    client.limit(patience.left());
+    let makes_account = makes_account(&client, &login, args);
+    wait::follow(&client, login, makes_account, args, &patience, context)
+}
+
+/// Whether the login makes an account that is not there yet. Asked where it is told: in JSON, and to
+/// whoever named one and no issuer, who may have mistyped the name of another.
+fn makes_account(client: &Client, login: &LoginInfo, args: &Login) -> bool {
+    let is_told = args.json || (args.account.is_some() && args.issuer.is_none());
+    is_told
+        && login.state != login_state::DONE
+        && client.account(&login.account).is_err_and(|failure| failure.is(Kind::NoSuchAccount))
 }
 
 /// What a user reads while their shell starts is one line, and what they can do.

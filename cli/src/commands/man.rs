@@ -88,7 +88,12 @@ fn page(command: &Command) -> Vec<u8> {
     let sections = if command.get_name() == "iamctl" { SECTIONS } else { &SECTIONS[..1] };
     for (heading, entries) in sections {
         rest.control("SH", [*heading]);
-        for (term, text) in *entries {
+        // What it runs has an exit status of its own.
+        let of_command = match (command.get_name(), *heading) {
+            ("run", EXIT_STATUS) => RUN_EXIT,
+            _ => &[],
+        };
+        for (term, text) in of_command.iter().chain(*entries) {
             rest.control("TP", []);
             rest.text([bold(*term)]);
             rest.text([roman(*text)]);
@@ -108,10 +113,28 @@ fn literal(roff: &mut Roff, lines: &[&str]) {
     roff.control("fi", []);
 }
 
+const EXIT_STATUS: &str = "EXIT STATUS";
+
+/// What comes before the exit codes of all commands in the page of `iamctl run`.
+const RUN_EXIT: &[(&str, &str)] = &[
+    (
+        "0 to 255",
+        "The command's own, when it was run. Where it was not, standard error says why, and it is one of \
+         those below.",
+    ),
+    ("126", "The command cannot be run."),
+    ("127", "There is no such command."),
+    (
+        "128 + n",
+        "The command was ended by the signal n. By Ctrl-C or Ctrl-\\ iamctl ends itself in the same way, \
+         which a shell shows as 130 or 131.",
+    ),
+];
+
 /// What holds for every command. Exit codes are those of `iamd_protocol::error::Exit`.
 const SECTIONS: &[(&str, &[(&str, &str)])] = &[
     (
-        "EXIT STATUS",
+        EXIT_STATUS,
         &[
             ("0", "Done."),
             ("1", "Failed for another reason than those below."),
@@ -211,6 +234,23 @@ mod tests {
         let mut command = Cli::command().disable_help_subcommand(true);
         command.build();
         check(&command);
+    }
+
+    #[test]
+    fn the_exit_status_of_run_is_the_commands_and_pages_point_to_sections_that_there_are() {
+        let text = text_of("iamctl-run.1").replace("\\-", "-");
+        let (_, status) = text.split_once("EXIT STATUS").unwrap();
+        for term in ["0 to 255", "126", "127", "128 + n", "policy forbids it."] {
+            assert!(status.contains(term), "{term}: {status}");
+        }
+        assert!(!text_of("iamctl-token.1").contains("126"));
+        let guide = include_str!("../../../docs/from-oidc-agent.md");
+        let sections = guide.split("iamctl(1), ").skip(1);
+        let sections: Vec<_> = sections.map(|rest| rest.split('.').next().unwrap()).collect();
+        assert!(!sections.is_empty());
+        for section in sections {
+            assert!(SECTIONS.iter().any(|(heading, _)| *heading == section), "{section}");
+        }
     }
 
     #[test]

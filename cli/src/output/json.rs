@@ -58,6 +58,8 @@ const STATUS_SCHEMA: u32 = 1;
 
 /// How things stand for the caller.
 pub(crate) fn status(status: &StatusReply, accounts: &[AccountInfo]) -> Value {
+    let makes_account = |of: &LoginInfo| accounts.iter().all(|known| known.name != of.account);
+    let logins = status.logins.as_deref().unwrap_or_default().iter();
     json!({
         "schema": STATUS_SCHEMA,
         "version": status.version,
@@ -68,15 +70,16 @@ pub(crate) fn status(status: &StatusReply, accounts: &[AccountInfo]) -> Value {
         "default_issuer": status.default_issuer,
         "draining": status.draining,
         "announce_ahead_seconds": status.announce_ahead_seconds,
-        "logins": status.logins.as_deref().unwrap_or_default().iter().map(login).collect::<Vec<_>>(),
+        "logins": logins.map(|of| login(of, makes_account(of))).collect::<Vec<_>>(),
         "accounts": accounts.iter().map(account).collect::<Vec<_>>(),
     })
 }
 
-/// A login that goes on or is done.
-pub(crate) fn login(login: &LoginInfo) -> Value {
+/// A login that goes on or is done; whether the account was not there when that was looked at.
+pub(crate) fn login(login: &LoginInfo, makes_account: bool) -> Value {
     json!({
         "account": login.account,
+        "new_account": makes_account,
         "issuer": login.issuer,
         "issuer_title": login.issuer_title,
         "state": login.state,

@@ -56,10 +56,9 @@ impl Accounts {
             let name = self.default_name(site_default);
             name.and_then(|name| self.open.iter().find(|account| account.value.name == name))
         } else if named.contains("://") {
-            let slashless = |text: &str| text.strip_suffix('/').unwrap_or(text).to_owned();
-            let wanted = slashless(named);
+            let wanted = spelled(named);
             let of_issuer = || {
-                let at = |account: &&Stored<Record>| slashless(&account.value.issuer) == wanted;
+                let at = |account: &&Stored<Record>| spelled(&account.value.issuer) == wanted;
                 self.open.iter().filter(at)
             };
             // Of several at one issuer the default account, else the first by name.
@@ -108,6 +107,13 @@ impl Accounts {
         }
         Ok(found)
     }
+}
+
+/// An issuer's URL in one spelling: scheme and host in small letters, as the parser has it, and no slash
+/// at the end.
+fn spelled(url: &str) -> String {
+    let parsed = url.parse::<url::Url>().map_or_else(|_| url.to_owned(), String::from);
+    parsed.strip_suffix('/').unwrap_or(&parsed).to_owned()
 }
 
 /// Refuses the empty name where an account is to go or to change its name: a variable of a script that

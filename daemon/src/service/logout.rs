@@ -42,7 +42,7 @@ impl Service {
             )),
         }
         if old.guard.is_some() {
-            reply.remarks.push("its passphrase is forgotten too".into());
+            reply.remarks.push("Its passphrase is forgotten too.".into());
         }
         self.audit.record(
             audit::Kind::SignOut,

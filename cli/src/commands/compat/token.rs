@@ -10,7 +10,7 @@ use iamd_protocol::names::meant;
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use super::options::{Other, TALK, Takes, Then, lengthened, other, parse, refused};
+use super::options::{Other, TALK, Takes, Then, lengthened, other, parse, refused, short};
 use super::{DONE, Ended, Program, USAGE, agent, told_name};
 use crate::app::Context;
 use crate::args::given_words;
@@ -20,7 +20,8 @@ use crate::commands::words;
 use crate::failure::Failure;
 
 const OTHERS: &[Other] = &[
-    other(&["verbose"], Takes::Nothing, Then::Ignored),
+    // The original has neither this nor --debug; its siblings have.
+    short('v', &["verbose"], Takes::Nothing, Then::Ignored),
     other(
         &["mytoken", "MT"],
         Takes::Maybe,

@@ -5,7 +5,7 @@ use iamd_protocol::error::{Exit, Kind};
 
 use secrecy::SecretString;
 
-use super::show::Display;
+use super::show::{Display, new_account};
 use crate::app::Context;
 use crate::args::{Flow, Login};
 use crate::client::Client;
@@ -50,7 +50,11 @@ pub(super) fn sign_in(
     let account = name.unwrap_or_default();
     // Who may not hears so before a password is typed.
     let may = client.login_with_password(account, options.clone(), None).map_err(failed)?;
+    let makes_account = super::makes_account(client, &may, args);
     let login = if may.state == login_state::PASSWORD_NEEDED {
+        if makes_account && !args.json {
+            context.output.tell(&new_account(&may));
+        }
         context.output.tell(WARNING);
         let (user, password) = match args.credentials_fd {
             Some(fd) => prompt::pair_from_fd(fd)?,
@@ -70,7 +74,8 @@ pub(super) fn sign_in(
     if args.if_needed && !args.json {
         return Ok(Exit::Done);
     }
-    let mut display = Display::new(args, context);
+    // Whom it is told, it was told before the password was typed.
+    let mut display = Display::new(makes_account && args.json, args, context);
     display.state(&login);
     let account = client.account(&login.account).ok();
     display.done(&login, account.as_ref());

@@ -15,6 +15,8 @@ pub(super) struct Display<'a> {
     output: &'a mut Output,
     environment: &'a Environment,
     args: &'a Login,
+    /// Whether it makes an account that is not there yet.
+    makes_account: bool,
     /// State and code that are on display.
     shown: Option<(String, Option<String>)>,
     remarks: Vec<String>,
@@ -23,9 +25,17 @@ pub(super) struct Display<'a> {
 
 impl<'a> Display<'a> {
     /// Nothing shown yet.
-    pub(super) fn new(args: &'a Login, context: &'a mut Context) -> Self {
+    pub(super) fn new(makes_account: bool, args: &'a Login, context: &'a mut Context) -> Self {
         let Context { environment, output, .. } = context;
-        Self { output, environment, args, shown: None, remarks: Vec::new(), countdown: false }
+        Self {
+            output,
+            environment,
+            args,
+            makes_account,
+            shown: None,
+            remarks: Vec::new(),
+            countdown: false,
+        }
     }
 
     /// Shows how the login stands, if that is news.
@@ -34,13 +44,16 @@ impl<'a> Display<'a> {
         if self.shown.as_ref() == Some(&news) {
             return;
         }
-        self.shown = Some(news);
+        let is_first = self.shown.replace(news).is_none();
         if self.args.json {
             // A failure is shown as an error, once, when the command ends.
             if login.state != login_state::FAILED {
-                self.output.json_line(&json::login(login));
+                self.output.json_line(&json::login(login, self.makes_account));
             }
             return;
+        }
+        if is_first && self.makes_account && self.args.issuer.is_none() {
+            self.output.tell(&new_account(login));
         }
         if login.state == login_state::PENDING {
             self.clear();
@@ -196,6 +209,15 @@ impl<'a> Display<'a> {
 
 fn fits(qr: &qr::Qr, size: Size, rows: usize) -> bool {
     qr.columns <= size.columns && qr.lines.len() + rows <= size.rows
+}
+
+/// What somebody should read who meant an account that is there.
+pub(super) fn new_account(login: &LoginInfo) -> String {
+    format!(
+        "You have no account {} yet: this makes a new one, at {}.",
+        login.account,
+        issuer(login)
+    )
 }
 
 /// The issuer as people call it, and its URL when it has no such name.

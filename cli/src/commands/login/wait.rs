@@ -37,11 +37,12 @@ enum Event {
 pub(super) fn follow(
     client: &Client,
     login: LoginInfo,
+    makes_account: bool,
     args: &Login,
     patience: &Patience,
     context: &mut Context,
 ) -> Result<Exit, Failure> {
-    let mut display = Display::new(args, context);
+    let mut display = Display::new(makes_account, args, context);
     let (sender, events) = mpsc::channel();
     let interrupted = sender.clone();
     interrupt::catch(move || {

@@ -176,16 +176,16 @@ fn failure(request: &Request, error: &ServiceError) -> Reply {
     let message = &error.message;
     let both = [message, advice].map(str::trim).join(". ");
     let both = both.trim_end_matches(". ");
+    let name = match request {
+        Request::AccessToken(Ask { of: Of::Account(name), .. })
+        | Request::IdToken(Ask { of: Of::Account(name), .. }) => name,
+        _ => "",
+    };
     match error.kind {
         Kind::NoSuchAccount => Reply::failure(NO_ACCOUNT, both),
-        Kind::AccountLocked => Reply::failure(NOT_LOADED, both),
+        Kind::AccountLocked => Reply::failure(NOT_LOADED, format!("{both} {name}").trim_end()),
         Kind::DeniedByPolicy | Kind::IssuerNotAllowed => Reply::failure(FORBIDDEN, both),
         Kind::LoginRequired | Kind::LoginPending | Kind::LoginExpired => {
-            let name = match request {
-                Request::AccessToken(Ask { of: Of::Account(name), .. })
-                | Request::IdToken(Ask { of: Of::Account(name), .. }) => name,
-                _ => "",
-            };
             // Scripts look for the option's name, people for the command.
             let info = format!(
                 "{} {name}   It takes the place of:  oidc-gen --reauthenticate {name}",

@@ -379,13 +379,13 @@ async fn a_sign_in_that_ends_after_the_account_was_locked_changes_nothing_and_is
 #[tokio::test]
 async fn a_lost_passphrase_is_left_behind_by_signing_out() {
     let house = guarded().await.restarted().await;
-    let caller = house.caller(ALICE);
-    let reply = house.service.logout(&caller, "").await.unwrap();
+    let reply = house.service.logout(&house.caller(ALICE), "").await.unwrap();
     assert!(!reply.revoked);
-    shows_beside("logout of an account that is locked", &reply.remarks.join("; "));
+    shows_beside("logout of an account that is locked", &reply.remarks[0]);
+    shows_beside("logout of an account that has a passphrase", &reply.remarks[1]);
     let info = shown(&house).await;
-    assert_eq!((info.state.as_str(), info.has_passphrase), ("login-required", Some(false)));
-    house.service.login(&caller, "", Default::default()).await.unwrap();
+    assert_eq!((&*info.state, info.has_passphrase), ("login-required", Some(false)));
+    house.service.login(&house.caller(ALICE), "", Default::default()).await.unwrap();
 }
 
 #[tokio::test]

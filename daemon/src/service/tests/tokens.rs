@@ -186,7 +186,7 @@ async fn an_account_is_found_by_its_issuers_url_and_of_several_there_the_default
             ..crate::account::Settings::default()
         };
         house.vault.settings.lock().unwrap().insert(ALICE, (settings, 1));
-        for url in ["https://issuer.test/", "https://issuer.test"] {
+        for url in ["https://issuer.test/", "https://issuer.test", "HTTPS://Issuer.test/"] {
             let caller = house.caller(ALICE);
             let reply = house.service.token(&caller, url, TokenOptions::default()).await.unwrap();
             assert_eq!(reply.account, expected, "{url}");

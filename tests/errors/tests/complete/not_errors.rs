@@ -311,7 +311,7 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
     (
         "cli/src/commands/login/show.rs",
         "progress and success",
-        &["Asking the issuer", "Waiting", "  (Ctrl-C leaves"],
+        &["Asking the issuer", "Waiting", "  (Ctrl-C leaves", "You have no account {} yet"],
     ),
     (
         "cli/src/commands/account/change.rs",
@@ -344,6 +344,8 @@ pub(crate) const NOT_ERRORS: &[(&str, &str, &[&str])] = &[
             "Number, name or URL",
             "URL of the issuer",
             "{answer:?} is none of them",
+            "{answer:?} is no name of an account",
+            "These cannot be asked for",
             "Name of the account",
             "You have an account",
             "What the issuer offers",

@@ -3,11 +3,12 @@
 
 use iamd_protocol::bus::{AccountInfo, AddOptions, IssuerInfo};
 use iamd_protocol::error::Kind;
+use iamd_protocol::names::{counterpart, fits};
 
 use crate::app::Context;
 use crate::ask;
 use crate::client::Client;
-use crate::commands::issuer::same_url;
+use crate::commands::issuer::{is_https, same_url};
 use crate::commands::{MAX, asked_scopes, words};
 use crate::failure::Failure;
 use crate::output::stream::Paint;
@@ -40,7 +41,10 @@ pub(super) fn complete(
     }
     if options.scopes.is_none() && options.all_scopes.is_none() {
         let info = asked.unwrap_or_else(|| client.issuer(&issuer)).ok();
-        ask_scopes(listed, info.as_ref(), options, context)?;
+        let name = name.as_deref().unwrap_or_default();
+        ask_scopes(listed, info.as_ref(), options, context, |asked| {
+            refused(client, name, &issuer, asked)
+        })?;
     }
     if options.audiences.is_none() {
         let answer = ask::line(context, "Audience [default]: ", &[])?;
@@ -92,7 +96,7 @@ fn chosen(issuers: &[IssuerInfo], default: Option<usize>, answer: &str) -> Optio
     };
     match by_name.or_else(by_number) {
         Some(issuer) => Some(issuer.name.clone()),
-        None => answer.starts_with("https://").then(|| answer.to_owned()),
+        None => is_https(answer).then(|| answer.to_owned()),
     }
 }
 
@@ -115,7 +119,15 @@ fn ask_name(
             }
             Some(default) if answer.is_empty() => return Ok(default.to_owned()),
             None if answer.is_empty() => {}
-            _ => return Ok(answer),
+            _ if fits(&answer) => return Ok(answer),
+            _ => {
+                let instead = counterpart(&answer).filter(|name| !taken(name));
+                let instead = instead.map_or_else(String::new, |name| format!(", such as {name}"));
+                context.output.tell(&format!(
+                    "{answer:?} is no name of an account: 1 to 32 of a-z, 0-9, '.', '_' and '-', \
+                     beginning with a letter or digit{instead}."
+                ));
+            }
         }
     }
 }
@@ -125,6 +137,7 @@ fn ask_scopes(
     info: Option<&IssuerInfo>,
     options: &mut AddOptions,
     context: &mut Context,
+    refused: impl Fn(&AddOptions) -> Option<String>,
 ) -> Result<(), Failure> {
     let offered = info.and_then(|info| info.scopes_offered.clone()).unwrap_or_default();
     let default = listed.or(info).map(|info| info.scopes.clone()).unwrap_or_default();
@@ -148,9 +161,31 @@ fn ask_scopes(
     known.push(MAX.to_owned());
     known.sort();
     known.dedup();
-    let answer = ask::line(context, "Scopes [default]: ", &known)?;
-    (options.scopes, options.all_scopes) = asked_scopes(&[answer]);
-    Ok(())
+    loop {
+        let answer = ask::line(context, "Scopes [default]: ", &known)?;
+        (options.scopes, options.all_scopes) = asked_scopes(&[answer]);
+        match refused(options) {
+            Some(why) => context.output.tell(&format!("These cannot be asked for: {why}.")),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Why the daemon would not take these scopes, told where they can be put right. What else it would
+/// say is said when the account is made.
+fn refused(client: &Client, name: &str, issuer: &str, asked: &AddOptions) -> Option<String> {
+    if asked.scopes.is_none() && asked.all_scopes.is_none() {
+        return None;
+    }
+    let options = AddOptions {
+        issuer: Some(issuer.to_owned()),
+        scopes: asked.scopes.clone(),
+        all_scopes: asked.all_scopes,
+        dry_run: Some(true),
+        ..AddOptions::default()
+    };
+    let failure = client.add(name, options, Vec::new()).err()?;
+    failure.is(Kind::InvalidArgument).then_some(failure.message)
 }
 
 #[cfg(test)]
@@ -172,6 +207,7 @@ mod tests {
             ("1", Some("wlcg")),
             ("2", Some("2")),
             ("https://2.example.org/", Some("2")),
+            ("HTTPS://2.example.org", Some("2")),
             ("https://other.example.org", Some("https://other.example.org")),
             ("0", None),
             ("3", None),

@@ -51,6 +51,12 @@ async fn of_an_account_that_is_locked() {
     house.service.set_passphrase(&alice, "wlcg", None, words).await.unwrap();
     house.service.lock(&alice, "wlcg").await.unwrap();
     shows(&house, "the account has a passphrase and is locked", access_token("wlcg")).await;
+    shows(
+        &house,
+        "an ID token of an account that is locked",
+        json!({"request": "id_token", "account": "wlcg"}),
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
