@@ -167,10 +167,21 @@ impl Lanes {
         }
     }
 
-    /// Whether this is asked for this user as a probe only, or not at all.
-    pub(super) fn leaves_alone(&self, purpose: Purpose, uid: u32) -> bool {
+    /// Whether this is asked for this user as a probe only, or not at all. What failed longer ago
+    /// than anybody waits tells nothing any more: its lane may be of a token that is gone.
+    pub(super) fn leaves_alone(
+        &self,
+        purpose: Purpose,
+        uid: u32,
+        now: Instant,
+        limits: Limits,
+    ) -> bool {
         let is_of = |lane: &Lane| lane.purpose == Some(purpose) && lane.user == Some(uid);
-        self.0.iter().any(|(lane, failing)| is_of(lane) && failing.breaker.is_left_alone())
+        self.0.iter().any(|(lane, failing)| {
+            is_of(lane)
+                && now.saturating_duration_since(failing.used) < limits.longest_pause * 2
+                && failing.breaker.is_left_alone()
+        })
     }
 
     fn fail(&mut self, lane: &Lane, wait: Option<Duration>, now: Instant, limits: Limits) {

@@ -287,8 +287,8 @@ impl Gate {
         self.with(|breaker| breaker.is_left_alone())
     }
 
-    pub(super) fn is_left_alone_by(&self, uid: u32, purpose: Purpose) -> bool {
-        self.is_left_alone() || self.lanes().leaves_alone(purpose, uid)
+    pub(super) fn is_left_alone_by(&self, uid: u32, purpose: Purpose, now: Instant) -> bool {
+        self.is_left_alone() || self.lanes().leaves_alone(purpose, uid, now, self.limits)
     }
 
     pub(super) fn health(&self, now: Instant) -> Health {

@@ -262,7 +262,10 @@ impl Issuers for IssuerClient {
         // What the site's file asks for is everybody's.
         let own_words = wanted.scopes.is_some() || wanted.audiences != issuer.audiences;
         let tailored = own_words || client.owner.is_of_one_account();
-        let lane = if tailored {
+        let lane = if own_words {
+            // No login asks so.
+            Lane::of_secret(refresh_token)
+        } else if tailored {
             Lane::of_secret(refresh_token).renewals_of(uid)
         } else {
             Lane::of_renewals_for(uid, client)
@@ -341,11 +344,11 @@ impl Issuers for IssuerClient {
     }
 
     fn gives_no_codes_to(&self, issuer: &IssuerProfile, uid: u32) -> bool {
-        self.peer(issuer).gate.is_left_alone_by(uid, Purpose::Code)
+        self.peer(issuer).gate.is_left_alone_by(uid, Purpose::Code, self.clock.monotonic())
     }
 
     fn renews_nothing_for(&self, issuer: &IssuerProfile, uid: u32) -> bool {
-        self.peer(issuer).gate.is_left_alone_by(uid, Purpose::Renewal)
+        self.peer(issuer).gate.is_left_alone_by(uid, Purpose::Renewal, self.clock.monotonic())
     }
 
     fn health(&self, issuer: &IssuerProfile) -> Health {

@@ -7,7 +7,7 @@ use std::{future::Future, sync::Arc};
 use iamd_protocol::error::Kind;
 use tokio::sync::watch;
 
-use super::Failure;
+use super::{Failure, Logins, Request};
 
 /// The decision about one login, shared by all who hold a copy.
 #[derive(Debug, Clone)]
@@ -76,6 +76,18 @@ impl Claim {
 /// What who waits for it is told.
 pub(super) fn cancelled() -> Failure {
     Failure::new(Kind::LoginCancelled, "the login was cancelled")
+}
+
+/// A sign-in that is under way.
+pub(super) struct During<'a> {
+    pub(super) logins: &'a Logins,
+    pub(super) request: Arc<Request>,
+}
+
+impl Drop for During<'_> {
+    fn drop(&mut self) {
+        self.logins.lock_others().retain(|other| !Arc::ptr_eq(other, &self.request));
+    }
 }
 
 #[cfg(test)]

@@ -272,16 +272,19 @@ impl Logins {
     /// as one.
     pub fn during<'a>(&'a self, request: &Arc<Request>) -> impl Drop + 'a {
         self.lock_others().push(Arc::clone(request));
-        During { logins: self, request: Arc::clone(request) }
+        claim::During { logins: self, request: Arc::clone(request) }
     }
 
     /// All that are running.
     pub fn running(&self) -> Vec<(AccountKey, Arc<Request>)> {
-        let running = self.lock();
-        let logins = running.values().filter(|login| login.runs()).map(|login| &login.request);
+        let mut all: Vec<Arc<Request>> = {
+            let running = self.lock();
+            let logins = running.values().filter(|login| login.runs());
+            logins.map(|login| Arc::clone(&login.request)).collect()
+        };
         let others = self.lock_others();
-        let others = others.iter().filter(|request| !request.claim.is_cancelled());
-        logins.chain(others).map(|request| (request.key.clone(), Arc::clone(request))).collect()
+        all.extend(others.iter().filter(|request| !request.claim.is_cancelled()).cloned());
+        all.into_iter().map(|request| (request.key.clone(), request)).collect()
     }
 
     /// What the user of a running login needs, without waiting.
@@ -295,9 +298,12 @@ impl Logins {
     /// Ends what is running for an account; whether there was something, and its tokens are not being
     /// kept.
     pub fn cancel(&self, key: &AccountKey) -> bool {
-        let others = self.lock_others();
-        let others = others.iter().filter(|request| request.key == *key);
-        let other = others.filter(|request| request.claim.cancel()).count() > 0;
+        // One list at a time: whoever holds both takes them in another order.
+        let other = {
+            let others = self.lock_others();
+            let of_key = others.iter().filter(|request| request.key == *key);
+            of_key.filter(|request| request.claim.cancel()).count() > 0
+        };
         let running = self.lock();
         let Some(login) = running.get(key) else { return other };
         let runs = login.runs();
@@ -481,17 +487,5 @@ impl Logins {
 
     fn lock_others(&self) -> MutexGuard<'_, Vec<Arc<Request>>> {
         self.others.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A sign-in that is under way.
-struct During<'a> {
-    logins: &'a Logins,
-    request: Arc<Request>,
-}
-
-impl Drop for During<'_> {
-    fn drop(&mut self) {
-        self.logins.lock_others().retain(|other| !Arc::ptr_eq(other, &self.request));
     }
 }

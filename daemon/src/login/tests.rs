@@ -66,20 +66,23 @@ fn key(name: &str) -> AccountKey {
     AccountKey { uid: 1001, name: name.parse().unwrap() }
 }
 
+fn request(name: &str) -> Request {
+    Request {
+        key: key(name),
+        profile: profile(),
+        scopes: profile().scopes,
+        client_owner: ClientOwner::Site,
+        replaces: None,
+        caller_pid: None,
+        claim: Claim::default(),
+        exists: false,
+        audiences: AudienceSet::default(),
+    }
+}
+
 impl World {
     fn start(&self, name: &str) -> Result<watch::Receiver<Progress>, TooMany> {
-        let request = Request {
-            key: key(name),
-            profile: profile(),
-            scopes: profile().scopes,
-            client_owner: ClientOwner::Site,
-            replaces: None,
-            caller_pid: None,
-            claim: Claim::default(),
-            exists: false,
-            audiences: AudienceSet::default(),
-        };
-        self.logins.start(request, self.witness.clone(), 2).map(|login| login.progress)
+        self.logins.start(request(name), self.witness.clone(), 2).map(|login| login.progress)
     }
 
     fn issuer_says(&self, answers: impl IntoIterator<Item = PollAnswer>) {
@@ -220,4 +223,28 @@ async fn a_login_that_ended_can_be_seen_for_a_while_and_is_then_forgotten() {
     assert!(world.logins.of(&key("wlcg")).is_some());
     world.logins.clock.sleep(Duration::from_secs(121)).await;
     assert!(world.logins.of(&key("wlcg")).is_none());
+}
+
+#[test]
+fn who_cancels_and_who_looks_at_all_that_run_do_not_wait_for_each_other() {
+    let world = world();
+    let request = Arc::new(request("a"));
+    let _during = world.logins.during(&request);
+    let (tell, done) = std::sync::mpsc::channel();
+    for cancels in [true, false] {
+        let (logins, tell) = (Arc::clone(&world.logins), tell.clone());
+        std::thread::spawn(move || {
+            for _ in 0..20_000 {
+                if cancels {
+                    logins.cancel(&key("a"));
+                } else {
+                    logins.running();
+                }
+            }
+            tell.send(()).unwrap();
+        });
+    }
+    for _ in 0..2 {
+        done.recv_timeout(Duration::from_secs(30)).expect("one waits for the other");
+    }
 }

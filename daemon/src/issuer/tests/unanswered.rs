@@ -172,6 +172,14 @@ async fn who_has_had_no_answer_three_times_does_not_wait_for_the_next_try() {
         // The pause over, too.
         clock.pass(300 * S);
     }
+    // A lane that nobody asks in any more is no reason for ever.
+    assert!(!client.renews_nothing_for(&profile, 1001));
+    // Nor is what was asked for with words of one's own, as no login does.
+    let own = Wanted { scopes: Some(super::scopes("storage.read:/x")), ..Wanted::default() };
+    for _ in 0..3 {
+        client.refresh(&profile, &basic(), 1002, &secret("y"), &own).await.unwrap_err();
+    }
+    assert!(!client.renews_nothing_for(&profile, 1002));
 }
 
 #[tokio::test]
